@@ -1,0 +1,1 @@
+"""MULAN diffusion models: the mathematics. Knows torch; knows neither HTTP nor Redis."""

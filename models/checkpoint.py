@@ -1,0 +1,94 @@
+"""Reading and writing checkpoints: safetensors and a JSON manifest, verified, never executed."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.errors import CheckpointError
+from models.files import write_atomically
+from models.manifest import CONFIG_KEY, MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.network import Mulan
+
+
+class Checkpoint(NamedTuple):
+    """A verified model with its papers."""
+
+    manifest: Manifest
+    model: Mulan
+
+
+def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """Load and verify the checkpoint in `folder`.
+
+    Raises CheckpointError, naming the file or tensor: a missing or truncated file, a hash other
+    than the manifest's, a configuration other than the one inside the weights, a missing,
+    unexpected, misshapen or non-finite tensor.
+    """
+    manifest = read_manifest(folder)
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != manifest.sha256:
+        raise CheckpointError(f"{path}: SHA-256 is {digest}, the manifest says {manifest.sha256}")
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if _embedded_config(content) != manifest.config:
+        raise CheckpointError(f"{path}: its configuration differs from the manifest's")
+    with torch.device("meta"):
+        model = Mulan(manifest.config)
+    check_tensors(tensors, model, str(path))
+    model.load_state_dict(tensors, assign=True)
+    return Checkpoint(manifest, model.to(device).eval().requires_grad_(False))
+
+
+def save_weights(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) -> str:
+    """Write the weights file with its configuration inside; returns its SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())},
+        metadata={CONFIG_KEY: config.model_dump_json()},
+    )
+    write_atomically(folder / WEIGHTS, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest; last, since a folder without one is no checkpoint."""
+    write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
+
+
+def check_tensors(tensors: dict[str, Tensor], model: Mulan, origin: str) -> None:
+    """Raise CheckpointError unless `tensors` are exactly the finite parameters of `model`."""
+    expected = model.state_dict()
+    for name in expected.keys() - tensors.keys():
+        raise CheckpointError(f"{origin}: tensor {name} is missing")
+    for name in tensors.keys() - expected.keys():
+        raise CheckpointError(f"{origin}: tensor {name} is unexpected")
+    for name, tensor in tensors.items():
+        shape = tuple(expected[name].shape)
+        if tuple(tensor.shape) != shape:
+            raise CheckpointError(
+                f"{origin}: tensor {name} has shape {tuple(tensor.shape)}, expected {shape}"
+            )
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{origin}: tensor {name} has values that are not finite")
+
+
+def _embedded_config(content: bytes) -> ModelConfig | None:
+    """The configuration in a safetensors header: 8 bytes of length, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    stored = metadata.get(CONFIG_KEY)
+    return None if stored is None else ModelConfig.model_validate_json(stored)

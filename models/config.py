@@ -1,0 +1,82 @@
+"""What a checkpoint is made of, as data. Torch-free, so that an API process can read it."""
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Parameterisation = Literal["epsilon", "velocity", "velocity-from-epsilon"]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ModelConfig(BaseModel):
+    """Architecture of one MULAN model (Sahoo et al., NeurIPS 2024, appendix on architecture).
+
+    The defaults are those of the official CIFAR-10 network. `patch`, `groups`, `schedule_width`
+    and `fourier` are this project's options for small models; at their defaults they do nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_shape: tuple[Positive, Positive, Positive] = Field(
+        (32, 32, 3), description="Height, width, channels."
+    )
+    vocabulary: int = Field(256, ge=2, le=256, description="Number of values a pixel can take.")
+    parameterisation: Parameterisation = "velocity"
+    width: int = Field(128, ge=4, description="Channels inside the score network and the encoder.")
+    depth: int = Field(32, ge=1, description="Residual blocks on the way down the score network.")
+    encoder_depth: int = Field(4, ge=1, description="Residual blocks of the latent encoder.")
+    attention: bool = Field(False, description="Attention after every block, not only mid-way.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Used in training only.")
+    latent_size: int = Field(50, ge=2, description="n, the length of the k-hot latent.")
+    latent_k: int = Field(15, ge=1, description="k, the number of ones in the latent.")
+    gamma_min: float = Field(-13.3, description="Log noise-to-signal ratio at t = 0.")
+    gamma_max: float = Field(5.0, description="Log noise-to-signal ratio at t = 1.")
+    fourier: tuple[int, ...] = Field(
+        (6, 7), description="Exponents p of the input features sin and cos of 2 pi 2^p x."
+    )
+    schedule_width: Positive | None = Field(
+        None, description="Hidden width of the schedule MLP; left out, one unit per dimension."
+    )
+    groups: Positive = Field(32, description="Groups of each group normalisation.")
+    patch: Positive = Field(1, description="Side of the space-to-depth stem; 1 is none.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        height, width, _ = self.image_shape
+        if self.latent_k >= self.latent_size:
+            raise ValueError(f"latent_k {self.latent_k} must be below latent_size")
+        if self.gamma_min >= self.gamma_max:
+            raise ValueError("gamma_min must be below gamma_max")
+        if self.width % self.groups or self.width % 2:
+            raise ValueError(f"width {self.width} must be even and divisible by {self.groups} groups")
+        if height % self.patch or width % self.patch:
+            raise ValueError(f"patch {self.patch} must divide the image {height}x{width}")
+        return self
+
+    @property
+    def dimensions(self) -> int:
+        """D, the number of pixels times channels."""
+        return math.prod(self.image_shape)
+
+    @property
+    def chw(self) -> tuple[int, int, int]:
+        """The image shape as tensors have it: channels, height, width."""
+        height, width, channels = self.image_shape
+        return channels, height, width
+
+    @property
+    def log_latents(self) -> float:
+        """log C(n, k) in nats: the price of naming one latent under the uniform prior."""
+        n, k = self.latent_size, self.latent_k
+        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+    @property
+    def log_alpha0(self) -> float:
+        """log of the signal's scale at t = 0, the same in every dimension."""
+        return -0.5 * math.log1p(math.exp(self.gamma_min))
+
+    @property
+    def log_sigma0(self) -> float:
+        """log of the noise's scale at t = 0, the same in every dimension."""
+        return -0.5 * math.log1p(math.exp(-self.gamma_min))

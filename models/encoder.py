@@ -1,0 +1,77 @@
+"""The latent: the encoder's logits, the k-hot choice, its price, and its relaxation in training."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.unet import NORM_EPSILON, Trunk
+
+GAMMA_TERMS = 10
+
+
+class Encoder(nn.Module):
+    """The official encoder: the score network's way down, a one-channel map, one dense layer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        height, width, _ = config.image_shape
+        self.trunk = Trunk(config, config.encoder_depth, conditions=1)
+        self.norm_out = nn.GroupNorm(config.groups, config.width, eps=NORM_EPSILON)
+        self.conv_out = nn.Conv2d(config.width, 1, 3, padding=1)
+        self.dense_out = nn.Linear(height * width // config.patch**2, config.latent_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits `[rows, n]` of clean images `x` `[rows, C, H, W]`."""
+        time = x.new_zeros(x.shape[0])
+        h, _, _ = self.trunk(x, time, time[:, None])
+        features = self.conv_out(F.silu(self.norm_out(h))).flatten(1)
+        logits: Tensor = self.dense_out(F.silu(features))
+        return logits
+
+
+def top_k(logits: Tensor, k: int) -> Tensor:
+    """k-hot latent `[rows, n]` of the k largest logits; ties go to the lower index."""
+    chosen = logits.argsort(dim=1, descending=True, stable=True)[:, :k]
+    return torch.zeros_like(logits).scatter(1, chosen, 1.0)
+
+
+def sum_of_gamma(gammas: Tensor, k: int) -> Tensor:
+    """Noise `[rows, n]` whose top-k choice follows the logits; Gumbel noise for k = 1.
+
+    `gammas` `[10, rows, n]` are draws of Gamma(1/k, 1) (Niepert et al., 2021, section 3.2).
+    """
+    ranks = torch.arange(1, GAMMA_TERMS + 1, dtype=gammas.dtype, device=gammas.device)
+    return (k * gammas / ranks[:, None, None]).sum(0) / k - math.log(GAMMA_TERMS) / k
+
+
+def official_noise(gammas: Tensor, k: int) -> Tensor:
+    """What the released MULAN code adds instead: rates read as scales, times 10.
+
+    At k = 15 its spread is 0.2, at k = 1 it is 196, which drowns any logit.
+    """
+    ranks = torch.arange(1, GAMMA_TERMS + 1, dtype=gammas.dtype, device=gammas.device)
+    total = (ranks[:, None, None] * gammas / k).sum(0)
+    return GAMMA_TERMS / k * (total - math.log(GAMMA_TERMS))
+
+
+def relaxed_top_k(logits: Tensor, k: int) -> Tensor:
+    """k-hot forwards, identity backwards: the straight-through estimator."""
+    return (top_k(logits, k) - logits).detach() + logits
+
+
+def categorical_kl(logits: Tensor) -> Tensor:
+    """MuLAN's latent term `[rows]` in nats: KL from one n-way categorical to the uniform."""
+    log_q = F.log_softmax(logits, dim=1)
+    return (log_q.exp() * (log_q + math.log(logits.shape[1]))).sum(1)
+
+
+def aggregate_kl(logits: Tensor) -> Tensor:
+    """KL in nats, a scalar, from the batch's mean categorical to the uniform.
+
+    What is left of `categorical_kl` once the information that z carries about x is taken off.
+    """
+    mean_q = F.softmax(logits, dim=1).mean(0)
+    return (mean_q * (mean_q.log() + math.log(logits.shape[1]))).sum()

@@ -1,0 +1,18 @@
+"""What can go wrong in the mathematics' own floor.
+
+    ModelError
+    ├── CheckpointError   a checkpoint that must not be served
+    └── DataError         a data set that cannot be read
+"""
+
+
+class ModelError(Exception):
+    """Base of every error this package raises on purpose; its text is one clear line."""
+
+
+class CheckpointError(ModelError):
+    """A missing, damaged or inconsistent checkpoint; names the file or tensor at fault."""
+
+
+class DataError(ModelError):
+    """A data set that is missing, unreadable, or not made of pixel tokens."""

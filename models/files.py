@@ -1,0 +1,11 @@
+"""Writing files so that a reader never sees half of one."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, then rename it into place."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -1,0 +1,73 @@
+"""The three trained networks of a MULAN model, and the one place that knows their parameterisation."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.encoder import Encoder
+from models.schedule import Noise, Schedule
+from models.unet import ScoreNetwork
+
+MIN_RATE = 1e-3
+
+
+class ScheduleNetwork(nn.Module):
+    """MLP from the latent to one degree-5 polynomial per dimension (MuLAN, section 3.2)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        dimensions = config.dimensions
+        width = config.schedule_width or dimensions
+        self.dense_1 = nn.Linear(config.latent_size, width)
+        self.dense_2 = nn.Linear(width, width)
+        self.dense_out_a = nn.Linear(width, dimensions)
+        self.dense_out_b = nn.Linear(width, dimensions)
+        self.dense_out_c = nn.Linear(width, dimensions)
+
+    def forward(self, latent: Tensor) -> Schedule:
+        """The schedules of `latent` `[rows, n]`, in its dtype."""
+        h = F.silu(self.dense_2(F.silu(self.dense_1(latent))))
+        rate = MIN_RATE + F.softplus(self.dense_out_c(h))
+        a, b, c = (self._image(flat) for flat in (self.dense_out_a(h), self.dense_out_b(h), rate))
+        return Schedule.normalised(a, b, c, self.config.gamma_min, self.config.gamma_max)
+
+    def _image(self, flat: Tensor) -> Tensor:
+        """From the official feature order (row, column, channel) to `[rows, C, H, W]`."""
+        return flat.unflatten(1, self.config.image_shape).permute(0, 3, 1, 2).contiguous()
+
+
+class Mulan(nn.Module):
+    """Encoder, schedule and score network of one checkpoint."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.gamma = ScheduleNetwork(config)
+        self.score = ScoreNetwork(config)
+
+    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+        """The predicted noise `[rows, C, H, W]` in x_t, whatever the network predicts.
+
+        `x` is x_t, `clock` `[rows]` the network's time input, `latent` `[rows, n]`. A velocity is
+        v = alpha eps - sigma x0, whence eps = alpha v + sigma x_t; a "velocity from epsilon"
+        network predicts eps itself and is read directly since the detour cancels badly near gamma_max.
+        """
+        out: Tensor = self.score(x, clock, latent)
+        if self.config.parameterisation == "velocity":
+            return noise.alpha.to(x) * out + noise.sigma.to(x) * x
+        return out
+
+
+def tokens_to_data(tokens: Tensor, vocabulary: int) -> Tensor:
+    """Pixel tokens 0..V-1 to bin centres in (-1, 1), float64."""
+    return 2 * (tokens.double() + 0.5) / vocabulary - 1
+
+
+def data_to_tokens(x0: Tensor, config: ModelConfig) -> Tensor:
+    """Decode the end of a trajectory, x at t = 0, to the nearest token, uint8."""
+    scaled = x0.double() * torch.exp(torch.tensor(-config.log_alpha0, dtype=torch.float64))
+    bins = torch.floor(config.vocabulary * (scaled + 1) / 2)
+    return bins.clamp(0, config.vocabulary - 1).to(torch.uint8)

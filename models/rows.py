@@ -1,0 +1,92 @@
+"""Rows: the unit of work. Every leaf of these types leads with the row axis."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar, cast
+
+import optree
+import torch
+from torch import Tensor
+
+from models.clock import Clock
+from models.schedule import Schedule
+
+Tree = TypeVar("Tree")
+
+
+class NoiseKey(NamedTuple):
+    """What a row's noise is drawn from, `[rows]` int64 each: the seed, and the row's own index."""
+
+    seed: Tensor
+    index: Tensor
+
+
+class Condition(NamedTuple):
+    """What the network is conditioned on, fixed for a row's life: the latent and its schedule."""
+
+    latent: Tensor
+    schedule: Schedule
+    clock: Clock
+
+
+class Query(NamedTuple):
+    """What a solver asks: the network at x `[rows, C, H, W]` and diffusion time t `[rows]`.
+
+    With `cotangents` `[rows, probes, C, H, W]` it also asks how each is pulled back.
+    """
+
+    x: Tensor
+    t: Tensor
+    cotangents: Tensor | None = None
+
+
+class Answer(NamedTuple):
+    """The predicted noise `[rows, C, H, W]`, and for each cotangent v the product J^T v,
+    `[rows, probes, C, H, W]`, where J = d eps / d x_t."""
+
+    eps: Tensor
+    vjps: Tensor | None = None
+
+
+def count(tree: object) -> int:
+    """Number of rows of a tree."""
+    leaf = cast(Tensor, optree.tree_leaves(tree)[0])
+    return leaf.shape[0]
+
+
+def take(tree: Tree, index: Tensor) -> Tree:
+    """The rows that `index` `[m]` (int64, or a boolean mask) selects, in its order."""
+    return cast(Tree, optree.tree_map(lambda leaf: leaf[index], tree))
+
+
+def concat(trees: Sequence[Tree]) -> Tree:
+    """Rows of several trees of one structure, one after another."""
+    if len(trees) == 1:
+        return trees[0]
+    return cast(Tree, optree.tree_map(lambda *leaves: torch.cat(leaves), *trees))
+
+
+def split(tree: Tree, sizes: Sequence[int]) -> list[Tree]:
+    """The inverse of `concat`."""
+    leaves, structure = optree.tree_flatten(tree)
+    pieces = [cast(Tensor, leaf).split(list(sizes)) for leaf in leaves]
+    return [cast(Tree, structure.unflatten(list(part))) for part in zip(*pieces, strict=True)]
+
+
+def pad(tree: Tree, multiple: int) -> Tree:
+    """Repeat the last row until the number of rows is a multiple of `multiple`."""
+    missing = -count(tree) % multiple
+    if not missing:
+        return tree
+    return cast(
+        Tree,
+        optree.tree_map(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), tree),
+    )
+
+
+def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:
+    """Row by row, `yes` where the boolean `rows` `[rows]` holds, else `no`."""
+
+    def choose(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return cast(Tree, optree.tree_map(choose, yes, no))

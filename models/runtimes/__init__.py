@@ -1,0 +1,1 @@
+"""Ways to run a checkpoint's networks, one protocol (`models.denoiser.Denoiser`)."""

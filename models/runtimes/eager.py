@@ -1,0 +1,56 @@
+"""The networks as PyTorch runs them, in float32."""
+
+import torch
+from torch import Tensor
+
+from models.clock import Clock
+from models.config import ModelConfig
+from models.network import Mulan
+from models.rows import Answer, Condition, Query, count, pad, take
+
+QUANTUM = 16
+
+
+class EagerDenoiser:
+    """A checkpoint on its model's device.
+
+    Kernels choose their order of summation by the batch size. So every call is padded to a
+    multiple of `quantum` rows: from some size on, a row's bytes no longer depend on the batch.
+    """
+
+    def __init__(self, model: Mulan, quantum: int = QUANTUM) -> None:
+        self.model = model
+        self.config: ModelConfig = model.config
+        self.quantum = quantum
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        rows = torch.arange(count(query), device=query.x.device)
+        (x, t, cotangents), condition = pad((query, condition), self.quantum)
+        noise = condition.schedule.noise(t)
+        clock = condition.clock.s(t).to(x.dtype)
+        with torch.set_grad_enabled(cotangents is not None):
+            x = x.detach().requires_grad_(cotangents is not None)
+            eps = self.model.epsilon(x, noise, clock, condition.latent)
+        answer = Answer(eps.detach(), None if cotangents is None else _pull_back(eps, x, cotangents))
+        return take(answer, rows)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model.encoder(pad(x, self.quantum))
+        return logits[: len(x)]
+
+    @torch.no_grad()
+    def condition(self, latent: Tensor) -> Condition:
+        schedule = self.model.gamma(pad(latent, self.quantum)).double()
+        return take(
+            Condition(pad(latent, self.quantum), schedule, Clock.of(schedule)),
+            torch.arange(len(latent), device=latent.device),
+        )
+
+
+def _pull_back(eps: Tensor, x: Tensor, cotangents: Tensor) -> Tensor:
+    """J^T v for each of `[rows, probes, C, H, W]` cotangents, one backward pass a probe."""
+    pulled = [
+        torch.autograd.grad(eps, x, v, retain_graph=True)[0] for v in cotangents.unbind(1)
+    ]
+    return torch.stack(pulled, dim=1)

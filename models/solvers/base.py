@@ -1,0 +1,123 @@
+"""What a solver is: pure functions over rows. It asks for an evaluation, and is told the answer."""
+
+from enum import IntEnum
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from models.clock import Clock
+from models.rows import Answer, Condition, NoiseKey, Query
+
+Columns = TypeVar("Columns")
+SpecT = TypeVar("SpecT", contravariant=True)
+StateT = TypeVar("StateT")
+
+
+class Status(IntEnum):
+    """Where a row stands; everything from NOT_FINITE on is a failure and its reason."""
+
+    RUNNING = 0
+    DONE = 1
+    NOT_FINITE = 2
+    TOO_MANY_EVALUATIONS = 3
+    STEP_TOO_SMALL = 4
+
+
+class Problem(NamedTuple, Generic[Columns]):
+    """What never changes while a row is solved.
+
+    `columns` holds the spec, one tensor a parameter and one value a row, and whatever else the
+    solver fixes at the start; so rows of different settings share a lane.
+    """
+
+    key: NoiseKey
+    condition: Condition
+    columns: Columns
+
+
+class Solver(Protocol[SpecT, Columns, StateT]):
+    """One method. No function changes its arguments; a row's result depends on that row alone.
+
+    A row that is postponed is simply not told. Rows may be taken, concatenated, permuted and
+    padded between any two calls.
+    """
+
+    name: str
+
+    def evaluations(self, spec: SpecT) -> int | None:
+        """Network evaluations of one row, exactly; None where only the solve can tell."""
+        ...
+
+    def init(self, problem: Problem[Columns]) -> StateT:
+        """The state before the first question."""
+        ...
+
+    def ask(self, problem: Problem[Columns], state: StateT) -> Query:
+        """The next question of every row."""
+        ...
+
+    def tell(self, problem: Problem[Columns], state: StateT, answer: Answer) -> StateT:
+        """The state after the answer; a finished row may be told anything and stays finished."""
+        ...
+
+    def status(self, problem: Problem[Columns], state: StateT) -> Tensor:
+        """A `Status` for each row, `[rows]` int8."""
+        ...
+
+    def progress(self, problem: Problem[Columns], state: StateT) -> Tensor:
+        """Share of the way gone, `[rows]` in [0, 1]."""
+        ...
+
+
+AnySolver = Solver[Any, Any, Any]
+
+
+class Sampler(Solver[SpecT, Columns, StateT], Protocol[SpecT, Columns, StateT]):
+    """A solver that turns noise into images in a number of evaluations known beforehand."""
+
+    def columns(self, spec: SpecT, rows: int, device: torch.device) -> Columns:
+        """The spec as columns for `rows` rows."""
+        ...
+
+    def sample(self, problem: Problem[Columns], state: StateT) -> "Sample":
+        """What the finished rows have come to."""
+        ...
+
+
+AnySampler = Sampler[Any, Any, Any]
+
+
+class Sample(NamedTuple):
+    """x at t = 0 `[rows, C, H, W]`, evaluations `[rows]`, and the share of proposals accepted
+    `[rows]`, NaN for a method that has none."""
+
+    x: Tensor
+    nfe: Tensor
+    acceptance_rate: Tensor
+
+
+def column(value: float, rows: int, device: torch.device) -> Tensor:
+    """A float64 column of one value."""
+    return torch.full((rows,), value, dtype=torch.float64, device=device)
+
+
+def count_column(value: int, rows: int, device: torch.device) -> Tensor:
+    """An int64 column of one value."""
+    return torch.full((rows,), value, dtype=torch.int64, device=device)
+
+
+def grid_time(clock: Clock, index: Tensor, points: Tensor, gamma_grid: Tensor) -> Tensor:
+    """Diffusion time `[rows]` of point `index` of `points` on the way from 1 to 0.
+
+    Evenly spaced in the mean of gamma where the boolean `gamma_grid` `[rows]` holds, else in t.
+    """
+    left = 1 - index.clamp(max=points) / points
+    return torch.where(gamma_grid, clock.t(left.double()), left.double())
+
+
+def finished(done: Tensor, x: Tensor) -> Tensor:
+    """Status of rows that end after a known count: DONE, or NOT_FINITE where x went wrong."""
+    finite = x.isfinite().flatten(1).all(1)
+    ended = torch.where(finite, int(Status.DONE), int(Status.NOT_FINITE))
+    return torch.where(done, ended, int(Status.RUNNING)).to(torch.int8)

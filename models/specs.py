@@ -1,0 +1,123 @@
+"""What a caller may ask of a solver: parameters with defaults, bounds and their price. Torch-free.
+
+The price is counted in network evaluations of one row, so that a request can be refused before
+it costs any (`evaluations`); a test holds every solver to it.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Grid = Annotated[
+    Literal["gamma", "time"],
+    Field(description="Points evenly spaced in the mean of gamma, or in diffusion time."),
+]
+Start = Annotated[
+    Literal["ancestral", "kernel"],
+    Field(
+        description="Where a segment's chain starts: an ancestral (DDPM) draw, one evaluation; or "
+        "a draw of the kernel's Gaussian factor, none."
+    ),
+]
+Segments = Annotated[
+    int, Field(ge=1, le=100, description="Pieces of the way from noise to image; each is solved in turn.")
+]
+InnerSteps = Annotated[int, Field(ge=1, le=500, description="Steps of each segment's inner chain.")]
+StepSize = Annotated[
+    float,
+    Field(gt=0, lt=2, description="Step of the inner chain, relative to the DDPM step's variance."),
+]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Ddpm(_Spec):
+    """Ancestral sampling: one evaluation a step."""
+
+    name: Literal["ddpm"] = "ddpm"
+    steps: int = Field(50, ge=1, le=1000, description="Steps from noise to image.")
+    grid: Grid = "gamma"
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations of one row."""
+        return self.steps
+
+
+class _Rtk(_Spec):
+    """What every reverse-transition-kernel sampler takes (Huang et al., NeurIPS 2024)."""
+
+    segments: Segments = 5
+    inner_steps: InnerSteps = 4
+    grid: Grid = "gamma"
+    start: Start = "ancestral"
+
+    @property
+    def _start_evaluations(self) -> int:
+        return self.segments if self.start == "ancestral" else 0
+
+
+class RtkUla(_Rtk):
+    """RTK with unadjusted Langevin steps: one evaluation a step."""
+
+    name: Literal["rtk-ula"] = "rtk-ula"
+    step_size: StepSize = 0.5
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations of one row."""
+        return self._start_evaluations + self.segments * self.inner_steps
+
+
+class RtkMala(_Rtk):
+    """RTK with Metropolis-adjusted Langevin steps, from scores alone (algorithm 2 of the paper).
+
+    The change of log-density is a line integral of the score: by Simpson's rule two evaluations a
+    step, by the trapezoid rule one; and one at the start of each segment.
+    """
+
+    name: Literal["rtk-mala"] = "rtk-mala"
+    step_size: StepSize = 0.5
+    energy: Literal["simpson", "trapezoid"] = Field(
+        "trapezoid", description="Rule of the line integral that stands in for the log-density."
+    )
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations of one row."""
+        per_step = 2 if self.energy == "simpson" else 1
+        return self._start_evaluations + self.segments * (1 + per_step * self.inner_steps)
+
+
+class RtkUld(_Rtk):
+    """RTK with underdamped Langevin steps, exponential integrator (algorithm 3): one each."""
+
+    name: Literal["rtk-uld"] = "rtk-uld"
+    step_size: StepSize = Field(0.5, description="Time step h, in units of the square root of mass.")
+    friction: float = Field(2.0, gt=0, le=100, description="Friction; 2 is critical.")
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations of one row."""
+        return self._start_evaluations + self.segments * self.inner_steps
+
+
+SamplerSpec = Annotated[Ddpm | RtkUla | RtkMala | RtkUld, Field(discriminator="name")]
+
+
+class Rk45(_Spec):
+    """The probability-flow ODE by Dormand and Prince's pair, steps chosen row by row."""
+
+    name: Literal["rk45"] = "rk45"
+    probes: int = Field(2, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
+    tolerance_nats: float = Field(
+        0.05, ge=1e-6, le=10, description="Error of the ODE allowed in the log-density."
+    )
+    max_evaluations: int = Field(
+        2000, ge=8, le=20_000, description="Right-hand sides after which a row gives up."
+    )
+
+
+Spec = SamplerSpec | Rk45

@@ -1,0 +1,221 @@
+"""Minimising the negative ELBO: deterministic by seed, resumable after a kill."""
+
+import copy
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+from tqdm import tqdm
+
+from models.data import Tokens
+from models.encoder import (
+    GAMMA_TERMS,
+    aggregate_kl,
+    official_noise,
+    relaxed_top_k,
+    sum_of_gamma,
+    top_k,
+)
+from models.errors import DataError
+from models.files import write_atomically
+from models.network import Mulan, tokens_to_data
+from models.objective import Elbo, negative_elbo
+from models.training.recipe import Optimisation, Recipe
+
+STATE = "training.safetensors"
+EMA_RAMP = 10
+ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Progress(NamedTuple):
+    """One line of the training history.
+
+    `total` and `held_out` are negative ELBOs in bits/dim with the paper's latent term, the first
+    over the batches since the last line, the second over the held-out images with the averaged
+    weights; the latent figures are the KL of one image and of the average image, in nats.
+    """
+
+    step: int
+    total: float
+    held_out: float
+    latent: float
+    aggregate: float
+    seconds: float
+
+
+class Trainer:
+    """Trains one model. Step n draws all its noise from (seed, n), so that a resumed run is the
+    same run."""
+
+    def __init__(
+        self, recipe: Recipe, images: Tokens, held_out: Tokens, device: torch.device, work: Path
+    ) -> None:
+        """`images` are the train part, `[N, H, W, C]`, `held_out` some others to watch; `work` is
+        the folder that keeps what a resume needs."""
+        self.recipe = recipe
+        self.settings: Optimisation = recipe.optimisation
+        self.device = device
+        self.work = work
+        self.images, self.held_out = (
+            torch.from_numpy(part).permute(0, 3, 1, 2).contiguous().to(device)
+            for part in (images, held_out)
+        )
+        torch.manual_seed(self.settings.seed)
+        self.model = Mulan(recipe.model).to(device)
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+        )
+        self.history: list[Progress] = []
+        self.step = 0
+
+    def run(self) -> Mulan:
+        """Train to the end, from wherever an earlier run stopped; returns the averaged model."""
+        self._resume()
+        self.model.train()
+        started = time.monotonic() - (self.history[-1].seconds if self.history else 0.0)
+        totals: list[Tensor] = []
+        bar = tqdm(initial=self.step, total=self.settings.steps, unit="step", file=sys.stderr)
+        for batch in self._batches():
+            totals.append(self._update(batch))
+            self.step += 1
+            bar.update()
+            if self.step % self.settings.held_out_every == 0 or self.step == self.settings.steps:
+                entry = self._summarise(totals, time.monotonic() - started)
+                self.history.append(entry)
+                totals.clear()
+                bar.set_postfix_str(f"{entry.total:.3f}, held out {entry.held_out:.3f} bits/dim")
+                self._save()
+        bar.close()
+        return self.averaged
+
+    def _update(self, batch: Tensor) -> Tensor:
+        """One optimiser step; returns the negative ELBO, its latent term and the aggregate KL."""
+        torch.manual_seed(self._noise_seed())
+        logits, terms = self._elbo(self.model, batch, perturbed=True)
+        aggregate = aggregate_kl(logits)
+        latent = aggregate if self.settings.latent_term == "aggregate" else terms.latent.mean()
+        # Reconstruction and prior depend on no parameter.
+        loss = (terms.diffusion.mean() + latent) / self.recipe.model.dimensions
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * self._rate_factor()
+        self.optimiser.step()
+        self._average()
+        return torch.stack([terms.total.mean(), terms.latent.mean(), aggregate]).detach()
+
+    def _elbo(self, model: Mulan, batch: Tensor, perturbed: bool) -> tuple[Tensor, Elbo]:
+        """Logits and negative ELBO of a batch at evenly spread times, noise from torch's stream."""
+        config, rows = self.recipe.model, len(batch)
+        t = (torch.rand((), device=self.device) + torch.arange(rows, device=self.device) / rows) % 1
+        epsilon0, epsilon = torch.randn(2, *batch.shape, device=self.device)
+        logits = model.encoder(tokens_to_data(batch, config.vocabulary).float())
+        latent = top_k(logits, config.latent_k)
+        if perturbed:
+            shape = (GAMMA_TERMS, rows, config.latent_size)
+            draws = torch.distributions.Gamma(1 / config.latent_k, 1.0).sample(shape)
+            noise = official_noise if self.settings.latent_noise == "official" else sum_of_gamma
+            noisy = logits + noise(draws.to(self.device), config.latent_k)
+            latent = relaxed_top_k(noisy, config.latent_k)
+        return logits, negative_elbo(model, batch, latent, logits, t, epsilon0, epsilon)
+
+    @torch.no_grad()
+    def _watch(self) -> float:
+        """Negative ELBO of the held-out images in nats, with the same noise every time."""
+        torch.manual_seed(self.settings.seed)
+        batches = self.held_out.split(self.settings.batch_size)
+        totals = [self._elbo(self.averaged, part, perturbed=False)[1].total for part in batches]
+        return float(torch.cat(totals).double().mean())
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Batches from the current step to the last; epoch e is shuffled by (seed, e)."""
+        size = min(self.settings.batch_size, len(self.images))
+        per_epoch = len(self.images) // size
+        while self.step < self.settings.steps:
+            epoch, first = divmod(self.step, per_epoch)
+            shuffle = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
+            order = torch.randperm(len(self.images), generator=shuffle).to(self.device)
+            for index in range(first, min(per_epoch, first + self.settings.steps - self.step)):
+                yield self.images[order[index * size : (index + 1) * size]]
+
+    def _noise_seed(self) -> int:
+        return (self.settings.seed << 32) + self.step
+
+    def _rate_factor(self) -> float:
+        """Linear warm-up, then cosine decay."""
+        ramp = _ramp(self.step, self.settings.warmup_steps)
+        if not self.settings.decay:
+            return ramp
+        return ramp * 0.5 * (1 + math.cos(math.pi * self.step / self.settings.steps))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.settings.ema, (1 + self.step) / (EMA_RAMP + self.step))
+        torch._foreach_lerp_(
+            list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay
+        )
+
+    def _summarise(self, totals: list[Tensor], seconds: float) -> Progress:
+        """Raises FloatingPointError when the loss is no longer a number."""
+        total, latent, aggregate = torch.stack(totals).double().mean(0).tolist()
+        if not math.isfinite(total):
+            raise FloatingPointError(f"the loss diverged before step {self.step}")
+        bits = self.recipe.model.dimensions * math.log(2)
+        return Progress(self.step, total / bits, self._watch() / bits, latent, aggregate, seconds)
+
+    def _save(self) -> None:
+        tensors = {f"model.{name}": p for name, p in self.model.state_dict().items()}
+        tensors |= {f"averaged.{name}": p for name, p in self.averaged.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            for moment in ADAM_MOMENTS:
+                tensors[f"{moment}.{name}"] = self.optimiser.state[parameter][moment]
+        history = {"recipe": self.recipe.model_dump(mode="json"), "history": self.history}
+        content = save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            metadata={"step": str(self.step), "progress": json.dumps(history)},
+        )
+        self.work.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.work / STATE, content)
+
+    def _resume(self) -> None:
+        """Take up a saved run. Raises DataError when it followed another recipe."""
+        path = self.work / STATE
+        if not path.exists():
+            return
+        with safe_open(path, framework="pt", device=str(self.device)) as file:
+            metadata = file.metadata()
+            progress = json.loads(metadata["progress"])
+            if progress["recipe"] != self.recipe.model_dump(mode="json"):
+                raise DataError(f"{path} is of another recipe; delete it or train elsewhere")
+            self.model.load_state_dict(_under("model.", file))
+            self.averaged.load_state_dict(_under("averaged.", file))
+            self.step = int(metadata["step"])
+            for moment in ADAM_MOMENTS:
+                moments = _under(f"{moment}.", file)
+                for name, parameter in self.model.named_parameters():
+                    state = self.optimiser.state[parameter]
+                    state[moment] = moments[name]
+                    state["step"] = torch.tensor(float(self.step))
+        self.history = [Progress(*entry) for entry in progress["history"]]
+
+
+def _under(prefix: str, file: safe_open) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
+    return {name[len(prefix) :]: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}
+
+
+def _ramp(step: int, length: int) -> float:
+    """From near 0 to 1 over `length` steps."""
+    return min(1.0, (step + 1) / length) if length else 1.0

@@ -1,0 +1,150 @@
+"""Everything a client can be told went wrong, with its HTTP meaning.
+
+    ServiceError
+    ├── BadRequest
+    │   ├── MalformedBody            400
+    │   ├── Unauthorized             401
+    │   ├── UnknownModel             404
+    │   ├── UnknownJob               404
+    │   ├── NotAcceptable            406
+    │   ├── TooLarge                 413  body-too-large, too-many-images, image-too-large
+    │   ├── UnsupportedMediaType     415
+    │   └── InvalidRequest           422  and its kinds
+    ├── Busy                              says when to try again
+    │   ├── QueueFull                429
+    │   ├── NotReady                 503
+    │   ├── Draining                 503
+    │   └── StoreUnavailable         503
+    ├── JobCancelled                 410
+    ├── ComputationFailed            500
+    └── DeadlineExceeded             504
+"""
+
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """Base: an RFC 9457 problem. `detail` is one clear line for the client."""
+
+    status: ClassVar[int] = 500
+    code: str = "computation-failed"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class BadRequest(ServiceError):
+    """The request cannot be served as it is; sending it again will not help."""
+
+
+class MalformedBody(BadRequest):
+    """Not JSON, a truncated multipart, an unreadable image or array."""
+
+    status, code, title = 400, "malformed-body", "Malformed body"
+
+
+class Unauthorized(BadRequest):
+    """Keys are configured and none, or a wrong one, came."""
+
+    status, code, title = 401, "unauthorized", "Unauthorized"
+
+
+class UnknownModel(BadRequest):
+    """No checkpoint of that name is served."""
+
+    status, code, title = 404, "unknown-model", "Unknown model"
+
+
+class UnknownJob(BadRequest):
+    """No such job, or another caller's."""
+
+    status, code, title = 404, "unknown-job", "Unknown job"
+
+
+class NotAcceptable(BadRequest):
+    """The Accept header names nothing this endpoint can answer with."""
+
+    status, code, title = 406, "not-acceptable", "Not acceptable"
+
+
+class TooLarge(BadRequest):
+    """A body, a number of images, or an image past its limit."""
+
+    status, title = 413, "Too large"
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class UnsupportedMediaType(BadRequest):
+    """The body is of a type that this endpoint does not read."""
+
+    status, code, title = 415, "unsupported-media-type", "Unsupported media type"
+
+
+class InvalidRequest(BadRequest):
+    """Well-formed, but not meaningful; `fields` says where and why."""
+
+    status, title = 422, "Invalid request"
+
+    def __init__(
+        self, detail: str, code: str = "invalid-request", fields: tuple[dict[str, str], ...] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.fields = fields
+
+
+class Busy(ServiceError):
+    """Not now: try again after `retry_after` seconds."""
+
+    status = 503
+
+    def __init__(self, detail: str, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class QueueFull(Busy):
+    """Admission is bounded, and the bound is reached."""
+
+    status, code, title = 429, "queue-full", "Queue full"
+
+
+class NotReady(Busy):
+    """Models are still loading."""
+
+    code, title = "not-ready", "Not ready"
+
+
+class Draining(Busy):
+    """The service is stopping."""
+
+    code, title = "draining", "Draining"
+
+
+class StoreUnavailable(Busy):
+    """The queue cannot be reached."""
+
+    code, title = "store-unavailable", "Store unavailable"
+
+
+class JobCancelled(ServiceError):
+    """The job was cancelled before it finished."""
+
+    status, code, title = 410, "job-cancelled", "Job cancelled"
+
+
+class ComputationFailed(ServiceError):
+    """The model's answer was no answer; other jobs are unaffected."""
+
+    status, code, title = 500, "computation-failed", "Computation failed"
+
+
+class DeadlineExceeded(ServiceError):
+    """Time ran out; the work is dropped."""
+
+    status, code, title = 504, "deadline-exceeded", "Deadline exceeded"

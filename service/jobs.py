@@ -1,0 +1,78 @@
+"""Jobs and what becomes of them: frozen, torch-free, what the store carries."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scores import Score
+from models.specs import Rk45, SamplerSpec
+from service.errors import ServiceError
+
+Tokens = NDArray[np.uint8]
+Kind = Literal["samples", "likelihoods"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTask:
+    """Draw `count` images; image i depends on (checkpoint, solver, seed, i) alone."""
+
+    solver: SamplerSpec
+    seed: int
+    count: int
+    latent: tuple[int, ...] | None = None
+
+    kind: Kind = "samples"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTask:
+    """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each."""
+
+    solver: Rk45
+    seed: int
+    draws: int
+    images: Tokens
+
+    kind: Kind = "likelihoods"
+
+
+Task = SampleTask | ScoreTask
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request, resolved: `checkpoint` is a SHA-256, `deadline` seconds since the epoch."""
+
+    id: str
+    checkpoint: str
+    task: Task
+    deadline: float
+    created_at: float
+    owner: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """Tokens `[count, H, W, C]` and, for each image, evaluations, acceptance rate (None where the
+    method has none) and the indices of its latent's ones."""
+
+    images: Tokens
+    nfe: tuple[int, ...]
+    acceptance_rate: tuple[float | None, ...]
+    latents: tuple[tuple[int, ...], ...]
+    execution: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """One score an image, in the order of the request."""
+
+    scores: tuple[Score, ...]
+    execution: str
+
+
+Result = SampleResult | ScoreResult
+Outcome = Result | ServiceError

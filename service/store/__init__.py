@@ -1,0 +1,1 @@
+"""Where jobs wait and results stay: one interface, an in-memory store, later Redis."""
