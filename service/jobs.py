@@ -1,7 +1,7 @@
 """Jobs and what becomes of them: frozen, torch-free, what the store carries."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class SampleTask:
     count: int
     latent: tuple[int, ...] | None = None
 
-    kind: Kind = "samples"
+    kind: ClassVar[Kind] = "samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ScoreTask:
     draws: int
     images: Tokens
 
-    kind: Kind = "likelihoods"
+    kind: ClassVar[Kind] = "likelihoods"
 
 
 Task = SampleTask | ScoreTask
