@@ -48,6 +48,7 @@ class TrainingRecord(_Record):
     seconds: float
     machine: str
     torch: str
+    history: list[dict[str, float]] = Field(description="One entry a watch; see Progress.")
 
 
 class Manifest(_Record):

@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread a process: the tests run in parallel, and two busy threads on two cores stall each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+
+.PHONY: run test test-golden test-gpu check format clean
+
+run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
+	$(BIN)/mulan serve
+
+test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outside this repository
+	$(PYTEST) -n auto -m "not gpu and not golden"
+
+test-golden: $(VENV)/.dev  ## Parity with the official implementation; MULAN_GOLDEN names its arrays
+	$(PYTEST) -m golden
+
+test-gpu: $(VENV)/.dev  ## What needs a CUDA device
+	$(PYTEST) -m gpu
+
+check: $(VENV)/.dev  ## Format, lint, types, import floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@

@@ -1,0 +1,14 @@
+"""`mulan models`: the checkpoint workshop."""
+
+from models.cli.lazy import LazyGroup
+
+models = LazyGroup(
+    name="models",
+    help="List, show, train and evaluate checkpoints.",
+    commands_at={
+        "list": "models.cli.shelf:list_checkpoints",
+        "show": "models.cli.shelf:show_checkpoint",
+        "train": "models.cli.train:train",
+        "evaluate": "models.cli.evaluate:evaluate",
+    },
+)

@@ -1,0 +1,46 @@
+"""What every command of the workshop shares: its options, and how it prints and fails."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from models.errors import ModelError
+from models.zoo import ZOO
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+roots = click.option(
+    "--models",
+    "roots",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="MULAN_MODELS",
+    default=[ZOO],
+    show_default="the shipped checkpoints",
+    help="Folder of checkpoints; may be repeated.",
+)
+device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …")
+threads = click.option("--threads", type=click.IntRange(1), help="CPU threads; the default is torch's.")
+
+
+def one_line_errors(command: Command) -> Command:
+    """Turn the package's own errors into one line and exit code 1."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except ModelError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def emit(record: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print the record as JSON, or the text."""
+    click.echo(json.dumps(record) if as_json else text)

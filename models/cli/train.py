@@ -1,0 +1,65 @@
+"""`mulan models train`."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from models.cli.options import as_json, device, emit, one_line_errors, threads
+from models.training.recipe import Recipe, read_recipe
+from models.training.run import train as follow
+
+
+@click.command("train")
+@click.argument("recipe")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--data", help="Images to divide, instead of the recipe's: a name or a path.")
+@click.option("--test-data", help="Separate test images: a path.")
+@click.option("--steps", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(0), help="Instead of the recipe's.")
+@device
+@threads
+@as_json
+@one_line_errors
+def train(
+    recipe: str,
+    out: Path,
+    data: str | None,
+    test_data: str | None,
+    steps: int | None,
+    seed: int | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Train a checkpoint by RECIPE, a shipped name (digits) or a TOML file, into --out.
+
+    Deterministic by seed on one kind of machine with one number of threads. A run that was killed
+    goes on from where it last saved when the same command is given again.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = _override(
+        read_recipe(recipe),
+        data={"source": data, "test_source": test_data},
+        optimisation={"steps": steps, "seed": seed},
+    )
+    command = ["mulan", "models", "train", recipe, "--out", "DIR", "--device", device]
+    command += ["--threads", str(torch.get_num_threads())]
+    for option, value in (("--steps", steps), ("--seed", seed)):
+        command += [option, str(value)] if value is not None else []
+    for option, value in (("--data", data), ("--test-data", test_data)):
+        command += [option, Path(value).name] if value is not None else []
+    manifest = follow(chosen, out, torch.device(device), shlex.join(command))
+    record = {"name": manifest.name, "sha256": manifest.sha256, "folder": str(out)}
+    emit(record, f"{out}: {manifest.name} {manifest.sha256}", as_json)
+
+
+def _override(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
+    """The recipe with every value that is given in place of its own."""
+    merged = recipe.model_dump()
+    for section, values in sections.items():
+        merged[section] |= {name: value for name, value in values.items() if value is not None}
+    return Recipe.model_validate(merged)

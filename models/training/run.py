@@ -1,0 +1,88 @@
+"""From a recipe to a checkpoint folder."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.checkpoint import save_manifest, save_weights
+from models.data import Tokens, digest, divide, fingerprint, load_tokens
+from models.errors import DataError
+from models.manifest import DataRecord, Manifest, TrainingRecord
+from models.training.recipe import Recipe
+from models.training.trainer import Trainer
+
+WORK = "training"
+
+
+def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Manifest:
+    """Follow a recipe and write the checkpoint to `out`; what a killed run left there is taken up.
+
+    `command` is recorded, so that a reader can do the same. Raises DataError.
+    """
+    images = load_tokens(recipe.data.source)
+    _check(images, recipe)
+    parts = divide(len(images), recipe.data.split, recipe.data.split_seed)
+    held_out = images[parts["density"]] if "density" in parts else images[parts["train"]]
+    trainer = Trainer(recipe, images[parts["train"]], held_out, device, out / WORK)
+    model = trainer.run()
+    split = {part: fingerprint(indices) for part, indices in parts.items()}
+    test_sha256 = None
+    if recipe.data.test_source is not None:
+        test = load_tokens(recipe.data.test_source)
+        test_sha256 = digest(test)
+        split["test"] = fingerprint(np.arange(len(test)))
+    manifest = Manifest(
+        name=recipe.name,
+        config=recipe.model,
+        sha256=save_weights(out, recipe.model, dict(model.state_dict())),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        data=DataRecord(
+            source=_public_name(recipe.data.source),
+            sha256=digest(images),
+            test_source=recipe.data.test_source and _public_name(recipe.data.test_source),
+            test_sha256=test_sha256,
+            licence=recipe.data.licence,
+            split_seed=recipe.data.split_seed,
+            split=split,
+        ),
+        training=TrainingRecord(
+            command=command,
+            recipe=recipe.model_dump(mode="json", exclude={"data": {"source", "test_source"}}),
+            seed=recipe.optimisation.seed,
+            steps=trainer.step,
+            seconds=trainer.history[-1].seconds,
+            machine=describe_machine(device),
+            torch=torch.__version__,
+            history=[entry._asdict() for entry in trainer.history],
+        ),
+    )
+    save_manifest(out, manifest)
+    shutil.rmtree(out / WORK)
+    return manifest
+
+
+def describe_machine(device: torch.device) -> str:
+    """Device, processor and threads, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capability = torch.backends.cpu.get_cpu_capability()
+    threads = torch.get_num_threads()
+    return f"CPU ({platform.machine()}, {capability}), {os.cpu_count()} cores, {threads} thread(s)"
+
+
+def _check(images: Tokens, recipe: Recipe) -> None:
+    """Raises DataError unless the images are what the recipe's model takes."""
+    shape, vocabulary = recipe.model.image_shape, recipe.model.vocabulary
+    if images.shape[1:] != shape:
+        raise DataError(f"{recipe.data.source}: images are {images.shape[1:]}, the model's {shape}")
+    if images.max() >= vocabulary:
+        raise DataError(f"{recipe.data.source}: value {images.max()} in a vocabulary of {vocabulary}")
+
+
+def _public_name(source: str) -> str:
+    """A data set's name, or its file's: a card says nothing of the machine's folders."""
+    return Path(source).name
