@@ -10,7 +10,7 @@ run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
 	$(BIN)/mulan serve
 
 test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outside this repository
-	$(PYTEST) -n auto -m "not gpu and not golden"
+	$(PYTEST) -n auto --dist loadgroup -m "not gpu and not golden"
 
 test-golden: $(VENV)/.dev  ## Parity with the official implementation; MULAN_GOLDEN names its arrays
 	$(PYTEST) -m golden

@@ -3,8 +3,8 @@
 from abc import ABC, abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from models.clock import Clock
 from models.config import ModelConfig
@@ -55,7 +55,7 @@ class AnalyticDenoiser(ABC):
     def condition(self, latent: Tensor) -> Condition:
         a, b, c = torch.einsum("rn,pnchw->prchw", latent.double(), self._tables.to(latent.device))
         schedule = Schedule.normalised(
-            a, b, 1.0 + F.softplus(c), self.config.gamma_min, self.config.gamma_max
+            a, b, 1.0 + softplus(c), self.config.gamma_min, self.config.gamma_max
         )
         return Condition(latent, schedule, Clock.of(schedule))
 
@@ -82,7 +82,8 @@ class Mixture(AnalyticDenoiser):
         mean = alpha[:, None] * self.means
         variance = alpha[:, None].square() * self.variances + sigma[:, None].square()
         terms = (x[:, None] - mean).square() / variance + torch.log(2 * torch.pi * variance)
-        return torch.logsumexp(self.weights.log() - 0.5 * terms.sum(-1), dim=1)
+        density: Tensor = torch.logsumexp(self.weights.log() - 0.5 * terms.sum(-1), dim=1)
+        return density
 
 
 class Gaussian(AnalyticDenoiser):
@@ -107,4 +108,5 @@ class Gaussian(AnalyticDenoiser):
         white = torch.linalg.solve_triangular(factor, centred, upper=False)[..., 0]
         log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
         constant = x.shape[1] * torch.log(torch.tensor(2 * torch.pi, dtype=x.dtype))
-        return -0.5 * (white.square().sum(1) + log_det + constant)
+        density: Tensor = -0.5 * (white.square().sum(1) + log_det + constant)
+        return density

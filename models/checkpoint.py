@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -29,7 +30,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 
     Raises CheckpointError, naming the file or tensor: a missing or truncated file, a hash other
     than the manifest's, a configuration other than the one inside the weights, a missing,
-    unexpected, misshapen or non-finite tensor.
+    unexpected, misshapen or non-finite tensor, or one that is not float32.
     """
     manifest = read_manifest(folder)
     path = folder / WEIGHTS
@@ -49,6 +50,11 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     with torch.device("meta"):
         model = Mulan(manifest.config)
     check_tensors(tensors, model, str(path))
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    if parameters != manifest.parameters:
+        raise CheckpointError(
+            f"{path}: {parameters} parameters, the manifest says {manifest.parameters}"
+        )
     model.load_state_dict(tensors, assign=True)
     return Checkpoint(manifest, model.to(device).eval().requires_grad_(False))
 
@@ -70,11 +76,11 @@ def save_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def check_tensors(tensors: dict[str, Tensor], model: Mulan, origin: str) -> None:
-    """Raise CheckpointError unless `tensors` are exactly the finite parameters of `model`."""
+    """Raise CheckpointError unless `tensors` are the parameters of `model`: finite float32."""
     expected = model.state_dict()
-    for name in expected.keys() - tensors.keys():
+    for name in sorted(expected.keys() - tensors.keys()):
         raise CheckpointError(f"{origin}: tensor {name} is missing")
-    for name in tensors.keys() - expected.keys():
+    for name in sorted(tensors.keys() - expected.keys()):
         raise CheckpointError(f"{origin}: tensor {name} is unexpected")
     for name, tensor in tensors.items():
         shape = tuple(expected[name].shape)
@@ -82,13 +88,17 @@ def check_tensors(tensors: dict[str, Tensor], model: Mulan, origin: str) -> None
             raise CheckpointError(
                 f"{origin}: tensor {name} has shape {tuple(tensor.shape)}, expected {shape}"
             )
+        if tensor.dtype != torch.float32:
+            raise CheckpointError(f"{origin}: tensor {name} is {tensor.dtype}, expected float32")
         if not tensor.isfinite().all():
             raise CheckpointError(f"{origin}: tensor {name} has values that are not finite")
 
 
 def _embedded_config(content: bytes) -> ModelConfig | None:
-    """The configuration in a safetensors header: 8 bytes of length, then JSON."""
+    """The configuration in a safetensors header: 8 bytes of length, then JSON. None if foreign."""
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    stored = metadata.get(CONFIG_KEY)
-    return None if stored is None else ModelConfig.model_validate_json(stored)
+    try:
+        return ModelConfig.model_validate_json(metadata.get(CONFIG_KEY, ""))
+    except ValidationError:
+        return None

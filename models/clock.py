@@ -30,7 +30,10 @@ class Clock(NamedTuple):
         powers = torch.stack([term.mean(1) for term in terms], dim=1)
         powers = powers / powers.sum(1, keepdim=True)
         s = torch.linspace(0, 1, KNOTS, dtype=powers.dtype, device=powers.device)
-        low, high = torch.zeros(len(powers), KNOTS).to(powers), torch.ones(len(powers), KNOTS).to(powers)
+        low, high = (
+            torch.zeros(len(powers), KNOTS).to(powers),
+            torch.ones(len(powers), KNOTS).to(powers),
+        )
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             below = _polynomial(powers[:, None], middle) < s
@@ -49,7 +52,7 @@ class Clock(NamedTuple):
         return (((5 * p5 * t + 4 * p4) * t + 3 * p3) * t + 2 * p2) * t + p1
 
     def t(self, s: Tensor) -> Tensor:
-        """Diffusion time `[rows]` at network time `s` `[rows]` in [0, 1]: the table, then Newton."""
+        """Diffusion time `[rows]` at network time `s` `[rows]`: by the table, then Newton."""
         position = s * (KNOTS - 1)
         knot = position.floor().clamp(0, KNOTS - 2)
         low = self.table.gather(1, knot.long()[:, None])[:, 0]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Parameterisation = Literal["epsilon", "velocity", "velocity-from-epsilon"]
 Positive = Annotated[int, Field(ge=1)]
+Exponent = Annotated[int, Field(ge=0, le=16)]
 
 
 class ModelConfig(BaseModel):
@@ -16,7 +17,7 @@ class ModelConfig(BaseModel):
     and `fourier` are this project's options for small models; at their defaults they do nothing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     image_shape: tuple[Positive, Positive, Positive] = Field(
         (32, 32, 3), description="Height, width, channels."
@@ -32,7 +33,7 @@ class ModelConfig(BaseModel):
     latent_k: int = Field(15, ge=1, description="k, the number of ones in the latent.")
     gamma_min: float = Field(-13.3, description="Log noise-to-signal ratio at t = 0.")
     gamma_max: float = Field(5.0, description="Log noise-to-signal ratio at t = 1.")
-    fourier: tuple[int, ...] = Field(
+    fourier: tuple[Exponent, ...] = Field(
         (6, 7), description="Exponents p of the input features sin and cos of 2 pi 2^p x."
     )
     schedule_width: Positive | None = Field(
@@ -49,7 +50,9 @@ class ModelConfig(BaseModel):
         if self.gamma_min >= self.gamma_max:
             raise ValueError("gamma_min must be below gamma_max")
         if self.width % self.groups or self.width % 2:
-            raise ValueError(f"width {self.width} must be even and divisible by {self.groups} groups")
+            raise ValueError(
+                f"width {self.width} must be even and divisible by {self.groups} groups"
+            )
         if height % self.patch or width % self.patch:
             raise ValueError(f"patch {self.patch} must divide the image {height}x{width}")
         return self

@@ -18,7 +18,7 @@ class Denoiser(Protocol):
     config: ModelConfig
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
-        """Predicted noise at each row's (x, t), and the query's cotangents pulled back through it."""
+        """Predicted noise at each row's (x, t), and the query's cotangents pulled back."""
         ...
 
     def encode(self, x: Tensor) -> Tensor:

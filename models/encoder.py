@@ -3,8 +3,8 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import log_softmax, silu, softmax
 
 from models.config import ModelConfig
 from models.unet import NORM_EPSILON, Trunk
@@ -27,8 +27,8 @@ class Encoder(nn.Module):
         """Logits `[rows, n]` of clean images `x` `[rows, C, H, W]`."""
         time = x.new_zeros(x.shape[0])
         h, _, _ = self.trunk(x, time, time[:, None])
-        features = self.conv_out(F.silu(self.norm_out(h))).flatten(1)
-        logits: Tensor = self.dense_out(F.silu(features))
+        features = self.conv_out(silu(self.norm_out(h))).flatten(1)
+        logits: Tensor = self.dense_out(silu(features))
         return logits
 
 
@@ -39,9 +39,11 @@ def top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def sum_of_gamma(gammas: Tensor, k: int) -> Tensor:
-    """Noise `[rows, n]` whose top-k choice follows the logits; Gumbel noise for k = 1.
+    """Noise `[rows, n]` whose top-k choice follows the logits.
 
-    `gammas` `[10, rows, n]` are draws of Gamma(1/k, 1) (Niepert et al., 2021, section 3.2).
+    `gammas` `[10, rows, n]` are draws of Gamma(1/k, 1). The sum of k such noises is the largest of
+    ten exponentials less log 10, which is Gumbel noise but for the cut at ten terms (Niepert et
+    al., 2021, section 3.2).
     """
     ranks = torch.arange(1, GAMMA_TERMS + 1, dtype=gammas.dtype, device=gammas.device)
     return (k * gammas / ranks[:, None, None]).sum(0) / k - math.log(GAMMA_TERMS) / k
@@ -64,7 +66,7 @@ def relaxed_top_k(logits: Tensor, k: int) -> Tensor:
 
 def categorical_kl(logits: Tensor) -> Tensor:
     """MuLAN's latent term `[rows]` in nats: KL from one n-way categorical to the uniform."""
-    log_q = F.log_softmax(logits, dim=1)
+    log_q = log_softmax(logits, dim=1)
     return (log_q.exp() * (log_q + math.log(logits.shape[1]))).sum(1)
 
 
@@ -73,5 +75,7 @@ def aggregate_kl(logits: Tensor) -> Tensor:
 
     What is left of `categorical_kl` once the information that z carries about x is taken off.
     """
-    mean_q = F.softmax(logits, dim=1).mean(0)
+    mean_q = softmax(logits, dim=1).mean(0)
+    # A class that no image uses underflows to 0, where 0 log 0 is 0.
+    mean_q = mean_q.clamp(min=torch.finfo(mean_q.dtype).tiny)
     return (mean_q * (mean_q.log() + math.log(logits.shape[1]))).sum()

@@ -1,8 +1,9 @@
 """What can go wrong in the mathematics' own floor.
 
-    ModelError
-    ├── CheckpointError   a checkpoint that must not be served
-    └── DataError         a data set that cannot be read
+ModelError
+├── CheckpointError   a checkpoint that must not be served
+├── DataError         a data set that cannot be read
+└── TrainingError     a training run that cannot go on
 """
 
 
@@ -16,3 +17,7 @@ class CheckpointError(ModelError):
 
 class DataError(ModelError):
     """A data set that is missing, unreadable, or not made of pixel tokens."""
+
+
+class TrainingError(ModelError):
+    """A training run that diverged, or whose saved state cannot be taken up."""

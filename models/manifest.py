@@ -1,7 +1,7 @@
-"""The JSON beside the weights: what a checkpoint is, where it came from, how to use it. Torch-free."""
+"""The JSON beside the weights: what a checkpoint is and where it came from. Torch-free."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,7 @@ WEIGHTS = "weights.safetensors"
 CONFIG_KEY = "mulan.config"
 
 Part = Literal["train", "density", "calibration", "test"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 class _Record(BaseModel):
@@ -56,7 +57,7 @@ class Manifest(_Record):
     the checkpoint's identity."""
 
     format: Literal[1] = 1
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    name: Name
     config: ModelConfig
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the weights file.")
     parameters: int
@@ -78,7 +79,14 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: no {MANIFEST}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(f"{path}: {field or 'JSON'}: {first['msg']}") from error
+        raise CheckpointError(f"{path}: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong with a document, in one line: the field, and what it lacks."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]

@@ -1,8 +1,10 @@
-"""The three trained networks of a MULAN model, and the one place that knows their parameterisation."""
+"""The three trained networks of a MULAN model; only here is their parameterisation known."""
+
+import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import silu, softplus
 
 from models.config import ModelConfig
 from models.encoder import Encoder
@@ -28,14 +30,14 @@ class ScheduleNetwork(nn.Module):
 
     def forward(self, latent: Tensor) -> Schedule:
         """The schedules of `latent` `[rows, n]`, in its dtype."""
-        h = F.silu(self.dense_2(F.silu(self.dense_1(latent))))
-        rate = MIN_RATE + F.softplus(self.dense_out_c(h))
+        h = silu(self.dense_2(silu(self.dense_1(latent))))
+        rate = MIN_RATE + softplus(self.dense_out_c(h))
         a, b, c = (self._image(flat) for flat in (self.dense_out_a(h), self.dense_out_b(h), rate))
         return Schedule.normalised(a, b, c, self.config.gamma_min, self.config.gamma_max)
 
     def _image(self, flat: Tensor) -> Tensor:
         """From the official feature order (row, column, channel) to `[rows, C, H, W]`."""
-        return flat.unflatten(1, self.config.image_shape).permute(0, 3, 1, 2).contiguous()
+        return flat.view(-1, *self.config.image_shape).permute(0, 3, 1, 2).contiguous()
 
 
 class Mulan(nn.Module):
@@ -53,7 +55,7 @@ class Mulan(nn.Module):
 
         `x` is x_t, `clock` `[rows]` the network's time input, `latent` `[rows, n]`. A velocity is
         v = alpha eps - sigma x0, whence eps = alpha v + sigma x_t; a "velocity from epsilon"
-        network predicts eps itself and is read directly since the detour cancels badly near gamma_max.
+        network predicts eps itself and is read directly: the detour cancels badly near gamma_max.
         """
         out: Tensor = self.score(x, clock, latent)
         if self.config.parameterisation == "velocity":
@@ -68,6 +70,6 @@ def tokens_to_data(tokens: Tensor, vocabulary: int) -> Tensor:
 
 def data_to_tokens(x0: Tensor, config: ModelConfig) -> Tensor:
     """Decode the end of a trajectory, x at t = 0, to the nearest token, uint8."""
-    scaled = x0.double() * torch.exp(torch.tensor(-config.log_alpha0, dtype=torch.float64))
+    scaled = x0.double() * math.exp(-config.log_alpha0)
     bins = torch.floor(config.vocabulary * (scaled + 1) / 2)
     return bins.clamp(0, config.vocabulary - 1).to(torch.uint8)

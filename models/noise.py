@@ -51,21 +51,24 @@ def _words(key: NoiseKey, stream: Stream, draw: Tensor | int, words: int) -> Ten
     counter = torch.empty(rows, blocks, 4, dtype=torch.int64, device=device)
     counter[..., 0] = torch.arange(blocks, device=device)
     counter[..., 1] = draw[:, None] if isinstance(draw, Tensor) else draw
-    counter[..., 2] = key.index[:, None]
+    counter[..., 2] = key.number[:, None]
     counter[..., 3] = int(stream)
     halves = torch.stack([key.seed & WORD, (key.seed >> 32) & WORD], dim=-1)
     return philox(counter, halves[:, None]).flatten(1)[:, :words]
 
 
 def uniform(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int, ...]) -> Tensor:
-    """Uniforms in the open interval (0, 1), float64 with 53 bits, `[rows, *shape]`.
+    """Uniforms in the open interval (0, 1), float64 with 52 bits, `[rows, *shape]`.
 
     `draw` (an int, or `[rows]` int64) counts the uses of one stream.
     """
     size = math.prod(shape)
-    high, low = _words(key, stream, draw, 2 * size).unflatten(1, (size, 2)).unbind(-1)
-    bits = (high << 21) | (low >> 11)
-    return ((bits.double() + 0.5) * 2.0**-53).reshape(-1, *shape)
+    words = _words(key, stream, draw, 2 * size)
+    high, low = words[:, 0::2], words[:, 1::2]
+    # With a 53rd bit the largest would round to 1.
+    bits = (high << 20) | (low >> 12)
+    values = (bits.double() + 0.5) * 2.0**-52
+    return values.reshape(-1, *shape)
 
 
 def normal(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int, ...]) -> Tensor:

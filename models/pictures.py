@@ -1,4 +1,4 @@
-"""Pixel tokens as pictures. Torch-free."""
+"""Tokens as pictures and back: a picture carries round(255 v / (V - 1)) for token v. Torch-free."""
 
 import io
 import math
@@ -7,39 +7,46 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Levels = NDArray[np.uint8]
-SHEET_SIDE = 512
-GAP_LEVEL = 96
+Bytes = NDArray[np.uint8]
+TILE = 64
+GAP = 2
+GAP_LEVEL = 128
 
 
-def grey_levels(vocabulary: int) -> Levels:
-    """The 8-bit level `[V]` that a picture carries for each token: round(255 v / (V - 1))."""
+def grey_levels(vocabulary: int) -> Bytes:
+    """The 8-bit level `[V]` of each token."""
     return np.rint(255 * np.arange(vocabulary) / (vocabulary - 1)).astype(np.uint8)
 
 
-def encode_png(tokens: NDArray[np.uint8], vocabulary: int) -> bytes:
-    """PNG of one image `[H, W, C]`: grey for one channel, RGB for three."""
-    return _png(grey_levels(vocabulary)[tokens])
+def to_tokens(levels: Bytes, vocabulary: int) -> tuple[Bytes, NDArray[np.bool_]]:
+    """The token of each level, and whether it is none's; both in the shape of `levels`."""
+    grid = grey_levels(vocabulary)
+    tokens = np.searchsorted(grid, levels).clip(max=vocabulary - 1)
+    return tokens.astype(np.uint8), grid[tokens] != levels
 
 
-def contact_sheet(tokens: NDArray[np.uint8], vocabulary: int, columns: int | None = None) -> bytes:
-    """PNG of images `[N, H, W, C]` side by side, magnified by whole pixels, a line between them."""
-    count, height, width, channels = tokens.shape
-    columns = columns or math.ceil(math.sqrt(count))
+def encode_png(image: Bytes, vocabulary: int) -> bytes:
+    """One image `[H, W, C]` as a PNG: grey for one channel, RGB for three."""
+    return _write_png(grey_levels(vocabulary)[image])
+
+
+def contact_sheet(images: Bytes, vocabulary: int) -> bytes:
+    """All images `[N, H, W, C]` in one PNG, row by row, each enlarged by a whole factor to about
+    64 pixels, two pixels apart on mid-grey."""
+    count, height, width, channels = images.shape
+    scale = max(1, TILE // max(height, width))
+    tiles = grey_levels(vocabulary)[images].repeat(scale, axis=1).repeat(scale, axis=2)
+    columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    scale = max(1, SHEET_SIDE // (max(columns, rows) * max(height, width)))
-    cells = grey_levels(vocabulary)[tokens].repeat(scale, axis=1).repeat(scale, axis=2)
-    pitch_y, pitch_x = height * scale + 1, width * scale + 1
-    sheet = np.full((rows * pitch_y + 1, columns * pitch_x + 1, channels), GAP_LEVEL, np.uint8)
-    for index, cell in enumerate(cells):
-        row, column = divmod(index, columns)
-        top, left = row * pitch_y + 1, column * pitch_x + 1
-        sheet[top : top + height * scale, left : left + width * scale] = cell
-    return _png(sheet)
+    step_y, step_x = height * scale + GAP, width * scale + GAP
+    sheet = np.full((rows * step_y + GAP, columns * step_x + GAP, channels), GAP_LEVEL, np.uint8)
+    for index, tile in enumerate(tiles):
+        y, x = index // columns * step_y + GAP, index % columns * step_x + GAP
+        sheet[y : y + height * scale, x : x + width * scale] = tile
+    return _write_png(sheet)
 
 
-def _png(levels: Levels) -> bytes:
-    picture = Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
+def _write_png(pixels: Bytes) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+    return file.getvalue()

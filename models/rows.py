@@ -1,7 +1,8 @@
 """Rows: the unit of work. Every leaf of these types leads with the row axis."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar, cast
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import optree
 import torch
@@ -14,10 +15,10 @@ Tree = TypeVar("Tree")
 
 
 class NoiseKey(NamedTuple):
-    """What a row's noise is drawn from, `[rows]` int64 each: the seed, and the row's own index."""
+    """What a row's noise is drawn from, `[rows]` int64 each: the seed, and the row's own number."""
 
     seed: Tensor
-    index: Tensor
+    number: Tensor
 
 
 class Condition(NamedTuple):
@@ -47,29 +48,31 @@ class Answer(NamedTuple):
     vjps: Tensor | None = None
 
 
-def count(tree: object) -> int:
+def count(tree: Any) -> int:
     """Number of rows of a tree."""
-    leaf = cast(Tensor, optree.tree_leaves(tree)[0])
+    leaf: Tensor = optree.tree_leaves(tree)[0]
     return leaf.shape[0]
 
 
 def take(tree: Tree, index: Tensor) -> Tree:
     """The rows that `index` `[m]` (int64, or a boolean mask) selects, in its order."""
-    return cast(Tree, optree.tree_map(lambda leaf: leaf[index], tree))
+    return _map(lambda leaf: leaf[index], tree)
 
 
 def concat(trees: Sequence[Tree]) -> Tree:
     """Rows of several trees of one structure, one after another."""
     if len(trees) == 1:
         return trees[0]
-    return cast(Tree, optree.tree_map(lambda *leaves: torch.cat(leaves), *trees))
+    return _map(lambda *leaves: torch.cat(leaves), *trees)
 
 
 def split(tree: Tree, sizes: Sequence[int]) -> list[Tree]:
     """The inverse of `concat`."""
-    leaves, structure = optree.tree_flatten(tree)
-    pieces = [cast(Tensor, leaf).split(list(sizes)) for leaf in leaves]
-    return [cast(Tree, structure.unflatten(list(part))) for part in zip(*pieces, strict=True)]
+    ends = list(itertools.accumulate(sizes))
+    return [
+        _map(lambda leaf, first=end - size, last=end: leaf[first:last], tree)
+        for size, end in zip(sizes, ends, strict=True)
+    ]
 
 
 def pad(tree: Tree, multiple: int) -> Tree:
@@ -77,10 +80,7 @@ def pad(tree: Tree, multiple: int) -> Tree:
     missing = -count(tree) % multiple
     if not missing:
         return tree
-    return cast(
-        Tree,
-        optree.tree_map(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), tree),
-    )
+    return _map(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), tree)
 
 
 def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:
@@ -89,4 +89,9 @@ def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:
     def choose(a: Tensor, b: Tensor) -> Tensor:
         return torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b)
 
-    return cast(Tree, optree.tree_map(choose, yes, no))
+    return _map(choose, yes, no)
+
+
+def _map(function: Callable[..., Tensor], tree: Tree, *others: Tree) -> Tree:
+    leaves: Any = (tree, *others)
+    return cast(Tree, optree.tree_map(function, *leaves))

@@ -1,6 +1,5 @@
 """Finding checkpoints: folders with a manifest. Torch-free."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import CheckpointError
@@ -8,25 +7,20 @@ from models.manifest import MANIFEST, Manifest, read_manifest
 from models.zoo import ZOO
 
 
-def checkpoint_folders(roots: Sequence[Path] = (ZOO,)) -> list[Path]:
-    """Folders that hold a manifest: the roots themselves, and what lies directly below them."""
-    found: list[Path] = []
-    for root in roots:
-        found += [root] if (root / MANIFEST).exists() else sorted(
-            path.parent for path in root.glob(f"*/{MANIFEST}")
-        )
-    return found
+def checkpoint_folders(root: Path = ZOO) -> list[Path]:
+    """The folders directly below `root` that hold a manifest, by name."""
+    return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
 
 
-def find(name: str, roots: Sequence[Path] = (ZOO,)) -> tuple[Path, Manifest]:
-    """The checkpoint at the path `name`, or the one so named below the roots.
+def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
+    """The checkpoint in the folder `name`, or the one so named below `root`.
 
     Raises CheckpointError, with the names that there are.
     """
     if (Path(name) / MANIFEST).exists():
         return Path(name), read_manifest(Path(name))
     names = []
-    for folder in checkpoint_folders(roots):
+    for folder in checkpoint_folders(root):
         manifest = read_manifest(folder)
         if manifest.name == name:
             return folder, manifest

@@ -1,4 +1,4 @@
-"""The plain loop: one solver, one set of rows, a network call a step. What the engine must equal."""
+"""The plain loop: one solver, one set of rows, a network call a step. The engine must equal it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,16 +11,15 @@ def solve(
     solver: AnySolver,
     problem: Problem[Any],
     denoiser: Denoiser,
-    on_step: Callable[[int], None] = lambda step: None,
+    on_call: Callable[[], object] = lambda: None,
 ) -> Any:
     """Ask, evaluate and tell until no row runs; returns the final state.
 
-    `on_step` hears the number of network calls made so far.
+    `on_call` is called after each network call.
     """
-    state, calls = solver.init(problem), 0
+    state = solver.init(problem)
     while (solver.status(problem, state) == Status.RUNNING).any():
         answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)
-        calls += 1
-        on_step(calls)
+        on_call()
     return state

@@ -20,12 +20,17 @@ Start = Annotated[
     ),
 ]
 Segments = Annotated[
-    int, Field(ge=1, le=100, description="Pieces of the way from noise to image; each is solved in turn.")
+    int,
+    Field(
+        ge=1, le=100, description="Pieces of the way from noise to image; each is solved in turn."
+    ),
 ]
 InnerSteps = Annotated[int, Field(ge=1, le=500, description="Steps of each segment's inner chain.")]
 StepSize = Annotated[
     float,
-    Field(gt=0, lt=2, description="Step of the inner chain, relative to the DDPM step's variance."),
+    Field(
+        ge=1e-6, lt=2, description="Step of the inner chain, relative to the DDPM step's variance."
+    ),
 ]
 
 
@@ -49,8 +54,8 @@ class Ddpm(_Spec):
 class _Rtk(_Spec):
     """What every reverse-transition-kernel sampler takes (Huang et al., NeurIPS 2024)."""
 
-    segments: Segments = 5
-    inner_steps: InnerSteps = 4
+    segments: Segments = 25
+    inner_steps: InnerSteps = 1
     grid: Grid = "gamma"
     start: Start = "ancestral"
 
@@ -63,7 +68,7 @@ class RtkUla(_Rtk):
     """RTK with unadjusted Langevin steps: one evaluation a step."""
 
     name: Literal["rtk-ula"] = "rtk-ula"
-    step_size: StepSize = 0.5
+    step_size: StepSize = 0.4
 
     @property
     def evaluations(self) -> int:
@@ -79,7 +84,8 @@ class RtkMala(_Rtk):
     """
 
     name: Literal["rtk-mala"] = "rtk-mala"
-    step_size: StepSize = 0.5
+    segments: Segments = 16
+    step_size: StepSize = 0.4
     energy: Literal["simpson", "trapezoid"] = Field(
         "trapezoid", description="Rule of the line integral that stands in for the log-density."
     )
@@ -95,8 +101,10 @@ class RtkUld(_Rtk):
     """RTK with underdamped Langevin steps, exponential integrator (algorithm 3): one each."""
 
     name: Literal["rtk-uld"] = "rtk-uld"
-    step_size: StepSize = Field(0.5, description="Time step h, in units of the square root of mass.")
-    friction: float = Field(2.0, gt=0, le=100, description="Friction; 2 is critical.")
+    step_size: StepSize = Field(
+        1.0, description="Time step h, in units of the square root of mass."
+    )
+    friction: float = Field(2.0, ge=1e-3, le=100, description="Friction; 2 is critical.")
 
     @property
     def evaluations(self) -> int:
@@ -113,7 +121,10 @@ class Rk45(_Spec):
     name: Literal["rk45"] = "rk45"
     probes: int = Field(2, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
     tolerance_nats: float = Field(
-        0.05, ge=1e-6, le=10, description="Error of the ODE allowed in the log-density."
+        5.0,
+        ge=1e-6,
+        le=100,
+        description="Error of the ODE allowed in the log-density; what comes of it is about a third.",
     )
     max_evaluations: int = Field(
         2000, ge=8, le=20_000, description="Right-hand sides after which a row gives up."

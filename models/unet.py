@@ -6,8 +6,8 @@ There is no down- or up-sampling: "down" and "up" name the blocks that push and 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import silu
 
 from models.config import ModelConfig
 
@@ -51,12 +51,12 @@ class ResBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = nn.Identity() if inputs == width else nn.Conv2d(inputs, width, 1)
-        nn.init.zeros_(self.conv2.weight)
+        _zero(self.conv2)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv1(silu(self.norm1(x)))
         h = h + self.cond_proj(condition)[:, :, None, None]
-        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        h = self.conv2(self.dropout(silu(self.norm2(h))))
         return torch.add(self.shortcut(x), h)
 
 
@@ -74,13 +74,13 @@ class Attention(nn.Module):
         self.k = nn.Linear(width, width)
         self.v = nn.Linear(width, width)
         self.proj_out = nn.Linear(width, width)
-        nn.init.zeros_(self.proj_out.weight)
+        _zero(self.proj_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.norm(x).flatten(2).transpose(1, 2)
+        h: Tensor = self.norm(x).flatten(2).transpose(1, 2)
         scores = (self.q(h) * x.shape[1] ** -0.5) @ self.k(h).transpose(1, 2)
         h = self.proj_out(scores.softmax(dim=-1) @ self.v(h))
-        return x + h.transpose(1, 2).unflatten(2, x.shape[2:])
+        return x + h.transpose(1, 2).reshape(x.shape)
 
 
 class Block(nn.Module):
@@ -112,10 +112,12 @@ class Trunk(nn.Module):
         self.mid_attn = Attention(config)
         self.mid2 = ResBlock(width, config)
 
-    def forward(self, x: Tensor, s: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def forward(
+        self, x: Tensor, s: Tensor, conditions: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns the middle features, the conditioning vector and the skips, oldest first."""
         c = torch.cat([embed_time(s, self.config.width), conditions], dim=1)
-        c = F.silu(self.dense1(F.silu(self.dense0(c))))
+        c = silu(self.dense1(silu(self.dense0(c))))
         h = self.conv_in(self.stem(fourier_features(x, self.config.fourier)))
         skips = [h]
         for block in self.down:
@@ -135,11 +137,17 @@ class ScoreNetwork(nn.Module):
         self.norm_out = nn.GroupNorm(config.groups, width, eps=NORM_EPSILON)
         self.conv_out = nn.Conv2d(width, channels * config.patch**2, 3, padding=1)
         self.unstem = nn.PixelShuffle(config.patch)
-        nn.init.zeros_(self.conv_out.weight)
+        _zero(self.conv_out)
 
     def forward(self, x: Tensor, s: Tensor, latent: Tensor) -> Tensor:
-        """Prediction `[rows, C, H, W]` from `x` `[rows, C, H, W]`, `s` `[rows]`, `latent` `[rows, n]`."""
+        """Prediction, shaped as `x` `[rows, C, H, W]`; `s` is `[rows]`, `latent` `[rows, n]`."""
         h, c, skips = self.trunk(x, s, latent)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], dim=1), c)
-        return torch.add(self.unstem(self.conv_out(F.silu(self.norm_out(h)))), x)
+        return torch.add(self.unstem(self.conv_out(silu(self.norm_out(h)))), x)
+
+
+def _zero(layer: nn.Conv2d | nn.Linear) -> None:
+    """A layer that begins by adding nothing to its residual."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)

@@ -1,30 +1,33 @@
 """Everything a client can be told went wrong, with its HTTP meaning.
 
-    ServiceError
-    ├── BadRequest
-    │   ├── MalformedBody            400
-    │   ├── Unauthorized             401
-    │   ├── UnknownModel             404
-    │   ├── UnknownJob               404
-    │   ├── NotAcceptable            406
-    │   ├── TooLarge                 413  body-too-large, too-many-images, image-too-large
-    │   ├── UnsupportedMediaType     415
-    │   └── InvalidRequest           422  and its kinds
-    ├── Busy                              says when to try again
-    │   ├── QueueFull                429
-    │   ├── NotReady                 503
-    │   ├── Draining                 503
-    │   └── StoreUnavailable         503
-    ├── JobCancelled                 410
-    ├── ComputationFailed            500
-    └── DeadlineExceeded             504
+ServiceError
+├── BadRequest
+│   ├── MalformedBody            400
+│   ├── Unauthorized             401
+│   ├── UnknownModel             404
+│   ├── UnknownJob               404
+│   ├── NotFound                 404
+│   ├── MethodNotAllowed         405
+│   ├── NotAcceptable            406
+│   ├── TooLarge                 413  body-too-large, too-many-images, image-too-large
+│   ├── UnsupportedMediaType     415
+│   └── InvalidRequest           422  and its kinds
+├── Busy                              says when to try again
+│   ├── QueueFull                429
+│   ├── NotReady                 503
+│   ├── Draining                 503
+│   └── StoreUnavailable         503
+├── JobCancelled                 410
+├── ComputationFailed            500
+└── DeadlineExceeded             504
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ServiceError(Exception):
-    """Base: an RFC 9457 problem. `detail` is one clear line for the client."""
+    """Base: an RFC 9457 problem. `detail` is one clear line for the client; `job` the id of the
+    job that it befell, if there was one."""
 
     status: ClassVar[int] = 500
     code: str = "computation-failed"
@@ -33,6 +36,7 @@ class ServiceError(Exception):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.job: str | None = None
 
 
 class BadRequest(ServiceError):
@@ -61,6 +65,18 @@ class UnknownJob(BadRequest):
     """No such job, or another caller's."""
 
     status, code, title = 404, "unknown-job", "Unknown job"
+
+
+class NotFound(BadRequest):
+    """Nothing lives at this path."""
+
+    status, code, title = 404, "not-found", "Not found"
+
+
+class MethodNotAllowed(BadRequest):
+    """The path exists, the method does not."""
+
+    status, code, title = 405, "method-not-allowed", "Method not allowed"
 
 
 class NotAcceptable(BadRequest):
@@ -96,6 +112,11 @@ class InvalidRequest(BadRequest):
         super().__init__(detail)
         self.code = code
         self.fields = fields
+
+    @classmethod
+    def at(cls, field: str, message: str, code: str = "invalid-request") -> Self:
+        """One field at fault."""
+        return cls(f"{field}: {message}", code, ({"field": field, "message": message},))
 
 
 class Busy(ServiceError):
@@ -148,3 +169,7 @@ class DeadlineExceeded(ServiceError):
     """Time ran out; the work is dropped."""
 
     status, code, title = 504, "deadline-exceeded", "Deadline exceeded"
+
+
+class ServeError(Exception):
+    """Why a process of ours cannot start or go on; one clear line for whoever runs it."""

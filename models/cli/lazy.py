@@ -26,6 +26,6 @@ class LazyGroup(click.Group):
             command: click.Command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             raise click.ClickException(
-                f"{error.name} is not installed; this command needs: pip install 'mulan-serve[workshop]'"
+                f"{error.name} is missing; this command needs pip install 'mulan-serve[workshop]'"
             ) from error
         return command

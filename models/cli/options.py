@@ -14,18 +14,19 @@ from models.zoo import ZOO
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-roots = click.option(
+root = click.option(
     "--models",
-    "roots",
-    multiple=True,
+    "root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="MULAN_MODELS",
-    default=[ZOO],
-    show_default="the shipped checkpoints",
-    help="Folder of checkpoints; may be repeated.",
+    default=ZOO,
+    show_default="the shipped ones",
+    help="Folder of checkpoint folders.",
 )
 device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …")
-threads = click.option("--threads", type=click.IntRange(1), help="CPU threads; the default is torch's.")
+threads = click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads; the default is torch's."
+)
 
 
 def one_line_errors(command: Command) -> Command:

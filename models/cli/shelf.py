@@ -5,35 +5,34 @@ from typing import Any
 
 import click
 
-from models.cli.options import as_json, emit, one_line_errors, roots
+from models.cli.options import as_json, emit, one_line_errors, root
 from models.errors import CheckpointError
 from models.manifest import Manifest, read_manifest
 from models.shelf import checkpoint_folders, find
 
 
 @click.command("list")
-@roots
+@root
 @as_json
-def list_checkpoints(roots: tuple[Path, ...], as_json: bool) -> None:
+def list_checkpoints(root: Path, as_json: bool) -> None:
     """List the checkpoints that would be served, and those that are damaged."""
     entries: list[dict[str, Any]] = []
-    for folder in checkpoint_folders(roots):
+    for folder in checkpoint_folders(root):
         try:
             entries.append(_summary(read_manifest(folder)))
         except CheckpointError as error:
             entries.append({"name": folder.name, "error": str(error)})
-    lines = [entry.get("error") or "{name:20} {shape:12} {parameters:>12,} parameters  {sha256:.12}".format(**entry) for entry in entries]
-    emit({"checkpoints": entries}, "\n".join(lines), as_json)
+    emit({"checkpoints": entries}, "\n".join(map(_line, entries)), as_json)
 
 
 @click.command("show")
 @click.argument("name")
-@roots
+@root
 @as_json
 @one_line_errors
-def show_checkpoint(name: str, roots: tuple[Path, ...], as_json: bool) -> None:
+def show_checkpoint(name: str, root: Path, as_json: bool) -> None:
     """Show the manifest of the checkpoint NAME (or of the folder NAME)."""
-    _, manifest = find(name, roots)
+    _, manifest = find(name, root)
     record = manifest.model_dump(mode="json")
     emit(record, manifest.model_dump_json(indent=2), as_json)
 
@@ -47,3 +46,9 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
         "sha256": manifest.sha256,
         "parameterisation": manifest.config.parameterisation,
     }
+
+
+def _line(entry: dict[str, Any]) -> str:
+    if "error" in entry:
+        return str(entry["error"])
+    return "{name:20} {shape:10} {parameters:>12,} parameters  {sha256:.12}".format(**entry)

@@ -8,7 +8,7 @@ import click
 import torch
 
 from models.cli.options import as_json, device, emit, one_line_errors, threads
-from models.training.recipe import Recipe, read_recipe
+from models.training.recipe import Recipe, parse_recipe, read_recipe
 from models.training.run import train as follow
 
 
@@ -46,12 +46,15 @@ def train(
         data={"source": data, "test_source": test_data},
         optimisation={"steps": steps, "seed": seed},
     )
-    command = ["mulan", "models", "train", recipe, "--out", "DIR", "--device", device]
+    options = {
+        "--steps": steps,
+        "--seed": seed,
+        "--data": data and Path(data).name,
+        "--test-data": test_data and Path(test_data).name,
+    }
+    given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
+    command = ["mulan", "models", "train", recipe, "--out", "DIR", "--device", device, *given]
     command += ["--threads", str(torch.get_num_threads())]
-    for option, value in (("--steps", steps), ("--seed", seed)):
-        command += [option, str(value)] if value is not None else []
-    for option, value in (("--data", data), ("--test-data", test_data)):
-        command += [option, Path(value).name] if value is not None else []
     manifest = follow(chosen, out, torch.device(device), shlex.join(command))
     record = {"name": manifest.name, "sha256": manifest.sha256, "folder": str(out)}
     emit(record, f"{out}: {manifest.name} {manifest.sha256}", as_json)
@@ -62,4 +65,4 @@ def _override(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
     merged = recipe.model_dump()
     for section, values in sections.items():
         merged[section] |= {name: value for name, value in values.items() if value is not None}
-    return Recipe.model_validate(merged)
+    return parse_recipe(merged, recipe.name)

@@ -31,7 +31,9 @@ class EagerDenoiser:
         with torch.set_grad_enabled(cotangents is not None):
             x = x.detach().requires_grad_(cotangents is not None)
             eps = self.model.epsilon(x, noise, clock, condition.latent)
-        answer = Answer(eps.detach(), None if cotangents is None else _pull_back(eps, x, cotangents))
+        answer = Answer(
+            eps.detach(), None if cotangents is None else _pull_back(eps, x, cotangents)
+        )
         return take(answer, rows)
 
     @torch.no_grad()
@@ -50,7 +52,5 @@ class EagerDenoiser:
 
 def _pull_back(eps: Tensor, x: Tensor, cotangents: Tensor) -> Tensor:
     """J^T v for each of `[rows, probes, C, H, W]` cotangents, one backward pass a probe."""
-    pulled = [
-        torch.autograd.grad(eps, x, v, retain_graph=True)[0] for v in cotangents.unbind(1)
-    ]
+    pulled = [torch.autograd.grad(eps, x, v, retain_graph=True)[0] for v in cotangents.unbind(1)]
     return torch.stack(pulled, dim=1)

@@ -1,11 +1,23 @@
 """The registry: adding a solver is one file here, one line below, and its parameters in specs."""
 
-from models.solvers.base import AnySampler
+from models.solvers.base import AnySampler, AnySolver
 from models.solvers.ddpm import DdpmSolver
+from models.solvers.rk45 import Rk45Solver
+from models.solvers.rtk_mala import RtkMalaSolver
+from models.solvers.rtk_ula import RtkUlaSolver
+from models.solvers.rtk_uld import RtkUldSolver
 
 SAMPLERS: dict[str, AnySampler] = {
     solver.name: solver
     for solver in (
         DdpmSolver(),
+        RtkUlaSolver(),
+        RtkMalaSolver(),
+        RtkUldSolver(),
     )
+}
+
+SOLVERS: dict[str, AnySolver] = {
+    **SAMPLERS,
+    Rk45Solver.name: Rk45Solver(),
 }

@@ -23,6 +23,18 @@ class Status(IntEnum):
     TOO_MANY_EVALUATIONS = 3
     STEP_TOO_SMALL = 4
 
+    @property
+    def reason(self) -> str:
+        """What a client is told of a row that ended so."""
+        return REASONS.get(self, "the solver did not end")
+
+
+REASONS = {
+    Status.NOT_FINITE: "the solution stopped being finite",
+    Status.TOO_MANY_EVALUATIONS: "the limit on evaluations was reached",
+    Status.STEP_TOO_SMALL: "the step size became too small",
+}
+
 
 class Problem(NamedTuple, Generic[Columns]):
     """What never changes while a row is solved.
@@ -112,8 +124,8 @@ def grid_time(clock: Clock, index: Tensor, points: Tensor, gamma_grid: Tensor) -
 
     Evenly spaced in the mean of gamma where the boolean `gamma_grid` `[rows]` holds, else in t.
     """
-    left = 1 - index.clamp(max=points) / points
-    return torch.where(gamma_grid, clock.t(left.double()), left.double())
+    left = 1 - index.clamp(max=points).double() / points
+    return torch.where(gamma_grid, clock.t(left), left)
 
 
 def finished(done: Tensor, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.noise import Stream, normal
-from models.rows import Answer, Query
+from models.rows import Answer, Query, where
 from models.schedule import Noise
 from models.solvers.base import Problem, Sample, count_column, finished, grid_time
 from models.specs import Ddpm
@@ -25,7 +25,7 @@ class State(NamedTuple):
 
 
 class DdpmSolver:
-    """From t to r < t: x_r = (a_r/a_t)(x_t - s_t C eps) + sqrt(s_r^2 C) xi, C = -expm1(g_r - g_t)."""
+    """x_r = (a_r / a_t)(x_t - s_t C eps) + sqrt(s_r^2 C) xi, r < t, C = -expm1(g_r - g_t)."""
 
     name = "ddpm"
 
@@ -49,8 +49,8 @@ class DdpmSolver:
         here = schedule.noise(self._time(problem, state.step))
         there = schedule.noise(self._time(problem, state.step + 1))
         draw = normal(problem.key, Stream.STEP, state.step, tuple(state.x.shape[1:]))
-        x = ancestral_step(state.x, answer.eps, here, there, draw)
-        return State(x, (state.step + 1).minimum(problem.columns.steps))
+        moved = State(ancestral_step(state.x, answer.eps, here, there, draw), state.step + 1)
+        return where(state.step < problem.columns.steps, moved, state)
 
     def status(self, problem: Problem[Columns], state: State) -> Tensor:
         return finished(state.step >= problem.columns.steps, state.x)

@@ -2,30 +2,43 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.config import ModelConfig
 from models.errors import DataError
-from models.manifest import Part
+from models.manifest import Name, Part, first_fault
 
 RECIPES = Path(__file__).parent / "recipes"
 Count = Annotated[int, Field(ge=1)]
+# torch reads 32 bits of a seed on the CPU.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(_Settings):
-    """Where the images come from, and how many go to each part."""
+    """Where the images come from, and how many go to each part.
+
+    Test images come from `test_source`, whole, or else from the division.
+    """
 
     source: str
     test_source: str | None = None
     licence: str = ""
-    split_seed: int = 0
+    split_seed: Seed = 0
     split: dict[Part, Count]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if "train" not in self.split:
+            raise ValueError("the split has no train part")
+        if self.test_source is not None and "test" in self.split:
+            raise ValueError("the split has a test part, and there is a test_source too")
+        return self
 
 
 class Optimisation(_Settings):
@@ -42,19 +55,21 @@ class Optimisation(_Settings):
     latent_noise: Literal["sum-of-gamma", "official"] = Field(
         "sum-of-gamma", description="What perturbs the logits: as published, or as released."
     )
-    latent_term: Literal["categorical", "aggregate"] = Field(
-        "categorical",
-        description="What z costs in training: the paper's KL; or only the KL of the average "
-        "posterior, since the served bound pays log C(n, k) however much z says.",
+    information_price: float = Field(
+        1.0,
+        description="What a nat that z carries about x costs in training: 1 in the paper's ELBO; "
+        "below 0, it is rewarded. The KL of the average posterior is always paid in full.",
     )
-    held_out_every: Annotated[int, Field(ge=1)] = 500
-    seed: int = 0
+    held_out_every: Count = Field(
+        500, description="Steps from one look at the held-out images, and one save, to the next."
+    )
+    seed: Seed = 0
 
 
 class Recipe(_Settings):
     """The file that `mulan models train` follows."""
 
-    name: str
+    name: Name
     data: DataSettings
     model: ModelConfig
     optimisation: Optimisation
@@ -65,9 +80,18 @@ def read_recipe(name_or_path: str) -> Recipe:
     shipped = RECIPES / f"{name_or_path}.toml"
     path = shipped if shipped.exists() else Path(name_or_path)
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text()))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise DataError(f"no recipe {name_or_path}; shipped are: {names}") from error
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+    return parse_recipe(settings, str(path))
+
+
+def parse_recipe(settings: dict[str, Any], origin: str) -> Recipe:
+    """The recipe that `settings` describe. Raises DataError, which names `origin` and the field."""
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        raise DataError(f"{origin}: {first_fault(error)}") from error

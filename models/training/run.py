@@ -21,19 +21,17 @@ WORK = "training"
 def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Manifest:
     """Follow a recipe and write the checkpoint to `out`; what a killed run left there is taken up.
 
-    `command` is recorded, so that a reader can do the same. Raises DataError.
+    `command` is recorded, so that a reader can do the same. Raises DataError, TrainingError.
     """
-    images = load_tokens(recipe.data.source)
-    _check(images, recipe)
+    images = _images(recipe.data.source, recipe)
+    test_source = recipe.data.test_source
+    test = None if test_source is None else _images(test_source, recipe)
     parts = divide(len(images), recipe.data.split, recipe.data.split_seed)
     held_out = images[parts["density"]] if "density" in parts else images[parts["train"]]
     trainer = Trainer(recipe, images[parts["train"]], held_out, device, out / WORK)
     model = trainer.run()
     split = {part: fingerprint(indices) for part, indices in parts.items()}
-    test_sha256 = None
-    if recipe.data.test_source is not None:
-        test = load_tokens(recipe.data.test_source)
-        test_sha256 = digest(test)
+    if test is not None:
         split["test"] = fingerprint(np.arange(len(test)))
     manifest = Manifest(
         name=recipe.name,
@@ -43,8 +41,8 @@ def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Mani
         data=DataRecord(
             source=_public_name(recipe.data.source),
             sha256=digest(images),
-            test_source=recipe.data.test_source and _public_name(recipe.data.test_source),
-            test_sha256=test_sha256,
+            test_source=test_source and _public_name(test_source),
+            test_sha256=None if test is None else digest(test),
             licence=recipe.data.licence,
             split_seed=recipe.data.split_seed,
             split=split,
@@ -74,13 +72,14 @@ def describe_machine(device: torch.device) -> str:
     return f"CPU ({platform.machine()}, {capability}), {os.cpu_count()} cores, {threads} thread(s)"
 
 
-def _check(images: Tokens, recipe: Recipe) -> None:
-    """Raises DataError unless the images are what the recipe's model takes."""
-    shape, vocabulary = recipe.model.image_shape, recipe.model.vocabulary
-    if images.shape[1:] != shape:
-        raise DataError(f"{recipe.data.source}: images are {images.shape[1:]}, the model's {shape}")
-    if images.max() >= vocabulary:
-        raise DataError(f"{recipe.data.source}: value {images.max()} in a vocabulary of {vocabulary}")
+def _images(source: str, recipe: Recipe) -> Tokens:
+    """Images that the recipe's model takes. Raises DataError."""
+    images = load_tokens(source, recipe.model.vocabulary)
+    if images.shape[1:] != recipe.model.image_shape:
+        raise DataError(
+            f"{source}: images are {images.shape[1:]}, the model's {recipe.model.image_shape}"
+        )
+    return images
 
 
 def _public_name(source: str) -> str:

@@ -5,12 +5,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
@@ -24,7 +23,7 @@ from models.encoder import (
     sum_of_gamma,
     top_k,
 )
-from models.errors import DataError
+from models.errors import TrainingError
 from models.files import write_atomically
 from models.network import Mulan, tokens_to_data
 from models.objective import Elbo, negative_elbo
@@ -33,6 +32,9 @@ from models.training.recipe import Optimisation, Recipe
 STATE = "training.safetensors"
 EMA_RAMP = 10
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
+# torch's CPU generator reads 32 bits of a seed: runs of different seeds are spread over them.
+SEED_STRIDE = 0x9E3779B1
+EPOCH_STRIDE = 1_000_003
 
 
 class Progress(NamedTuple):
@@ -41,6 +43,7 @@ class Progress(NamedTuple):
     `total` and `held_out` are negative ELBOs in bits/dim with the paper's latent term, the first
     over the batches since the last line, the second over the held-out images with the averaged
     weights; the latent figures are the KL of one image and of the average image, in nats.
+    `seconds` counts the work that is kept, not what a kill threw away.
     """
 
     step: int
@@ -52,8 +55,11 @@ class Progress(NamedTuple):
 
 
 class Trainer:
-    """Trains one model. Step n draws all its noise from (seed, n), so that a resumed run is the
-    same run."""
+    """Trains one model.
+
+    Step n takes its batch and all its noise, dropout included, from (seed, n) alone. So a run that
+    was killed goes on from its last save and ends with the weights it would have had.
+    """
 
     def __init__(
         self, recipe: Recipe, images: Tokens, held_out: Tokens, device: torch.device, work: Path
@@ -80,31 +86,37 @@ class Trainer:
         self.step = 0
 
     def run(self) -> Mulan:
-        """Train to the end, from wherever an earlier run stopped; returns the averaged model."""
+        """Train to the end, from wherever an earlier run last saved; returns the averaged model.
+
+        Raises TrainingError when the loss diverges, and when the save is of another recipe.
+        """
         self._resume()
         self.model.train()
+        steps, every = self.settings.steps, self.settings.held_out_every
         started = time.monotonic() - (self.history[-1].seconds if self.history else 0.0)
         totals: list[Tensor] = []
-        bar = tqdm(initial=self.step, total=self.settings.steps, unit="step", file=sys.stderr)
-        for batch in self._batches():
-            totals.append(self._update(batch))
-            self.step += 1
-            bar.update()
-            if self.step % self.settings.held_out_every == 0 or self.step == self.settings.steps:
-                entry = self._summarise(totals, time.monotonic() - started)
-                self.history.append(entry)
-                totals.clear()
-                bar.set_postfix_str(f"{entry.total:.3f}, held out {entry.held_out:.3f} bits/dim")
-                self._save()
-        bar.close()
+        with tqdm(initial=self.step, total=steps, unit="step", file=sys.stderr) as bar:
+            while self.step < steps:
+                totals.append(self._update(self._batch()))
+                self.step += 1
+                bar.update()
+                if self.step % every == 0 or self.step == steps:
+                    entry = self._summarise(totals, time.monotonic() - started)
+                    bar.set_postfix_str(
+                        f"{entry.total:.3f}, held out {entry.held_out:.3f} bits/dim"
+                    )
+                    self.history.append(entry)
+                    totals.clear()
+                    self._save()
         return self.averaged
 
     def _update(self, batch: Tensor) -> Tensor:
         """One optimiser step; returns the negative ELBO, its latent term and the aggregate KL."""
-        torch.manual_seed(self._noise_seed())
+        torch.manual_seed((self.settings.seed * SEED_STRIDE + self.step) % 2**32)
         logits, terms = self._elbo(self.model, batch, perturbed=True)
         aggregate = aggregate_kl(logits)
-        latent = aggregate if self.settings.latent_term == "aggregate" else terms.latent.mean()
+        information = terms.latent.mean() - aggregate
+        latent = aggregate + self.settings.information_price * information
         # Reconstruction and prior depend on no parameter.
         loss = (terms.diffusion.mean() + latent) / self.recipe.model.dimensions
         self.optimiser.zero_grad(set_to_none=True)
@@ -135,23 +147,17 @@ class Trainer:
     def _watch(self) -> float:
         """Negative ELBO of the held-out images in nats, with the same noise every time."""
         torch.manual_seed(self.settings.seed)
-        batches = self.held_out.split(self.settings.batch_size)
+        batches = torch.split(self.held_out, self.settings.batch_size)
         totals = [self._elbo(self.averaged, part, perturbed=False)[1].total for part in batches]
         return float(torch.cat(totals).double().mean())
 
-    def _batches(self) -> Iterator[Tensor]:
-        """Batches from the current step to the last; epoch e is shuffled by (seed, e)."""
+    def _batch(self) -> Tensor:
+        """The current step's batch; epoch e is shuffled by (seed, e)."""
         size = min(self.settings.batch_size, len(self.images))
-        per_epoch = len(self.images) // size
-        while self.step < self.settings.steps:
-            epoch, first = divmod(self.step, per_epoch)
-            shuffle = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
-            order = torch.randperm(len(self.images), generator=shuffle).to(self.device)
-            for index in range(first, min(per_epoch, first + self.settings.steps - self.step)):
-                yield self.images[order[index * size : (index + 1) * size]]
-
-    def _noise_seed(self) -> int:
-        return (self.settings.seed << 32) + self.step
+        epoch, index = divmod(self.step, len(self.images) // size)
+        shuffle = torch.Generator().manual_seed(self.settings.seed * EPOCH_STRIDE + epoch)
+        order = torch.randperm(len(self.images), generator=shuffle)
+        return self.images[order[index * size : (index + 1) * size].to(self.device)]
 
     def _rate_factor(self) -> float:
         """Linear warm-up, then cosine decay."""
@@ -163,15 +169,15 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.settings.ema, (1 + self.step) / (EMA_RAMP + self.step))
-        torch._foreach_lerp_(
-            list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay
-        )
+        parameters = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
+        for average, parameter in parameters:
+            average.lerp_(parameter, 1 - decay)
 
     def _summarise(self, totals: list[Tensor], seconds: float) -> Progress:
-        """Raises FloatingPointError when the loss is no longer a number."""
+        """Raises TrainingError when the loss is no longer a number."""
         total, latent, aggregate = torch.stack(totals).double().mean(0).tolist()
         if not math.isfinite(total):
-            raise FloatingPointError(f"the loss diverged before step {self.step}")
+            raise TrainingError(f"the loss diverged before step {self.step}")
         bits = self.recipe.model.dimensions * math.log(2)
         return Progress(self.step, total / bits, self._watch() / bits, latent, aggregate, seconds)
 
@@ -190,30 +196,33 @@ class Trainer:
         write_atomically(self.work / STATE, content)
 
     def _resume(self) -> None:
-        """Take up a saved run. Raises DataError when it followed another recipe."""
+        """Take up a saved run, if there is one."""
         path = self.work / STATE
         if not path.exists():
             return
-        with safe_open(path, framework="pt", device=str(self.device)) as file:
-            metadata = file.metadata()
-            progress = json.loads(metadata["progress"])
-            if progress["recipe"] != self.recipe.model_dump(mode="json"):
-                raise DataError(f"{path} is of another recipe; delete it or train elsewhere")
-            self.model.load_state_dict(_under("model.", file))
-            self.averaged.load_state_dict(_under("averaged.", file))
-            self.step = int(metadata["step"])
-            for moment in ADAM_MOMENTS:
-                moments = _under(f"{moment}.", file)
-                for name, parameter in self.model.named_parameters():
-                    state = self.optimiser.state[parameter]
-                    state[moment] = moments[name]
-                    state["step"] = torch.tensor(float(self.step))
+        try:
+            with safe_open(path, framework="pt", device=str(self.device)) as file:
+                metadata = file.metadata() or {}
+                names = file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
+        except (SafetensorError, OSError) as error:
+            raise TrainingError(f"{path}: {error}; delete it to start again") from error
+        progress = json.loads(metadata.get("progress", "{}"))
+        if progress.get("recipe") != self.recipe.model_dump(mode="json"):
+            raise TrainingError(f"{path} is of another recipe; delete it or train elsewhere")
+        self.model.load_state_dict(_under("model.", tensors))
+        self.averaged.load_state_dict(_under("averaged.", tensors))
+        self.step = int(metadata["step"])
+        for name, parameter in self.model.named_parameters():
+            moments = {moment: tensors[f"{moment}.{name}"] for moment in ADAM_MOMENTS}
+            self.optimiser.state[parameter] = moments | {"step": torch.tensor(float(self.step))}
         self.history = [Progress(*entry) for entry in progress["history"]]
 
 
-def _under(prefix: str, file: safe_open) -> dict[str, Tensor]:
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix`, by the rest of their names."""
-    return {name[len(prefix) :]: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}
+    found = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
 
 
 def _ramp(step: int, length: int) -> float:

@@ -64,6 +64,10 @@ class Store(Protocol):
         """Wait until a job has ended. Raises UnknownJob."""
         ...
 
+    async def forget(self, job_id: str) -> None:
+        """Drop an ended job with its result; one that has not ended, or is unknown, is left."""
+        ...
+
     def cancellations(self) -> AsyncIterator[str]:
         """Ids of jobs that were cancelled while a worker held them, as it happens."""
         ...

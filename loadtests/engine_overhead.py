@@ -1,0 +1,90 @@
+"""What share of the network's own speed reaches clients?
+
+Row-evaluations per second through the whole service at saturation (HTTP, queue, engine, PNG and
+all), over a bare loop that calls the same network at the same batch size. Both use one thread; the
+two alternate in one run, and the ratio is taken pair by pair.
+
+    python -m loadtests.engine_overhead
+"""
+
+import argparse
+import asyncio
+import statistics
+import time
+
+import httpx
+import torch
+
+from loadtests.local import running_service
+from models.checkpoint import load_checkpoint
+from models.network import Mulan
+from models.shelf import find
+
+BATCH = 64
+REQUEST_TIMEOUT_S = 900.0
+
+
+def bare_rate(model: Mulan, calls: int) -> float:
+    """Row-evaluations per second of the score network alone."""
+    config = model.config
+    x = torch.randn(BATCH, *config.chw)
+    s = torch.rand(BATCH)
+    latent = torch.eye(config.latent_size).repeat(BATCH, 1)[:BATCH]
+    with torch.no_grad():
+        start = time.perf_counter()
+        for _ in range(calls):
+            model.score(x, s, latent)
+        return BATCH * calls / (time.perf_counter() - start)
+
+
+async def service_rate(address: str, model: str, requests: int, steps: int) -> float:
+    """Row-evaluations per second through the service: requests of 16 images, all at once."""
+    bodies = [
+        {
+            "model": model,
+            "count": 16,
+            "seed": seed,
+            "solver": {"name": "ddpm", "steps": steps},
+            "timeout_s": 600,
+        }
+        for seed in range(requests)
+    ]
+    async with httpx.AsyncClient(base_url=address, timeout=REQUEST_TIMEOUT_S) as client:
+        start = time.perf_counter()
+        responses = await asyncio.gather(*(client.post("/v1/samples", json=b) for b in bodies))
+        elapsed = time.perf_counter() - start
+    evaluations = 0
+    for response in responses:
+        response.raise_for_status()
+        evaluations += sum(image["nfe"] for image in response.json()["images"])
+    return evaluations / elapsed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="digits")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=50)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_checkpoint(find(arguments.model)[0]).model
+    calls = arguments.requests * 16 * arguments.steps // BATCH
+    ratios = []
+    with running_service("--threads", "1") as address:
+        asyncio.run(service_rate(address, arguments.model, requests=4, steps=5))
+        print("pair   bare loop   service   ratio   (row-evaluations per second)")
+        for pair in range(arguments.pairs):
+            bare = bare_rate(model, calls)
+            served = asyncio.run(
+                service_rate(address, arguments.model, arguments.requests, arguments.steps)
+            )
+            ratios.append(served / bare)
+            print(f"{pair:4d} {bare:11.0f} {served:9.0f} {ratios[-1]:7.3f}")
+    print(
+        f"median ratio {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""A `mulan serve` of our own on a free port of this machine."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 30.0
+POLL_S = 0.05
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running_service(*arguments: str, log: Path | None = None) -> Iterator[str]:
+    """Start the service, wait until it is ready, yield its address, and stop it by SIGTERM.
+
+    Raises RuntimeError when it does not come up, or does not exit 0.
+    """
+    port = free_port()
+    command = [
+        str(Path(sys.executable).with_name("mulan")),
+        "serve",
+        "--port",
+        str(port),
+        *arguments,
+    ]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("MULAN_")
+    }
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("wb")) if log else subprocess.DEVNULL
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _await_ready(address, process)
+            yield address
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                code = process.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+        if code:
+            raise RuntimeError(f"the service exited with {code}")
+
+
+def _await_ready(address: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the service exited with {process.returncode} before it was ready")
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{address}/readyz").status_code == httpx.codes.OK:
+                return
+        time.sleep(POLL_S)
+    raise RuntimeError(f"the service was not ready within {READY_WITHIN_S:.0f} s")

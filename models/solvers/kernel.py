@@ -1,0 +1,164 @@
+"""The reverse transition kernel, and the walk from noise to image that its samplers share.
+
+A segment of the walk goes from x_t to a draw of p(x_r | x_t) ~ exp(-g), r < t, by an inner Markov
+chain that evaluates the network at the cleaner end r (Huang et al., NeurIPS 2024):
+
+    g(x) = -log p_r(x) + sum_i (x_t - a x)_i^2 / (2 v_i)      a = alpha_t / alpha_r, v = s_t^2 C
+
+with C = -expm1(gamma_r - gamma_t). For the true density the Hessian of g is at most diag(1 / M),
+M = s_r^2 C, the variance of the DDPM step; so M is the natural mass in every dimension.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.noise import Stream, normal
+from models.rows import Condition, NoiseKey, Query, where
+from models.schedule import Noise, per_row
+from models.solvers.base import count_column, grid_time
+from models.solvers.ddpm import ancestral_step
+from models.specs import RtkMala, RtkUla, RtkUld
+
+# Below this, sqrt(M) is near the spacing of float32: such a dimension cannot tell steps apart.
+STILL = 1e-12
+
+
+class Kernel(NamedTuple):
+    """What the inner chain knows of g, each `[rows, C, H, W]` float64.
+
+    The gradient is met only as M grad g = gain eps(x, r) + pull (x - centre), which needs no
+    division: where the schedule stands still, M = gain = 0 and x stays at the centre. `here` and
+    `there` are the noise at t and r.
+    """
+
+    centre: Tensor
+    mass: Tensor
+    gain: Tensor
+    pull: Tensor
+    here: Noise
+    there: Noise
+
+    @classmethod
+    def between(cls, anchor: Tensor, here: Noise, there: Noise) -> "Kernel":
+        """The kernel from x_t = `anchor` at noise `here` to the cleaner `there`."""
+        fall = (there.gamma - here.gamma).clamp(max=0)
+        c = -torch.expm1(fall)
+        gain = there.sigma * c
+        centre = there.alpha / here.alpha * anchor
+        return cls(centre, there.sigma * gain, gain, fall.exp(), here, there)
+
+    def drift(self, x: Tensor, eps: Tensor) -> Tensor:
+        """M grad g at `x`, where the network predicts `eps`."""
+        return self.gain * eps + self.pull * (x - self.centre)
+
+    def guess(self, draw: Tensor) -> Tensor:
+        """A draw of the Gaussian factor N(x_t / a, v / a^2) from standard normals."""
+        return self.centre + (self.mass / self.pull).sqrt() * draw
+
+    def langevin(self, x: Tensor, eps: Tensor, step: Tensor, draw: Tensor) -> Tensor:
+        """x - c M grad g + sqrt(2 c M) xi, for steps c `[rows]`."""
+        c = per_row(step)
+        moved = x - c * self.drift(x, eps) + (2 * c * self.mass).sqrt() * draw
+        return moved.to(x.dtype)
+
+    def per_mass(self, square: Tensor) -> Tensor:
+        """`square` / M, and 0 in dimensions that stand still."""
+        return torch.where(self.mass > STILL, square / self.mass.clamp(min=STILL), 0.0)
+
+
+class Plan(NamedTuple):
+    """The walk's shape, one value a row: `chain` evaluations in each segment's inner chain,
+    after one at t where the start is `ancestral`."""
+
+    segments: Tensor
+    chain: Tensor
+    ancestral: Tensor
+    gamma_grid: Tensor
+
+    @classmethod
+    def of(
+        cls, spec: RtkUla | RtkMala | RtkUld, chain: int, rows: int, device: torch.device
+    ) -> "Plan":
+        return cls(
+            count_column(spec.segments, rows, device),
+            count_column(chain, rows, device),
+            torch.full((rows,), spec.start == "ancestral", device=device),
+            torch.full((rows,), spec.grid == "gamma", device=device),
+        )
+
+    @property
+    def length(self) -> Tensor:
+        """Evaluations of one segment."""
+        return self.chain + self.ancestral
+
+    @property
+    def evaluations(self) -> Tensor:
+        """Evaluations of the whole walk."""
+        return self.segments * self.length
+
+    def phase(self, nfe: Tensor) -> Tensor:
+        """What the next evaluation is for: its index in the inner chain, or -1 at the start."""
+        return nfe % self.length - self.ancestral.long()
+
+
+class Walk(NamedTuple):
+    """Where a row stands: the `anchor` x_t its segment left from, the chain's `x`, the segment's
+    ends `t` and `r`, and the evaluations told so far."""
+
+    anchor: Tensor
+    x: Tensor
+    t: Tensor
+    r: Tensor
+    nfe: Tensor
+
+    @classmethod
+    def begin(cls, key: NoiseKey, condition: Condition, plan: Plan) -> "Walk":
+        """At t = 1, from pure noise."""
+        shape = tuple(condition.schedule.a.shape[1:])
+        x, draw = normal(key, Stream.START, 0, shape), normal(key, Stream.STEP, 0, shape)
+        one, none = torch.ones_like(condition.schedule.gamma_min), torch.zeros_like(plan.segments)
+        return _enter(condition, plan, x, one, condition.schedule.noise(one), none, draw)
+
+    def query(self, plan: Plan) -> Query:
+        """The network at t for an ancestral start, else at r; always at x."""
+        return Query(self.x, torch.where(plan.phase(self.nfe) < 0, self.t, self.r))
+
+    def kernel(self, condition: Condition) -> Kernel:
+        """The kernel of the present segment."""
+        schedule = condition.schedule
+        return Kernel.between(self.anchor, schedule.noise(self.t), schedule.noise(self.r))
+
+    def advance(
+        self,
+        key: NoiseKey,
+        condition: Condition,
+        plan: Plan,
+        kernel: Kernel,
+        eps: Tensor,
+        x: Tensor,
+    ) -> "Walk":
+        """The walk after one more answer `eps`, where `x` is what the inner chain made of it.
+
+        A row that stood at an ancestral start makes that draw instead, and one whose chain is
+        over enters the next segment; a finished row stays.
+        """
+        phase, segment = plan.phase(self.nfe), self.nfe // plan.length
+        # A row needs its draw either to leave this segment's start or to guess at the next one's.
+        draw = normal(key, Stream.STEP, segment + ~plan.ancestral, tuple(x.shape[1:]))
+        drawn = ancestral_step(self.anchor, eps, kernel.here, kernel.there, draw)
+        x = where(phase < 0, drawn, x)
+        inside = Walk(self.anchor, x, self.t, self.r, self.nfe + 1)
+        entered = _enter(condition, plan, x, self.r, kernel.there, self.nfe + 1, draw)
+        moved = where(phase == plan.chain - 1, entered, inside)
+        return where(self.nfe < plan.evaluations, moved, self)
+
+
+def _enter(
+    condition: Condition, plan: Plan, x: Tensor, t: Tensor, here: Noise, nfe: Tensor, draw: Tensor
+) -> Walk:
+    """The beginning of the segment that leaves from `x` at `t`; past the last one, x itself."""
+    r = grid_time(condition.clock, nfe // plan.length + 1, plan.segments, plan.gamma_grid)
+    guess = Kernel.between(x, here, condition.schedule.noise(r)).guess(draw)
+    return Walk(x, where(plan.ancestral, x, guess.to(x.dtype)), t, r, nfe)

@@ -1,0 +1,1 @@
+"""HTTP: routes by noun, problems, admission. Knows the store, no torch."""

@@ -1,0 +1,84 @@
+"""From a valid request to a job, or a refusal that has cost no model time."""
+
+import math
+import secrets
+import time
+import uuid
+
+from models.specs import Rk45, SamplerSpec
+from service.catalogue import ServedModel
+from service.contracts import MAX_SEED, LikelihoodParameters, Preset, SampleRequest
+from service.errors import InvalidRequest, TooLarge
+from service.jobs import Job, SampleTask, ScoreTask, Task, Tokens
+from service.settings import Settings
+
+# Right-hand sides that an image takes at 0.05 nats: a prediction, not a bound. Those of a pair of
+# order 4 and 5 grow about as the fourth root of the precision.
+_TYPICAL_EVALUATIONS = 100
+_TYPICAL_TOLERANCE = 0.05
+
+
+def sample_task(request: SampleRequest, model: ServedModel, settings: Settings) -> SampleTask:
+    """The task with its solver and seed resolved. Raises InvalidRequest."""
+    if request.count > settings.max_images:
+        raise InvalidRequest.at("count", f"should be at most {settings.max_images}")
+    solver = request.solver
+    spec: SamplerSpec = model.presets[solver.preset] if isinstance(solver, Preset) else solver
+    latent = None if request.latent == "prior" else _checked_latent(request.latent, model)
+    _check_cost("images x steps", (request.count, spec.evaluations), settings)
+    seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
+    return SampleTask(spec, seed, request.count, latent)
+
+
+def check_scores(request: LikelihoodParameters, images: int, settings: Settings) -> None:
+    """Judge a scoring request by its numbers alone. Raises TooLarge, InvalidRequest."""
+    if not images:
+        raise InvalidRequest.at("images", "should hold at least one image")
+    if images > settings.max_images:
+        raise TooLarge("too-many-images", f"{images} images; at most {settings.max_images}")
+    steps = predicted_evaluations(rk45(request))
+    factors = (images, request.draws, request.probes, steps)
+    _check_cost("images x draws x probes x steps", factors, settings)
+
+
+def score_task(request: LikelihoodParameters, images: Tokens) -> ScoreTask:
+    """The task with every parameter resolved."""
+    return ScoreTask(rk45(request), request.seed, request.draws, images)
+
+
+def rk45(request: LikelihoodParameters) -> Rk45:
+    """The ODE solver's parameters."""
+    return Rk45(probes=request.probes, tolerance_nats=request.tolerance_nats)
+
+
+def job(
+    task: Task, model: ServedModel, timeout_s: float | None, owner: str, settings: Settings
+) -> Job:
+    """A job from now on; its deadline within the server's limit."""
+    now = time.time()
+    wait = min(timeout_s or settings.default_timeout_s, settings.max_timeout_s)
+    return Job(uuid.uuid4().hex, model.checkpoint, task, now + wait, now, owner)
+
+
+def predicted_evaluations(spec: Rk45) -> int:
+    """Right-hand sides that an image will probably take."""
+    growth = math.pow(max(1.0, _TYPICAL_TOLERANCE / spec.tolerance_nats), 0.25)
+    return min(spec.max_evaluations, math.ceil(_TYPICAL_EVALUATIONS * growth))
+
+
+def _check_cost(formula: str, factors: tuple[int, ...], settings: Settings) -> None:
+    predicted = math.prod(factors)
+    if predicted > settings.max_row_evaluations:
+        numbers = " x ".join(str(factor) for factor in factors)
+        raise InvalidRequest(
+            f"{predicted} row-evaluations predicted ({formula} = {numbers}); "
+            f"at most {settings.max_row_evaluations}",
+            "request-too-expensive",
+        )
+
+
+def _checked_latent(indices: list[int], model: ServedModel) -> tuple[int, ...]:
+    n, k = model.config.latent_size, model.config.latent_k
+    if len(indices) != k or len(set(indices)) != k or max(indices) >= n:
+        raise InvalidRequest.at("latent", f"should be {k} distinct indices from 0 to {n - 1}")
+    return tuple(indices)

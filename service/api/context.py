@@ -1,0 +1,29 @@
+"""What every route works with."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.api.gate import Gate
+from service.catalogue import Catalogue
+from service.settings import Settings
+from service.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of one API process."""
+
+    settings: Settings
+    store: Store
+    catalogue: Catalogue
+    gate: Gate
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+InContext = Annotated[Context, Depends(_context)]

@@ -1,0 +1,203 @@
+"""What /openapi.json says beyond what the routes' types do: bodies, binary answers, problems."""
+
+import base64
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from models.pictures import encode_png
+from service.api.negotiation import JSON, MULTIPART, NPY, PNG
+from service.api.problem import MEDIA_TYPE
+from service.contracts import (
+    LikelihoodAnswer,
+    LikelihoodParameters,
+    LikelihoodRequest,
+    Problem,
+    SampleAnswer,
+    SampleRequest,
+)
+
+VERSION = version("mulan-serve")
+SUMMARY = "Images and likelihoods from MULAN diffusion models."
+DESCRIPTION = """\
+**Pixels.** A `.npy` carries tokens 0..V-1, uint8, `[N, H, W, C]`. A PNG carries
+`round(255 v / (V - 1))`, grey or RGB. A sample can be scored without any conversion.
+
+**Errors** are `application/problem+json` (RFC 9457) with a `code` for programs.
+"""
+
+_REF = "#/components/schemas/{model}"
+_MEANINGS = {
+    400: "malformed-body",
+    401: "unauthorized",
+    404: "unknown-model",
+    406: "not-acceptable",
+    413: "body-too-large, too-many-images, image-too-large",
+    415: "unsupported-media-type",
+    422: "invalid-request, wrong-image-shape, wrong-dtype, invalid-pixel-value, "
+    "request-too-expensive",
+    429: "queue-full",
+    500: "computation-failed",
+    503: "not-ready, draining, store-unavailable",
+    504: "deadline-exceeded",
+}
+_RETRY = {"Retry-After": {"description": "Whole seconds.", "schema": {"type": "integer"}}}
+_BINARY = {"type": "string", "format": "binary"}
+
+SAMPLE_ANSWERS = {
+    PNG: {"schema": _BINARY | {"description": "One contact sheet, images enlarged."}},
+    NPY: {"schema": _BINARY | {"description": "Tokens `[count, H, W, C]`, uint8."}},
+}
+LIKELIHOOD_ANSWERS: dict[str, Any] = {}
+
+_SAMPLE_EXAMPLES = {
+    "default": {"summary": "Sixteen images", "value": {"model": "digits", "count": 16, "seed": 7}},
+    "preset": {
+        "summary": "Quick ones",
+        "value": {"model": "digits", "count": 4, "solver": {"preset": "fast"}},
+    },
+    "solver": {
+        "summary": "A solver by name, one latent for all",
+        "value": {
+            "model": "digits",
+            "count": 4,
+            "seed": 7,
+            "solver": {"name": "ddpm", "steps": 100, "grid": "gamma"},
+            "latent": [3],
+            "timeout_s": 60,
+        },
+    },
+}
+_BLACK = base64.b64encode(encode_png(np.zeros((8, 8, 1), np.uint8), 17)).decode()
+_LIKELIHOOD_EXAMPLES = {
+    "default": {"summary": "One image", "value": {"model": "digits", "images": [_BLACK]}},
+    "precise": {
+        "summary": "Tighter errors",
+        "value": {
+            "model": "digits",
+            "images": [_BLACK],
+            "draws": 4,
+            "probes": 8,
+            "tolerance_nats": 0.01,
+            "seed": 0,
+        },
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses of these statuses, each a problem."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        found[status] = {
+            "description": f"`code`: {_MEANINGS[status]}",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}},
+        }
+        if status in (429, 503):
+            found[status]["headers"] = _RETRY
+    return found
+
+
+def answers(model: type[BaseModel], others: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Every response of a waiting endpoint: `model` as JSON, `others` by media type."""
+    reference = {"$ref": _REF.format(model=model.__name__)}
+    headers = {"Server-Timing": {"description": "queue, run", "schema": {"type": "string"}}}
+    success = {
+        "description": "The result",
+        "headers": headers,
+        "content": {JSON: {"schema": reference}, **others},
+    }
+    return {200: success, **problems(*_MEANINGS)}
+
+
+def sample_body() -> dict[str, Any]:
+    """The request body of /v1/samples."""
+    return _body({JSON: _content(SampleRequest, _SAMPLE_EXAMPLES)})
+
+
+def likelihood_body() -> dict[str, Any]:
+    """The request bodies of /v1/likelihoods, and the query that goes with an array."""
+    files = {"type": "array", "items": _BINARY, "description": "Each a PNG or a .npy."}
+    form = LikelihoodParameters.model_json_schema(ref_template=_REF)
+    form = {**form, "properties": {**form["properties"], "images": files}}
+    form["required"] = [*form["required"], "images"]
+    array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
+    content = {
+        JSON: _content(LikelihoodRequest, _LIKELIHOOD_EXAMPLES),
+        MULTIPART: {"schema": form},
+        NPY: {"schema": array},
+    }
+    parameters = [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema.get("description", "") + " With a body that is not JSON.",
+            "schema": schema,
+        }
+        for name, schema in LikelihoodParameters.model_json_schema()["properties"].items()
+    ]
+    return {**_body(content), "parameters": parameters}
+
+
+def install(app: FastAPI, keys: bool) -> None:
+    """Let `app` describe itself, with the schemas that the routes only refer to."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _describe(app, keys)
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+    )
+    _, schemas = models_json_schema(
+        [
+            (SampleRequest, "validation"),
+            (LikelihoodRequest, "validation"),
+            (SampleAnswer, "serialization"),
+            (LikelihoodAnswer, "serialization"),
+            (Problem, "serialization"),
+        ],
+        ref_template=_REF,
+    )
+    components = document.setdefault("components", {})
+    components["schemas"] = {**components.get("schemas", {}), **schemas["$defs"]}
+    _drop_foreign_errors(document)
+    if keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            for operation in operations.values() if path.startswith("/v1") else ():
+                operation["security"] = [{"key": []}]
+    return document
+
+
+def _drop_foreign_errors(document: dict[str, Any]) -> None:
+    """Forget the framework's own validation error, which is never answered."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _content(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
+    return {"schema": {"$ref": _REF.format(model=model.__name__)}, "examples": examples}

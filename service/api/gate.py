@@ -1,0 +1,72 @@
+"""Whether requests are let in: not yet, now, or no longer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+import anyio
+
+from service.errors import Draining, NotReady
+
+_LOADING_RETRY_S = 2
+_DRAINING_RETRY_S = 10
+
+
+class Phase(Enum):
+    """Of a process's life."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class Gate:
+    """Lets requests in while the service is ready, and counts those inside.
+
+    A stop goes: `drain`, wait for `idle`; what has not left in time is told by `closed`.
+    """
+
+    def __init__(self) -> None:
+        self._phase = Phase.LOADING
+        self._inside = 0
+        self._idle = anyio.Event()
+        self.closed = anyio.Event()
+
+    def open(self) -> None:
+        """Models are loaded. A drain that has begun goes on."""
+        if self._phase is Phase.LOADING:
+            self._phase = Phase.READY
+
+    def drain(self) -> None:
+        """Let nobody in any more."""
+        self._phase = Phase.DRAINING
+        if not self._inside:
+            self._idle.set()
+
+    def close(self) -> None:
+        """Send home whoever is still inside."""
+        self.closed.set()
+
+    def check(self) -> None:
+        """Raises NotReady or Draining."""
+        match self._phase:
+            case Phase.LOADING:
+                raise NotReady("models are loading", _LOADING_RETRY_S)
+            case Phase.DRAINING:
+                raise Draining("the service is stopping", _DRAINING_RETRY_S)
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Be inside for the duration. Raises NotReady or Draining."""
+        self.check()
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if self._phase is Phase.DRAINING and not self._inside:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait, in a drain, until nobody is inside."""
+        await self._idle.wait()

@@ -1,0 +1,101 @@
+"""Around every request, in plain ASGI: its id, its key, its size."""
+
+import hashlib
+import hmac
+import re
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api import problem
+from service.errors import TooLarge, Unauthorized
+
+_PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class RequestId:
+    """Takes `X-Request-Id`, or makes one, and sends it back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _PLAIN_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+class Authentication:
+    """Asks for `Authorization: Bearer` under the guarded paths, where keys are configured.
+
+    Only SHA-256 digests of keys are known; `state.owner` is the digest of the caller's.
+    """
+
+    def __init__(self, app: ASGIApp, digests: tuple[bytes, ...], guarded: tuple[str, ...]) -> None:
+        self.app = app
+        self.digests = digests
+        self.guarded = guarded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            owner = self._owner(Headers(scope=scope).get("authorization", ""))
+            scope.setdefault("state", {})["owner"] = owner or ""
+            if self.digests and owner is None and self._is_guarded(scope["path"]):
+                error = Unauthorized("a valid API key is needed: Authorization: Bearer <key>")
+                await problem.respond(error, HTTPConnection(scope))(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _is_guarded(self, path: str) -> bool:
+        return any(path == root or path.startswith(f"{root}/") for root in self.guarded)
+
+    def _owner(self, authorization: str) -> str | None:
+        """Every digest is compared, each in constant time, so that timing tells nothing."""
+        scheme, _, key = authorization.partition(" ")
+        digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
+        matches = [hmac.compare_digest(digest, known) for known in self.digests]
+        return digest.hex() if scheme.lower() == "bearer" and any(matches) else None
+
+
+class BodyLimit:
+    """Refuses bodies past `limit` bytes: by Content-Length, and by a count as they come."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared[:20]) > self.limit:
+            error = self._too_large(f"{declared[:20]} bytes")
+            await problem.respond(error, HTTPConnection(scope))(scope, receive, send)
+            return
+        received = 0
+
+        async def count() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise self._too_large("more")
+            return message
+
+        await self.app(scope, count, send)
+
+    def _too_large(self, size: str) -> TooLarge:
+        return TooLarge("body-too-large", f"the body has {size}; at most {self.limit} bytes")

@@ -1,0 +1,58 @@
+"""GET /v1/models."""
+
+from fastapi import APIRouter
+
+from service.api import documentation
+from service.api.context import InContext
+from service.catalogue import ServedModel
+from service.contracts import Latent, Limits, ModelAnswer, ModelsAnswer
+from service.settings import Settings
+
+router = APIRouter(tags=["models"])
+
+
+@router.get(
+    "/v1/models",
+    summary="Models that are served",
+    responses=documentation.problems(401, 503),
+)
+async def list_models(context: InContext) -> ModelsAnswer:
+    """Every served checkpoint with its shape, limits and solver presets."""
+    context.gate.check()
+    return ModelsAnswer(
+        models=tuple(_describe(model, context.settings) for model in context.catalogue)
+    )
+
+
+@router.get(
+    "/v1/models/{name}",
+    summary="One model",
+    responses=documentation.problems(401, 404, 503),
+)
+async def show_model(name: str, context: InContext) -> ModelAnswer:
+    """One served checkpoint."""
+    context.gate.check()
+    return _describe(context.catalogue.get(name), context.settings)
+
+
+def _describe(model: ServedModel, settings: Settings) -> ModelAnswer:
+    config = model.config
+    return ModelAnswer(
+        name=model.name,
+        checkpoint=model.checkpoint,
+        image_shape=config.image_shape,
+        vocabulary=config.vocabulary,
+        latent=Latent(n=config.latent_size, k=config.latent_k),
+        parameters=model.manifest.parameters,
+        parameterisation=config.parameterisation,
+        runtime=model.execution,
+        limits=Limits(
+            max_images=settings.max_images,
+            max_body_bytes=settings.max_body_bytes,
+            max_row_evaluations=settings.max_row_evaluations,
+            max_timeout_s=settings.max_timeout_s,
+        ),
+        presets=model.presets,
+        calibration=None,
+        evaluation=model.manifest.evaluation,
+    )

@@ -1,0 +1,38 @@
+"""Media types: what a body is, and what an answer may be."""
+
+from collections.abc import Sequence
+
+import mimeparse
+from starlette.requests import Request
+
+from service.errors import NotAcceptable, UnsupportedMediaType
+
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+NPY = "application/x-npy"
+PNG = "image/png"
+
+
+def answer_type(request: Request, offers: Sequence[str]) -> str:
+    """The offer that Accept likes best, of equals the last. Raises NotAcceptable."""
+    accept = request.headers.get("accept", "").strip() or "*/*"
+    try:
+        best: str = mimeparse.best_match(offers, accept)
+    except mimeparse.MimeTypeParseException:
+        best = ""
+    if not best:
+        raise NotAcceptable(f"this endpoint answers with {', '.join(offers)}")
+    return best
+
+
+def body_type(request: Request, offers: Sequence[str]) -> str:
+    """The body's media type, one of `offers`. Raises UnsupportedMediaType."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in offers:
+        raise UnsupportedMediaType(
+            f"Content-Type {given or 'is missing'}; this endpoint reads {', '.join(offers)}"
+        )
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMediaType(f"Content-Encoding {encoding} is not read")
+    return given

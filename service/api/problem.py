@@ -1,0 +1,113 @@
+"""Errors as RFC 9457 problems."""
+
+import logging
+from collections.abc import Iterable
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection
+
+from service.contracts import BY_NAME, BY_PRESET, FieldProblem, Problem
+from service.errors import (
+    Busy,
+    InvalidRequest,
+    MalformedBody,
+    MethodNotAllowed,
+    NotFound,
+    ServiceError,
+    Unauthorized,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_LOG = logging.getLogger("mulan.api")
+_CLIENT_CLOSED_REQUEST = 499
+
+
+def respond(error: ServiceError, connection: HTTPConnection) -> Response:
+    """An error as the answer to this request."""
+    problem = Problem(
+        type=f"urn:mulan:problem:{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        instance=connection.url.path,
+        code=error.code,
+        request_id=request_id(connection),
+        job=error.job,
+        errors=tuple(FieldProblem(**entry) for entry in getattr(error, "fields", ())),
+    )
+    headers = {"X-Request-Id": problem.request_id}
+    if isinstance(error, Busy):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(problem.model_dump_json(), error.status, headers, MEDIA_TYPE)
+
+
+def request_id(connection: HTTPConnection) -> str:
+    """The id that came in, or was made, for this request."""
+    found: str = connection.state.request_id
+    return found
+
+
+def invalid(error: ValidationError) -> ServiceError:
+    """A body that is not JSON, or a request with every field at fault named."""
+    entries = error.errors(include_url=False, include_context=False)
+    for entry in entries:
+        if entry["type"] == "json_invalid":
+            return MalformedBody(entry["msg"])
+    fields = tuple({"field": _path(entry["loc"]), "message": entry["msg"]} for entry in entries)
+    detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in fields)
+    return InvalidRequest(detail, fields=fields)
+
+
+def _path(location: Iterable[int | str]) -> str:
+    """`images[3]` or `solver.steps`: as the client wrote it, without our unions' tags."""
+    path = ""
+    parts = iter(location)
+    for part in parts:
+        if part == BY_NAME:
+            next(parts, None)
+        elif isinstance(part, int):
+            path += f"[{part}]"
+        elif part != BY_PRESET:
+            path += f".{part}" if path else part
+    return path or "body"
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` as a problem."""
+    app.add_exception_handler(ServiceError, _on_service_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+async def _on_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return respond(error, request)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: paths and methods."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == MethodNotAllowed.status:
+        allowed = (error.headers or {}).get("Allow", "")
+        response = respond(MethodNotAllowed(f"{path} takes {allowed}"), request)
+        response.headers["Allow"] = allowed
+        return response
+    if error.status_code == NotFound.status:
+        return respond(NotFound(f"nothing lives at {path}"), request)
+    return respond(MalformedBody(str(error.detail)), request)
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+async def _on_defect(request: Request, error: Exception) -> Response:
+    _LOG.error("request %s failed", request_id(request), exc_info=error)
+    return respond(ServiceError("an error of ours; see the log for this request id"), request)

@@ -1,0 +1,87 @@
+"""POST /v1/samples."""
+
+import base64
+from typing import Any
+
+import anyio
+from fastapi import APIRouter, Request, Response
+
+from models.pictures import contact_sheet, encode_png
+from service import codec
+from service.api import admission, documentation, waiting
+from service.api.bodies import read_json
+from service.api.context import InContext
+from service.api.headers import binary_headers, server_timing, timing
+from service.api.negotiation import JSON, NPY, PNG, answer_type, body_type
+from service.catalogue import ServedModel
+from service.contracts import SampleAnswer, SampledImage, SampleRequest
+from service.jobs import Job, SampleResult, SampleTask
+from service.store.base import Record
+
+router = APIRouter(tags=["samples"])
+
+
+@router.post(
+    "/v1/samples",
+    summary="Generate images and wait",
+    response_class=Response,
+    responses=documentation.answers(SampleAnswer, documentation.SAMPLE_ANSWERS),
+    openapi_extra=documentation.sample_body(),
+)
+async def create_samples(request: Request, context: InContext) -> Response:
+    """Images drawn from a model. (checkpoint, solver, seed, index, execution) determine each one,
+    whatever else the server is doing."""
+    with context.gate.enter():
+        media_type = answer_type(request, (PNG, NPY, JSON))
+        body_type(request, (JSON,))
+        wanted = await read_json(request, SampleRequest)
+        model = context.catalogue.get(wanted.model)
+        task = admission.sample_task(wanted, model, context.settings)
+        job = admission.job(task, model, wanted.timeout_s, request.state.owner, context.settings)
+        result, record = await waiting.run(job, context, request)
+        assert isinstance(result, SampleResult)
+        return await anyio.to_thread.run_sync(_render, media_type, job, task, result, record, model)
+
+
+def _render(
+    media_type: str,
+    job: Job,
+    task: SampleTask,
+    result: SampleResult,
+    record: Record,
+    model: ServedModel,
+) -> Response:
+    headers = server_timing(record)
+    if media_type == JSON:
+        answer = _answer(job, task, result, record, model)
+        return Response(answer.model_dump_json(), headers=headers, media_type=JSON)
+    headers |= binary_headers(job, task, result, model)
+    if media_type == NPY:
+        return Response(codec.encode_npy(result.images), headers=headers, media_type=NPY)
+    sheet = contact_sheet(result.images, model.config.vocabulary)
+    return Response(sheet, headers=headers, media_type=PNG)
+
+
+def _answer(
+    job: Job, task: SampleTask, result: SampleResult, record: Record, model: ServedModel
+) -> SampleAnswer:
+    rows: Any = zip(result.images, result.nfe, result.acceptance_rate, result.latents, strict=True)
+    return SampleAnswer(
+        id=job.id,
+        model=model.name,
+        checkpoint=job.checkpoint,
+        execution=result.execution,
+        seed=task.seed,
+        solver=task.solver,
+        images=tuple(
+            SampledImage(
+                index=index,
+                png=base64.b64encode(encode_png(image, model.config.vocabulary)).decode(),
+                nfe=nfe,
+                acceptance_rate=rate,
+                latent=latent,
+            )
+            for index, (image, nfe, rate, latent) in enumerate(rows)
+        ),
+        timing=timing(record),
+    )

@@ -1,0 +1,59 @@
+"""`mulan`: the commands. What a command needs is imported when it runs."""
+
+import importlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from models.cli.lazy import LazyGroup
+from service.errors import ServeError
+from service.settings import Settings, SettingsError, read_settings
+
+_BEGAN = time.monotonic()
+# A process's arguments can be read by others on its machine.
+_BY_ENVIRONMENT_ALONE = frozenset({"api_keys"})
+
+main = LazyGroup(
+    name="mulan",
+    help="Serve MULAN diffusion models: images and likelihoods over HTTP.",
+    commands_at={"models": "models.cli:models"},
+)
+
+
+class _MisusedError(click.ClickException):
+    exit_code = 2
+
+
+def _settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A flag for each setting; a value that is left out comes from the environment."""
+    for name, field in reversed(Settings.model_fields.items()):
+        if name in _BY_ENVIRONMENT_ALONE:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        note = f"{field.description} [{field.default}]"
+        is_flag = field.annotation is bool
+        command = click.option(flag, name, is_flag=is_flag, default=None, help=note)(command)
+    return command
+
+
+@main.command()
+@_settings_flags
+def serve(**flags: Any) -> None:
+    """API, queue and worker in one process.
+
+    Every flag is also a variable, MULAN_PORT for --port; MULAN_API_KEYS is a variable alone.
+    """
+    try:
+        settings = read_settings(**flags)
+    except SettingsError as error:
+        raise _MisusedError(str(error)) from error
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        importlib.import_module("service.serve").serve(settings, _BEGAN)
+    except ServeError as error:
+        raise click.ClickException(str(error)) from error

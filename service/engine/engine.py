@@ -1,0 +1,239 @@
+"""The engine: every resident row of every job advances by one network evaluation a tick.
+
+One thread owns it and no lock guards it. Cancelling, expiring and failing drop rows between two
+network calls.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from service.engine.events import Ended, Event, Progress
+from service.engine.lane import Lane, Progressed, Turn
+from service.engine.packer import evaluate
+from service.engine.scheduler import (
+    Admission,
+    Ids,
+    Limits,
+    Scheduler,
+    by_job,
+    jobs_of,
+    row_ids,
+    rows_of,
+)
+from service.engine.tasks import Assignment, Served, assign
+from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
+from service.jobs import Job, Outcome
+
+logger = logging.getLogger(__name__)
+
+# A smaller change of a job's progress is not worth an event.
+PROGRESS_STEP = 0.01
+
+
+class _LaneKey(NamedTuple):
+    """Rows of one checkpoint and solver whose questions have equally many probes."""
+
+    checkpoint: str
+    solver: str
+    probes: int
+
+
+class _Running:
+    """A job inside the engine."""
+
+    def __init__(self, job: Job, work: Assignment) -> None:
+        self.job, self.work = job, work
+        self.lane = _LaneKey(job.checkpoint, work.solver.name, work.probes)
+        self.uncollected = work.rows
+        self.reported = 0.0
+
+
+class Engine:
+    """Step-level continuous batching over the checkpoints `models`, named by SHA-256."""
+
+    def __init__(self, models: Mapping[str, Served], limits: Limits | None = None) -> None:
+        self._models = models
+        self._scheduler = Scheduler(limits)
+        self._lanes: dict[_LaneKey, Lane] = {}
+        self._running: dict[int, _Running] = {}
+        self._numbers: dict[str, int] = {}
+        self._events: list[Event] = []
+
+    def __len__(self) -> int:
+        """Number of jobs inside."""
+        return len(self._running)
+
+    @property
+    def idle(self) -> bool:
+        """Whether a step would change nothing."""
+        return not self._running and not self._events
+
+    def submit(self, job: Job) -> None:
+        """Take in a job; one that is inside already runs on. What is wrong with it is an event."""
+        if job.id in self._numbers:
+            return
+        try:
+            running = _Running(job, assign(job.task, self._models[job.checkpoint]))
+        except Exception as error:
+            self._events.append(Ended(job.id, _service_error(error)))
+            return
+        work = running.work
+        number = self._scheduler.add(
+            work.rows, work.evaluations, work.group, work.weight, job.priority, job.deadline
+        )
+        self._running[number], self._numbers[job.id] = running, number
+
+    def abort(self, job_id: str) -> None:
+        """Drop a job and its rows; no event tells of it."""
+        number = self._numbers.get(job_id)
+        if number is not None:
+            self._remove(number)
+
+    def abandon(self, error: ServiceError) -> list[Event]:
+        """Drop everything; the end of every job."""
+        for number in list(self._running):
+            self._fail(number, error)
+        return self._take_events()
+
+    @torch.no_grad()
+    def step(self, now: float) -> list[Event]:
+        """One tick at time `now`, seconds since the epoch; what came of it."""
+        for number in self._scheduler.expired(now):
+            self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
+        plan = self._scheduler.plan()
+        for admission in plan.admissions:
+            self._admit(admission)
+        calls: dict[tuple[str, int], list[_LaneKey]] = defaultdict(list)
+        for key in self._lanes:
+            calls[key.checkpoint, key.probes].append(key)
+        for keys in calls.values():
+            self._advance(keys, plan.run)
+        self._report()
+        return self._take_events()
+
+    def _admit(self, admission: Admission) -> None:
+        number, first, last = admission
+        running = self._running[number]
+        work, key, ids = running.work, running.lane, row_ids(number, np.arange(first, last))
+        try:
+            problem = work.problem(first, last)
+            if key in self._lanes:
+                self._lanes[key].admit(ids, problem)
+            else:
+                self._lanes[key] = Lane(work.solver, work.adaptive, ids, problem)
+        except Exception as error:
+            self._fail(number, _service_error(error))
+
+    def _advance(self, keys: list[_LaneKey], ids: Ids) -> None:
+        """Evaluate those of `ids` that are in these lanes of one checkpoint, all in one call.
+
+        If that raises, each job is tried alone, so that only the one at fault fails. Trying again
+        loses nothing: a lane changes only when its rows have been told.
+        """
+        parts = {key: self._lanes[key].among(ids) for key in keys}
+        parts = {key: rows for key, rows in parts.items() if len(rows)}
+        if not parts:
+            return
+        try:
+            turns = self._evaluate(parts)
+        except Exception as error:
+            self._isolate(parts, error)
+            return
+        for (key, rows), (turn, progress) in zip(parts.items(), turns, strict=True):
+            self._lanes[key].put_back(turn)
+            ended = self._scheduler.told(rows, progress)
+            if ended.any():
+                self._retire(key, rows[ended])
+
+    def _evaluate(self, parts: Mapping[_LaneKey, Ids]) -> list[tuple[Turn, Progressed | None]]:
+        lanes = [self._lanes[key] for key in parts]
+        denoiser = self._models[next(iter(parts)).checkpoint].denoiser
+        turns = [lane.turn(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
+        questions = [lane.ask(turn) for lane, turn in zip(lanes, turns, strict=True)]
+        answers = evaluate(denoiser, questions)
+        told = [
+            lane.tell(turn, answer)
+            for lane, turn, answer in zip(lanes, turns, answers, strict=True)
+        ]
+        return [
+            (turn, lane.progress(turn) if lane.adaptive else None)
+            for lane, turn in zip(lanes, told, strict=True)
+        ]
+
+    def _isolate(self, parts: Mapping[_LaneKey, Ids], error: Exception) -> None:
+        alone = [
+            (key, number, rows[positions])
+            for key, rows in parts.items()
+            for number, positions in by_job(rows)
+        ]
+        if len(alone) == 1:
+            self._fail(alone[0][1], _service_error(error))
+            return
+        logger.warning("a call for %d jobs failed, trying each alone: %r", len(alone), error)
+        for key, _, rows in alone:
+            self._advance([key], rows)
+
+    def _retire(self, key: _LaneKey, ids: Ids) -> None:
+        """Hand rows that have ended to their jobs; a job with no row left ends too."""
+        lane = self._lanes[key]
+        ends: list[tuple[int, Outcome]] = []
+        for number, positions in by_job(ids):
+            running, mine = self._running[number], ids[positions]
+            try:
+                running.work.collect(rows_of(mine), *lane.rows(mine))
+                running.uncollected -= len(mine)
+                if not running.uncollected:
+                    ends.append((number, running.work.result()))
+            except Exception as error:
+                ends.append((number, _service_error(error)))
+        self._discard(key, ids)
+        for number, outcome in ends:
+            if isinstance(outcome, ServiceError):
+                self._fail(number, outcome)
+            else:
+                self._events.append(Ended(self._remove(number).id, outcome))
+
+    def _discard(self, key: _LaneKey, ids: Ids) -> None:
+        lane = self._lanes[key]
+        if len(lane.among(ids)) == len(lane):
+            del self._lanes[key]
+        else:
+            lane.discard(ids)
+
+    def _fail(self, number: int, error: ServiceError) -> None:
+        job = self._remove(number)
+        self._events.append(Ended(job.id, error))
+
+    def _remove(self, number: int) -> Job:
+        running = self._running.pop(number)
+        del self._numbers[running.job.id]
+        self._scheduler.drop(number)
+        if running.lane in self._lanes:
+            ids = self._lanes[running.lane].ids
+            self._discard(running.lane, ids[jobs_of(ids) == number])
+        return running.job
+
+    def _report(self) -> None:
+        for number, running in self._running.items():
+            fraction = self._scheduler.progress(number)
+            if fraction >= running.reported + PROGRESS_STEP:
+                running.reported = fraction
+                self._events.append(Progress(running.job.id, fraction))
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+
+def _service_error(error: Exception) -> ServiceError:
+    """What a client is told of `error`; what is not meant for clients is logged in full."""
+    if isinstance(error, ServiceError):
+        return error
+    logger.error("computation failed", exc_info=error)
+    line = (str(error).splitlines() or [""])[0]
+    return ComputationFailed(f"{type(error).__name__}: {line}")

@@ -1,0 +1,215 @@
+"""Which rows run in the next tick. Host-only: knows rows, their price and age; no solver, no clock.
+
+There are no phases, only remaining work: a job that has just come and one that is half done differ
+in a number. Jobs go by priority, then by the least work left (shortest remaining processing time,
+Schrage 1968), so that a short job never waits for a long one; a share of every tick belongs to
+the oldest job, so that the long one ends too.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+ROW_BITS = 32
+
+
+def row_ids(job: int, rows: NDArray[np.int64]) -> Ids:
+    """Names of a job's rows, unique among all jobs."""
+    return (job << ROW_BITS) | rows
+
+
+def jobs_of(ids: Ids) -> NDArray[np.int64]:
+    """Each row's job."""
+    return ids >> ROW_BITS
+
+
+def by_job(ids: Ids) -> list[tuple[int, NDArray[np.intp]]]:
+    """Each job that has rows among `ids`, with the positions of those rows."""
+    jobs = jobs_of(ids)
+    return [(int(job), np.flatnonzero(jobs == job)) for job in np.unique(jobs)]
+
+
+def rows_of(ids: Ids) -> NDArray[np.int64]:
+    """Each row's number within its job."""
+    return ids & ((1 << ROW_BITS) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`tick`: price of one tick, in evaluations of one row. `resident`: rows begun and not yet
+    ended. `reserve`: the oldest job's share of a tick."""
+
+    tick: int = 64
+    resident: int = 512
+    reserve: float = 0.125
+
+
+class Admission(NamedTuple):
+    """Rows `first` to `last` - 1 of a job are to begin."""
+
+    job: int
+    first: int
+    last: int
+
+
+class Plan(NamedTuple):
+    """What one tick does: `admissions` begin, then the rows `run` are evaluated once."""
+
+    admissions: list[Admission]
+    run: Ids
+
+
+class _Work:
+    """One job: what each row still needs and has had, and which rows are `live`, begun and not yet
+    ended."""
+
+    def __init__(
+        self, rows: int, evaluations: int, group: int, weight: int, priority: int, deadline: float
+    ) -> None:
+        self.evaluations, self.group, self.weight = evaluations, group, weight
+        self.priority, self.deadline = priority, deadline
+        self.remaining = np.full(rows, evaluations, np.int64)
+        self.told = np.zeros(rows, np.int64)
+        self.begun = 0
+        self.live = np.empty(0, np.int64)
+
+    @property
+    def left(self) -> int:
+        return self.weight * int(self.remaining.sum())
+
+    def begin(self, rows: int) -> int:
+        """Begin `rows` more, rounded up to whole groups; how many began."""
+        last = min(self.begun + -(-rows // self.group) * self.group, len(self.remaining))
+        new = np.arange(self.begun, last)
+        self.live, self.begun = np.append(self.live, new), last
+        return len(new)
+
+    def nearest_their_end(self, rows: int) -> NDArray[np.int64]:
+        """The `rows` live rows that need least, in ascending order."""
+        if rows >= len(self.live):
+            return self.live
+        order = np.argsort(self.remaining[self.live], kind="stable")[:rows]
+        return np.sort(self.live[order])
+
+    def estimate(self, rows: NDArray[np.int64], progress: NDArray[np.float64]) -> None:
+        """Guess what `rows` still need: at first as expected, more and more by their own pace."""
+        to_go = 1 - progress
+        whole = self.told[rows] + to_go * self.evaluations
+        self.remaining[rows] = np.where(to_go > 0, np.maximum(1, np.ceil(to_go * whole)), 0)
+
+
+class Scheduler:
+    """Shares the ticks out among jobs. One evaluation of a row costs its job's `weight`."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._works: dict[int, _Work] = {}
+        self._next = 0
+        self._credit = 0.0
+
+    def __len__(self) -> int:
+        """Number of jobs."""
+        return len(self._works)
+
+    def add(
+        self,
+        rows: int,
+        evaluations: int,
+        group: int = 1,
+        weight: int = 1,
+        priority: int = 0,
+        deadline: float = float("inf"),
+    ) -> int:
+        """Take in a job of `rows` rows with `evaluations` each (an estimate will do); its number.
+
+        Rows begin in whole groups of `group`, which divides `rows`.
+        """
+        job, self._next = self._next, self._next + 1
+        self._works[job] = _Work(rows, evaluations, group, weight, priority, deadline)
+        return job
+
+    def drop(self, job: int) -> None:
+        """Forget a job, ended or not."""
+        if job == min(self._works):
+            self._credit = 0.0
+        del self._works[job]
+
+    def expired(self, now: float) -> list[int]:
+        """Jobs whose deadline has passed."""
+        return [job for job, work in self._works.items() if work.deadline <= now]
+
+    def progress(self, job: int) -> float:
+        """Share of the job's evaluations, made and expected, that is made."""
+        work = self._works[job]
+        told = int(work.told.sum())
+        return told / max(1, told + int(work.remaining.sum()))
+
+    def plan(self) -> Plan:
+        """Choose the next tick's rows. Admissions count as begun from here on."""
+        before = {job: work.begun for job, work in self._works.items()}
+        shares = self._share_out()
+        admissions = [
+            Admission(job, before[job], self._works[job].begun)
+            for job in shares
+            if self._works[job].begun > before[job]
+        ]
+        run = [
+            row_ids(job, self._works[job].nearest_their_end(rows)) for job, rows in shares.items()
+        ]
+        return Plan(admissions, np.concatenate([np.empty(0, np.int64), *run]))
+
+    def told(self, ids: Ids, progress: NDArray[np.float64] | None = None) -> NDArray[np.bool_]:
+        """Note that each row was evaluated once; which of them have thereby ended.
+
+        Left without `progress`, the share of its way that each row has gone, rows count down.
+        """
+        ended = np.zeros(len(ids), np.bool_)
+        for job, positions in by_job(ids):
+            work, rows = self._works[job], rows_of(ids[positions])
+            work.told[rows] += 1
+            if progress is None:
+                work.remaining[rows] -= 1
+            else:
+                work.estimate(rows, progress[positions])
+            ended[positions] = work.remaining[rows] == 0
+            if ended[positions].any():
+                work.live = work.live[work.remaining[work.live] > 0]
+        return ended
+
+    def _share_out(self) -> dict[int, int]:
+        """How many rows of each job run, the most urgent job first, within the tick's price."""
+        works, shares = self._works, dict.fromkeys(self._works, 0)
+        if not works:
+            return shares
+        left = self.limits.tick
+        room = self.limits.resident - sum(len(work.live) for work in works.values())
+
+        def grant(job: int, rows: int) -> None:
+            nonlocal left, room
+            work = works[job]
+            short = min(shares[job] + rows - len(work.live), room)
+            if short > 0:
+                room -= work.begin(short)
+            granted = min(rows, len(work.live) - shares[job])
+            shares[job] += granted
+            left -= granted * work.weight
+
+        oldest = min(works)
+        grant(oldest, self._spend_credit(oldest))
+        order = sorted(works, key=lambda job: (-works[job].priority, works[job].left, job))
+        for job in order:
+            # The most urgent job runs a row even when one row costs more than a tick.
+            least = 1 if job == order[0] and not shares[job] else 0
+            grant(job, max(left // works[job].weight, least))
+        return {job: rows for job, rows in shares.items() if rows}
+
+    def _spend_credit(self, job: int) -> int:
+        """Rows that the reserve pays for; what is not enough for a row is saved."""
+        weight = self._works[job].weight
+        self._credit += self.limits.reserve * self.limits.tick
+        rows = int(self._credit // weight)
+        self._credit -= rows * weight
+        return rows

@@ -1,0 +1,168 @@
+"""What a job's task means to the engine: how many rows, of what kind, and what they come to."""
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.denoiser import Denoiser
+from models.likelihood import score_problem, summarise
+from models.network import data_to_tokens
+from models.rows import concat, pad, split, take
+from models.sampling import sample_problem
+from models.solvers import SAMPLERS
+from models.solvers.base import AnySolver, Problem, Status
+from models.solvers.rk45 import LogDensity, Rk45Solver
+from service.engine.lane import QUANTUM, first
+from service.errors import ComputationFailed
+from service.jobs import Result, SampleResult, SampleTask, ScoreResult, ScoreTask, Task
+
+# Evaluations that a solve of unknown length is expected to need before it has begun.
+EXPECTED = 300
+
+
+class Served(NamedTuple):
+    """A checkpoint that is ready: `execution` names device type, runtime, dtype and build."""
+
+    denoiser: Denoiser
+    device: torch.device
+    execution: str
+
+
+class Assignment(Protocol):
+    """One job's rows. They begin in groups of `group`; each evaluation costs `weight`.
+
+    `evaluations` is exact unless the solver is `adaptive`, then a guess. Rows with equal
+    `probes` can share a network call, with an equal solver too a lane.
+    """
+
+    adaptive: bool
+    rows: int
+    group: int
+    evaluations: int
+    probes: int
+    weight: int
+
+    @property
+    def solver(self) -> AnySolver:
+        """What carries the rows."""
+        ...
+
+    def problem(self, first_row: int, last_row: int) -> Problem[Any]:
+        """Rows `first_row` to `last_row` - 1, whole groups."""
+        ...
+
+    def collect(self, rows: NDArray[np.int64], problem: Problem[Any], state: Any) -> None:
+        """Take over rows that have ended; the tensors may be padded beyond them."""
+        ...
+
+    def result(self) -> Result:
+        """What all rows have come to. Raises ComputationFailed."""
+        ...
+
+
+class _Piece(NamedTuple):
+    """Finished images, on the device."""
+
+    row: Tensor
+    tokens: Tensor
+    nfe: Tensor
+    acceptance_rate: Tensor
+    latent: Tensor
+    status: Tensor
+
+
+class Sampling:
+    """Drawing images: a row an image, a known number of evaluations."""
+
+    adaptive = False
+    group = 1
+    probes = 0
+    weight = 1
+
+    def __init__(self, task: SampleTask, served: Served) -> None:
+        self.solver = SAMPLERS[task.solver.name]
+        self.rows = task.count
+        self.evaluations = task.solver.evaluations
+        self._task, self._served = task, served
+        self._pieces: list[_Piece] = []
+
+    def problem(self, first_row: int, last_row: int) -> Problem[Any]:
+        index = pad(torch.arange(first_row, last_row, device=self._served.device), QUANTUM)
+        task = self._task
+        problem = sample_problem(self._served.denoiser, task.solver, task.seed, index, task.latent)
+        return first(problem, last_row - first_row)
+
+    def collect(self, rows: NDArray[np.int64], problem: Problem[Any], state: Any) -> None:
+        sample = self.solver.sample(problem, state)
+        tokens = data_to_tokens(sample.x, self._served.denoiser.config).permute(0, 2, 3, 1)
+        status = self.solver.status(problem, state)
+        latent = problem.condition.latent
+        piece = (tokens, sample.nfe, sample.acceptance_rate, latent, status)
+        row = torch.as_tensor(rows, device=self._served.device)
+        self._pieces.append(_Piece(row, *first(piece, len(rows))))
+
+    def result(self) -> SampleResult:
+        piece = concat(self._pieces)
+        order = piece.row.argsort()
+        _, tokens, nfe, rate, latent, status = (leaf[order].cpu().numpy() for leaf in piece)
+        failed = status[status != Status.DONE]
+        if len(failed):
+            reason = Status(failed[0]).reason
+            raise ComputationFailed(f"{len(failed)} of {len(status)} images failed: {reason}")
+        return SampleResult(
+            images=tokens,
+            nfe=tuple(nfe.tolist()),
+            acceptance_rate=tuple(None if np.isnan(r) else r for r in rate.tolist()),
+            latents=tuple(tuple(np.flatnonzero(z).tolist()) for z in latent),
+            execution=self._served.execution,
+        )
+
+
+class Scoring:
+    """Likelihoods: `draws` rows an image, which begin together, of unknown length."""
+
+    adaptive = True
+    evaluations = EXPECTED
+
+    def __init__(self, task: ScoreTask, served: Served) -> None:
+        self.solver = Rk45Solver()
+        self.rows = len(task.images) * task.draws
+        self.group = task.draws
+        self.probes = task.solver.probes
+        self.weight = 1 + task.solver.probes
+        self._task, self._served = task, served
+        self._pieces: list[tuple[Tensor, LogDensity]] = []
+
+    def problem(self, first_row: int, last_row: int) -> Problem[Any]:
+        task, draws = self._task, self._task.draws
+        images = task.images[first_row // draws : last_row // draws].transpose(0, 3, 1, 2)
+        tokens = torch.as_tensor(np.ascontiguousarray(images), device=self._served.device)
+        padded = pad(tokens, QUANTUM // math.gcd(QUANTUM, draws))
+        problem = score_problem(self._served.denoiser, padded, task.solver, task.seed, draws)
+        return first(problem, last_row - first_row)
+
+    def collect(self, rows: NDArray[np.int64], problem: Problem[Any], state: Any) -> None:
+        density = self.solver.density(problem, state)
+        row = torch.as_tensor(rows, device=self._served.device)
+        self._pieces.append((row, first(density, len(rows))))
+
+    def result(self) -> ScoreResult:
+        row, density = concat(self._pieces)
+        density = take(density, row.argsort())
+        density = LogDensity(*(leaf.cpu() for leaf in density))
+        draws, config = self._task.draws, self._served.denoiser.config
+        scores = (summarise(config, one) for one in split(density, [draws] * (self.rows // draws)))
+        return ScoreResult(tuple(scores), self._served.execution)
+
+
+def assign(task: Task, served: Served) -> Assignment:
+    """The engine's view of a task."""
+    match task:
+        case SampleTask():
+            return Sampling(task, served)
+        case ScoreTask():
+            return Scoring(task, served)

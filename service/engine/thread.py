@@ -1,0 +1,85 @@
+"""The thread that owns the engine: commands in by a queue, events out by a callback."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from service.engine.engine import Engine
+from service.engine.events import Event
+from service.errors import ComputationFailed
+from service.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+Command = Callable[[], None]
+
+
+class EngineThread:
+    """Runs an engine while it has work, and sleeps while it has none.
+
+    `on_events` is called on this thread with what a tick brought; it must not raise. All methods
+    may be called from any thread; what they ask for happens between two network calls.
+    """
+
+    def __init__(self, engine: Engine, on_events: Callable[[list[Event]], None]) -> None:
+        self._engine, self._on_events = engine, on_events
+        self._commands: SimpleQueue[Command | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._tick_began: float | None = None
+
+    def start(self) -> None:
+        """Begin to run."""
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Take in a job; its end comes as an event."""
+        self._commands.put(lambda: self._engine.submit(job))
+
+    def abort(self, job_id: str) -> None:
+        """Drop a job; no event tells of it."""
+        self._commands.put(lambda: self._engine.abort(job_id))
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Stop after the present tick, whatever work is left; whether that came in time."""
+        self._commands.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def tick_age(self) -> float:
+        """Seconds since the present tick began; 0 while there is no work."""
+        began = self._tick_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def _run(self) -> None:
+        while self._obey():
+            self._tick_began = time.monotonic()
+            try:
+                events = self._engine.step(time.time())
+            except Exception as error:
+                logger.exception("the engine failed; all of its jobs are dropped")
+                events = self._engine.abandon(ComputationFailed(f"the engine failed: {error!r}"))
+            if events:
+                self._on_events(events)
+
+    def _obey(self) -> bool:
+        """Carry out what was asked; wait for it while there is no work. False means stop."""
+        while True:
+            try:
+                if self._engine.idle:
+                    self._tick_began = None
+                    command = self._commands.get()
+                else:
+                    command = self._commands.get_nowait()
+            except Empty:
+                return True
+            if command is None:
+                return False
+            command()

@@ -1,0 +1,87 @@
+"""From checkpoint folders to served models: verified, on the device, warm."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from models.checkpoint import load_checkpoint
+from models.errors import CheckpointError
+from models.manifest import Manifest
+from models.runtimes.warmup import warm_up
+from models.shelf import checkpoint_folders
+from models.zoo import ZOO
+from service.engine.scheduler import Limits
+from service.engine.tasks import Served
+
+logger = logging.getLogger(__name__)
+
+
+class Loaded(NamedTuple):
+    """A checkpoint's papers, and what runs it."""
+
+    manifest: Manifest
+    served: Served
+
+
+def load_models(
+    root: Path = ZOO, device: torch.device | None = None, rows: int = Limits().tick
+) -> list[Loaded]:
+    """Every checkpoint directly below `root`, ready for calls of at most `rows` rows.
+
+    One that cannot be served is refused with a line in the log; the others are served.
+    """
+    device = device or best_device()
+    be_exact()
+    models: list[Loaded] = []
+    for folder in checkpoint_folders(root):
+        try:
+            loaded = _load(folder, device, rows)
+            _check_unique(loaded.manifest, models)
+        except CheckpointError as error:
+            logger.error("refused %s: %s", folder.name, error)
+        except Exception as error:
+            logger.error("refused %s: %s: %r", folder.name, folder, error)
+        else:
+            models.append(loaded)
+            logger.info("serving %s on %s", loaded.manifest.name, loaded.served.execution)
+    return models
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def be_exact() -> None:
+    """Full float32, and kernels that give the same bytes twice."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def execution(device: torch.device) -> str:
+    """What determines a result's bytes beside the request: device type, runtime, dtype, build."""
+    build = f"torch-{torch.__version__.partition('+')[0]}"
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"cuda/eager/float32/{build}-sm{major}{minor}"
+    return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
+
+
+def _load(folder: Path, device: torch.device, rows: int) -> Loaded:
+    manifest, model = load_checkpoint(folder, device)
+    denoiser = warm_up(model, rows)
+    logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
+    return Loaded(manifest, Served(denoiser, device, execution(device)))
+
+
+def _check_unique(manifest: Manifest, models: Sequence[Loaded]) -> None:
+    for other in models:
+        if other.manifest.name == manifest.name:
+            raise CheckpointError(f"another checkpoint is already called {manifest.name}")
+        if other.manifest.sha256 == manifest.sha256:
+            raise CheckpointError(f"these are the weights of {other.manifest.name}")

@@ -1,0 +1,103 @@
+"""Every setting of a process: one frozen object, read once from the environment and the flags."""
+
+import hashlib
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.zoo import ZOO
+
+PREFIX = "MULAN_"
+
+
+class SettingsError(Exception):
+    """A setting that is unknown, malformed or refused; its text is one clear line."""
+
+
+def _digests(keys: Any) -> Any:
+    """SHA-256 of each comma-separated key: the keys themselves are not kept."""
+    if not isinstance(keys, str):
+        return keys
+    stripped = (key.strip() for key in keys.split(","))
+    return tuple(hashlib.sha256(key.encode()).digest() for key in stripped if key)
+
+
+class Settings(BaseSettings):
+    """What a deployment may choose. Times in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    store: Literal["memory"] = Field("memory", description="Where jobs wait.")
+    insecure: bool = Field(False, description="Serve past loopback without API keys.")
+    api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(_digests)] = Field(
+        (), description="Comma-separated API keys; kept as SHA-256 digests.", repr=False
+    )
+    private_docs: bool = Field(False, description="Ask for a key at /docs and /openapi.json too.")
+    models: Path = Field(ZOO, description="Folder of checkpoint folders.")
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="CPU threads of the networks; left out, one a core."
+    )
+    max_body_bytes: int = Field(16 << 20, ge=1024, description="Largest request body.")
+    max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")
+    max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")
+    max_row_evaluations: int = Field(
+        1_000_000, ge=1, description="Most network evaluations that one request may be predicted."
+    )
+    max_queued_jobs: int = Field(256, ge=1, description="Jobs that may wait; more are refused.")
+    default_timeout_s: float = Field(120, gt=0, description="Wait of a request that names none.")
+    max_timeout_s: float = Field(600, gt=0, description="Longest wait that a request may name.")
+    retention_s: float = Field(300, ge=0, description="How long an ended job is remembered.")
+    max_retained_jobs: int = Field(256, ge=0, description="How many ended jobs are remembered.")
+    drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not (self.api_keys or self.insecure or _is_loopback(self.host)):
+            raise ValueError(
+                f"refusing to listen on {self.host} without API keys: "
+                f"set {PREFIX}API_KEYS, or accept the risk with --insecure"
+            )
+        return self
+
+
+def read_settings(**flags: Any) -> Settings:
+    """Settings from the environment; a flag that is not None wins over it.
+
+    Raises SettingsError for an unknown variable of our prefix and for every malformed value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            raise SettingsError(f"{name}: no such setting")
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_line(entry) for entry in error.errors())) from error
+
+
+def _line(error: Any) -> str:
+    message: str = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = str(error["loc"][0])
+    return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {message}, got {error['input']!r}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

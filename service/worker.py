@@ -1,0 +1,199 @@
+"""Joins store and engine: claims jobs while the engine has room, reports what becomes of them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from service.engine.engine import Engine
+from service.engine.events import Event, Progress
+from service.engine.scheduler import Limits
+from service.engine.tasks import Served
+from service.engine.thread import EngineThread
+from service.errors import StoreUnavailable
+from service.jobs import Job, Outcome, SampleTask
+from service.store.base import Claim, Store
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Seconds: between reports of one job's progress, and between tries of a store that is away.
+REPORT_EVERY = 0.25
+FIRST_BACKOFF = 0.1
+LAST_BACKOFF = 5.0
+# More jobs or rows than these wait in the store, where another worker may take them.
+MAX_JOBS = 64
+MAX_ROWS = 4096
+
+
+class Worker:
+    """Owns the engine's thread. All methods belong to one event loop.
+
+    Meant for `await start()`, then, once, `await stop(within)`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        models: Mapping[str, Served],
+        limits: Limits | None = None,
+        max_jobs: int = MAX_JOBS,
+        max_rows: int = MAX_ROWS,
+    ) -> None:
+        self._store, self._checkpoints = store, tuple(models)
+        self._max_jobs, self._max_rows = max_jobs, max_rows
+        self._thread = EngineThread(Engine(models, limits), self._post)
+        self._held: dict[str, Claim] = {}
+        self._progress: dict[str, float] = {}
+        self._ends: set[asyncio.Task[None]] = set()
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._room, self._news, self._empty = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to claim jobs."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        self._count()
+        # Listening comes first: a job that is held can be cancelled.
+        for name, loop in (
+            ("listen", self._listen),
+            ("report", self._report),
+            ("claim", self._claim),
+        ):
+            task = asyncio.create_task(loop(), name=f"worker's {name} loop")
+            task.add_done_callback(_log_crash)
+            self._loops[name] = task
+
+    async def stop(self, within: float) -> None:
+        """Claim no more; wait `within` seconds for what is held, and hand the rest back."""
+        claiming = self._loops["claim"]
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        try:
+            async with asyncio.timeout(within):
+                await self._empty.wait()
+                while self._ends:
+                    await asyncio.wait(self._ends)
+        except TimeoutError:
+            logger.warning("handing back %d unfinished jobs", len(self._held))
+        for task in (*self._loops.values(), *self._ends):
+            task.cancel()
+        for claim in list(self._held.values()):
+            self._let_go(claim.job.id)
+            try:
+                await self._store.release(claim)
+            except StoreUnavailable as error:
+                logger.warning("job %s was not handed back: %s", claim.job.id, error)
+        await asyncio.to_thread(self._thread.stop)
+
+    @property
+    def alive(self) -> bool:
+        """Whether everything that should run still runs."""
+        return self._thread.alive and not any(task.done() for task in self._loops.values())
+
+    @property
+    def tick_age(self) -> float:
+        """Seconds that the engine has spent on the present tick."""
+        return self._thread.tick_age
+
+    @property
+    def jobs(self) -> int:
+        """Number of jobs held."""
+        return len(self._held)
+
+    async def _claim(self) -> None:
+        while True:
+            await self._room.wait()
+            claim = await _patiently(lambda: self._store.claim(self._checkpoints))
+            self._held[claim.job.id] = claim
+            self._count()
+            self._thread.submit(claim.job)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async for job_id in self._store.cancellations():
+                    self._let_go(job_id)
+            except StoreUnavailable as error:
+                logger.warning("cancellations are not heard: %s", error)
+            await asyncio.sleep(FIRST_BACKOFF)
+
+    async def _report(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            progress, self._progress = self._progress, {}
+            for job_id, fraction in progress.items():
+                if claim := self._held.get(job_id):
+                    try:
+                        await self._store.report(claim, fraction)
+                    except StoreUnavailable:
+                        break
+            await asyncio.sleep(REPORT_EVERY)
+
+    def _post(self, events: list[Event]) -> None:
+        self._loop.call_soon_threadsafe(self._on_events, events)
+
+    def _on_events(self, events: list[Event]) -> None:
+        for event in events:
+            claim = self._held.get(event.job_id)
+            if claim is None:
+                continue
+            if isinstance(event, Progress):
+                self._progress[event.job_id] = event.fraction
+                self._news.set()
+            else:
+                del self._held[event.job_id]
+                self._count()
+                self._end(claim, event.outcome)
+
+    def _end(self, claim: Claim, outcome: Outcome) -> None:
+        task = asyncio.create_task(self._complete(claim, outcome))
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+        task.add_done_callback(_log_crash)
+
+    async def _complete(self, claim: Claim, outcome: Outcome) -> None:
+        if not await _patiently(lambda: self._store.complete(claim, outcome)):
+            logger.info("job %s had ended elsewhere", claim.job.id)
+
+    def _let_go(self, job_id: str) -> None:
+        if self._held.pop(job_id, None):
+            self._thread.abort(job_id)
+            self._count()
+
+    def _count(self) -> None:
+        """Note whether there is room for more, or nothing left."""
+        rows = sum(_rows(claim.job) for claim in self._held.values())
+        _set(self._room, len(self._held) < self._max_jobs and rows < self._max_rows)
+        _set(self._empty, not self._held)
+
+
+def _rows(job: Job) -> int:
+    task = job.task
+    return task.count if isinstance(task, SampleTask) else len(task.images) * task.draws
+
+
+def _set(event: asyncio.Event, value: bool) -> None:
+    if value:
+        event.set()
+    else:
+        event.clear()
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """The outcome of `call`, tried again, ever more slowly, while the store is away."""
+    backoff = FIRST_BACKOFF
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            logger.warning("the store is away, next try in %.1f s: %s", backoff, error)
+        await asyncio.sleep(backoff)
+        backoff = min(2 * backoff, LAST_BACKOFF)
+
+
+def _log_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.critical("%s crashed", task.get_name(), exc_info=error)

@@ -1,0 +1,29 @@
+"""The README's commands do what it says."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.xdist_group("service")
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_every_command_of_the_readme(address: str, tmp_path: Path) -> None:
+    commands = re.findall(r"```bash\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    outputs = []
+    for command in commands:
+        here = command.replace("http://127.0.0.1:8000", address).replace(
+            "curl -s", "curl -sS --fail"
+        )
+        done = subprocess.run(["bash", "-c", here], cwd=tmp_path, capture_output=True, timeout=300)
+        assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
+        outputs.append(done.stdout.decode())
+    assert len(commands) == 3
+    assert Image.open(tmp_path / "sheet.png").width > 256
+    assert np.load(tmp_path / "digits.npy").shape == (4, 8, 8, 1)
+    assert outputs[2].count('"bits_per_dim"') == 4

@@ -1,0 +1,133 @@
+"""What the laws are tried on: every registered solver, small steps, rows as serving holds them.
+
+A lane is padded to a multiple of 16 rows before each call, as in serving: PyTorch's vectorised
+loops leave a tensor's tail to scalar code, which may differ from theirs in the last bit. Under
+that one condition the laws ask for equal bytes.
+"""
+
+from typing import Any, Literal, get_args, get_origin
+
+import optree
+import torch
+from torch import Tensor
+
+from models.analytic import Mixture
+from models.config import ModelConfig
+from models.likelihood import score_problem
+from models.rows import Answer, count, pad, take
+from models.runtimes.eager import QUANTUM
+from models.sampling import sample_problem
+from models.solvers import SAMPLERS, SOLVERS
+from models.solvers.base import Problem, Status
+from models.specs import Spec
+
+CONFIG = ModelConfig(
+    image_shape=(2, 3, 1), vocabulary=17, latent_size=4, latent_k=1, gamma_min=-7.9, gamma_max=5.0
+)
+DENOISER = Mixture(
+    CONFIG,
+    torch.tensor([0.5, 0.3, 0.2]),
+    torch.linspace(-0.8, 0.8, 18).view(6, 3).T,
+    torch.full((3, 6), 0.05),
+)
+SMALL = {"steps": 3, "segments": 2, "inner_steps": 2, "tolerance_nats": 2.0}
+ROWS = 11
+
+Rows = tuple[Problem[Any], Any]
+"""A problem and a state, of the same rows."""
+
+
+def specs() -> list[Any]:
+    """For every solver's parameters: small ones, and those with each other named choice in turn."""
+    found = []
+    for member in _members(Spec):
+        fields = member.model_fields
+        choices = {
+            name: get_args(field.annotation)
+            for name, field in fields.items()
+            if get_origin(field.annotation) is Literal
+        }
+        small = member(**{name: value for name, value in SMALL.items() if name in fields})
+        found.append(small)
+        for name, options in choices.items():
+            others = [option for option in options if option != getattr(small, name)]
+            found += [small.model_copy(update={name: option}) for option in others]
+    return found
+
+
+def _members(union: Any) -> list[Any]:
+    """The models of a nested union; what annotates it is no model."""
+    if isinstance(union, type):
+        return [union]
+    return [member for part in get_args(union) for member in _members(part)]
+
+
+SPECS = specs()
+
+
+def solver_of(spec: Any) -> Any:
+    return SOLVERS[spec.name]
+
+
+def problem_of(spec: Any, index: Tensor, seed: int = 0) -> Problem[Any]:
+    """Rows `index` of a request: images to draw, or random images to score."""
+    padded = pad(index, QUANTUM)
+    if spec.name in SAMPLERS:
+        problem: Problem[Any] = sample_problem(DENOISER, spec, seed, padded)
+    else:
+        dice = torch.Generator().manual_seed(17)
+        images = torch.randint(17, (int(index.max()) + 1, *CONFIG.chw), generator=dice)
+        problem = score_problem(DENOISER, images[padded].to(torch.uint8), spec, seed, draws=1)
+    return take(problem, torch.arange(len(index)))
+
+
+def rows_of(spec: Any, index: Tensor, seed: int = 0) -> Rows:
+    """Rows at their very beginning."""
+    problem = problem_of(spec, index, seed)
+    state = solver_of(spec).init(pad(problem, QUANTUM))
+    return problem, take(state, torch.arange(len(index)))
+
+
+def answer(solver: Any, rows: Rows) -> tuple[Rows, Answer]:
+    """The padded rows, and what the denoiser answers them."""
+    padded = pad(rows, QUANTUM)
+    return padded, DENOISER.evaluate(solver.ask(*padded), padded[0].condition)
+
+
+def tell(solver: Any, rows: Rows) -> Rows:
+    """One evaluation of all `rows`."""
+    (problem, state), told = answer(solver, rows)
+    return rows[0], take(solver.tell(problem, state, told), torch.arange(count(rows)))
+
+
+def running(solver: Any, rows: Rows) -> Tensor:
+    status: Tensor = solver.status(*rows) == Status.RUNNING
+    return status
+
+
+def finish(solver: Any, rows: Rows) -> Rows:
+    while running(solver, rows).any():
+        rows = tell(solver, rows)
+    return rows
+
+
+def evaluations(solver: Any, rows: Rows) -> Tensor:
+    """What the rows themselves say they were evaluated."""
+    outcome = solver.sample(*rows) if solver.name in SAMPLERS else solver.density(*rows)
+    told: Tensor = outcome.nfe
+    return told
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal structure, types and bytes; NaN equals NaN."""
+    leaves, others = optree.tree_leaves(one), optree.tree_leaves(other)
+    return optree.tree_structure(one) == optree.tree_structure(other) and all(
+        a.dtype == b.dtype
+        and torch.equal(a.isnan(), b.isnan())
+        and a[~a.isnan()].equal(b[~b.isnan()])
+        for a, b in zip(leaves, others, strict=True)
+    )
+
+
+def copy(tree: Any) -> Any:
+    return optree.tree_map(torch.clone, tree)

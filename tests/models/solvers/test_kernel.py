@@ -1,0 +1,177 @@
+"""The reverse transition kernel and the walk over its segments."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.analytic import Gaussian
+from models.clock import Clock
+from models.config import ModelConfig
+from models.rows import Answer, Condition, Query, take
+from models.sampling import sample_problem
+from models.schedule import Noise, Schedule
+from models.solve import solve
+from models.solvers import SAMPLERS
+from models.solvers.base import Problem, Status
+from models.solvers.kernel import Kernel
+from models.specs import Ddpm, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec
+
+CONFIG = ModelConfig(image_shape=(2, 2, 1), latent_size=3, latent_k=1)
+DENOISER = Gaussian(CONFIG, torch.linspace(-0.5, 0.5, 4), 0.3 * torch.eye(4) + 0.1)
+RTK = [
+    RtkUla(segments=3, inner_steps=2),
+    RtkUla(segments=3, inner_steps=2, start="kernel", grid="time"),
+    RtkUld(segments=3, inner_steps=2),
+    RtkUld(segments=3, inner_steps=2, start="kernel", grid="time"),
+    RtkMala(segments=3, inner_steps=2),
+    RtkMala(segments=3, inner_steps=2, start="kernel", grid="time"),
+    RtkMala(segments=3, inner_steps=2, energy="simpson"),
+]
+
+
+def noise(gamma: Tensor) -> Noise:
+    return Noise(gamma, torch.sigmoid(-gamma).sqrt(), torch.sigmoid(gamma).sqrt())
+
+
+def between(low: float, high: float) -> tuple[Kernel, Tensor, Noise, Noise]:
+    draws = torch.Generator().manual_seed(0)
+    anchor, width = torch.randn(2, 5, 1, 2, 2, generator=draws, dtype=torch.float64)
+    there = torch.full_like(anchor, low)
+    here = there + (high - low) * torch.sigmoid(width)
+    return Kernel.between(anchor, noise(here), noise(there)), anchor, noise(here), noise(there)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-13.3, 5.0), (-2.0, 1.0), (-7.9, -7.8)])
+def test_drift_is_the_mass_times_the_gradient_of_g(low: float, high: float) -> None:
+    kernel, anchor, here, there = between(low, high)
+    x, eps = torch.randn(2, *anchor.shape, dtype=torch.float64)
+    c = 1 - torch.exp(there.gamma - here.gamma)
+    a, v = here.alpha / there.alpha, here.sigma.square() * c
+    gradient = eps / there.sigma + a * (a * x - anchor) / v
+    torch.testing.assert_close(kernel.mass, there.sigma.square() * c)
+    torch.testing.assert_close(kernel.drift(x, eps), kernel.mass * gradient)
+
+
+def test_the_guess_is_the_gaussian_factor() -> None:
+    kernel, anchor, here, there = between(-3.0, 2.0)
+    a, v = here.alpha / there.alpha, -here.sigma.square() * torch.expm1(there.gamma - here.gamma)
+    nothing, one = torch.zeros_like(anchor), torch.ones_like(anchor)
+    torch.testing.assert_close(kernel.guess(nothing), anchor / a)
+    torch.testing.assert_close(kernel.guess(one) - kernel.guess(nothing), v.sqrt() / a)
+
+
+def test_tiny_steps_of_gamma_keep_their_digits() -> None:
+    gamma = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
+    kernel = Kernel.between(gamma, noise(gamma), noise(gamma - 1e-13))
+    assert kernel.mass.item() == pytest.approx(0.5e-13, rel=1e-2)
+    assert kernel.gain.item() == pytest.approx(0.5**0.5 * 1e-13, rel=1e-2)
+
+
+@pytest.mark.parametrize("spec", RTK, ids=repr)
+def test_a_dimension_whose_gamma_stands_still_stays_put(spec: SamplerSpec) -> None:
+    free = sample_problem(DENOISER, spec, 3, torch.arange(4))
+    moving = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    *curve, low, high = free.condition.schedule
+    schedule = Schedule(*(leaf * moving for leaf in curve), low, high)
+    condition = Condition(free.condition.latent, schedule, Clock.of(schedule))
+    problem = free._replace(condition=condition)
+    solver: Any = SAMPLERS[spec.name]
+    start = solver.sample(problem, solver.init(problem)).x
+    end = solver.sample(problem, solve(solver, problem, DENOISER)).x
+    assert end.isfinite().all()
+    still = (end == start).flatten(1)
+    assert still[:, 3].all()
+    assert not still[:, :3].any()
+
+
+@pytest.mark.parametrize("grid", ["gamma", "time"])
+@pytest.mark.parametrize("rtk", [RtkUla, RtkUld, RtkMala])
+def test_without_inner_steps_rtk_is_ddpm(rtk: type[RtkUla | RtkUld | RtkMala], grid: Grid) -> None:
+    index = torch.arange(16)
+    ddpm = sample_problem(DENOISER, Ddpm(steps=6, grid=grid), 5, index)
+    spec = rtk(segments=6, grid=grid)
+    bare: Problem[Any] = sample_problem(DENOISER, spec, 5, index)
+    plan = bare.columns.plan._replace(chain=torch.zeros_like(index))
+    bare = bare._replace(columns=bare.columns._replace(plan=plan))
+    samples = [
+        SAMPLERS[name].sample(problem, solve(SAMPLERS[name], problem, DENOISER))
+        for name, problem in (("ddpm", ddpm), (spec.name, bare))
+    ]
+    assert torch.equal(samples[0].x, samples[1].x)
+    assert torch.equal(samples[0].nfe, samples[1].nfe)
+
+
+def test_every_segment_guesses_with_noise_of_its_own() -> None:
+    spec = RtkUla(segments=3, inner_steps=1, start="kernel")
+    problem = sample_problem(DENOISER, spec, 0, torch.arange(1000))
+    solver: Any = SAMPLERS[spec.name]
+    state, draws = solver.init(problem), []
+    for _ in range(3):
+        kernel = state.kernel(problem.condition)
+        draws.append(((state.x - kernel.centre) / (kernel.mass / kernel.pull).sqrt()).flatten())
+        answer = DENOISER.evaluate(solver.ask(problem, state), problem.condition)
+        state = solver.tell(problem, state, answer)
+    covariance = torch.stack(draws).cov()
+    torch.testing.assert_close(covariance, torch.eye(3).double(), rtol=0, atol=0.12)
+
+
+class Listener:
+    """A denoiser that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.config = CONFIG
+        self.queries: list[Query] = []
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        self.queries.append(query)
+        return DENOISER.evaluate(query, condition)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return DENOISER.encode(x)
+
+    def condition(self, latent: Tensor) -> Condition:
+        return DENOISER.condition(latent)
+
+
+@pytest.mark.parametrize("spec", RTK, ids=repr)
+def test_the_chain_asks_at_the_cleaner_end_and_the_last_one_at_zero(
+    spec: RtkUla | RtkUld | RtkMala,
+) -> None:
+    listener = Listener()
+    problem = sample_problem(DENOISER, spec, 0, torch.arange(2))
+    solve(SAMPLERS[spec.name], problem, listener)
+    asked = torch.stack([query.t for query in listener.queries])
+    clock = problem.condition.clock
+    ends = [torch.full((2,), left / 3, dtype=torch.float64) for left in (3, 2, 1, 0)]
+    if spec.grid == "gamma":
+        ends = [clock.t(end) for end in ends]
+    chain = spec.evaluations // 3 - (spec.start == "ancestral")
+    expected = []
+    for t, r in pairwise(ends):
+        expected += ([t] if spec.start == "ancestral" else []) + [r] * chain
+    torch.testing.assert_close(asked, torch.stack(expected), rtol=0, atol=1e-14)
+    assert (asked[-1] == 0).all()
+
+
+@pytest.mark.parametrize("spec", RTK, ids=repr)
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_an_answer_that_is_not_finite_fails_the_row_whenever_it_comes(
+    spec: RtkUla | RtkUld | RtkMala, poison: float
+) -> None:
+    """Row i is poisoned at its i-th evaluation, the last row never."""
+    count = spec.evaluations
+    solver: Any = SAMPLERS[spec.name]
+    problem = sample_problem(DENOISER, spec, 0, torch.arange(count + 1))
+    clean = solver.sample(problem, solve(solver, problem, DENOISER)).x
+    state = solver.init(problem)
+    for step in range(count):
+        answer = DENOISER.evaluate(solver.ask(problem, state), problem.condition)
+        answer.eps[step, 0, 0, 0] = poison
+        state = solver.tell(problem, state, answer)
+    status = solver.status(problem, state)
+    assert status.tolist() == [Status.NOT_FINITE] * count + [Status.DONE]
+    last = torch.tensor([count])
+    assert torch.equal(take(solver.sample(problem, state), last).x, clean[-1:])

@@ -1,0 +1,119 @@
+"""The latent: its choice, its noise in training, its price."""
+
+import math
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import gumbel_r, kstest
+
+from models.encoder import (
+    GAMMA_TERMS,
+    aggregate_kl,
+    categorical_kl,
+    official_noise,
+    relaxed_top_k,
+    sum_of_gamma,
+    top_k,
+)
+
+DRAWS = 20_000
+
+logits_arrays = arrays.arrays(
+    np.float64,
+    st.tuples(st.integers(1, 5), st.integers(2, 12)),
+    # Few values, so that ties abound.
+    elements=st.integers(-3, 3).map(float),
+)
+
+
+def gammas(k, rows, n=1, seed=0):
+    draws = np.random.default_rng(seed).gamma(1 / k, size=(GAMMA_TERMS, rows, n))
+    return torch.from_numpy(draws)
+
+
+@given(logits_arrays, st.data())
+def test_top_k_is_exact_and_ties_go_to_the_lower_index(logits, data):
+    k = data.draw(st.integers(1, logits.shape[1] - 1))
+    latent = top_k(torch.from_numpy(logits), k).numpy()
+    for row, chosen in zip(logits, latent, strict=True):
+        by_value_then_index = sorted(range(len(row)), key=lambda i: (-row[i], i))
+        assert set(np.flatnonzero(chosen)) == set(by_value_then_index[:k])
+        assert sorted(set(chosen)) == [0.0, 1.0]
+
+
+def test_straight_through():
+    logits = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_()
+    relaxed, weights = relaxed_top_k(logits, 2), torch.arange(9.0, dtype=torch.float64)
+    torch.testing.assert_close(relaxed.detach(), top_k(logits.detach(), 2))
+    (gradient,) = torch.autograd.grad((relaxed * weights).sum(), logits)
+    assert torch.equal(gradient, weights.expand(4, 9))
+
+
+@pytest.mark.parametrize("k", [1, 3, 15])
+def test_k_noises_add_up_to_the_largest_of_ten_exponentials(k):
+    """Exactly: sum over j of Gamma(1/k) k / (k j), k times over, is sum of Exp(1) / j."""
+    total = sum_of_gamma(gammas(k, DRAWS, k), k).sum(1)
+
+    def cumulative(x):
+        return np.clip(1 - np.exp(-x) / GAMMA_TERMS, 0, 1) ** GAMMA_TERMS
+
+    assert kstest(total, cumulative).pvalue > 0.01
+
+
+def test_one_noise_is_nearly_gumbel():
+    """Ten terms leave a distance of max |(1 - u/10)^10 - e^-u|, 0.028."""
+    noise = sum_of_gamma(gammas(1, DRAWS), 1)[:, 0]
+    u = np.linspace(0, 10, 10_001)
+    truncation = np.abs((1 - u / 10) ** 10 - np.exp(-u)).max()
+    distance = kstest(noise, gumbel_r.cdf).statistic
+    assert truncation == pytest.approx(0.028, abs=1e-3)
+    assert distance == pytest.approx(truncation, abs=1.63 / math.sqrt(DRAWS))
+
+
+def test_perturbed_choice_follows_the_softmax():
+    logits = torch.tensor([1.0, 0.0, -1.0, 0.5], dtype=torch.float64)
+    noisy = logits + sum_of_gamma(gammas(1, DRAWS, 4), 1)
+    frequency = top_k(noisy, 1).mean(0)
+    torch.testing.assert_close(frequency, logits.softmax(0), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize(("k", "spread"), [(15, 0.225), (1, 196.2)])
+def test_the_released_noise_drowns_the_logits_of_a_one_hot_latent(k, spread):
+    noise = official_noise(gammas(k, DRAWS), k)
+    assert noise.std().item() == pytest.approx(spread, rel=0.1)
+
+
+@given(
+    arrays.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 6), st.integers(2, 9)),
+        elements=st.floats(-200, 200),
+    )
+)
+def test_prices_are_ordered(logits):
+    """0 <= KL of the average <= average KL <= log n, for logits however extreme."""
+    batch = torch.from_numpy(logits)
+    each, average = categorical_kl(batch), aggregate_kl(batch)
+    assert -1e-12 <= average.item() <= each.mean().item() + 1e-9
+    assert each.max().item() <= math.log(batch.shape[1]) + 1e-9
+
+
+def test_prices_at_the_ends():
+    assert categorical_kl(torch.zeros(1, 8)).item() == pytest.approx(0, abs=1e-6)
+    sure = 200 * torch.eye(8)
+    torch.testing.assert_close(categorical_kl(sure), torch.full((8,), math.log(8)))
+    # Each image names its own class: dear one by one, nothing on average.
+    assert aggregate_kl(sure).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_price_of_the_average_is_finite_where_a_class_underflows():
+    logits = torch.tensor([[500.0, 0.0, 0.0], [400.0, 0.0, 0.0]], requires_grad=True)
+    price = aggregate_kl(logits)
+    price.backward()
+    assert price.item() == pytest.approx(math.log(3))
+    assert logits.grad.isfinite().all()

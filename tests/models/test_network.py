@@ -1,0 +1,108 @@
+"""The networks as modules: parameterisations, options, decoding."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from models.config import ModelConfig
+from models.network import Mulan, data_to_tokens, tokens_to_data
+
+SMALL = ModelConfig(
+    image_shape=(8, 8, 3),
+    vocabulary=17,
+    width=16,
+    depth=1,
+    encoder_depth=1,
+    groups=4,
+    latent_size=6,
+    latent_k=2,
+    schedule_width=8,
+    gamma_min=-7.9,
+)
+
+
+def randomised(config):
+    model, draws = Mulan(config).double().eval(), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=draws).double())
+    return model.requires_grad_(False)
+
+
+def inputs(rows=3):
+    draws = torch.Generator().manual_seed(2)
+    x = torch.randn(rows, 3, 8, 8, generator=draws, dtype=torch.float64)
+    latent = (
+        torch.eye(6, dtype=torch.float64)[:rows] + torch.eye(6, dtype=torch.float64)[1 : rows + 1]
+    )
+    return x, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)[:rows], latent
+
+
+def test_velocity_predicts_noise_and_data_that_agree():
+    """eps = alpha v + sigma x and x0 = alpha x - sigma v, whence x = alpha x0 + sigma eps."""
+    model, (x, t, latent) = randomised(SMALL), inputs()
+    schedule = model.gamma(latent)
+    noise = schedule.noise(t)
+    clock = schedule.clock(noise.gamma)
+    epsilon = model.epsilon(x, noise, clock, latent)
+    x0 = noise.alpha * x - noise.sigma * model.score(x, clock, latent)
+    torch.testing.assert_close(noise.alpha * x0 + noise.sigma * epsilon, x)
+
+
+@pytest.mark.parametrize("parameterisation", ["epsilon", "velocity-from-epsilon"])
+def test_the_others_predict_noise_itself(parameterisation):
+    model = randomised(SMALL.model_copy(update={"parameterisation": parameterisation}))
+    x, t, latent = inputs()
+    noise = model.gamma(latent).noise(t)
+    assert torch.equal(model.epsilon(x, noise, t, latent), model.score(x, t, latent))
+
+
+@pytest.mark.parametrize("what", ["time", "latent"])
+def test_conditioning_matters(what):
+    model, (x, s, latent) = randomised(SMALL), inputs()
+    other = (s.flip(0), latent) if what == "time" else (s, latent.flip(0))
+    change = (model.score(x, s, latent) - model.score(x, *other)).abs().amax((1, 2, 3))
+    # The middle row is the same either way round.
+    assert change[1] == 0
+    assert change[[0, 2]].min() > 1e-3
+
+
+@pytest.mark.parametrize("patch", [2, 4])
+def test_the_stem_is_cheaper_and_sees_the_whole_patch(patch):
+    config = SMALL.model_copy(update={"patch": patch})
+    model, (x, s, latent) = randomised(config), inputs(1)
+    seen = []
+    hook = model.score.trunk.conv_in.register_forward_hook(
+        lambda _module, _inputs, output: seen.append(output.shape[2:])
+    )
+    base = model.score(x, s, latent)
+    hook.remove()
+    assert seen == [(8 // patch, 8 // patch)]
+    for row, column in ((0, 0), (7, 7), (3, 5)):
+        moved = x.clone()
+        moved[..., row, column] += 0.3
+        assert (model.score(moved, s, latent) - base - (moved - x)).abs().max() > 1e-6
+
+
+def test_dropout_is_for_training_only():
+    model, (x, s, latent) = randomised(SMALL), inputs()
+    assert torch.equal(model.score(x, s, latent), model.score(x, s, latent))
+    model.train()
+    torch.manual_seed(0)
+    assert not torch.equal(model.score(x, s, latent), model.score(x, s, latent))
+
+
+@pytest.mark.parametrize("vocabulary", [2, 17, 256])
+def test_tokens_survive_encoding_and_the_noise_of_their_bin(vocabulary):
+    config = SMALL.model_copy(update={"vocabulary": vocabulary})
+    tokens = torch.arange(vocabulary, dtype=torch.uint8)
+    centres = tokens_to_data(tokens, vocabulary)
+    assert centres.diff().numpy() == pytest.approx(2 / vocabulary)
+    assert centres[0].item() == pytest.approx(-1 + 1 / vocabulary)
+    for shift in (-0.99, 0, 0.99):
+        x = math.exp(config.log_alpha0) * (centres + shift / vocabulary)
+        np.testing.assert_array_equal(data_to_tokens(x, config), tokens)
+    ends = data_to_tokens(torch.tensor([-9.0, 9.0]), config)
+    assert ends.tolist() == [0, vocabulary - 1]

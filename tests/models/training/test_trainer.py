@@ -1,0 +1,251 @@
+"""Training: the same run twice, the same run in pieces, and what stops one."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.errors import TrainingError
+from models.training.trainer import STATE, Trainer
+
+CPU = torch.device("cpu")
+
+
+class KilledError(Exception):
+    """Stands for a kill in the middle of a run."""
+
+
+class KilledTrainer(Trainer):
+    """Dies before it takes the step `at`."""
+
+    at = 0
+
+    def _update(self, batch):
+        if self.step == self.at:
+            raise KilledError
+        return super()._update(batch)
+
+
+def train(recipe, digits, work):
+    trainer = Trainer(recipe, *digits, CPU, work)
+    return trainer.run().state_dict(), trainer
+
+
+def kill(recipe, digits, work, at):
+    trainer = KilledTrainer(recipe, *digits, CPU, work)
+    trainer.at = at
+    with pytest.raises(KilledError):
+        trainer.run()
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def straight(tiny, digits, tmp_path_factory):
+    """Weights and trainer of a run that nothing disturbed; 11 steps, saved at 4, 8 and 11."""
+    return train(tiny(), digits, tmp_path_factory.mktemp("straight"))
+
+
+def without_time(history):
+    return [entry._replace(seconds=0.0) for entry in history]
+
+
+def test_the_seed_determines_the_weights(tiny, digits, straight, tmp_path):
+    torch.manual_seed(99)
+    weights, trainer = train(tiny(), digits, tmp_path)
+    assert same(weights, straight[0])
+    assert without_time(trainer.history) == without_time(straight[1].history)
+
+
+def test_another_seed_draws_other_noise(tiny, digits, tmp_path):
+    """From the same weights and the same batch; torch reads only 32 bits of a seed."""
+    totals = set()
+    for seed in (0, 1, 2):
+        trainer = Trainer(tiny(seed=seed), *digits, CPU, tmp_path)
+        with torch.no_grad():
+            for parameter in trainer.model.parameters():
+                parameter.fill_(0.01)
+        totals.add(trainer._update(trainer.images[:32])[0].item())
+    assert len(totals) == 3
+
+
+@pytest.mark.parametrize("at", [2, 4, 6, 8, 10])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(tiny, digits, straight, tmp_path, at):
+    kill(tiny(), digits, tmp_path, at)
+    weights, trainer = train(tiny(), digits, tmp_path)
+    assert same(weights, straight[0])
+    assert without_time(trainer.history) == without_time(straight[1].history)
+    kept, whole = (load_file(run.work / STATE) for run in (trainer, straight[1]))
+    assert same(kept, whole)
+
+
+def test_a_run_killed_again_and_again(tiny, digits, straight, tmp_path):
+    for at in (3, 5, 5, 9):
+        kill(tiny(), digits, tmp_path, at)
+    assert same(train(tiny(), digits, tmp_path)[0], straight[0])
+
+
+SCRIPT = """
+import os, signal, sys, pathlib, torch
+from tiny_recipe import TINY
+from models.data import divide, load_tokens
+from models.training.recipe import parse_recipe
+from models.training.trainer import Trainer
+
+class Doomed(Trainer):
+    def _update(self, batch):
+        if self.step == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._update(batch)
+
+torch.set_num_threads(1)
+images = load_tokens("digits")
+parts = divide(len(images), TINY["data"]["split"], 0)
+Doomed(
+    parse_recipe(TINY, "tiny"), images[parts["train"]], images[parts["density"]],
+    torch.device("cpu"), pathlib.Path(sys.argv[1]),
+).run()
+"""
+
+
+def test_a_process_that_was_really_killed(tiny, digits, straight, tmp_path):
+    here = Path(__file__).resolve().parent
+    paths = os.pathsep.join([str(here), str(here.parents[2])])
+    process = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    weights, trainer = train(tiny(), digits, tmp_path)
+    assert same(weights, straight[0])
+    assert [entry.step for entry in trainer.history] == [4, 8, 11]
+
+
+def test_a_finished_run_is_not_trained_further(tiny, digits, straight):
+    before = (straight[1].work / STATE).read_bytes()
+    weights, trainer = train(tiny(), digits, straight[1].work)
+    assert same(weights, straight[0])
+    assert trainer.step == 11
+    assert (straight[1].work / STATE).read_bytes() == before
+
+
+def test_history(straight, tiny):
+    """One entry every 4 steps and one at the end; times only grow, and survive a resume."""
+    history = straight[1].history
+    assert [entry.step for entry in history] == [4, 8, 11]
+    assert np.all(np.diff([0.0, *(entry.seconds for entry in history)]) > 0)
+    latent = np.log(tiny().model.latent_size)
+    for entry in history:
+        assert 0 <= entry.aggregate <= entry.latent <= latent
+        assert 0 < entry.held_out < 20
+
+
+def test_time_of_both_runs_counts(tiny, digits, tmp_path):
+    kill(tiny(), digits, tmp_path, 6)
+    trainer = Trainer(tiny(), *digits, CPU, tmp_path)
+    trainer._resume()
+    saved = trainer.history[-1].seconds
+    trainer.run()
+    assert trainer.history[-1].seconds > saved > 0
+
+
+def test_another_recipe_is_refused(tiny, digits, straight):
+    with pytest.raises(TrainingError, match="another recipe"):
+        train(tiny(learning_rate=1e-3), digits, straight[1].work)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x00" * 100])
+def test_a_damaged_save_is_refused(tiny, digits, tmp_path, content):
+    (tmp_path / STATE).write_bytes(content)
+    with pytest.raises(TrainingError, match=STATE):
+        train(tiny(), digits, tmp_path)
+
+
+def test_divergence_stops_the_run_and_is_not_saved(tiny, digits, tmp_path):
+    class Poisoned(Trainer):
+        def _update(self, batch):
+            if self.step == 5:
+                with torch.no_grad():
+                    self.model.score.conv_out.bias.fill_(torch.nan)
+            return super()._update(batch)
+
+    trainer = Poisoned(tiny(), *digits, CPU, tmp_path)
+    with pytest.raises(TrainingError, match="diverged before step 8"):
+        trainer.run()
+    kept = load_file(tmp_path / STATE)
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+
+
+def test_every_image_is_seen_once_an_epoch(tiny, digits, tmp_path):
+    """100 images in batches of 32: three batches an epoch, and four images left out."""
+    trainer = Trainer(tiny(), *digits, CPU, tmp_path)
+    trainer.images = torch.arange(100)
+    seen = []
+    for trainer.step in range(6):
+        seen.append(trainer._batch())
+    for epoch in (seen[:3], seen[3:]):
+        assert len(torch.cat(epoch).unique()) == 96
+    assert not torch.equal(torch.cat(seen[:3]), torch.cat(seen[3:]))
+
+
+def test_fewer_images_than_a_batch(tiny, digits, tmp_path):
+    images, held_out = digits
+    trainer = Trainer(tiny(steps=3), images[:7], held_out, CPU, tmp_path)
+    trainer.run()
+    assert trainer.step == 3
+
+
+def test_learning_rate(tiny, digits, tmp_path):
+    trainer = Trainer(tiny(steps=100, warmup_steps=10), *digits, CPU, tmp_path)
+    factors = []
+    for trainer.step in range(100):
+        factors.append(trainer._rate_factor())
+    assert factors[0] == pytest.approx(0.1)
+    assert np.all(np.diff(factors[:10]) > 0)
+    assert np.all(np.diff(factors[10:]) < 0)
+    assert factors[50] == pytest.approx(0.5)
+    assert factors[99] < 1e-3
+
+
+@pytest.mark.parametrize("information_price", [1.0, -1.0])
+@pytest.mark.parametrize("latent_noise", ["sum-of-gamma", "official"])
+def test_the_bound_falls(tiny, digits, tmp_path, information_price, latent_noise):
+    """60 steps on real digits, seen in the held-out images and in the batches."""
+    recipe = tiny(
+        steps=60,
+        held_out_every=20,
+        ema=0.9,
+        learning_rate=1e-2,
+        information_price=information_price,
+        latent_noise=latent_noise,
+    )
+    bits = recipe.model.dimensions * np.log(2)
+    untrained = Trainer(recipe, *digits, CPU, tmp_path)._watch() / bits
+    _, trainer = train(recipe, digits, tmp_path)
+    held_out = [untrained, *(entry.held_out for entry in trainer.history)]
+    assert np.all(np.diff(held_out) < 0)
+    assert held_out[-1] < 0.6 * untrained
+    assert trainer.history[-1].total < trainer.history[0].total
+
+
+def test_rewarded_information_is_found(tiny, digits, tmp_path):
+    """With a price below 0 the latent comes to tell images apart; the average stays the prior's."""
+    recipe = tiny(steps=80, held_out_every=40, ema=0.9, learning_rate=1e-2, information_price=-4.0)
+    _, trainer = train(recipe, digits, tmp_path)
+    informed = trainer.history[-1]
+    assert informed.latent - informed.aggregate > 0.2
+    _, trainer = train(
+        tiny(steps=80, held_out_every=40, ema=0.9, learning_rate=1e-2), digits, tmp_path / "b"
+    )
+    assert trainer.history[-1].latent < 0.1

@@ -1,0 +1,125 @@
+"""The API alone: a memory store, a tiny model's papers, and a worker that computes nothing."""
+
+import asyncio
+import io
+from collections.abc import Callable
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.config import ModelConfig
+from models.manifest import Manifest
+from models.scores import Score
+from service.api.app import create_app
+from service.api.context import Context
+from service.api.gate import Gate
+from service.catalogue import Catalogue
+from service.jobs import Job, Outcome, SampleResult, SampleTask, ScoreResult
+from service.settings import Settings
+from service.store.memory import MemoryStore
+
+EXECUTION = "cpu/fake/float32/test"
+CONFIG = ModelConfig(
+    image_shape=(4, 3, 1),
+    vocabulary=17,
+    width=8,
+    depth=1,
+    groups=4,
+    latent_size=6,
+    latent_k=2,
+    gamma_min=-7.9,
+)
+COLOUR = CONFIG.model_copy(update={"image_shape": (4, 3, 3), "vocabulary": 256})
+
+
+def manifest(name: str, config: ModelConfig, **more: object) -> Manifest:
+    sha256 = name.encode().hex().ljust(64, "0")[:64]
+    return Manifest.model_validate(
+        {"name": name, "config": config.model_dump(), "sha256": sha256, "parameters": 123} | more
+    )
+
+
+def compute(job: Job) -> Outcome:
+    """Images and scores told by the seed, as any model's would be."""
+    if isinstance(job.task, SampleTask):
+        count = job.task.count
+        shape = (COLOUR if job.checkpoint == COLOUR_SHA else CONFIG).image_shape
+        noise = np.random.default_rng(job.task.seed)
+        images = noise.integers(0, 17, (count, *shape), dtype=np.uint8)
+        return SampleResult(images, (20,) * count, (None,) * count, ((0, 3),) * count, EXECUTION)
+    scores = tuple(
+        Score(nfe=90, log_px_given_z=-10.0 - float(image.sum()), bits_per_dim=1.5)
+        for image in job.task.images
+    )
+    return ScoreResult(scores, EXECUTION)
+
+
+COLOUR_SHA = manifest("colour", COLOUR).sha256
+
+
+class FakeWorker:
+    """Claims jobs and ends each with `answer`, once `proceed` is set; remembers them."""
+
+    def __init__(self, store: MemoryStore, checkpoints: list[str]) -> None:
+        self.store, self.checkpoints = store, checkpoints
+        self.answer: Callable[[Job], Outcome] = compute
+        self.proceed = asyncio.Event()
+        self.proceed.set()
+        self.jobs: list[Job] = []
+        self.cancelled: list[str] = []
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hear())
+            while True:
+                claim = await self.store.claim(self.checkpoints)
+                self.jobs.append(claim.job)
+                await self.proceed.wait()
+                await self.store.complete(claim, self.answer(claim.job))
+
+    async def _hear(self) -> None:
+        async for job_id in self.store.cancellations():
+            self.cancelled.append(job_id)
+
+
+class Service:
+    """What a test holds: the application, its parts, and clients of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = MemoryStore(settings.max_queued_jobs, 8, 60)
+        self.gate = Gate()
+        self.catalogue = Catalogue()
+        self.catalogue.add(manifest("tiny", CONFIG), EXECUTION)
+        fast = {"fast": {"name": "ddpm", "steps": 7, "grid": "time"}}
+        self.catalogue.add(manifest("colour", COLOUR, presets=fast), EXECUTION)
+        self.app = create_app(Context(settings, self.store, self.catalogue, self.gate))
+        self.worker = FakeWorker(self.store, [model.checkpoint for model in self.catalogue])
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+def png(pixels: NDArray[np.generic], mode: str | None = None) -> bytes:
+    file = io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(file, "PNG")
+    return file.getvalue()
+
+
+def npy(array: NDArray[np.generic], **options: bool) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, object]:
+    assert (response.status_code, response.json().get("code")) == (status, code), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = response.json()
+    assert {"type", "title", "status", "detail", "instance", "request_id"} <= body.keys()
+    assert body["status"] == status
+    assert body["request_id"] == response.headers["x-request-id"]
+    return body

@@ -1,0 +1,107 @@
+"""Whatever comes in, the answer is a result or a problem of the client's making."""
+
+import asyncio
+import json
+from typing import Any
+
+import numpy as np
+from api_double import Service, npy, png
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.settings import Settings
+
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FIELDS = ["model", "count", "seed", "solver", "latent", "timeout_s", "images", "draws", "probes"]
+BOUNDARY = b"frontier"
+FORM = (
+    b'--frontier\r\nContent-Disposition: form-data; name="model"\r\n\r\ntiny\r\n'
+    b'--frontier\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n'
+    b"Content-Type: image/png\r\n\r\n" + png(np.zeros((4, 3), np.uint8)) + b"\r\n--frontier--\r\n"
+)
+ARRAY = npy(np.zeros((2, 4, 3, 1), np.uint8))
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+solvers = st.fixed_dictionaries(
+    {"name": st.sampled_from(["ddpm", "rtk-mala", "rtk-ula", "rtk-uld", "rk45", ""])},
+    optional={"steps": scalars, "segments": st.integers(-1, 200), "preset": scalars},
+)
+values = st.recursive(
+    scalars | solvers | st.just("tiny"),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+bodies = st.dictionaries(st.sampled_from(FIELDS), values, max_size=6)
+
+
+def ask(path: str, **request: Any) -> None:
+    """One request to a fresh API, which answers it below 500."""
+
+    async def run() -> int:
+        service = Service(Settings(default_timeout_s=0.2, max_timeout_s=0.2))
+        service.gate.open()
+        worker = asyncio.create_task(service.worker.run())
+        async with service.client() as client:
+            response = await client.post(path, **request)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        if response.status_code != 200:
+            assert response.headers["content-type"] == "application/problem+json"
+            assert response.json()["status"] == response.status_code
+        return response.status_code
+
+    status = asyncio.run(run())
+    assert status < 500 or status == 504  # A timeout may be any number above 0.
+
+
+@SETTINGS
+@given(st.sampled_from(["/v1/samples", "/v1/likelihoods"]), bodies, st.booleans())
+def test_any_json(path: str, body: dict[str, Any], named: bool) -> None:
+    body = body | {"model": "tiny"} if named else body
+    headers = {"Content-Type": "application/json"}
+    ask(path, content=json.dumps(body).encode(), headers=headers)
+
+
+@SETTINGS
+@given(
+    st.sampled_from(
+        [(FORM, "multipart/form-data; boundary=frontier"), (ARRAY, "application/x-npy")]
+    ),
+    st.data(),
+)
+def test_damaged_uploads(upload: tuple[bytes, str], data: st.DataObject) -> None:
+    original, content_type = upload
+    content = bytearray(original)
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    headers = {"Content-Type": content_type}
+    ask("/v1/likelihoods?model=tiny", content=bytes(content), headers=headers)
+    ask("/v1/likelihoods", content=bytes(content), headers=headers)
+
+
+@SETTINGS
+@given(
+    st.sampled_from(
+        ["Accept", "Content-Type", "Content-Length", "Content-Encoding", "Authorization"]
+    ),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40),
+)
+def test_any_header(name: str, value: str) -> None:
+    headers = {b"Content-Type": b"application/json", name.encode(): value.encode("latin-1")}
+    ask("/v1/samples", content=b'{"model": "tiny"}', headers=headers)
+
+
+@SETTINGS
+@given(st.text(max_size=60))
+def test_any_multipart_type(parameters: str) -> None:
+    headers = {b"Content-Type": b"multipart/form-data;" + parameters.encode("utf-8")}
+    ask("/v1/likelihoods", content=FORM, headers=headers)
+
+
+@SETTINGS
+@given(st.text(max_size=40))
+def test_any_query(query: str) -> None:
+    headers = {"Content-Type": "application/x-npy"}
+    ask("/v1/likelihoods", params=query, content=ARRAY, headers=headers)

@@ -1,0 +1,158 @@
+"""Phases, deadlines, departures, drains: when work is let in, and when it is dropped."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from api_double import Service, assert_problem
+
+from service.errors import UnknownJob
+from service.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+BODY = {"model": "tiny", "seed": 1}
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(2):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def assert_forgotten(service: Service) -> None:
+    for job in service.worker.jobs:
+        with pytest.raises(UnknownJob):
+            await service.store.record(job.id)
+
+
+async def test_not_ready_before_the_models_are_loaded() -> None:
+    service = Service(Settings())
+    async with service.client() as client:
+        assert (await client.get("/livez")).json() == {"status": "alive"}
+        for response in (
+            await client.get("/readyz"),
+            await client.get("/v1/models"),
+            await client.get("/v1/models/tiny"),
+            await client.post("/v1/samples", json=BODY),
+        ):
+            assert_problem(response, 503, "not-ready")
+            assert int(response.headers["retry-after"]) >= 1
+        service.gate.open()
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_a_drain_lets_the_running_end_and_nobody_in(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    service.worker.proceed.clear()
+    running = asyncio.ensure_future(client.post("/v1/samples", json=BODY))
+    await until(lambda: service.worker.jobs)
+    service.gate.drain()
+    idle = asyncio.ensure_future(service.gate.idle())
+    for response in (await client.get("/readyz"), await client.post("/v1/samples", json=BODY)):
+        assert_problem(response, 503, "draining")
+        assert int(response.headers["retry-after"]) >= 1
+    assert (await client.get("/livez")).status_code == 200
+    assert not idle.done()
+    service.worker.proceed.set()
+    assert (await running).status_code == 200
+    await asyncio.wait_for(idle, 1)
+
+
+async def test_who_is_still_waiting_when_a_drain_is_over_is_sent_home(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    service.worker.proceed.clear()
+    running = asyncio.ensure_future(client.post("/v1/samples", json=BODY))
+    await until(lambda: service.worker.jobs)
+    service.gate.drain()
+    service.gate.close()
+    assert_problem(await running, 503, "draining")
+    await asyncio.wait_for(service.gate.idle(), 1)
+    await until(lambda: service.worker.cancelled)
+
+
+async def test_a_drain_during_loading_is_not_undone() -> None:
+    service = Service(Settings())
+    service.gate.drain()
+    service.gate.open()
+    await asyncio.wait_for(service.gate.idle(), 1)
+    async with service.client() as client:
+        assert_problem(await client.get("/readyz"), 503, "draining")
+
+
+async def test_timeout_drops_the_work(client: httpx.AsyncClient, service: Service) -> None:
+    service.worker.proceed.clear()
+    response = await client.post("/v1/samples", json=BODY | {"timeout_s": 0.05})
+    problem = assert_problem(response, 504, "deadline-exceeded")
+    assert problem["job"] == service.worker.jobs[0].id
+    await until(lambda: service.worker.cancelled == [service.worker.jobs[0].id])
+    await assert_forgotten(service)
+
+
+@pytest.mark.parametrize("settings", [Settings(max_timeout_s=0.05)])
+async def test_the_server_bounds_the_timeout(client: httpx.AsyncClient, service: Service) -> None:
+    service.worker.proceed.clear()
+    response = await client.post("/v1/samples", json=BODY | {"timeout_s": 1000})
+    assert_problem(response, 504, "deadline-exceeded")
+    assert service.worker.jobs[0].deadline - service.worker.jobs[0].created_at < 0.06
+
+
+async def test_a_client_that_leaves_takes_its_work_along(service: Service) -> None:
+    service.worker.proceed.clear()
+    leave = asyncio.Event()
+    messages = [{"type": "http.request", "body": json.dumps(BODY).encode(), "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/samples",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "scheme": "http",
+        "server": ("test", 80),
+    }
+    request = asyncio.ensure_future(service.app(scope, receive, send))
+    await until(lambda: service.worker.jobs)
+    assert not request.done()
+    leave.set()
+    await asyncio.wait_for(request, 1)
+    await until(lambda: service.worker.cancelled == [service.worker.jobs[0].id])
+    await assert_forgotten(service)
+    assert all(message.get("status") != 500 for message in sent)
+
+
+async def test_ended_jobs_leave_nothing_behind(client: httpx.AsyncClient, service: Service) -> None:
+    for _ in range(3):
+        assert (await client.post("/v1/samples", json=BODY)).status_code == 200
+    await assert_forgotten(service)
+
+
+@pytest.mark.parametrize("settings", [Settings(max_queued_jobs=2)])
+async def test_a_full_queue_refuses_with_a_time(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    service.worker.proceed.clear()
+    accepted = [asyncio.ensure_future(client.post("/v1/samples", json=BODY))]
+    await until(lambda: service.worker.jobs)
+    accepted += [asyncio.ensure_future(client.post("/v1/samples", json=BODY)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    response = await client.post("/v1/samples", json=BODY)
+    assert_problem(response, 429, "queue-full")
+    assert int(response.headers["retry-after"]) >= 1
+    service.worker.proceed.set()
+    assert [(await answer).status_code for answer in accepted] == [200] * 3

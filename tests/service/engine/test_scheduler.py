@@ -1,0 +1,229 @@
+"""The scheduler in virtual time: what it promises to every job, whatever comes."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.engine.scheduler import Limits, Scheduler, by_job, row_ids, rows_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job to come."""
+
+    rows: int
+    evaluations: int
+    group: int = 1
+    weight: int = 1
+    priority: int = 0
+
+
+class Simulation:
+    """Runs a scheduler tick by tick, and watches its promises."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.scheduler = limits, Scheduler(limits)
+        self.requests: dict[int, Request] = {}
+        self.told: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        self.begun: dict[int, int] = defaultdict(int)
+        self.ended: dict[int, int] = {}
+        self.ticks = 0
+
+    def add(self, request: Request) -> int:
+        job = self.scheduler.add(
+            request.rows, request.evaluations, request.group, request.weight, request.priority
+        )
+        self.requests[job] = request
+        return job
+
+    def tick(self) -> dict[int, int]:
+        """One tick; the rows run of each job."""
+        plan = self.scheduler.plan()
+        for job, first, last in plan.admissions:
+            assert first == self.begun[job] < last <= self.requests[job].rows
+            assert (last - first) % self.requests[job].group == 0
+            self.begun[job] = last
+        counts = {job: len(places) for job, places in by_job(plan.run)}
+        price = sum(self.requests[job].weight * rows for job, rows in counts.items())
+        # Beyond the tick's price goes no more than one dear row by urgency and one by savings.
+        dearest = max((self.requests[job].weight for job in counts), default=0)
+        reserve = self.limits.reserve * self.limits.tick
+        assert price <= max(self.limits.tick, 2 * dearest + reserve)
+        assert len(plan.run) <= self.limits.tick + 1
+        assert len(np.unique(plan.run)) == len(plan.run)
+        for job, places in by_job(plan.run):
+            for row in rows_of(plan.run[places]):
+                assert row < self.begun[job]
+                self.told[job][int(row)] += 1
+        ended = plan.run[self.scheduler.told(plan.run)]
+        for job, _ in by_job(ended):
+            if sum(self.told[job].values()) == self._total(job):
+                self.scheduler.drop(job)
+                self.ended[job] = self.ticks
+        self.ticks += 1
+        return counts
+
+    def run(self, arrivals: Mapping[int, Sequence[Request]] | None = None) -> None:
+        """Tick until every job has ended."""
+        pending = dict(arrivals or {})
+        while pending or len(self.scheduler):
+            for request in pending.pop(self.ticks, ()):
+                self.add(request)
+            self.tick()
+
+    def _total(self, job: int) -> int:
+        return self.requests[job].rows * self.requests[job].evaluations
+
+
+requests = st.builds(
+    lambda groups, group, evaluations, weight, priority: Request(
+        groups * group, evaluations, group, weight, priority
+    ),
+    st.integers(1, 20),
+    st.integers(1, 5),
+    st.integers(1, 12),
+    st.sampled_from([1, 1, 3, 9]),
+    st.integers(0, 2),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 20), st.lists(requests, max_size=4), max_size=5),
+    st.integers(1, 24),
+    st.integers(1, 40),
+    st.sampled_from([0.0, 0.125, 0.5]),
+)
+def test_every_row_runs_exactly_as_often_as_it_must(
+    arrivals: dict[int, list[Request]], tick: int, resident: int, reserve: float
+) -> None:
+    simulation = Simulation(Limits(tick, resident, reserve))
+    simulation.run(arrivals)
+    assert simulation.ended.keys() == simulation.requests.keys()
+    for job, request in simulation.requests.items():
+        assert dict(simulation.told[job]) == dict.fromkeys(range(request.rows), request.evaluations)
+
+
+def test_no_tick_is_left_unfilled_while_there_is_work() -> None:
+    simulation = Simulation(Limits(tick=64))
+    for rows, evaluations in ((64, 100), (7, 20), (500, 5), (1, 50)):
+        simulation.add(Request(rows, evaluations))
+    for _ in range(50):
+        assert sum(simulation.tick().values()) == 64
+
+
+def test_a_short_job_does_not_wait_for_a_long_one() -> None:
+    simulation = Simulation(Limits(tick=64))
+    long = simulation.add(Request(rows=64, evaluations=1000))
+    for _ in range(100):
+        simulation.tick()
+    short = simulation.add(Request(rows=16, evaluations=20))
+    simulation.run()
+    assert simulation.ended[short] - 100 <= 20
+    assert simulation.ended[long] <= 1000 + 20
+
+
+def test_the_oldest_job_advances_under_an_endless_stream_of_short_ones() -> None:
+    simulation = Simulation(Limits(tick=64, reserve=0.125))
+    long = simulation.add(Request(rows=64, evaluations=40))
+    while long not in simulation.ended and simulation.ticks < 1000:
+        simulation.add(Request(rows=64, evaluations=1))
+        simulation.tick()
+    # An eighth of each tick is 8 rows.
+    assert simulation.ended[long] <= 64 * 40 / 8
+
+
+def test_a_dear_row_saves_its_share_up_and_starves_nobody() -> None:
+    simulation = Simulation(Limits(tick=64, reserve=0.125))
+    dear = simulation.add(Request(rows=1, evaluations=10, weight=65))
+    cheap = simulation.add(Request(rows=32, evaluations=10))
+    simulation.run()
+    assert simulation.ended[cheap] <= 12
+    assert simulation.ended[dear] <= 25
+
+
+def test_priority_goes_before_length() -> None:
+    simulation = Simulation(Limits(tick=8, reserve=0))
+    simulation.add(Request(rows=8, evaluations=2))
+    urgent = simulation.add(Request(rows=8, evaluations=30, priority=1))
+    for _ in range(30):
+        assert simulation.tick() == {urgent: 8}
+
+
+def test_a_large_job_enters_in_pieces() -> None:
+    scheduler = Scheduler(Limits(tick=64, resident=96))
+    scheduler.add(rows=500, evaluations=3)
+    begun = []
+    while sum(begun) < 500:
+        plan = scheduler.plan()
+        begun += [last - first for _, first, last in plan.admissions]
+        assert len(plan.run) == 64 or sum(begun) == 500
+        scheduler.told(plan.run)
+    assert max(begun) <= 64
+
+
+def test_rows_inside_are_bounded_and_postponed_ones_count() -> None:
+    scheduler = Scheduler(Limits(tick=8, resident=12, reserve=0))
+    long = scheduler.add(rows=8, evaluations=100)
+    scheduler.told(scheduler.plan().run)
+    scheduler.add(rows=8, evaluations=10)
+    plan = scheduler.plan()
+    (admission,) = plan.admissions
+    assert (admission.first, admission.last) == (0, 4)
+    assert {job: len(places) for job, places in by_job(plan.run)} == {long: 4, 1: 4}
+
+
+def test_a_group_begins_as_a_whole_even_when_only_a_part_can_run() -> None:
+    scheduler = Scheduler(Limits(tick=4, resident=4))
+    scheduler.add(rows=20, evaluations=2, group=10)
+    plan = scheduler.plan()
+    assert plan.admissions == [(0, 0, 10)]
+    assert len(plan.run) == 4
+
+
+def test_adaptive_rows_end_when_their_progress_is_whole() -> None:
+    scheduler = Scheduler()
+    job = scheduler.add(rows=2, evaluations=50)
+    run = scheduler.plan().run
+    assert not scheduler.told(run, np.array([0.5, 0.0])).any()
+    assert scheduler.told(run, np.array([1.0, 0.1])).tolist() == [True, False]
+    assert scheduler.plan().run.tolist() == row_ids(job, np.array([1])).tolist()
+
+
+def test_an_adaptive_row_is_expected_to_go_on_at_its_own_pace() -> None:
+    scheduler = Scheduler()
+    job = scheduler.add(rows=1, evaluations=50)
+    run = scheduler.plan().run
+    for made in range(1, 201):
+        scheduler.told(run, np.array([made / 400]))
+    # Halfway after 200 evaluations, it will need some 200 more, not the 25 it began with.
+    assert 0.55 < scheduler.progress(job) < 0.65
+
+
+def test_progress_is_the_share_of_evaluations() -> None:
+    scheduler = Scheduler(Limits(tick=4))
+    job = scheduler.add(rows=8, evaluations=5)
+    for tick in range(1, 10):
+        scheduler.told(scheduler.plan().run)
+        assert scheduler.progress(job) == pytest.approx(tick / 10)
+
+
+def test_only_jobs_past_their_deadline_are_expired() -> None:
+    scheduler = Scheduler()
+    late = scheduler.add(rows=1, evaluations=5, deadline=10.0)
+    scheduler.add(rows=1, evaluations=5, deadline=20.0)
+    assert scheduler.expired(9.9) == []
+    assert scheduler.expired(10.0) == [late]
+
+
+def test_a_dropped_job_leaves_no_rows_behind() -> None:
+    scheduler = Scheduler(Limits(tick=8))
+    first, second = scheduler.add(rows=8, evaluations=5), scheduler.add(rows=8, evaluations=9)
+    scheduler.told(scheduler.plan().run)
+    scheduler.drop(first)
+    assert {job: len(places) for job, places in by_job(scheduler.plan().run)} == {second: 8}

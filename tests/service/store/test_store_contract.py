@@ -1,0 +1,283 @@
+"""What every store promises."""
+
+import asyncio
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from store_setup import CAPACITY, RETAINED, RETENTION_S, Clock
+
+from models.specs import Ddpm
+from service.errors import (
+    ComputationFailed,
+    DeadlineExceeded,
+    JobCancelled,
+    QueueFull,
+    UnknownJob,
+)
+from service.jobs import Job, SampleResult, SampleTask
+from service.store.base import Claim, Store
+
+pytestmark = pytest.mark.anyio
+
+A, B = "a" * 64, "b" * 64
+RESULT = SampleResult(np.zeros((1, 2, 2, 1), np.uint8), (5,), (None,), ((0,),), "cpu/test")
+
+
+def job(name: str, checkpoint: str = A, priority: int = 0, deadline: float = 2_000.0) -> Job:
+    task = SampleTask(Ddpm(steps=5), seed=0, count=1)
+    return Job(name, checkpoint, task, deadline, created_at=1_000.0, priority=priority)
+
+
+async def claim(store: Store, *checkpoints: str) -> Claim:
+    return await asyncio.wait_for(store.claim(checkpoints or (A,)), 1)
+
+
+async def nothing_to_claim(store: Store, *checkpoints: str) -> bool:
+    task = asyncio.ensure_future(store.claim(checkpoints or (A,)))
+    done, _ = await asyncio.wait({task}, timeout=0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return not done
+
+
+async def test_a_job_goes_from_queued_through_running_to_its_result(
+    store: Store, clock: Clock
+) -> None:
+    await store.put(job("j"))
+    assert (await store.record("j")).status == "queued"
+    clock.now += 2
+    held = await claim(store)
+    assert held.job == job("j")
+    await store.report(held, 0.25)
+    record = await store.record("j")
+    assert (record.status, record.progress, record.started_at) == ("running", 0.25, 1_002.0)
+    clock.now += 3
+    assert await store.complete(held, RESULT)
+    record = await store.wait("j")
+    assert (record.status, record.progress, record.finished_at) == ("succeeded", 1.0, 1_005.0)
+    assert record.outcome == RESULT
+
+
+async def test_claims_wait_for_jobs_of_their_checkpoints(store: Store) -> None:
+    await store.put(job("other", B))
+    waiting = asyncio.ensure_future(store.claim((A,)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await store.put(job("mine", A))
+    assert (await asyncio.wait_for(waiting, 1)).job.id == "mine"
+    assert (await claim(store, A, B)).job.id == "other"
+
+
+async def test_highest_priority_first_then_oldest_across_checkpoints(store: Store) -> None:
+    await store.put(job("first", A))
+    await store.put(job("second", B))
+    await store.put(job("urgent", B, priority=1))
+    await store.put(job("third", A))
+    order = [(await claim(store, A, B)).job.id for _ in range(4)]
+    assert order == ["urgent", "first", "second", "third"]
+
+
+async def test_each_job_is_claimed_once_by_many(store: Store) -> None:
+    claims = [asyncio.ensure_future(store.claim((A,))) for _ in range(3)]
+    await asyncio.sleep(0)
+    for name in "xyz":
+        await store.put(job(name))
+    held = await asyncio.wait_for(asyncio.gather(*claims), 1)
+    assert {claim.job.id for claim in held} == {"x", "y", "z"}
+    assert await nothing_to_claim(store)
+
+
+async def test_a_claim_that_is_given_up_takes_no_job_with_it(store: Store) -> None:
+    assert await nothing_to_claim(store)
+    await store.put(job("j"))
+    assert (await claim(store)).job.id == "j"
+
+
+async def test_the_queue_is_bounded_and_claiming_makes_room(store: Store) -> None:
+    for number in range(CAPACITY):
+        await store.put(job(str(number)))
+    with pytest.raises(QueueFull) as refusal:
+        await store.put(job("more"))
+    assert refusal.value.retry_after >= 1
+    with pytest.raises(UnknownJob):
+        await store.record("more")
+    await claim(store)
+    await store.put(job("more"))
+
+
+async def test_cancelling_a_waiting_job_makes_room(store: Store) -> None:
+    for number in range(CAPACITY):
+        await store.put(job(str(number)))
+    await store.cancel("0")
+    await store.cancel("0")
+    await store.put(job("more"))
+    with pytest.raises(QueueFull):
+        await store.put(job("too many"))
+    assert (await claim(store)).job.id == "1"
+
+
+async def test_a_job_completes_once(store: Store) -> None:
+    await store.put(job("j"))
+    held = await claim(store)
+    assert await store.complete(held, RESULT)
+    assert not await store.complete(held, ComputationFailed("late"))
+    assert (await store.record("j")).outcome == RESULT
+
+
+async def test_a_released_job_keeps_its_place_and_its_old_claim_is_void(store: Store) -> None:
+    await store.put(job("first"))
+    await store.put(job("second"))
+    stale = await claim(store)
+    await store.report(stale, 0.5)
+    await store.release(stale)
+    record = await store.record("first")
+    assert (record.status, record.progress, record.started_at) == ("queued", 0.0, None)
+    fresh = await claim(store)
+    assert fresh.job.id == "first"
+    assert fresh.epoch > stale.epoch
+    await store.release(stale)
+    await store.report(stale, 0.9)
+    assert not await store.complete(stale, RESULT)
+    record = await store.record("first")
+    assert (record.status, record.progress) == ("running", 0.0)
+    assert await store.complete(fresh, RESULT)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (ComputationFailed("not finite"), "failed"),
+        (DeadlineExceeded("late"), "timed-out"),
+        (JobCancelled("unwanted"), "cancelled"),
+    ],
+)
+async def test_an_error_is_an_outcome(
+    store: Store, outcome: ComputationFailed, status: str
+) -> None:
+    await store.put(job("j"))
+    held = await claim(store)
+    await store.report(held, 0.5)
+    await store.complete(held, outcome)
+    record = await store.wait("j")
+    assert (record.status, record.progress) == (status, 0.5)
+    assert type(record.outcome) is type(outcome)
+
+
+async def test_workers_hear_of_running_jobs_that_are_cancelled(store: Store) -> None:
+    heard = [store.cancellations(), store.cancellations()]
+    await store.put(job("running"))
+    await store.put(job("waiting"))
+    held = await claim(store)
+    await store.cancel("waiting")
+    await store.cancel("running")
+    for ear in heard:
+        assert await asyncio.wait_for(anext(ear), 1) == "running"
+    assert not await store.complete(held, RESULT)
+    for name in ("waiting", "running"):
+        record = await store.wait(name)
+        assert record.status == "cancelled"
+        assert isinstance(record.outcome, JobCancelled)
+
+
+async def test_cancelling_an_ended_job_changes_nothing(store: Store) -> None:
+    await store.put(job("j"))
+    await store.complete(await claim(store), RESULT)
+    await store.cancel("j")
+    assert (await store.record("j")).status == "succeeded"
+
+
+async def test_all_who_wait_are_told(store: Store) -> None:
+    await store.put(job("j"))
+    waiters = [asyncio.ensure_future(store.wait("j")) for _ in range(3)]
+    held = await claim(store)
+    await asyncio.sleep(0)
+    assert not any(waiter.done() for waiter in waiters)
+    await store.complete(held, RESULT)
+    records = await asyncio.wait_for(asyncio.gather(*waiters), 1)
+    assert {record.status for record in records} == {"succeeded"}
+
+
+async def test_a_job_past_its_deadline_is_not_handed_out(store: Store, clock: Clock) -> None:
+    await store.put(job("late", deadline=clock.now + 5))
+    await store.put(job("in time", deadline=clock.now + 50))
+    clock.now += 5
+    assert (await claim(store)).job.id == "in time"
+    record = await store.wait("late")
+    assert record.status == "timed-out"
+    assert isinstance(record.outcome, DeadlineExceeded)
+
+
+async def test_an_ended_job_can_be_forgotten_and_no_other(store: Store) -> None:
+    await store.put(job("j"))
+    await store.forget("j")
+    held = await claim(store)
+    await store.forget("j")
+    assert (await store.record("j")).status == "running"
+    await store.complete(held, RESULT)
+    waiter = asyncio.ensure_future(store.wait("j"))
+    await asyncio.sleep(0)
+    await store.forget("j")
+    assert (await waiter).status == "succeeded"
+    await store.forget("j")
+    with pytest.raises(UnknownJob):
+        await store.record("j")
+
+
+async def test_ended_jobs_are_remembered_by_number_and_time(store: Store, clock: Clock) -> None:
+    names = [str(number) for number in range(RETAINED + 2)]
+    for name in names:
+        await store.put(job(name))
+        await store.complete(await claim(store), RESULT)
+    for name in names[:2]:
+        with pytest.raises(UnknownJob):
+            await store.record(name)
+    for name in names[2:]:
+        assert (await store.record(name)).status == "succeeded"
+    clock.now += RETENTION_S + 1
+    with pytest.raises(UnknownJob):
+        await store.record(names[-1])
+
+
+async def test_time_to_try_again_is_the_time_to_drain(store: Store, clock: Clock) -> None:
+    clock.now += 100_000
+    for number in range(CAPACITY):
+        await store.put(job(str(number), deadline=math.inf))
+    for number in range(CAPACITY, CAPACITY + 6):
+        clock.now += 10
+        await store.complete(await claim(store), RESULT)
+        await store.put(job(str(number), deadline=math.inf))
+    for _ in range(3):
+        await store.cancel(str(number))
+        await store.put(job("unwanted", deadline=math.inf))
+        await store.cancel("unwanted")
+        await store.put(job(str(number), deadline=math.inf))
+    with pytest.raises(QueueFull) as refusal:
+        await store.put(job("more"))
+    assert refusal.value.retry_after == 10 * CAPACITY
+
+
+async def test_unknown_jobs_are_unknown(store: Store) -> None:
+    for call in (store.record, store.wait, store.cancel):
+        with pytest.raises(UnknownJob):
+            await call("nobody")
+    ghost = Claim(job("nobody"), 1)
+    assert not await store.complete(ghost, RESULT)
+    await store.report(ghost, 0.5)
+    await store.release(ghost)
+    assert await nothing_to_claim(store)
+
+
+async def test_nothing_is_kept_of_jobs_that_are_gone(store: Store, clock: Clock) -> None:
+    for number in range(1_000):
+        name = str(number)
+        await store.put(replace(job(name), checkpoint=A))
+        if number % 2:
+            await store.cancel(name)
+        else:
+            await store.complete(await claim(store), RESULT)
+        await store.forget(name)
+    assert await nothing_to_claim(store)
+    for number in range(CAPACITY):
+        await store.put(job(str(number)))

@@ -1,0 +1,109 @@
+"""Checkpoint folders to served models: the good serve, the bad get one line."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from small_engine import CONFIG, drive, small_model
+
+from models.checkpoint import save_manifest, save_weights
+from models.manifest import MANIFEST, WEIGHTS, Manifest
+from models.specs import Ddpm
+from service.engine.engine import Engine
+from service.jobs import Job, SampleResult, SampleTask
+from service.loading import execution, load_models
+
+CPU = torch.device("cpu")
+
+
+def write(root: Path, name: str, seed: int = 0) -> Path:
+    """A good checkpoint in `root`."""
+    model = small_model(seed)
+    folder = root / name
+    sha256 = save_weights(folder, CONFIG, model.state_dict())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    manifest = Manifest(name=name, config=CONFIG, sha256=sha256, parameters=parameters)
+    save_manifest(folder, manifest)
+    return folder
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_loaded_checkpoint_draws_images(tmp_path: Path) -> None:
+    write(tmp_path, "small")
+    (loaded,) = load_models(tmp_path, CPU)
+    sha256 = loaded.manifest.sha256
+    engine = Engine({sha256: loaded.served})
+    outcomes, _ = drive(engine, [Job("a", sha256, SampleTask(Ddpm(steps=2), 0, 3), 1e12, 0.0)])
+    outcome = outcomes["a"]
+    assert isinstance(outcome, SampleResult)
+    assert outcome.images.shape == (3, 8, 8, 1)
+    assert outcome.execution == loaded.served.execution == execution(CPU)
+
+
+def test_execution_names_device_runtime_dtype_and_build() -> None:
+    device, runtime, dtype, build = execution(CPU).split("/")
+    assert (device, runtime, dtype) == ("cpu", "eager", "float32")
+    assert torch.__version__.split("+")[0] in build
+
+
+def truncate(folder: Path) -> None:
+    path = folder / WEIGHTS
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def tamper(folder: Path) -> None:
+    path = folder / WEIGHTS
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def garble(folder: Path) -> None:
+    (folder / MANIFEST).write_text("{not json")
+
+
+def lose_weights(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+
+
+def lose_a_tensor(folder: Path) -> None:
+    tensors = small_model().state_dict()
+    del tensors["score.conv_out.bias"]
+    sha256 = save_weights(folder, CONFIG, tensors)
+    save_manifest(folder, Manifest(name="bad", config=CONFIG, sha256=sha256, parameters=1))
+
+
+def take_a_name(folder: Path) -> None:
+    model = small_model(2)
+    sha256 = save_weights(folder, CONFIG, model.state_dict())
+    save_manifest(folder, Manifest(name="a-good", config=CONFIG, sha256=sha256, parameters=1))
+
+
+@pytest.mark.parametrize(
+    "spoil", [truncate, tamper, garble, lose_weights, lose_a_tensor, take_a_name]
+)
+def test_a_bad_checkpoint_is_refused_in_one_line_and_the_others_serve(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
+) -> None:
+    write(tmp_path, "a-good", 0)
+    bad = write(tmp_path, "bad", 1)
+    write(tmp_path, "c-good", 3)
+    spoil(bad)
+    models = load_models(tmp_path, CPU)
+    assert [model.manifest.name for model in models] == ["a-good", "c-good"]
+    (line,) = refusals(caplog)
+    assert line.startswith("refused bad: ")
+    assert "\n" not in line
+
+
+def test_a_folder_without_manifest_is_no_checkpoint(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "notes").mkdir()
+    assert load_models(tmp_path, CPU) == []
+    assert refusals(caplog) == []

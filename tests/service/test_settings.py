@@ -1,0 +1,92 @@
+"""Settings: the environment, the flags over it, and one clear line for what is wrong."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from service.cli import main
+from service.settings import Settings, SettingsError, read_settings
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MULAN_GOLDEN", "MULAN_PORT", "MULAN_HOST", "MULAN_API_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULAN_PORT", "9000")
+    monkeypatch.setenv("MULAN_MODELS", "/somewhere")
+    settings = read_settings(port="9001", host=None)
+    assert (settings.port, settings.host, settings.models) == (
+        9001,
+        "127.0.0.1",
+        Path("/somewhere"),
+    )
+    with pytest.raises(ValidationError):
+        settings.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("MULAN_PROT", "1", "MULAN_PROT: no such setting"),
+        ("MULAN_PORT", "http", "MULAN_PORT"),
+        ("MULAN_PORT", "65536", "65535"),
+        ("MULAN_STORE", "kafka://", "'memory'"),
+        ("MULAN_DRAIN_S", "nan", "MULAN_DRAIN_S"),
+        ("MULAN_DRAIN_S", "-1", "greater than or equal to 0"),
+        ("MULAN_THREADS", "0", "MULAN_THREADS (--threads)"),
+        ("MULAN_HOST", "0.0.0.0", "--insecure"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(main, ["serve"])
+    assert result.exit_code == 2
+    assert words in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_wrong_flag_stops_the_start_with_one_line() -> None:
+    result = CliRunner().invoke(main, ["serve", "--port", "70000"])
+    assert result.exit_code == 2
+    assert "65535" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_keys(host: str) -> None:
+    assert read_settings(host=host).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org", ""])
+def test_past_loopback_asks_for_keys_or_consent(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    with pytest.raises(SettingsError, match="without API keys"):
+        read_settings(host=host)
+    assert read_settings(host=host, insecure=True).insecure
+    monkeypatch.setenv("MULAN_API_KEYS", "alpha")
+    assert read_settings(host=host).host == host
+    monkeypatch.setenv("MULAN_API_KEYS", " , ")
+    with pytest.raises(SettingsError, match="without API keys"):
+        read_settings(host=host)
+
+
+def test_keys_are_kept_as_digests_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULAN_API_KEYS", "alpha, beta,")
+    settings = read_settings()
+    assert settings.api_keys == tuple(hashlib.sha256(key).digest() for key in (b"alpha", b"beta"))
+    assert "alpha" not in repr(settings)
+    assert "api_keys" not in repr(settings)
+
+
+def test_every_setting_but_the_keys_is_a_flag() -> None:
+    text = CliRunner().invoke(main, ["serve", "--help"]).output
+    for name in Settings.model_fields.keys() - {"api_keys"}:
+        assert f"--{name.replace('_', '-')}" in text
+    assert "--api-keys" not in text

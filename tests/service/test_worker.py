@@ -1,0 +1,208 @@
+"""The worker between a real store and a real engine."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+from small_engine import CHECKPOINT, job, samples
+
+from models.specs import Ddpm
+from service.engine.scheduler import Limits
+from service.engine.tasks import Served
+from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
+from service.jobs import Outcome, SampleResult, SampleTask
+from service.store.base import Claim, Record
+from service.store.memory import MemoryStore
+from service.worker import Worker
+
+pytestmark = pytest.mark.anyio
+SOON = 20.0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Flaky(MemoryStore):
+    """A store that is away for the next `failures` calls of a worker."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=100, retained=100, retention_s=100.0)
+        self.failures = 0
+        self.claimed = 0
+        self.reports: list[float] = []
+
+    async def claim(self, checkpoints: Collection[str]) -> Claim:
+        self._fail()
+        claim = await super().claim(checkpoints)
+        self.claimed += 1
+        return claim
+
+    async def report(self, claim: Claim, progress: float) -> None:
+        self._fail()
+        self.reports.append(progress)
+        await super().report(claim, progress)
+
+    async def complete(self, claim: Claim, outcome: Outcome) -> bool:
+        self._fail()
+        return await super().complete(claim, outcome)
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("gone fishing")
+
+
+@pytest.fixture
+def store() -> Flaky:
+    return Flaky()
+
+
+@asynccontextmanager
+async def working(
+    store: Flaky, models: Mapping[str, Served], within: float = SOON, **options: int
+) -> AsyncIterator[Worker]:
+    worker = Worker(store, models, Limits(), **options)
+    await worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop(within)
+
+
+async def soon(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(SOON):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def ended(store: Flaky, name: str) -> Record:
+    async with asyncio.timeout(SOON):
+        return await store.wait(name)
+
+
+async def status(store: Flaky, name: str) -> str:
+    return (await store.record(name)).status
+
+
+LONG = Ddpm(steps=1000)
+
+
+async def test_jobs_are_claimed_run_and_completed(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    await store.put(samples("before", Ddpm(steps=3), 2))
+    async with working(store, models) as worker:
+        await store.put(samples("after", Ddpm(steps=3), 2))
+        for name in ("before", "after"):
+            assert isinstance((await ended(store, name)).outcome, SampleResult)
+        assert worker.alive
+        assert worker.jobs == 0
+    assert not worker.alive
+
+
+async def test_jobs_of_other_checkpoints_stay_in_the_store(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    await store.put(job("theirs", SampleTask(Ddpm(steps=3), 1, 1), checkpoint="f" * 64))
+    await store.put(samples("ours", Ddpm(steps=3), 1))
+    async with working(store, models):
+        await ended(store, "ours")
+        assert await status(store, "theirs") == "queued"
+
+
+async def test_failure_and_deadline_reach_the_store(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    async with working(store, models):
+        await store.put(job("late", SampleTask(LONG, 1, 64), deadline=time.time() + 0.2))
+        record = await ended(store, "late")
+    assert record.status == "timed-out"
+    assert isinstance(record.outcome, DeadlineExceeded)
+
+
+async def test_progress_is_reported_but_not_at_every_tick(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    async with working(store, models):
+        await store.put(samples("a", Ddpm(steps=150), 8))
+        await ended(store, "a")
+    assert store.reports == sorted(set(store.reports))
+    assert 1 <= len(store.reports) < 50
+
+
+async def test_a_cancelled_job_makes_room(store: Flaky, models: Mapping[str, Served]) -> None:
+    async with working(store, models, max_jobs=1) as worker:
+        await store.put(samples("long", LONG, 64))
+        await soon(lambda: worker.jobs == 1)
+        await store.put(samples("next", Ddpm(steps=2), 2))
+        await store.cancel("long")
+        assert isinstance((await ended(store, "next")).outcome, SampleResult)
+    assert isinstance((await store.record("long")).outcome, JobCancelled)
+
+
+@pytest.mark.parametrize("bound", [{"max_jobs": 2}, {"max_rows": 8}])
+async def test_what_exceeds_the_backlog_waits_in_the_store(
+    store: Flaky, models: Mapping[str, Served], bound: dict[str, int]
+) -> None:
+    for name in ("a", "b", "c"):
+        await store.put(samples(name, LONG, 4))
+    async with working(store, models, within=0.0, **bound) as worker:
+        await soon(lambda: worker.jobs == 2)
+        await asyncio.sleep(0.05)
+        assert store.claimed == 2
+        assert await status(store, "c") == "queued"
+
+
+async def test_a_store_that_is_away_is_tried_again(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    store.failures = 2
+    async with working(store, models):
+        await store.put(samples("a", Ddpm(steps=3), 2))
+        await soon(lambda: store.claimed == 1)
+        store.failures = 1
+        assert isinstance((await ended(store, "a")).outcome, SampleResult)
+    assert store.failures == 0
+
+
+async def test_draining_finishes_what_is_held_and_claims_no_more(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    worker = Worker(store, models)
+    await worker.start()
+    await store.put(samples("held", Ddpm(steps=40), 8))
+    await soon(lambda: worker.jobs == 1)
+    stopping = asyncio.create_task(worker.stop(SOON))
+    await asyncio.sleep(0)
+    await store.put(samples("too late", Ddpm(steps=2), 2))
+    await stopping
+    assert await status(store, "held") == "succeeded"
+    assert await status(store, "too late") == "queued"
+
+
+async def test_what_cannot_finish_in_time_is_handed_back(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    async with working(store, models, within=0.05) as worker:
+        await store.put(samples("long", LONG, 64))
+        await soon(lambda: worker.jobs == 1)
+    assert await status(store, "long") == "queued"
+    assert (await store.claim((CHECKPOINT,))).epoch == 2
+
+
+async def test_a_crash_of_the_worker_shows(
+    store: Flaky, models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(checkpoints: Collection[str]) -> Claim:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(store, "claim", broken)
+    worker = Worker(store, models)
+    await worker.start()
+    await soon(lambda: not worker.alive)
+    await worker.stop(0.0)
