@@ -13,8 +13,9 @@ Exponent = Annotated[int, Field(ge=0, le=16)]
 class ModelConfig(BaseModel):
     """Architecture of one MULAN model (Sahoo et al., NeurIPS 2024, appendix on architecture).
 
-    The defaults are those of the official CIFAR-10 network. `patch`, `groups`, `schedule_width`
-    and `fourier` are this project's options for small models; at their defaults they do nothing.
+    The defaults are those of the official CIFAR-10 network. `patch`, `groups`,
+    `schedule_width`, `time_scale` and `fourier` are this project's options for small models; at
+    their defaults they do nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,6 +36,12 @@ class ModelConfig(BaseModel):
     gamma_max: float = Field(5.0, description="Log noise-to-signal ratio at t = 1.")
     fourier: tuple[Exponent, ...] = Field(
         (6, 7), description="Exponents p of the input features sin and cos of 2 pi 2^p x."
+    )
+    time_scale: float = Field(
+        1000.0,
+        gt=0,
+        description="Largest angular frequency of the time embedding. A smaller one makes the "
+        "network smoother in time, and its ODE cheaper to solve.",
     )
     schedule_width: Positive | None = Field(
         None, description="Hidden width of the schedule MLP; left out, one unit per dimension."

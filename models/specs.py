@@ -123,8 +123,8 @@ class Rk45(_Spec):
     tolerance_nats: float = Field(
         5.0,
         ge=1e-6,
-        le=100,
-        description="Error of the ODE allowed in the log-density; what comes of it is about a third.",
+        le=10,
+        description="Error of the ODE allowed in the log-density; about a third of it is made.",
     )
     max_evaluations: int = Field(
         2000, ge=8, le=20_000, description="Right-hand sides after which a row gives up."

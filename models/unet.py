@@ -13,14 +13,14 @@ from models.config import ModelConfig
 
 NORM_EPSILON = 1e-6
 EMBEDDING_PERIOD = 10_000
-EMBEDDING_SCALE = 1000
 
 
-def embed_time(s: Tensor, width: int) -> Tensor:
-    """Sinusoidal features `[rows, width]` of network times `s` `[rows]`."""
+def embed_time(s: Tensor, width: int, scale: float) -> Tensor:
+    """Sinusoidal features `[rows, width]` of network times `s` `[rows]`, the fastest of them of
+    angular frequency `scale`."""
     half = width // 2
     exponents = torch.arange(half, dtype=s.dtype, device=s.device) / (half - 1)
-    angles = EMBEDDING_SCALE * s[:, None] * torch.exp(-math.log(EMBEDDING_PERIOD) * exponents)
+    angles = scale * s[:, None] * torch.exp(-math.log(EMBEDDING_PERIOD) * exponents)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
@@ -116,7 +116,7 @@ class Trunk(nn.Module):
         self, x: Tensor, s: Tensor, conditions: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns the middle features, the conditioning vector and the skips, oldest first."""
-        c = torch.cat([embed_time(s, self.config.width), conditions], dim=1)
+        c = torch.cat([embed_time(s, self.config.width, self.config.time_scale), conditions], dim=1)
         c = silu(self.dense1(silu(self.dense0(c))))
         h = self.conv_in(self.stem(fourier_features(x, self.config.fourier)))
         skips = [h]

@@ -21,7 +21,7 @@ from service.errors import ComputationFailed
 from service.jobs import Result, SampleResult, SampleTask, ScoreResult, ScoreTask, Task
 
 # Evaluations that a solve of unknown length is expected to need before it has begun.
-EXPECTED = 300
+EXPECTED = 100
 
 
 class Served(NamedTuple):

@@ -27,7 +27,7 @@ CONFIG = ModelConfig(
     latent_size=4,
     latent_k=1,
     schedule_width=16,
-    fourier=(2, 3),
+    fourier=(0,),
     gamma_min=-7.9,
 )
 
@@ -51,7 +51,7 @@ def small_model(seed: int = 0) -> Mulan:
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
-                parameter.normal_(std=0.02)
+                parameter.normal_(std=0.05)
     return model.eval().requires_grad_(False)
 
 

@@ -249,7 +249,7 @@ class Erratic(Mixture):
 def test_a_step_that_never_succeeds_ends_in_a_status() -> None:
     good = mixture(4, 2)
     denoiser = Erratic(good.config, good.weights, good.means, good.variances)
-    problem = problem_of(denoiser, images_of(good, 2), max_evaluations=20_000)
+    problem = problem_of(denoiser, images_of(good, 2), tolerance_nats=0.01, max_evaluations=20_000)
     density = density_of(denoiser, problem)
     assert density.status.tolist() == [Status.STEP_TOO_SMALL] * 2
 

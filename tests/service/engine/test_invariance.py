@@ -57,7 +57,7 @@ def test_scores_are_the_same_alone_in_64_and_in_traffic(models: Mapping[str, Ser
     tokens = images(64)
     alone, _ = drive(Engine(models), [scores("subject", tokens[17:18])])
     crowd, _ = drive(Engine(models), [scores("subject", tokens)])
-    busy = in_traffic(models, scores("subject", tokens), Limits(tick=24, resident=80))
+    busy = in_traffic(models, scores("subject", tokens), Limits(tick=60, resident=80))
     (one,), many = alone["subject"].scores, crowd["subject"].scores
     assert isinstance(busy, ScoreResult)
     assert one == many[17]

@@ -1,0 +1,56 @@
+"""The shipped checkpoint on a CUDA device: `make test-gpu`. A machine without one fails here."""
+
+import pytest
+import torch
+
+from models.likelihood import score_problem, summarise
+from models.network import data_to_tokens
+from models.rows import take
+from models.runtimes.eager import EagerDenoiser
+from models.sampling import sample_problem
+from models.solve import solve
+from models.solvers import SAMPLERS
+from models.solvers.rk45 import Rk45Solver
+from models.specs import Ddpm, Rk45
+from models.zoo import ZOO
+from service.loading import load_models
+
+pytestmark = pytest.mark.gpu
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+
+
+def _denoiser(device: torch.device) -> EagerDenoiser:
+    loaded = {model.manifest.name: model for model in load_models(ZOO, device)}
+    denoiser = loaded["digits"].served.denoiser
+    assert isinstance(denoiser, EagerDenoiser)
+    return denoiser
+
+
+def _images(denoiser: EagerDenoiser, index: torch.Tensor) -> torch.Tensor:
+    spec = Ddpm(steps=20)
+    problem = sample_problem(denoiser, spec, 3, index)
+    solver = SAMPLERS[spec.name]
+    x = solver.sample(problem, solve(solver, problem, denoiser)).x
+    return data_to_tokens(x, denoiser.config)
+
+
+def test_an_image_is_the_same_alone_and_among_64() -> None:
+    denoiser = _denoiser(CUDA)
+    many = _images(denoiser, torch.arange(64, device=CUDA))
+    alone = _images(denoiser, torch.tensor([40], device=CUDA))
+    assert torch.equal(many[40], alone[0])
+
+
+def test_images_and_scores_agree_with_the_cpu() -> None:
+    tokens = _images(_denoiser(CPU), torch.arange(16))
+    on_gpu = _images(_denoiser(CUDA), torch.arange(16, device=CUDA)).cpu()
+    assert (tokens != on_gpu).float().mean() < 0.01
+    bounds = []
+    for device in (CPU, CUDA):
+        denoiser = _denoiser(device)
+        problem = score_problem(denoiser, tokens.to(device), Rk45(tolerance_nats=0.01), 0, 1)
+        density = Rk45Solver().density(problem, solve(Rk45Solver(), problem, denoiser))
+        rows = torch.arange(len(tokens), device=device).split(1)
+        scores = [summarise(denoiser.config, take(density, row)) for row in rows]
+        bounds.append([score.log_px_lower_bound for score in scores])
+    assert bounds[0] == pytest.approx(bounds[1], abs=0.05)

@@ -1,0 +1,97 @@
+"""Test bits/dim by two independent ways, on a model whose density is known."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.data import Tokens
+from models.evaluation.likelihood import LikelihoodEvaluation, evaluate_likelihood
+from models.network import Mulan
+from models.runtimes.eager import EagerDenoiser
+from models.schedule import Noise
+from models.specs import Rk45
+
+CONFIG = ModelConfig(
+    image_shape=(4, 4, 1),
+    vocabulary=17,
+    width=8,
+    depth=1,
+    encoder_depth=1,
+    latent_size=5,
+    latent_k=1,
+    gamma_min=-5.0,
+    schedule_width=8,
+    groups=4,
+    fourier=(),
+)
+IMAGES: Tokens = np.random.Generator(np.random.PCG64(0)).integers(
+    3, 14, (24, 4, 4, 1), dtype=np.uint8
+)
+
+
+class Standard(Mulan):
+    """Knows its data to be N(0, I); encoder and schedule are what they are."""
+
+    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+        return noise.sigma.to(x) * x
+
+
+class Broken(Standard):
+    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+        return x * math.nan
+
+
+def evaluated(kind: type[Mulan] = Standard, **options: Any) -> LikelihoodEvaluation:
+    torch.manual_seed(0)
+    model = kind(CONFIG).eval().requires_grad_(False)
+    spec = options.pop("spec", Rk45(tolerance_nats=0.01))
+    return evaluate_likelihood(model, EagerDenoiser(model), IMAGES, spec, **options)
+
+
+def expected_bits() -> np.ndarray:
+    """-log2 P(v) per dimension: each pixel is N(0, 1) at t = 0, a bin is 2 alpha_0/V wide."""
+    edges = math.exp(CONFIG.log_alpha0) * (2 * np.arange(18) / 17 - 1) / math.sqrt(2)
+    mass = np.diff([math.erf(edge) for edge in edges]) / 2
+    bits: np.ndarray = -np.log2(mass)[IMAGES].reshape(len(IMAGES), -1).mean(1)
+    return bits
+
+
+def test_both_ways_find_the_known_density() -> None:
+    found = evaluated(draws=8, elbo_draws=1024, batch=24)
+    latent = math.log2(5) / CONFIG.dimensions
+    truth = float(expected_bits().mean()) + latent
+    assert found.ode.bound.mean == pytest.approx(truth, abs=0.005)
+    assert found.elbo.bound.mean == pytest.approx(truth, abs=0.02)
+    for estimate in (found.ode, found.elbo):
+        kl = latent - (estimate.bound.mean - estimate.paper.mean)
+        assert 0 <= kl <= latent
+    assert found.ode.bound.standard_error == pytest.approx(
+        expected_bits().std(ddof=1) / math.sqrt(24), rel=0.5
+    )
+    assert (found.ode.failed, found.images) == (0, 24)
+    assert found.ode.trace_standard_error == pytest.approx(0, abs=1e-4)
+    assert found.ode.draw_standard_error is not None
+    assert found.ode.nfe >= 8 * 37
+
+
+def test_the_batch_does_not_matter() -> None:
+    small, large = (evaluated(batch=batch, elbo_draws=2).ode for batch in (5, 64))
+    assert small.bound.mean == pytest.approx(large.bound.mean, rel=1e-6)
+    assert small.nfe == large.nfe
+
+
+def test_it_can_be_written_down_and_read_again() -> None:
+    found = evaluated(spec=Rk45(probes=1), elbo_draws=2)
+    assert LikelihoodEvaluation.model_validate_json(found.model_dump_json()) == found
+    assert found.ode.trace_standard_error is None
+    assert found.ode.draw_standard_error is None
+
+
+def test_without_a_single_score_there_is_no_figure() -> None:
+    with pytest.raises(ArithmeticError, match="stopped being finite"):
+        evaluated(Broken, elbo_draws=1)
