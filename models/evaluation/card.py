@@ -84,13 +84,13 @@ def _architecture(manifest: Manifest) -> str:
 
 def _likelihood_notes(manifest: Manifest, figures: LikelihoodEvaluation) -> str:
     ode = figures.ode
+    latent = manifest.config.log_latents / (manifest.config.dimensions * math.log(2))
     return (
         f"Means over {figures.images} images ± standard errors over images. ELBO: "
         f"{figures.elbo_draws} noise draws an image, evenly spread times. "
         f"ODE: {ode.draws} draw(s), {ode.settings.probes} probes, tolerance "
-        f"{ode.settings.tolerance_nats} nats, {ode.nfe:.0f} evaluations an image, {ode.failed} failed. The latent costs "
-        f"{manifest.config.log_latents / manifest.config.dimensions / math.log(2):.4f} bits/dim of "
-        f"the bound."
+        f"{ode.settings.tolerance_nats} nats, {ode.nfe:.0f} evaluations an image, {ode.failed} "
+        f"failed. Naming the latent costs {latent:.4f} bits/dim of the bound."
     )
 
 

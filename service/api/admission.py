@@ -12,11 +12,6 @@ from service.errors import InvalidRequest, TooLarge
 from service.jobs import Job, SampleTask, ScoreTask, Task, Tokens
 from service.settings import Settings
 
-# Right-hand sides that an image takes at 0.05 nats: a prediction, not a bound. Those of a pair of
-# order 4 and 5 grow about as the fourth root of the precision.
-_TYPICAL_EVALUATIONS = 100
-_TYPICAL_TOLERANCE = 0.05
-
 
 def sample_task(request: SampleRequest, model: ServedModel, settings: Settings) -> SampleTask:
     """The task with its solver and seed resolved. Raises InvalidRequest."""
@@ -36,8 +31,7 @@ def check_scores(request: LikelihoodParameters, images: int, settings: Settings)
         raise InvalidRequest.at("images", "should hold at least one image")
     if images > settings.max_images:
         raise TooLarge("too-many-images", f"{images} images; at most {settings.max_images}")
-    steps = predicted_evaluations(rk45(request))
-    factors = (images, request.draws, request.probes, steps)
+    factors = (images, request.draws, request.probes, rk45(request).expected_evaluations)
     _check_cost("images x draws x probes x steps", factors, settings)
 
 
@@ -58,12 +52,6 @@ def job(
     now = time.time()
     wait = min(timeout_s or settings.default_timeout_s, settings.max_timeout_s)
     return Job(uuid.uuid4().hex, model.checkpoint, task, now + wait, now, owner)
-
-
-def predicted_evaluations(spec: Rk45) -> int:
-    """Right-hand sides that an image will probably take."""
-    growth = math.pow(max(1.0, _TYPICAL_TOLERANCE / spec.tolerance_nats), 0.25)
-    return min(spec.max_evaluations, math.ceil(_TYPICAL_EVALUATIONS * growth))
 
 
 def _check_cost(formula: str, factors: tuple[int, ...], settings: Settings) -> None:

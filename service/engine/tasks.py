@@ -20,9 +20,6 @@ from service.engine.lane import QUANTUM, first
 from service.errors import ComputationFailed
 from service.jobs import Result, SampleResult, SampleTask, ScoreResult, ScoreTask, Task
 
-# Evaluations that a solve of unknown length is expected to need before it has begun.
-EXPECTED = 100
-
 
 class Served(NamedTuple):
     """A checkpoint that is ready: `execution` names device type, runtime, dtype and build."""
@@ -126,12 +123,12 @@ class Scoring:
     """Likelihoods: `draws` rows an image, which begin together, of unknown length."""
 
     adaptive = True
-    evaluations = EXPECTED
 
     def __init__(self, task: ScoreTask, served: Served) -> None:
         self.solver = Rk45Solver()
         self.rows = len(task.images) * task.draws
         self.group = task.draws
+        self.evaluations = task.solver.expected_evaluations
         self.probes = task.solver.probes
         self.weight = 1 + task.solver.probes
         self._task, self._served = task, served

@@ -28,7 +28,7 @@ def problem(denoiser: AnalyticDenoiser, spec: RtkMala | RtkUla, rows: int) -> Pr
     """Many images of one latent; its schedule is worked out once."""
     one = sample_problem(denoiser, spec, 1, torch.zeros(1, dtype=torch.int64), latent=(0,))
     many = take(one, torch.zeros(rows, dtype=torch.int64))
-    return many._replace(key=many.key._replace(index=torch.arange(rows)))
+    return many._replace(key=many.key._replace(number=torch.arange(rows)))
 
 
 def chain(denoiser: AnalyticDenoiser, problem: Problem[Any], solver: Any, state: Any) -> Any:
