@@ -200,10 +200,13 @@ class Scheduler:
         oldest = min(works)
         grant(oldest, self._spend_credit(oldest))
         order = sorted(works, key=lambda job: (-works[job].priority, works[job].left, job))
+        runs = False
         for job in order:
-            # The most urgent job runs a row even when one row costs more than a tick.
-            least = 1 if job == order[0] and not shares[job] else 0
+            # The most urgent job that has a row, or room for one, runs it even where that costs
+            # more than a tick.
+            least = 0 if runs or shares[job] else 1
             grant(job, max(left // works[job].weight, least))
+            runs = runs or shares[job] > 0
         return {job: rows for job, rows in shares.items() if rows}
 
     def _spend_credit(self, job: int) -> int:

@@ -75,6 +75,7 @@ class Simulation:
             for request in pending.pop(self.ticks, ()):
                 self.add(request)
             self.tick()
+            assert self.ticks < 100_000, "the work does not end"
 
     def _total(self, job: int) -> int:
         return self.requests[job].rows * self.requests[job].evaluations
@@ -107,6 +108,16 @@ def test_every_row_runs_exactly_as_often_as_it_must(
     assert simulation.ended.keys() == simulation.requests.keys()
     for job, request in simulation.requests.items():
         assert dict(simulation.told[job]) == dict.fromkeys(range(request.rows), request.evaluations)
+
+
+def test_dear_rows_run_on_where_an_urgent_job_finds_no_room() -> None:
+    """The residents alone can make room, so one of them runs though it costs more than a tick."""
+    simulation = Simulation(Limits(tick=4, resident=2, reserve=0.0))
+    simulation.add(Request(rows=2, evaluations=3, weight=9))
+    simulation.tick()
+    simulation.add(Request(rows=2, evaluations=1, weight=9, priority=1))
+    simulation.run()
+    assert len(simulation.ended) == 2
 
 
 def test_no_tick_is_left_unfilled_while_there_is_work() -> None:
