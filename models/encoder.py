@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, silu, softmax
+from torch.nn.functional import log_softmax, silu
 
 from models.config import ModelConfig
 from models.unet import NORM_EPSILON, Trunk
@@ -68,14 +68,3 @@ def categorical_kl(logits: Tensor) -> Tensor:
     """MuLAN's latent term `[rows]` in nats: KL from one n-way categorical to the uniform."""
     log_q = log_softmax(logits, dim=1)
     return (log_q.exp() * (log_q + math.log(logits.shape[1]))).sum(1)
-
-
-def aggregate_kl(logits: Tensor) -> Tensor:
-    """KL in nats, a scalar, from the batch's mean categorical to the uniform.
-
-    What is left of `categorical_kl` once the information that z carries about x is taken off.
-    """
-    mean_q = softmax(logits, dim=1).mean(0)
-    # A class that no image uses underflows to 0, where 0 log 0 is 0.
-    mean_q = mean_q.clamp(min=torch.finfo(mean_q.dtype).tiny)
-    return (mean_q * (mean_q.log() + math.log(logits.shape[1]))).sum()

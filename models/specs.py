@@ -4,6 +4,7 @@ The price is counted in network evaluations of one row, so that a request can be
 it costs any (`evaluations`); a test holds every solver to it.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,9 +35,11 @@ StepSize = Annotated[
 ]
 
 
-# What the shipped digits took in the ODE.
-TYPICAL_EVALUATIONS = 100
-TYPICAL_TOLERANCE = 0.05
+# Of an ODE solve: what it took on the shipped digits, and how that grows with precision
+# (models/evaluation, docs/performance.md).
+TYPICAL_EVALUATIONS = 220
+TYPICAL_TOLERANCE = 0.5
+GROWTH = 0.4
 FEWEST_EVALUATIONS = 20
 
 
@@ -127,10 +130,10 @@ class Rk45(_Spec):
     name: Literal["rk45"] = "rk45"
     probes: int = Field(2, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
     tolerance_nats: float = Field(
-        5.0,
+        0.5,
         ge=1e-6,
         le=10,
-        description="Error of the ODE allowed in the log-density; about a third of it is made.",
+        description="Error of the ODE allowed in the log-density.",
     )
     max_evaluations: int = Field(
         2000, ge=8, le=20_000, description="Right-hand sides after which a row gives up."
@@ -138,12 +141,10 @@ class Rk45(_Spec):
 
     @property
     def expected_evaluations(self) -> int:
-        """Right-hand sides that a row will probably take: a guess, for prices and plans. Those of
-        a pair of orders 4 and 5 grow about as the fourth root of the precision."""
-        growth = (TYPICAL_TOLERANCE / self.tolerance_nats) ** 0.25
-        return max(
-            FEWEST_EVALUATIONS, min(self.max_evaluations, round(TYPICAL_EVALUATIONS * growth))
-        )
+        """Right-hand sides that a row will probably take: a guess, for prices and plans."""
+        growth = math.pow(TYPICAL_TOLERANCE / self.tolerance_nats, GROWTH)
+        expected = round(TYPICAL_EVALUATIONS * growth)
+        return max(FEWEST_EVALUATIONS, min(self.max_evaluations, expected))
 
 
 Spec = SamplerSpec | Rk45

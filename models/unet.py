@@ -63,7 +63,7 @@ class ResBlock(nn.Module):
 class Attention(nn.Module):
     """Single-head self-attention over all positions, residual.
 
-    Written with plain products: fused attention has no forward-mode derivative.
+    Written with plain products, which export and differentiate everywhere.
     """
 
     def __init__(self, config: ModelConfig) -> None:

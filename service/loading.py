@@ -34,7 +34,6 @@ def load_models(
     One that cannot be served is refused with a line in the log; the others are served.
     """
     device = device or best_device()
-    be_exact()
     models: list[Loaded] = []
     for folder in checkpoint_folders(root):
         try:
@@ -53,14 +52,6 @@ def load_models(
 def best_device() -> torch.device:
     """CUDA where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def be_exact() -> None:
-    """Full float32, and kernels that give the same bytes twice."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
 
 
 def execution(device: torch.device) -> str:

@@ -42,8 +42,7 @@ def serve(settings: Settings, began: float) -> None:
     Raises ServeError: a port that cannot be had, no model that can be served, a dead worker.
     """
     with _listen(settings.host, settings.port) as listener:
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
+        torch.set_num_threads(settings.threads)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_Process(settings, began, listener).run())
 

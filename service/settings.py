@@ -42,8 +42,11 @@ class Settings(BaseSettings):
     )
     private_docs: bool = Field(False, description="Ask for a key at /docs and /openapi.json too.")
     models: Path = Field(ZOO, description="Folder of checkpoint folders.")
-    threads: int | None = Field(
-        None, ge=1, le=1024, description="CPU threads of the networks; left out, one a core."
+    threads: int = Field(
+        min(4, os.cpu_count() or 1),
+        ge=1,
+        le=1024,
+        description="CPU threads of the networks; left out, one a core and at most 4.",
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="Largest request body.")
     max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")

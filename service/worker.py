@@ -11,7 +11,7 @@ from service.engine.scheduler import Limits
 from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import StoreUnavailable
-from service.jobs import Job, Outcome, SampleTask
+from service.jobs import Outcome
 from service.store.base import Claim, Store
 
 logger = logging.getLogger(__name__)
@@ -22,9 +22,10 @@ T = TypeVar("T")
 REPORT_EVERY = 0.25
 FIRST_BACKOFF = 0.1
 LAST_BACKOFF = 5.0
-# More jobs or rows than these wait in the store, where another worker may take them.
+# For a tick to end at a stop; a device that hangs must not keep the process.
+JOIN_WITHIN = 10.0
+# More jobs than these wait in the store, where another worker may take them.
 MAX_JOBS = 64
-MAX_ROWS = 4096
 
 
 class Worker:
@@ -39,10 +40,9 @@ class Worker:
         models: Mapping[str, Served],
         limits: Limits | None = None,
         max_jobs: int = MAX_JOBS,
-        max_rows: int = MAX_ROWS,
     ) -> None:
         self._store, self._checkpoints = store, tuple(models)
-        self._max_jobs, self._max_rows = max_jobs, max_rows
+        self._max_jobs = max_jobs
         self._thread = EngineThread(Engine(models, limits), self._post)
         self._held: dict[str, Claim] = {}
         self._progress: dict[str, float] = {}
@@ -85,7 +85,8 @@ class Worker:
                 await self._store.release(claim)
             except StoreUnavailable as error:
                 logger.warning("job %s was not handed back: %s", claim.job.id, error)
-        await asyncio.to_thread(self._thread.stop)
+        if not await asyncio.to_thread(self._thread.stop, JOIN_WITHIN):
+            logger.error("the engine did not finish its tick within %.0f s", JOIN_WITHIN)
 
     @property
     def alive(self) -> bool:
@@ -165,14 +166,8 @@ class Worker:
 
     def _count(self) -> None:
         """Note whether there is room for more, or nothing left."""
-        rows = sum(_rows(claim.job) for claim in self._held.values())
-        _set(self._room, len(self._held) < self._max_jobs and rows < self._max_rows)
+        _set(self._room, len(self._held) < self._max_jobs)
         _set(self._empty, not self._held)
-
-
-def _rows(job: Job) -> int:
-    task = job.task
-    return task.count if isinstance(task, SampleTask) else len(task.images) * task.draws
 
 
 def _set(event: asyncio.Event, value: bool) -> None:

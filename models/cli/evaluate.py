@@ -10,9 +10,11 @@ from models.cli.options import as_json, device, emit, one_line_errors, root, thr
 from models.evaluation.card import likelihood_table, write_card
 from models.evaluation.likelihood import evaluate_likelihood
 from models.evaluation.parts import part_of, subset
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.warmup import warm_up
 from models.shelf import find
 from models.specs import Rk45
+
+BATCH = 64
 
 data = click.option(
     "--data", help="Where the divided images lie, if not under their recorded name."
@@ -60,7 +62,7 @@ def likelihood(
     chosen = subset(part_of(checkpoint.manifest, "test", data, test_data), images, seed)
     figures = evaluate_likelihood(
         checkpoint.model,
-        EagerDenoiser(checkpoint.model),
+        warm_up(checkpoint.model, BATCH),
         chosen,
         Rk45(probes=probes, tolerance_nats=tolerance_nats),
         draws=draws,
@@ -90,5 +92,5 @@ def card(
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(folder, device)
     test = part_of(checkpoint.manifest, "test", data, test_data)
-    manifest = write_card(folder, checkpoint, EagerDenoiser(checkpoint.model), test)
+    manifest = write_card(folder, checkpoint, warm_up(checkpoint.model, BATCH), test)
     emit(manifest.evaluation, f"{folder}: card written", as_json)

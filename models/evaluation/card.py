@@ -22,9 +22,10 @@ SAMPLE_COUNT, SAMPLE_SEED = 64, 7
 def write_card(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser, test: Tokens) -> Manifest:
     """Measure on the test images, draw, and write card, pictures and figures into the folder."""
     manifest, model = checkpoint
+    device = next(model.parameters()).device
     figures = evaluate_likelihood(model, denoiser, test, Rk45())
     preset = presets(manifest)["balanced"]
-    sheet = draw_samples(denoiser, preset, SAMPLE_COUNT, SAMPLE_SEED)
+    sheet = draw_samples(denoiser, preset, SAMPLE_COUNT, SAMPLE_SEED, device)
     write_atomically(folder / SAMPLES, contact_sheet(sheet, manifest.config.vocabulary))
     if manifest.training is not None:
         training_curve(manifest.training.history, folder / CURVE)
@@ -104,9 +105,7 @@ def _training(manifest: Manifest) -> str:
         f"    {record.command}\n\n"
         f"{record.steps} steps, seed {record.seed}, {record.seconds / 60:.0f} minutes on "
         f"{record.machine}, torch {record.torch}. At the end z carried "
-        f"{last['latent'] - last['aggregate']:.2f} nats about an image (of at most "
-        f"{manifest.config.log_latents:.2f}), and the average posterior stood "
-        f"{last['aggregate']:.3f} nats from the prior."
+        f"{last['latent']:.2f} nats about an image, of at most {manifest.config.log_latents:.2f}."
     )
 
 

@@ -23,13 +23,18 @@ DOTS_PER_INCH = 110
 
 
 def draw_samples(
-    denoiser: Denoiser, spec: SamplerSpec, count: int, seed: int, batch: int = 64
+    denoiser: Denoiser,
+    spec: SamplerSpec,
+    count: int,
+    seed: int,
+    device: torch.device,
+    batch: int = 64,
 ) -> Tokens:
     """Images 0..count-1 of a request with `seed`, tokens `[count, H, W, C]`."""
     solver = SAMPLERS[spec.name]
     parts = []
     total = solver.evaluations(spec)
-    for indices in torch.split(torch.arange(count), batch):
+    for indices in torch.split(torch.arange(count, device=device), batch):
         problem = sample_problem(denoiser, spec, seed, indices)
         with tqdm(total=total, desc=f"{spec.name}, {len(indices)} images") as bar:
             state = solve(solver, problem, denoiser, bar.update)
@@ -46,9 +51,7 @@ def training_curve(history: Sequence[dict[str, float]], path: Path) -> None:
     left.plot(steps, [entry["held_out"] for entry in history], label="held out, averaged weights")
     left.set(xlabel="step", ylabel="negative ELBO, bits/dim")
     left.legend(frameon=False)
-    right.plot(steps, [entry["latent"] for entry in history], label="one image")
-    right.plot(steps, [entry["aggregate"] for entry in history], label="average image")
-    right.set(xlabel="step", ylabel="KL of q(z) to the prior, nats")
-    right.legend(frameon=False)
+    right.plot(steps, [entry["latent"] for entry in history])
+    right.set(xlabel="step", ylabel="KL of z to its prior, nats")
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)

@@ -18,6 +18,7 @@ def warm_up(model: Mulan, rows: int) -> EagerDenoiser:
     Its quantum is the least of 16, 32, 64 ... that passes; from `rows` on there is but one size of
     call, so one always does.
     """
+    be_exact()
     quantum = QUANTUM
     while quantum < rows and not agrees(EagerDenoiser(model, quantum), rows):
         quantum *= 2
@@ -26,6 +27,14 @@ def warm_up(model: Mulan, rows: int) -> EagerDenoiser:
         for _ in _outputs(denoiser, *_rows_of_all_kinds(denoiser, rows)):
             pass
     return denoiser
+
+
+def be_exact() -> None:
+    """Full float32, and kernels that give the same bytes twice."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 def agrees(denoiser: EagerDenoiser, rows: int) -> bool:

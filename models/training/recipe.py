@@ -55,11 +55,6 @@ class Optimisation(_Settings):
     latent_noise: Literal["sum-of-gamma", "official"] = Field(
         "sum-of-gamma", description="What perturbs the logits: as published, or as released."
     )
-    information_price: float = Field(
-        1.0,
-        description="What a nat that z carries about x costs in training: 1 in the paper's ELBO; "
-        "below 0, it is rewarded. The KL of the average posterior is always paid in full.",
-    )
     held_out_every: Count = Field(
         500, description="Steps from one look at the held-out images, and one save, to the next."
     )

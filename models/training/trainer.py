@@ -17,7 +17,6 @@ from tqdm import tqdm
 from models.data import Tokens
 from models.encoder import (
     GAMMA_TERMS,
-    aggregate_kl,
     official_noise,
     relaxed_top_k,
     sum_of_gamma,
@@ -42,7 +41,7 @@ class Progress(NamedTuple):
 
     `total` and `held_out` are negative ELBOs in bits/dim with the paper's latent term, the first
     over the batches since the last line, the second over the held-out images with the averaged
-    weights; the latent figures are the KL of one image and of the average image, in nats.
+    weights; `latent` is that term, in nats.
     `seconds` counts the work that is kept, not what a kill threw away.
     """
 
@@ -50,7 +49,6 @@ class Progress(NamedTuple):
     total: float
     held_out: float
     latent: float
-    aggregate: float
     seconds: float
 
 
@@ -111,14 +109,11 @@ class Trainer:
         return self.averaged
 
     def _update(self, batch: Tensor) -> Tensor:
-        """One optimiser step; returns the negative ELBO, its latent term and the aggregate KL."""
+        """One optimiser step; returns the negative ELBO and its latent term, in nats."""
         torch.manual_seed((self.settings.seed * SEED_STRIDE + self.step) % 2**32)
-        logits, terms = self._elbo(self.model, batch, perturbed=True)
-        aggregate = aggregate_kl(logits)
-        information = terms.latent.mean() - aggregate
-        latent = aggregate + self.settings.information_price * information
+        terms = self._elbo(self.model, batch, perturbed=True)
         # Reconstruction and prior depend on no parameter.
-        loss = (terms.diffusion.mean() + latent) / self.recipe.model.dimensions
+        loss = (terms.diffusion + terms.latent).mean() / self.recipe.model.dimensions
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
@@ -126,10 +121,10 @@ class Trainer:
             group["lr"] = self.settings.learning_rate * self._rate_factor()
         self.optimiser.step()
         self._average()
-        return torch.stack([terms.total.mean(), terms.latent.mean(), aggregate]).detach()
+        return torch.stack([terms.total.mean(), terms.latent.mean()]).detach()
 
-    def _elbo(self, model: Mulan, batch: Tensor, perturbed: bool) -> tuple[Tensor, Elbo]:
-        """Logits and negative ELBO of a batch at evenly spread times, noise from torch's stream."""
+    def _elbo(self, model: Mulan, batch: Tensor, perturbed: bool) -> Elbo:
+        """Negative ELBO of a batch at evenly spread times, noise from torch's stream."""
         config, rows = self.recipe.model, len(batch)
         t = (torch.rand((), device=self.device) + torch.arange(rows, device=self.device) / rows) % 1
         epsilon0, epsilon = torch.randn(2, *batch.shape, device=self.device)
@@ -141,14 +136,14 @@ class Trainer:
             noise = official_noise if self.settings.latent_noise == "official" else sum_of_gamma
             noisy = logits + noise(draws.to(self.device), config.latent_k)
             latent = relaxed_top_k(noisy, config.latent_k)
-        return logits, negative_elbo(model, batch, latent, logits, t, epsilon0, epsilon)
+        return negative_elbo(model, batch, latent, logits, t, epsilon0, epsilon)
 
     @torch.no_grad()
     def _watch(self) -> float:
         """Negative ELBO of the held-out images in nats, with the same noise every time."""
         torch.manual_seed(self.settings.seed)
         batches = torch.split(self.held_out, self.settings.batch_size)
-        totals = [self._elbo(self.averaged, part, perturbed=False)[1].total for part in batches]
+        totals = [self._elbo(self.averaged, part, perturbed=False).total for part in batches]
         return float(torch.cat(totals).double().mean())
 
     def _batch(self) -> Tensor:
@@ -175,11 +170,11 @@ class Trainer:
 
     def _summarise(self, totals: list[Tensor], seconds: float) -> Progress:
         """Raises TrainingError when the loss is no longer a number."""
-        total, latent, aggregate = torch.stack(totals).double().mean(0).tolist()
+        total, latent = torch.stack(totals).double().mean(0).tolist()
         if not math.isfinite(total):
             raise TrainingError(f"the loss diverged before step {self.step}")
         bits = self.recipe.model.dimensions * math.log(2)
-        return Progress(self.step, total / bits, self._watch() / bits, latent, aggregate, seconds)
+        return Progress(self.step, total / bits, self._watch() / bits, latent, seconds)
 
     def _save(self) -> None:
         tensors = {f"model.{name}": p for name, p in self.model.state_dict().items()}

@@ -96,6 +96,7 @@ class Engine:
 
     def abandon(self, error: ServiceError) -> list[Event]:
         """Drop everything; the end of every job."""
+        self._lanes.clear()
         for number in list(self._running):
             self._fail(number, error)
         return self._take_events()
@@ -206,8 +207,8 @@ class Engine:
             lane.discard(ids)
 
     def _fail(self, number: int, error: ServiceError) -> None:
-        job = self._remove(number)
-        self._events.append(Ended(job.id, error))
+        self._events.append(Ended(self._running[number].job.id, error))
+        self._remove(number)
 
     def _remove(self, number: int) -> Job:
         running = self._running.pop(number)

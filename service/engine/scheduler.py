@@ -40,7 +40,8 @@ def rows_of(ids: Ids) -> NDArray[np.int64]:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`tick`: price of one tick, in evaluations of one row. `resident`: rows begun and not yet
-    ended. `reserve`: the oldest job's share of a tick."""
+    ended, beyond which only the most urgent job begins any. `reserve`: the oldest job's share of a
+    tick."""
 
     tick: int = 64
     resident: int = 512
@@ -187,10 +188,10 @@ class Scheduler:
         left = self.limits.tick
         room = self.limits.resident - sum(len(work.live) for work in works.values())
 
-        def grant(job: int, rows: int) -> None:
+        def grant(job: int, rows: int, floor: int = 0) -> None:
             nonlocal left, room
             work = works[job]
-            short = min(shares[job] + rows - len(work.live), room)
+            short = min(shares[job] + rows - len(work.live), max(room, floor))
             if short > 0:
                 room -= work.begin(short)
             granted = min(rows, len(work.live) - shares[job])
@@ -200,13 +201,12 @@ class Scheduler:
         oldest = min(works)
         grant(oldest, self._spend_credit(oldest))
         order = sorted(works, key=lambda job: (-works[job].priority, works[job].left, job))
-        runs = False
         for job in order:
-            # The most urgent job that has a row, or room for one, runs it even where that costs
+            # The most urgent job finds room in a full house, and runs a row even where that costs
             # more than a tick.
-            least = 0 if runs or shares[job] else 1
-            grant(job, max(left // works[job].weight, least))
-            runs = runs or shares[job] > 0
+            first = job == order[0]
+            rows = max(left // works[job].weight, 1 if first and not shares[job] else 0)
+            grant(job, rows, floor=rows if first else 0)
         return {job: rows for job, rows in shares.items() if rows}
 
     def _spend_credit(self, job: int) -> int:

@@ -64,8 +64,7 @@ class EngineThread:
             try:
                 events = self._engine.step(time.time())
             except Exception as error:
-                logger.exception("the engine failed; all of its jobs are dropped")
-                events = self._engine.abandon(ComputationFailed(f"the engine failed: {error!r}"))
+                events = self._give_up(error)
             if events:
                 self._on_events(events)
 
@@ -82,4 +81,12 @@ class EngineThread:
                 return True
             if command is None:
                 return False
-            command()
+            try:
+                command()
+            except Exception as error:
+                self._on_events(self._give_up(error))
+
+    def _give_up(self, error: Exception) -> list[Event]:
+        """Drop all work; the thread lives on."""
+        logger.error("the engine failed; all of its jobs are dropped", exc_info=error)
+        return self._engine.abandon(ComputationFailed(f"the engine failed: {error!r}"))

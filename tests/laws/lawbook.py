@@ -1,6 +1,6 @@
 """What the laws are tried on: every registered solver, small steps, rows as serving holds them.
 
-A lane is padded to a multiple of 16 rows before each call, as in serving: PyTorch's vectorised
+A lane is padded to a multiple of rows before each call, as in serving: PyTorch's vectorised
 loops leave a tensor's tail to scalar code, which may differ from theirs in the last bit. Under
 that one condition the laws ask for equal bytes.
 """

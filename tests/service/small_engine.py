@@ -28,6 +28,7 @@ CONFIG = ModelConfig(
     latent_k=1,
     schedule_width=16,
     fourier=(0,),
+    time_scale=10.0,
     gamma_min=-7.9,
 )
 

@@ -56,7 +56,7 @@ async def test_the_answer_has_one_result_an_image(
     assert body["settings"] == {
         "draws": 2,
         "probes": 4,
-        "tolerance_nats": 5.0,
+        "tolerance_nats": 0.5,
         "max_evaluations": 2000,
         "seed": 9,
     }

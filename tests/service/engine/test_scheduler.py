@@ -111,13 +111,24 @@ def test_every_row_runs_exactly_as_often_as_it_must(
 
 
 def test_dear_rows_run_on_where_an_urgent_job_finds_no_room() -> None:
-    """The residents alone can make room, so one of them runs though it costs more than a tick."""
     simulation = Simulation(Limits(tick=4, resident=2, reserve=0.0))
     simulation.add(Request(rows=2, evaluations=3, weight=9))
     simulation.tick()
     simulation.add(Request(rows=2, evaluations=1, weight=9, priority=1))
     simulation.run()
     assert len(simulation.ended) == 2
+
+
+def test_a_short_job_finds_room_in_a_house_full_of_long_ones() -> None:
+    simulation = Simulation(Limits())
+    for rank in range(9):
+        simulation.add(Request(rows=64, evaluations=1000 - rank))
+        simulation.tick()
+    short = simulation.add(Request(rows=1, evaluations=20))
+    came = simulation.ticks
+    while short not in simulation.ended:
+        simulation.tick()
+    assert simulation.ended[short] - came <= 20
 
 
 def test_no_tick_is_left_unfilled_while_there_is_work() -> None:
@@ -179,14 +190,15 @@ def test_a_large_job_enters_in_pieces() -> None:
 
 
 def test_rows_inside_are_bounded_and_postponed_ones_count() -> None:
-    scheduler = Scheduler(Limits(tick=8, resident=12, reserve=0))
+    """Only the most urgent job goes beyond the bound; the next finds no room."""
+    scheduler = Scheduler(Limits(tick=12, resident=12, reserve=0))
     long = scheduler.add(rows=8, evaluations=100)
     scheduler.told(scheduler.plan().run)
-    scheduler.add(rows=8, evaluations=10)
+    short, middling = scheduler.add(rows=8, evaluations=10), scheduler.add(rows=8, evaluations=50)
     plan = scheduler.plan()
-    (admission,) = plan.admissions
-    assert (admission.first, admission.last) == (0, 4)
-    assert {job: len(places) for job, places in by_job(plan.run)} == {long: 4, 1: 4}
+    assert plan.admissions == [(short, 0, 8)]
+    assert {job: len(places) for job, places in by_job(plan.run)} == {short: 8, long: 4}
+    assert middling not in {job for job, _ in by_job(plan.run)}
 
 
 def test_a_group_begins_as_a_whole_even_when_only_a_part_can_run() -> None:

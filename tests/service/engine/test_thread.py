@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from queue import Queue
 
 import pytest
@@ -11,6 +12,7 @@ from small_engine import samples
 from models.specs import Ddpm
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
+from service.engine.lane import Lane
 from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import ComputationFailed
@@ -87,6 +89,33 @@ def test_a_failure_of_the_engine_itself_ends_its_jobs_and_not_the_thread(running
     running.engine.fails = True
     running.thread.submit(samples("unlucky", Ddpm(steps=3), 2))
     assert isinstance(running.ends.get(timeout=SOON).outcome, ComputationFailed)
+    running.thread.submit(samples("lucky", Ddpm(steps=3), 2))
+    assert isinstance(running.ends.get(timeout=SOON).outcome, SampleResult)
+
+
+@pytest.mark.parametrize("dropped_by", ["abort", "deadline"])
+def test_rows_that_cannot_be_dropped_end_all_jobs_and_not_the_thread(
+    running: Running, monkeypatch: pytest.MonkeyPatch, dropped_by: str
+) -> None:
+    """As when a device has no memory left to gather the other rows in."""
+
+    def no_memory(lane: Lane, ids: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "discard", no_memory)
+        running.thread.submit(samples("beside", Ddpm(steps=1000), 2))
+        doomed = samples("doomed", Ddpm(steps=1000), 2)
+        if dropped_by == "deadline":
+            doomed = replace(doomed, deadline=time.time() + 0.1)
+        running.thread.submit(doomed)
+        if dropped_by == "abort":
+            time.sleep(0.1)
+            running.thread.abort("doomed")
+        ends = {running.ends.get(timeout=SOON).job_id}
+        if dropped_by == "deadline":
+            ends.add(running.ends.get(timeout=SOON).job_id)
+        assert "beside" in ends
     running.thread.submit(samples("lucky", Ddpm(steps=3), 2))
     assert isinstance(running.ends.get(timeout=SOON).outcome, SampleResult)
 
