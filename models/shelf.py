@@ -15,13 +15,19 @@ def checkpoint_folders(root: Path = ZOO) -> list[Path]:
 def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
     """The checkpoint in the folder `name`, or the one so named below `root`.
 
-    Raises CheckpointError, with the names that there are.
+    A damaged manifest hides only its own folder. Raises CheckpointError, with the names that
+    there are.
     """
     if (Path(name) / MANIFEST).exists():
         return Path(name), read_manifest(Path(name))
     names = []
     for folder in checkpoint_folders(root):
-        manifest = read_manifest(folder)
+        try:
+            manifest = read_manifest(folder)
+        except CheckpointError:
+            if folder.name == name:
+                raise
+            continue
         if manifest.name == name:
             return folder, manifest
         names.append(manifest.name)

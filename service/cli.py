@@ -21,6 +21,7 @@ main = LazyGroup(
     help="Serve MULAN diffusion models: images and likelihoods over HTTP.",
     commands_at={"models": "models.cli:models"},
 )
+click.version_option(package_name="mulan-serve")(main)
 
 
 class _MisusedError(click.ClickException):

@@ -7,6 +7,7 @@ Sizes are read from headers and judged before anything is inflated or allocated.
 import io
 import math
 import struct
+import zlib
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,7 +21,12 @@ from service.jobs import Tokens
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 NPY_MAGIC = b"\x93NUMPY"
-_PNG_END = b"IEND\xaeB`\x82"
+_CHUNK = struct.Struct(">I4s")
+_CRC_BYTES = 4
+_NPY_VERSIONS = ((1, 0), (2, 0), (3, 0))
+_LARGEST_AXIS = 2**53
+# Interlacing adds filter bytes to the rows of its seven passes.
+_INTERLACE_SLACK = 2
 _IHDR = struct.Struct(">I4sIIBB")
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
@@ -70,14 +76,13 @@ def encode_npy(images: Tokens) -> bytes:
 
 def _decode_png(part: Part, config: ModelConfig, max_pixels: int) -> Tokens:
     _check_png_header(part, config, max_pixels)
-    if _PNG_END not in part.content:
-        raise MalformedBody(f"{part.label}: truncated PNG")
+    _check_png_chunks(part, config)
     try:
         with Image.open(io.BytesIO(part.content), formats=["PNG"]) as image:
             image.verify()
         with Image.open(io.BytesIO(part.content), formats=["PNG"]) as image:
             pixels = np.asarray(image).reshape(config.image_shape)
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise MalformedBody(f"{part.label}: not a readable PNG") from error
     tokens, off = to_tokens(pixels, config.vocabulary)
     if off.any():
@@ -112,6 +117,28 @@ def _check_png_header(part: Part, config: ModelConfig, max_pixels: int) -> None:
     _check_shape(part, (height, width, _CHANNELS[colour]), config)
 
 
+def _check_png_chunks(part: Part, config: ModelConfig) -> None:
+    """One header, one still image, no more pixels than declared; inflates no more than that."""
+    position, kinds = len(PNG_MAGIC), list[bytes]()
+    height, width, channels = config.image_shape
+    room = _INTERLACE_SLACK * height * (1 + width * channels)
+    inflater = zlib.decompressobj()
+    try:
+        while not kinds or kinds[-1] != b"IEND":
+            length, kind = _CHUNK.unpack_from(part.content, position)
+            data = part.content[position + _CHUNK.size : position + _CHUNK.size + length]
+            kinds.append(kind)
+            position += _CHUNK.size + length + _CRC_BYTES
+            if kind == b"IDAT":
+                room -= len(inflater.decompress(data, room + 1))
+                if room < 0:
+                    raise MalformedBody(f"{part.label}: more pixels than the header declares")
+    except (struct.error, zlib.error) as error:
+        raise MalformedBody(f"{part.label}: truncated or damaged PNG") from error
+    if position > len(part.content) or kinds.count(b"IHDR") != 1 or b"acTL" in kinds:
+        raise MalformedBody(f"{part.label}: not a PNG of one still image")
+
+
 def _check_shape(part: Part, shape: tuple[int, ...], config: ModelConfig) -> None:
     if shape != config.image_shape:
         raise InvalidRequest.at(
@@ -127,14 +154,18 @@ def _npy_header(part: Part) -> tuple[tuple[int, ...], bool, int]:
     file = io.BytesIO(part.content)
     try:
         version = npy.read_magic(file)
+        if version not in _NPY_VERSIONS:
+            raise ValueError(f"version {version}")
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(file)
     except Exception as error:  # The header is Python text: its parser raises whatever it likes.
         raise MalformedBody(f"{part.label}: not a readable .npy header") from error
     if dtype != np.uint8:
         raise InvalidRequest.at(part.label, f"dtype {dtype}, expected uint8", "wrong-dtype")
-    if any(size < 0 for size in shape):
-        raise MalformedBody(f"{part.label}: shape {shape} has a negative size")
+    if not all(type(size) is int and 0 <= size <= _LARGEST_AXIS for size in shape):
+        raise MalformedBody(
+            f"{part.label}: a size in the .npy header is negative, huge or no number"
+        )
     return shape, fortran, file.tell()
 
 

@@ -37,9 +37,10 @@ class Preset(_Request):
     preset: PresetName
 
 
-def _solver_tag(value: Any) -> str:
-    named = isinstance(value, Preset) or (isinstance(value, dict) and "preset" in value)
-    return BY_PRESET if named else BY_NAME
+def _solver_tag(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return BY_PRESET if "preset" in value else BY_NAME if "name" in value else None
+    return BY_PRESET if isinstance(value, Preset) else BY_NAME
 
 
 def _latent(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -53,7 +54,11 @@ def _latent(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 SolverChoice = Annotated[
     Annotated[Preset, Tag(BY_PRESET)] | Annotated[SamplerSpec, Tag(BY_NAME)],
-    Discriminator(_solver_tag),
+    Discriminator(
+        _solver_tag,
+        custom_error_type="solver",
+        custom_error_message='should name a solver ("name") or a preset ("preset")',
+    ),
 ]
 LatentChoice = Annotated[
     Literal["prior"] | list[Annotated[int, Field(ge=0)]], WrapValidator(_latent)

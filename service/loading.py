@@ -10,6 +10,7 @@ import torch
 from models.checkpoint import load_checkpoint
 from models.errors import CheckpointError
 from models.manifest import Manifest
+from models.presets import presets
 from models.runtimes.warmup import warm_up
 from models.shelf import checkpoint_folders
 from models.zoo import ZOO
@@ -65,6 +66,7 @@ def execution(device: torch.device) -> str:
 
 def _load(folder: Path, device: torch.device, rows: int) -> Loaded:
     manifest, model = load_checkpoint(folder, device)
+    presets(manifest)
     denoiser = warm_up(model, rows)
     logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
     return Loaded(manifest, Served(denoiser, device, execution(device)))

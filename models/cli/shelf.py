@@ -15,7 +15,7 @@ from models.shelf import checkpoint_folders, find
 @root
 @as_json
 def list_checkpoints(root: Path, as_json: bool) -> None:
-    """List the checkpoints that would be served, and those that are damaged."""
+    """List the checkpoints, and the folders whose manifest is damaged; weights are not read."""
     entries: list[dict[str, Any]] = []
     for folder in checkpoint_folders(root):
         try:

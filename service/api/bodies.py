@@ -88,6 +88,8 @@ async def read_multipart(
         if error.detail.startswith("Too many files"):
             raise TooLarge("too-many-images", f"more than {max_parts} images") from error
         raise MalformedBody(error.detail) from error
+    except UnicodeError as error:
+        raise MalformedBody("the form's fields are no text in its charset") from error
     return parts, fields
 
 

@@ -24,7 +24,7 @@ from service.contracts import (
     LikelihoodSettings,
     ScoreTerms,
 )
-from service.errors import MalformedBody, TooLarge
+from service.errors import InvalidRequest, MalformedBody, TooLarge
 from service.jobs import Job, ScoreResult, ScoreTask, Tokens
 from service.store.base import Record
 
@@ -59,6 +59,8 @@ async def _read(request: Request, context: Context) -> tuple[LikelihoodParameter
     match body_type(request, (MULTIPART, NPY, JSON)):
         case "application/json":
             wanted = await read_json(request, LikelihoodRequest)
+            if query:
+                raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
             if len(wanted.images) > limit:
                 raise TooLarge("too-many-images", f"{len(wanted.images)} images; at most {limit}")
             parts = await anyio.to_thread.run_sync(from_base64, wanted.images, "images")

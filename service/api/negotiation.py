@@ -15,7 +15,7 @@ PNG = "image/png"
 
 def answer_type(request: Request, offers: Sequence[str]) -> str:
     """The offer that Accept likes best, of equals the last. Raises NotAcceptable."""
-    accept = request.headers.get("accept", "").strip() or "*/*"
+    accept = ", ".join(request.headers.getlist("accept")).strip().lower() or "*/*"
     try:
         best: str = mimeparse.best_match(offers, accept)
     except mimeparse.MimeTypeParseException:

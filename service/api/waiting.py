@@ -50,13 +50,13 @@ async def _end_of(job: Job, context: Context, request: Request) -> Record:
             group.cancel_scope.cancel()
 
         async def deadline() -> None:
-            await anyio.sleep(job.deadline - time.time())
+            await anyio.sleep(max(0.0, job.deadline - time.time()))
 
         async def disconnect() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        late = DeadlineExceeded(f"no result within {job.deadline - job.created_at:g} s")
+        late = DeadlineExceeded(f"no result within {job.deadline - job.created_at:.3g} s")
         group.start_soon(stop_after, deadline, late)
         group.start_soon(stop_after, disconnect, ClientDisconnect())
         group.start_soon(stop_after, context.gate.closed.wait, Draining("the service is stopping"))

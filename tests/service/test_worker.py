@@ -18,7 +18,7 @@ from service.store.memory import MemoryStore
 from service.worker import Worker
 
 pytestmark = pytest.mark.anyio
-SOON = 20.0
+SOON = 60.0
 
 
 @pytest.fixture

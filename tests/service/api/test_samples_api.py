@@ -147,7 +147,7 @@ async def test_a_fixed_latent_reaches_the_task(client: httpx.AsyncClient, servic
         ({"latent": [-1, 2]}, "latent", "distinct indices"),
         ({"latent": "posterior"}, "latent", '"prior"'),
         ({"solver": {"name": "euler"}}, "solver", "'ddpm'"),
-        ({"solver": {"steps": 5}}, "solver", "'name'"),
+        ({"solver": {"steps": 5}}, "solver", '"name"'),
         ({"solver": "ddpm"}, "solver", "object"),
         ({"solver": {"preset": "slow"}}, "solver.preset", "'balanced'"),
         ({"solver": {"preset": "fast", "steps": 3}}, "solver.steps", "not permitted"),

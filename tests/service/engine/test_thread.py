@@ -18,7 +18,7 @@ from service.engine.thread import EngineThread
 from service.errors import ComputationFailed
 from service.jobs import SampleResult
 
-SOON = 20.0
+SOON = 60.0
 
 
 class Watched(Engine):
