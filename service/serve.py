@@ -22,6 +22,7 @@ from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue
+from service.engine.scheduler import Limits
 from service.errors import ServeError
 from service.loading import load_models
 from service.settings import Settings
@@ -101,7 +102,9 @@ class _Process:
         """Load, then work for as long as the worker lives."""
         logger.info("listening on %s, loading models", self._url())
         models = {}
-        for manifest, served in await asyncio.to_thread(load_models, self.settings.models):
+        limits = Limits()
+        loading = asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
+        for manifest, served in await loading:
             try:
                 self.catalogue.add(manifest, served.execution)
                 models[manifest.sha256] = served
@@ -111,7 +114,7 @@ class _Process:
             raise ServeError(f"no checkpoint in {self.settings.models} can be served")
         if self.stopping.is_set():
             return
-        self.worker = Worker(self.store, models)
+        self.worker = Worker(self.store, models, limits)
         await self.worker.start()
         self.gate.open()
         served_on = ", ".join(f"{model.name} on {model.execution}" for model in self.catalogue)

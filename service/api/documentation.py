@@ -53,7 +53,6 @@ SAMPLE_ANSWERS = {
     PNG: {"schema": _BINARY | {"description": "One contact sheet, images enlarged."}},
     NPY: {"schema": _BINARY | {"description": "Tokens `[count, H, W, C]`, uint8."}},
 }
-LIKELIHOOD_ANSWERS: dict[str, Any] = {}
 
 _SAMPLE_EXAMPLES = {
     "default": {"summary": "Sixteen images", "value": {"model": "digits", "count": 16, "seed": 7}},

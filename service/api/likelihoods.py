@@ -35,7 +35,7 @@ router = APIRouter(tags=["likelihoods"])
     "/v1/likelihoods",
     summary="Score images and wait",
     response_class=Response,
-    responses=documentation.answers(LikelihoodAnswer, documentation.LIKELIHOOD_ANSWERS),
+    responses=documentation.answers(LikelihoodAnswer, {}),
     openapi_extra=documentation.likelihood_body(),
 )
 async def create_likelihoods(request: Request, context: InContext) -> Response:
