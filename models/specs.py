@@ -37,9 +37,9 @@ StepSize = Annotated[
 
 # Of an ODE solve: what it took on the shipped digits, and how that grows with precision
 # (models/evaluation, docs/performance.md).
-TYPICAL_EVALUATIONS = 220
+TYPICAL_EVALUATIONS = 350
 TYPICAL_TOLERANCE = 0.5
-GROWTH = 0.4
+GROWTH = 0.35
 FEWEST_EVALUATIONS = 20
 
 

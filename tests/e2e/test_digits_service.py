@@ -26,7 +26,7 @@ SOLVERS = [
 ]
 TIMEOUT_S = 300.0
 # Other settings than the card's, so that agreement is no echo.
-CHEAP = "probes=1&tolerance_nats=5"
+CHEAP = "probes=1&tolerance_nats=2"
 
 
 def png_bytes(response: httpx.Response) -> list[bytes]:
