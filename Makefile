@@ -12,7 +12,7 @@ run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
 test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outside this repository
 	$(PYTEST) -n auto --dist loadgroup -m "not gpu and not golden"
 
-test-golden: $(VENV)/.dev  ## Parity with the official implementation; MULAN_GOLDEN names its arrays
+test-golden: $(VENV)/.dev  ## Parity with the official implementation; GOLDEN_ARRAYS names its arrays
 	$(PYTEST) -m golden
 
 test-gpu: $(VENV)/.dev  ## What needs a CUDA device

@@ -70,7 +70,7 @@ def test_sheet_and_array_show_the_same_images(address: str) -> None:
     assert tokens.shape == (4, 8, 8, 1)
     assert tokens.max() <= 16
     singles = png_bytes(httpx.post(url, json=body, timeout=TIMEOUT_S))
-    levels = np.rint(255 * tokens[0, :, :, 0] / 16)
+    levels = np.rint(255 * tokens[0, :, :, 0].astype(float) / 16)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(singles[0]))), levels)
 
 

@@ -24,6 +24,7 @@ def test_every_command_of_the_readme(address: str, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
         outputs.append(done.stdout.decode())
     assert len(commands) == 3
-    assert Image.open(tmp_path / "sheet.png").width > 256
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 256
     assert np.load(tmp_path / "digits.npy").shape == (4, 8, 8, 1)
     assert outputs[2].count('"bits_per_dim"') == 4

@@ -9,7 +9,7 @@ from golden import Reference, golden_folder
 def golden_root():
     folder = golden_folder()
     if not (folder / "vel_e64.npz").exists():
-        pytest.fail(f"no golden arrays in {folder}; set MULAN_GOLDEN", pytrace=False)
+        pytest.fail(f"no golden arrays in {folder}; set GOLDEN_ARRAYS", pytrace=False)
     return folder
 
 

@@ -25,9 +25,9 @@ ELBO_CASES = ("vel_e64", "eps_e64", "vfe_e64", "attn_e64")
 
 
 def golden_folder() -> Path:
-    """Where the arrays are: MULAN_GOLDEN, or a folder that lies beside the repository."""
+    """Where the arrays are: GOLDEN_ARRAYS, or a folder that lies beside the repository."""
     default = REPOSITORY.parent / "shared" / "golden"
-    return Path(os.environ.get("MULAN_GOLDEN", default))
+    return Path(os.environ.get("GOLDEN_ARRAYS", default))
 
 
 class Case:

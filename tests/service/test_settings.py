@@ -13,7 +13,7 @@ from service.settings import Settings, SettingsError, read_settings
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MULAN_GOLDEN", "MULAN_PORT", "MULAN_HOST", "MULAN_API_KEYS"):
+    for name in ("MULAN_PORT", "MULAN_HOST", "MULAN_API_KEYS"):
         monkeypatch.delenv(name, raising=False)
 
 
