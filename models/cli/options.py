@@ -4,7 +4,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -39,7 +39,7 @@ def one_line_errors(command: Command) -> Command:
         except ModelError as error:
             raise click.ClickException(str(error)) from error
 
-    return wrapped  # type: ignore[return-value]
+    return cast(Command, wrapped)
 
 
 def emit(record: dict[str, Any], text: str, as_json: bool) -> None:
