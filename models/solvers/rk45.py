@@ -24,8 +24,7 @@ ROUNDING = 1e-12
 class Columns(NamedTuple):
     """The dequantized image `[rows, C, H, W]` in data units, float64; the trace's probes
     `[rows, probes, C, H, W]`, fixed for the whole solve; minus the log-density of the
-    dequantization noise; and the spec. Rows share a lane where their number of probes agrees
-    (`models.rows.layout`)."""
+    dequantization noise; and the spec. Rows share a lane where their number of probes agrees."""
 
     image: Tensor
     probes: Tensor
@@ -79,7 +78,7 @@ class Rk45Solver:
     A step of length h may err by the share h of the tolerance. Its error in nats has three parts.
     The embedded pair's, in log_det and, since d log p/dx = -eps/sigma, in x. A higher difference of
     the log-det, enlarged: trained networks are rough along the path, and there the pair alone is
-    ten times too hopeful. And the length of the error of x in units of sigma, because a probe's
+    far too hopeful. And the length of the error of x in units of sigma, because a probe's
     log-det depends on x more than log p does.
 
     Questions are put in `dtype`. `fixed_steps` replaces step control by so many equal steps.

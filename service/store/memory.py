@@ -121,6 +121,8 @@ class MemoryStore:
         entry = self._entries.get(job_id)
         if entry is not None and entry.ended.is_set():
             del self._entries[job_id]
+            # Else it would go on taking the place of one that is remembered.
+            self._ended = deque(end for end in self._ended if end[1] != job_id)
 
     def cancellations(self) -> AsyncIterator[str]:
         listener = _Cancellations()

@@ -269,6 +269,16 @@ async def test_unknown_jobs_are_unknown(store: Store) -> None:
     assert await nothing_to_claim(store)
 
 
+async def test_forgotten_jobs_do_not_displace_remembered_ones(store: Store) -> None:
+    await store.put(job("kept"))
+    await store.complete(await claim(store), RESULT)
+    for number in range(2 * RETAINED):
+        await store.put(job(str(number)))
+        await store.complete(await claim(store), RESULT)
+        await store.forget(str(number))
+    assert (await store.record("kept")).status == "succeeded"
+
+
 async def test_nothing_is_kept_of_jobs_that_are_gone(store: Store, clock: Clock) -> None:
     for number in range(1_000):
         name = str(number)
