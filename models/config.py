@@ -30,8 +30,13 @@ class ModelConfig(BaseModel):
     encoder_depth: int = Field(4, ge=1, description="Residual blocks of the latent encoder.")
     attention: bool = Field(False, description="Attention after every block, not only mid-way.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Used in training only.")
-    latent_size: int = Field(50, ge=2, description="n, the length of the k-hot latent.")
-    latent_k: int = Field(15, ge=1, description="k, the number of ones in the latent.")
+    latent_size: int = Field(
+        50,
+        ge=0,
+        description="n, the length of the k-hot latent. 0 is none, and then gamma is linear in t "
+        "and the same in every dimension (VDM; Kingma et al., 2021).",
+    )
+    latent_k: int = Field(15, ge=0, description="k, the number of ones in the latent.")
     gamma_min: float = Field(-13.3, description="Log noise-to-signal ratio at t = 0.")
     gamma_max: float = Field(5.0, description="Log noise-to-signal ratio at t = 1.")
     fourier: tuple[Exponent, ...] = Field(
@@ -52,8 +57,10 @@ class ModelConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         height, width, _ = self.image_shape
-        if self.latent_k >= self.latent_size:
-            raise ValueError(f"latent_k {self.latent_k} must be below latent_size")
+        if self.latent_size and not 0 < self.latent_k < self.latent_size:
+            raise ValueError(f"latent_k {self.latent_k} must be positive and below latent_size")
+        if not self.latent_size and self.latent_k:
+            raise ValueError(f"latent_k {self.latent_k} must be 0 where there is no latent")
         if self.gamma_min >= self.gamma_max:
             raise ValueError("gamma_min must be below gamma_max")
         if self.width % self.groups or self.width % 2:

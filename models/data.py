@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,9 @@ from models.pictures import to_tokens
 
 Tokens = NDArray[np.uint8]
 PARTS: tuple[Part, ...] = ("train", "density", "calibration", "test")
-_IDX_IMAGES = 0x0803
-_IDX_HEADER = struct.Struct(">4I")
+Labels = NDArray[np.int64]
+# The magic number of an idx file of bytes ends in its number of axes.
+_IDX_BYTES = 0x0800
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -53,6 +56,21 @@ def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
     return images
 
 
+def load_labels(source: str) -> Labels:
+    """Classes `[N]` of the images that `load_tokens(source)` gives.
+
+    Known for `digits`, and for an idx file of images that has its labels beside it under the usual
+    names: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Raises DataError.
+    """
+    if source == "digits":
+        return np.asarray(load_digits().target, dtype=np.int64)
+    path = Path(source)
+    name = path.name.replace("images-idx3", "labels-idx1")
+    if name == path.name:
+        raise DataError(f"{source}: no labels are known for these images")
+    return _guarded(path.with_name(name), lambda file: _read_idx(file, axes=1)).astype(np.int64)
+
+
 def divide(count: int, sizes: dict[Part, int], seed: int) -> dict[Part, NDArray[np.int64]]:
     """Divide `range(count)` at random, by `seed`, into disjoint sorted parts of the given sizes.
 
@@ -78,21 +96,24 @@ def digest(tokens: Tokens) -> str:
 
 
 def _read(path: Path, vocabulary: int) -> Tokens:
-    """Raises DataError, in one line that names the file, for whatever is wrong with it."""
+    """Raises DataError for whatever is wrong with the file."""
+    if path.is_dir():
+        return _guarded(path, lambda folder: _read_folder(folder, vocabulary))
+    if path.suffix in (".npy", ".npz"):
+        return _guarded(path, _read_numpy)
+    return _guarded(path, lambda file: _read_idx(file, axes=3))
+
+
+def _guarded(path: Path, read: Callable[[Path], NDArray[np.generic]]) -> Tokens:
+    """What `read` finds at `path`; raises DataError, in one line that names the file."""
     try:
-        if path.is_dir():
-            return _read_folder(path, vocabulary)
-        if path.suffix in (".npy", ".npz"):
-            images = _read_numpy(path)
-        else:
-            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-                images = _parse_idx(file.read())
+        found = read(path)
     except _UNREADABLE as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise DataError(f"{path}: {reason or error}") from error
-    if images.dtype != np.uint8:
-        raise DataError(f"{path}: expected uint8 tokens, found {images.dtype}")
-    return images.astype(np.uint8, copy=False)
+    if found.dtype != np.uint8:
+        raise DataError(f"{path}: expected uint8, found {found.dtype}")
+    return found.astype(np.uint8, copy=False)
 
 
 def _read_numpy(path: Path) -> NDArray[np.generic]:
@@ -106,17 +127,19 @@ def _read_numpy(path: Path) -> NDArray[np.generic]:
         return only
 
 
-def _parse_idx(content: bytes) -> NDArray[np.generic]:
-    if len(content) < _IDX_HEADER.size:
+def _read_idx(path: Path, axes: int) -> NDArray[np.generic]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read()
+    header = struct.Struct(f">{1 + axes}I")
+    if len(content) < header.size:
         raise ValueError("truncated idx header")
-    magic, count, height, width = _IDX_HEADER.unpack_from(content)
-    if magic != _IDX_IMAGES:
-        raise ValueError(f"not an idx file of images (magic {magic:#06x})")
-    declared, present = count * height * width, len(content) - _IDX_HEADER.size
+    magic, *shape = header.unpack_from(content)
+    if magic != _IDX_BYTES + axes:
+        raise ValueError(f"not an idx file of bytes with {axes} axes (magic {magic:#06x})")
+    declared, present = math.prod(shape), len(content) - header.size
     if declared != present:
-        raise ValueError(f"{declared} bytes of pixels declared, {present} present")
-    pixels = np.frombuffer(content, np.uint8, offset=_IDX_HEADER.size)
-    return pixels.reshape(count, height, width)
+        raise ValueError(f"{declared} bytes declared, {present} present")
+    return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape)
 
 
 def _read_folder(path: Path, vocabulary: int) -> Tokens:

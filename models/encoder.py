@@ -32,6 +32,14 @@ class Encoder(nn.Module):
         return logits
 
 
+class NoLatent(nn.Module):
+    """The encoder of a model without a latent."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """No logits, `[rows, 0]`."""
+        return x.new_zeros(x.shape[0], 0)
+
+
 def top_k(logits: Tensor, k: int) -> Tensor:
     """k-hot latent `[rows, n]` of the k largest logits; ties go to the lower index."""
     chosen = logits.argsort(dim=1, descending=True, stable=True)[:, :k]
@@ -66,5 +74,18 @@ def relaxed_top_k(logits: Tensor, k: int) -> Tensor:
 
 def categorical_kl(logits: Tensor) -> Tensor:
     """MuLAN's latent term `[rows]` in nats: KL from one n-way categorical to the uniform."""
+    if not logits.shape[1]:
+        return logits.sum(1)
     log_q = log_softmax(logits, dim=1)
     return (log_q.exp() * (log_q + math.log(logits.shape[1]))).sum(1)
+
+
+def mutual_information(logits: Tensor) -> Tensor:
+    """What z tells about its image, in nats, a scalar: the spread of q(z|x) around its mean over
+    the batch. `categorical_kl` is this plus the mean's own KL to the uniform (Hoffman & Johnson,
+    2016)."""
+    if not logits.shape[1]:
+        return logits.sum()
+    log_q = log_softmax(logits, dim=1)
+    log_mean = log_q.logsumexp(0) - math.log(len(log_q))
+    return (log_q.exp() * (log_q - log_mean)).sum(1).mean()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from models.config import ModelConfig
-from models.encoder import Encoder
+from models.encoder import Encoder, NoLatent
 from models.schedule import Noise, Schedule
 from models.unet import ScoreNetwork
 
@@ -30,14 +30,31 @@ class ScheduleNetwork(nn.Module):
 
     def forward(self, latent: Tensor) -> Schedule:
         """The schedules of `latent` `[rows, n]`, in its dtype."""
-        h = silu(self.dense_2(silu(self.dense_1(latent))))
-        rate = MIN_RATE + softplus(self.dense_out_c(h))
-        a, b, c = (self._image(flat) for flat in (self.dense_out_a(h), self.dense_out_b(h), rate))
+        # Differences of gamma want every digit, whatever precision the score network works in.
+        with torch.autocast(latent.device.type, enabled=False):
+            h = silu(self.dense_2(silu(self.dense_1(latent))))
+            rate = MIN_RATE + softplus(self.dense_out_c(h))
+            raw = self.dense_out_a(h), self.dense_out_b(h), rate
+        a, b, c = (self._image(flat) for flat in raw)
         return Schedule.normalised(a, b, c, self.config.gamma_min, self.config.gamma_max)
 
     def _image(self, flat: Tensor) -> Tensor:
         """From the official feature order (row, column, channel) to `[rows, C, H, W]`."""
         return flat.view(-1, *self.config.image_shape).permute(0, 3, 1, 2).contiguous()
+
+
+class LinearSchedule(nn.Module):
+    """The fixed schedule of VDM (Kingma et al., 2021): gamma linear in t, in every dimension."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, latent: Tensor) -> Schedule:
+        """The schedule, once for each row of `latent` `[rows, 0]`."""
+        zero = latent.new_zeros(len(latent), *self.config.chw)
+        ends = self.config.gamma_min, self.config.gamma_max
+        return Schedule.normalised(zero, zero, zero + 1, *ends)
 
 
 class Mulan(nn.Module):
@@ -46,8 +63,8 @@ class Mulan(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
-        self.gamma = ScheduleNetwork(config)
+        self.encoder = Encoder(config) if config.latent_size else NoLatent()
+        self.gamma = ScheduleNetwork(config) if config.latent_size else LinearSchedule(config)
         self.score = ScoreNetwork(config)
 
     def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:

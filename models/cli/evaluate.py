@@ -1,4 +1,4 @@
-"""`mulan models evaluate`: figures from a checkpoint and its data."""
+"""`mulan models evaluate`: figures from checkpoints and their data."""
 
 from pathlib import Path
 
@@ -7,12 +7,16 @@ import torch
 
 from models.checkpoint import load_checkpoint
 from models.cli.options import as_json, device, emit, one_line_errors, root, threads
-from models.evaluation.card import likelihood_table, write_card
+from models.cli.train import override
+from models.evaluation.ablation import ablate, ablation_table
+from models.evaluation.card import IMAGES, ODE_IMAGES, judge, write_card
+from models.evaluation.card_text import likelihood_table, recognition_table
 from models.evaluation.likelihood import evaluate_likelihood
-from models.evaluation.parts import part_of, subset
+from models.evaluation.parts import RecordedData, subset
 from models.runtimes.warmup import warm_up
 from models.shelf import find
 from models.specs import Rk45
+from models.training.recipe import read_recipe
 
 BATCH = 64
 
@@ -20,6 +24,16 @@ data = click.option(
     "--data", help="Where the divided images lie, if not under their recorded name."
 )
 test_data = click.option("--test-data", help="Where the separate test images lie, likewise.")
+images = click.option(
+    "--images", type=click.IntRange(2), default=IMAGES, show_default=True, help="At most."
+)
+ode_images = click.option(
+    "--ode-images",
+    type=click.IntRange(2),
+    default=ODE_IMAGES,
+    show_default=True,
+    help="Of these, how many by the ODE, at most.",
+)
 
 
 @click.group()
@@ -32,7 +46,8 @@ def evaluate() -> None:
 @root
 @data
 @test_data
-@click.option("--images", type=click.IntRange(2), default=1000, show_default=True, help="At most.")
+@images
+@ode_images
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--probes", type=click.IntRange(1), default=Rk45().probes, show_default=True)
@@ -47,6 +62,7 @@ def likelihood(
     data: str | None,
     test_data: str | None,
     images: int,
+    ode_images: int,
     seed: int,
     draws: int,
     probes: int,
@@ -55,26 +71,59 @@ def likelihood(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Test bits/dim of the checkpoint NAME, by negative ELBO and by ODE."""
+    """Test bits/dim of the checkpoint NAME, by negative ELBO and by ODE: the figures of its card,
+    unless told otherwise."""
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
-    chosen = subset(part_of(checkpoint.manifest, "test", data, test_data), images, seed)
+    recorded = RecordedData(checkpoint.manifest, data, test_data)
     figures = evaluate_likelihood(
         checkpoint.model,
         warm_up(checkpoint.model, BATCH),
-        chosen,
+        subset(recorded.images("test"), images, seed),
         Rk45(probes=probes, tolerance_nats=tolerance_nats),
         draws=draws,
+        ode_images=ode_images,
         seed=seed,
     )
     emit(figures.model_dump(mode="json"), likelihood_table(figures), as_json)
 
 
 @evaluate.command()
+@click.argument("name")
+@root
+@data
+@test_data
+@click.option("--samples", type=click.IntRange(2), default=1000, show_default=True)
+@device
+@threads
+@as_json
+@one_line_errors
+def recognition(
+    name: str,
+    root: Path,
+    data: str | None,
+    test_data: str | None,
+    samples: int,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Whether a classifier of the real images recognises what the checkpoint NAME draws."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    checkpoint = load_checkpoint(find(name, root)[0], device)
+    recorded = RecordedData(checkpoint.manifest, data, test_data)
+    found = judge(checkpoint, warm_up(checkpoint.model, BATCH), recorded, samples)
+    emit(found.model_dump(mode="json"), recognition_table(found), as_json)
+
+
+@evaluate.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @data
 @test_data
+@images
+@ode_images
 @device
 @threads
 @as_json
@@ -83,14 +132,62 @@ def card(
     folder: Path,
     data: str | None,
     test_data: str | None,
+    images: int,
+    ode_images: int,
     device: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Measure the checkpoint in FOLDER on all its test images and write its card there."""
+    """Measure the checkpoint in FOLDER and write its card there, with all its pictures."""
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(folder, device)
-    test = part_of(checkpoint.manifest, "test", data, test_data)
-    manifest = write_card(folder, checkpoint, warm_up(checkpoint.model, BATCH), test)
+    recorded = RecordedData(checkpoint.manifest, data, test_data)
+    manifest = write_card(
+        folder,
+        checkpoint,
+        warm_up(checkpoint.model, BATCH),
+        recorded,
+        images=images,
+        ode_images=ode_images,
+    )
     emit(manifest.evaluation, f"{folder}: card written", as_json)
+
+
+@evaluate.command()
+@click.argument("recipe")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--data", help="Images to divide, instead of the recipe's: a name or a path.")
+@click.option("--test-data", help="Separate test images: a path.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
+@click.option("--steps", type=click.IntRange(1), help="Instead of the recipe's.")
+@images
+@device
+@threads
+@as_json
+@one_line_errors
+def ablation(
+    recipe: str,
+    out: Path,
+    data: str | None,
+    test_data: str | None,
+    seeds: int,
+    steps: int | None,
+    images: int,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Train RECIPE with its learned schedule and with a fixed one, and compare bits/dim.
+
+    A comparison that was killed goes on when the same command is given again.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = override(
+        read_recipe(recipe),
+        data={"source": data, "test_source": test_data},
+        optimisation={"steps": steps},
+    )
+    found = ablate(chosen, range(seeds), images, out, torch.device(device))
+    emit(found.model_dump(mode="json"), ablation_table(found), as_json)

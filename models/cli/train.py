@@ -41,7 +41,7 @@ def train(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    chosen = _override(
+    chosen = override(
         read_recipe(recipe),
         data={"source": data, "test_source": test_data},
         optimisation={"steps": steps, "seed": seed},
@@ -60,7 +60,7 @@ def train(
     emit(record, f"{out}: {manifest.name} {manifest.sha256}", as_json)
 
 
-def _override(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
+def override(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
     """The recipe with every value that is given in place of its own."""
     merged = recipe.model_dump()
     for section, values in sections.items():

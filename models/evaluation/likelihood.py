@@ -1,19 +1,21 @@
 """How likely a model finds images: by the negative ELBO and by the probability-flow ODE."""
 
-import math
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
 
+from models.config import ModelConfig
 from models.data import Tokens
 from models.denoiser import Denoiser
 from models.encoder import categorical_kl, top_k
-from models.likelihood import score_problem, standard_error, summarise
+from models.evaluation.figure import Figure, Record, bits_per_dimension
+from models.evaluation.parts import subset
+from models.likelihood import score_problem, summarise
 from models.network import Mulan, tokens_to_data
 from models.objective import negative_elbo
 from models.rows import take
@@ -22,22 +24,15 @@ from models.solve import solve
 from models.solvers.rk45 import Rk45Solver
 from models.specs import Rk45
 
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Figure(_Record):
-    """A mean over images and its standard error, None for a single image."""
-
-    mean: float
-    standard_error: float | None
+BATCH = 64
+ELBO_DRAWS = 32
 
 
-class Estimate(_Record):
+class Estimate(Record):
     """One way to the likelihood, in bits/dim: with the latent named under its prior, and with the
     paper's categorical KL in the place of log C(n, k), which is no bound."""
 
+    images: int
     bound: Figure
     paper: Figure
 
@@ -54,14 +49,24 @@ class OdeEstimate(Estimate):
     ode_error_estimate: float
 
 
-class LikelihoodEvaluation(_Record):
-    """Test bits/dim of one checkpoint. `elbo_draws` are the noise draws of each image."""
+class LikelihoodEvaluation(Record):
+    """Bits/dim of one checkpoint. `elbo_draws` are the noise draws of each image."""
 
-    images: int
     seed: int
     elbo_draws: int
     elbo: Estimate
     ode: OdeEstimate
+
+
+class ElboTerms(NamedTuple):
+    """In nats, one entry an image, float64, on the CPU."""
+
+    given_latent: Tensor
+    categorical_kl: Tensor
+
+    def estimate(self, config: ModelConfig) -> Estimate:
+        """Means in bits/dim, with either latent term."""
+        return _estimate(config, self.given_latent, self.categorical_kl)
 
 
 @torch.no_grad()
@@ -72,53 +77,56 @@ def evaluate_likelihood(
     spec: Rk45,
     *,
     draws: int = 1,
-    elbo_draws: int = 32,
+    elbo_draws: int = ELBO_DRAWS,
+    ode_images: int | None = None,
     seed: int = 0,
-    batch: int = 64,
+    batch: int = BATCH,
 ) -> LikelihoodEvaluation:
     """Bits/dim of `images` `[N, H, W, C]` by both ways; `denoiser` runs `model`.
 
+    The ODE, which takes hundreds of evaluations an image, solves `ode_images` of them.
     Raises ArithmeticError when not one image could be scored.
     """
-    device = next(model.parameters()).device
-    tokens = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
-    parts = torch.split(tokens, batch)
-    generator = torch.Generator().manual_seed(seed)
-    elbo_terms = [
-        elbo(model, part, elbo_draws, generator) for part in tqdm(parts, "ELBO", file=sys.stderr)
-    ]
-    nats, paper_kl = (torch.cat(terms).cpu() for terms in zip(*elbo_terms, strict=True))
-    scores = score(denoiser, tokens, spec, seed=seed, draws=draws, batch=batch)
+    elbo = elbo_terms(model, images, seed, elbo_draws).estimate(model.config)
+    solved = _on_device(model, subset(images, ode_images, seed))
+    logits = torch.cat([_encode(model, part) for part in torch.split(solved, BATCH)])
+    scores = score(denoiser, solved, spec, seed=seed, draws=draws, batch=batch)
     return LikelihoodEvaluation(
-        images=len(images),
         seed=seed,
         elbo_draws=elbo_draws,
-        elbo=Estimate(
-            bound=_bits(nats + model.config.log_latents, model),
-            paper=_bits(nats + paper_kl, model),
-        ),
-        ode=_ode_estimate(model, scores, paper_kl, spec, draws),
+        elbo=elbo,
+        ode=_ode_estimate(model.config, scores, categorical_kl(logits).cpu(), spec, draws),
     )
 
 
-def elbo(
-    model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Negative ELBO given z* `[rows]`, a mean over `draws`, and the paper's latent term `[rows]`.
+@torch.no_grad()
+def elbo_terms(model: Mulan, images: Tokens, seed: int, draws: int = ELBO_DRAWS) -> ElboTerms:
+    """Negative ELBO of `images` `[N, H, W, C]` given z*, a mean over `draws`; the paper's KL.
 
-    Noise and times come from the CPU's `generator`; the times of one image are evenly spread.
+    Noise and times come from the CPU's generator by `seed`, the same for every model; the times of
+    one image are evenly spread.
     """
-    clean = tokens_to_data(tokens, model.config.vocabulary).float()
-    logits = model.encoder(clean)
+    generator = torch.Generator().manual_seed(seed)
+    parts = [
+        _elbo(model, tokens, draws, generator)
+        for tokens in tqdm(
+            torch.split(_on_device(model, images), BATCH), "ELBO", file=sys.stderr, leave=False
+        )
+    ]
+    return ElboTerms(*(torch.cat(terms).cpu() for terms in zip(*parts, strict=True)))
+
+
+def _elbo(model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator) -> ElboTerms:
+    logits = _encode(model, tokens)
     latent = top_k(logits, model.config.latent_k)
     offset = torch.rand(len(tokens), generator=generator)
     total = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
     for draw in range(draws):
-        t = ((offset + draw / draws) % 1).to(clean)
-        epsilon0, epsilon = torch.randn(2, *clean.shape, generator=generator).to(clean)
+        t = ((offset + draw / draws) % 1).to(logits)
+        epsilon0, epsilon = torch.randn(2, *tokens.shape, generator=generator).to(logits)
         terms = negative_elbo(model, tokens, latent, logits, t, epsilon0, epsilon)
         total += (terms.reconstruction + terms.prior + terms.diffusion).double() / draws
-    return total, categorical_kl(logits).double()
+    return ElboTerms(total, categorical_kl(logits).double())
 
 
 def score(
@@ -136,15 +144,14 @@ def score(
 
 
 def _ode_estimate(
-    model: Mulan, scores: Sequence[Score], paper_kl: Tensor, spec: Rk45, draws: int
+    config: ModelConfig, scores: Sequence[Score], paper_kl: Tensor, spec: Rk45, draws: int
 ) -> OdeEstimate:
     ok = [index for index, score in enumerate(scores) if score.ok]
     if not ok:
         raise ArithmeticError(f"no image could be scored: {scores[0].reason}")
-    nats = -_column(scores, ok, "log_px_given_z")
+    estimate = _estimate(config, -_column(scores, ok, "log_px_given_z"), paper_kl[ok])
     return OdeEstimate(
-        bound=_bits(nats + model.config.log_latents, model),
-        paper=_bits(nats + paper_kl[ok], model),
+        **dict(estimate),
         settings=spec,
         draws=draws,
         failed=len(scores) - len(ok),
@@ -155,6 +162,25 @@ def _ode_estimate(
     )
 
 
+def _estimate(config: ModelConfig, nats: Tensor, paper_kl: Tensor) -> Estimate:
+    return Estimate(
+        images=len(nats),
+        bound=Figure.of(bits_per_dimension(nats + config.log_latents, config.dimensions)),
+        paper=Figure.of(bits_per_dimension(nats + paper_kl, config.dimensions)),
+    )
+
+
+def _encode(model: Mulan, tokens: Tensor) -> Tensor:
+    logits: Tensor = model.encoder(tokens_to_data(tokens, model.config.vocabulary).float())
+    return logits
+
+
+def _on_device(model: Mulan, images: Tokens) -> Tensor:
+    """Tokens `[N, C, H, W]`, where the model is."""
+    device = next(model.parameters()).device
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+
+
 def _column(scores: Sequence[Score], rows: Sequence[int], field: str) -> Tensor:
     values: list[Any] = [getattr(scores[row], field) for row in rows]
     return torch.tensor(values, dtype=torch.float64)
@@ -162,8 +188,3 @@ def _column(scores: Sequence[Score], rows: Sequence[int], field: str) -> Tensor:
 
 def _rms(scores: Sequence[Score], rows: Sequence[int], field: str) -> float:
     return float(_column(scores, rows, field).square().mean().sqrt())
-
-
-def _bits(nats: Tensor, model: Mulan) -> Figure:
-    bits = nats / (model.config.dimensions * math.log(2))
-    return Figure(mean=float(bits.mean()), standard_error=standard_error(bits))

@@ -1,38 +1,70 @@
-"""The images a checkpoint was never trained on, found again and verified."""
+"""The images a checkpoint was never trained on, and those it was, found again and verified."""
+
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.data import Tokens, digest, divide, fingerprint, load_tokens
+from models.data import Labels, Tokens, digest, divide, fingerprint, load_labels, load_tokens
 from models.errors import DataError
 from models.manifest import Manifest, Part
 
 
-def part_of(
-    manifest: Manifest, part: Part, data: str | None = None, test_data: str | None = None
-) -> Tokens:
-    """One part of the checkpoint's own split, `[N, H, W, C]`.
+@dataclass(frozen=True)
+class RecordedData:
+    """The images that a checkpoint records, by part of its own split.
 
-    `data` and `test_data` are where the images lie, if not under the names that the manifest has.
-    Raises DataError when the images or the division are not the recorded ones.
+    `data` and `test_data` are where they lie, if not under the names that the manifest has.
     """
-    record = manifest.data
-    if record is None or part not in record.split:
-        raise DataError(f"{manifest.name} records no {part} images")
-    vocabulary = manifest.config.vocabulary
-    if part == "test" and record.test_source is not None:
-        images = _verified(test_data or record.test_source, vocabulary, record.test_sha256)
-        indices = np.arange(len(images))
-    else:
-        images = _verified(data or record.source, vocabulary, record.sha256)
-        sizes = {
-            name: entry.count
-            for name, entry in record.split.items()
-            if name != "test" or record.test_source is None
-        }
-        indices = divide(len(images), sizes, record.split_seed)[part]
-    if fingerprint(indices) != record.split[part]:
-        raise DataError(f"{manifest.name}: the {part} indices differ from the recorded ones")
-    return images[indices]
+
+    manifest: Manifest
+    data: str | None = None
+    test_data: str | None = None
+
+    def images(self, part: Part) -> Tokens:
+        """Tokens `[N, H, W, C]` of one part.
+
+        Raises DataError when the images or the division are not the recorded ones.
+        """
+        source, sha256 = self._source(part)
+        images = load_tokens(source, self.manifest.config.vocabulary)
+        if digest(images) != sha256:
+            raise DataError(f"{source} is not the data that the checkpoint records")
+        chosen: Tokens = images[self._indices(part, len(images))]
+        return chosen
+
+    def labels(self, part: Part) -> Labels:
+        """Classes `[N]` of one part. Raises DataError where they are not known."""
+        source, _ = self._source(part)
+        labels = load_labels(source)
+        chosen: Labels = labels[self._indices(part, len(labels))]
+        return chosen
+
+    def _source(self, part: Part) -> tuple[str, str | None]:
+        record = self.manifest.data
+        if record is None or part not in record.split:
+            raise DataError(f"{self.manifest.name} records no {part} images")
+        if part == "test" and record.test_source is not None:
+            return self.test_data or record.test_source, record.test_sha256
+        return self.data or record.source, record.sha256
+
+    def _indices(self, part: Part, count: int) -> NDArray[np.int64]:
+        record = self.manifest.data
+        assert record is not None
+        if part == "test" and record.test_source is not None:
+            indices = np.arange(count)
+        else:
+            sizes = {
+                name: entry.count
+                for name, entry in record.split.items()
+                if name != "test" or record.test_source is None
+            }
+            indices = divide(count, sizes, record.split_seed)[part]
+        if fingerprint(indices) != record.split[part]:
+            raise DataError(
+                f"{self.manifest.name}: the {part} indices differ from the recorded ones"
+            )
+        return indices
 
 
 def subset(images: Tokens, count: int | None, seed: int = 0) -> Tokens:
@@ -41,10 +73,3 @@ def subset(images: Tokens, count: int | None, seed: int = 0) -> Tokens:
         return images
     chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(images))[:count]
     return images[np.sort(chosen)]
-
-
-def _verified(source: str, vocabulary: int, sha256: str | None) -> Tokens:
-    images = load_tokens(source, vocabulary)
-    if digest(images) != sha256:
-        raise DataError(f"{source} is not the data that the checkpoint records")
-    return images

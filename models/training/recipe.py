@@ -55,6 +55,20 @@ class Optimisation(_Settings):
     latent_noise: Literal["sum-of-gamma", "official"] = Field(
         "sum-of-gamma", description="What perturbs the logits: as published, or as released."
     )
+    information_price: float = Field(
+        1.0, description="Price of a nat that z tells about its image; 1 is the paper's."
+    )
+    aggregate_price: float = Field(
+        1.0,
+        ge=0,
+        description="Price of a nat by which z, over a batch, leaves its prior; 1 is the paper's.",
+    )
+    encoder_head_start: int = Field(
+        0, ge=0, description="First steps, in which the diffusion term does not reach the encoder."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of the products in the network while training."
+    )
     held_out_every: Count = Field(
         500, description="Steps from one look at the held-out images, and one save, to the next."
     )
@@ -68,6 +82,10 @@ class Recipe(_Settings):
     data: DataSettings
     model: ModelConfig
     optimisation: Optimisation
+
+    def record(self) -> dict[str, Any]:
+        """What a manifest keeps: all but where the images lie."""
+        return self.model_dump(mode="json", exclude={"data": {"source", "test_source"}})
 
 
 def read_recipe(name_or_path: str) -> Recipe:

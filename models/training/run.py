@@ -49,7 +49,7 @@ def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Mani
         ),
         training=TrainingRecord(
             command=command,
-            recipe=recipe.model_dump(mode="json", exclude={"data": {"source", "test_source"}}),
+            recipe=recipe.record(),
             seed=recipe.optimisation.seed,
             steps=trainer.step,
             seconds=trainer.history[-1].seconds,

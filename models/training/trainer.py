@@ -17,6 +17,7 @@ from tqdm import tqdm
 from models.data import Tokens
 from models.encoder import (
     GAMMA_TERMS,
+    mutual_information,
     official_noise,
     relaxed_top_k,
     sum_of_gamma,
@@ -29,6 +30,7 @@ from models.objective import Elbo, negative_elbo
 from models.training.recipe import Optimisation, Recipe
 
 STATE = "training.safetensors"
+WATCHED = 1000
 EMA_RAMP = 10
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 # torch's CPU generator reads 32 bits of a seed: runs of different seeds are spread over them.
@@ -41,7 +43,8 @@ class Progress(NamedTuple):
 
     `total` and `held_out` are negative ELBOs in bits/dim with the paper's latent term, the first
     over the batches since the last line, the second over the held-out images with the averaged
-    weights; `latent` is that term, in nats.
+    weights; `latent` is that term, in nats, and `information` the part of it that z tells about its
+    image. The rest is how far z, over a batch, is from its prior.
     `seconds` counts the work that is kept, not what a kill threw away.
     """
 
@@ -49,6 +52,7 @@ class Progress(NamedTuple):
     total: float
     held_out: float
     latent: float
+    information: float
     seconds: float
 
 
@@ -69,8 +73,8 @@ class Trainer:
         self.device = device
         self.work = work
         self.images, self.held_out = (
-            torch.from_numpy(part).permute(0, 3, 1, 2).contiguous().to(device)
-            for part in (images, held_out)
+            torch.tensor(part, device=device).permute(0, 3, 1, 2).contiguous()
+            for part in (images, held_out[:WATCHED])
         )
         torch.manual_seed(self.settings.seed)
         self.model = Mulan(recipe.model).to(device)
@@ -109,11 +113,19 @@ class Trainer:
         return self.averaged
 
     def _update(self, batch: Tensor) -> Tensor:
-        """One optimiser step; returns the negative ELBO and its latent term, in nats."""
+        """One optimiser step; returns negative ELBO, its latent term and what z tells, in nats."""
         torch.manual_seed((self.settings.seed * SEED_STRIDE + self.step) % 2**32)
-        terms = self._elbo(self.model, batch, perturbed=True)
-        # Reconstruction and prior depend on no parameter.
-        loss = (terms.diffusion + terms.latent).mean() / self.recipe.model.dimensions
+        half = torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"
+        )
+        with half:
+            terms, logits = self._elbo(self.model, batch, perturbed=True)
+        information = mutual_information(logits)
+        latent = terms.latent.mean()
+        # Reconstruction and prior depend on no parameter. At prices of 1 this is the latent term.
+        loss = terms.diffusion.mean() + self.settings.information_price * information
+        loss = loss + self.settings.aggregate_price * (latent - information)
+        loss = loss / self.recipe.model.dimensions
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
@@ -121,29 +133,32 @@ class Trainer:
             group["lr"] = self.settings.learning_rate * self._rate_factor()
         self.optimiser.step()
         self._average()
-        return torch.stack([terms.total.mean(), terms.latent.mean()]).detach()
+        return torch.stack([terms.total.mean(), latent, information]).detach()
 
-    def _elbo(self, model: Mulan, batch: Tensor, perturbed: bool) -> Elbo:
-        """Negative ELBO of a batch at evenly spread times, noise from torch's stream."""
+    def _elbo(self, model: Mulan, batch: Tensor, perturbed: bool) -> tuple[Elbo, Tensor]:
+        """Negative ELBO of a batch at evenly spread times, noise from torch's stream; and the
+        encoder's logits `[rows, n]`."""
         config, rows = self.recipe.model, len(batch)
         t = (torch.rand((), device=self.device) + torch.arange(rows, device=self.device) / rows) % 1
         epsilon0, epsilon = torch.randn(2, *batch.shape, device=self.device)
-        logits = model.encoder(tokens_to_data(batch, config.vocabulary).float())
+        logits = model.encoder(tokens_to_data(batch, config.vocabulary).float()).float()
         latent = top_k(logits, config.latent_k)
-        if perturbed:
+        if perturbed and config.latent_size:
             shape = (GAMMA_TERMS, rows, config.latent_size)
             draws = torch.distributions.Gamma(1 / config.latent_k, 1.0).sample(shape)
             noise = official_noise if self.settings.latent_noise == "official" else sum_of_gamma
             noisy = logits + noise(draws.to(self.device), config.latent_k)
             latent = relaxed_top_k(noisy, config.latent_k)
-        return negative_elbo(model, batch, latent, logits, t, epsilon0, epsilon)
+            if self.step < self.settings.encoder_head_start:
+                latent = latent.detach()
+        return negative_elbo(model, batch, latent, logits, t, epsilon0, epsilon), logits
 
     @torch.no_grad()
     def _watch(self) -> float:
         """Negative ELBO of the held-out images in nats, with the same noise every time."""
         torch.manual_seed(self.settings.seed)
         batches = torch.split(self.held_out, self.settings.batch_size)
-        totals = [self._elbo(self.averaged, part, perturbed=False).total for part in batches]
+        totals = [self._elbo(self.averaged, part, perturbed=False)[0].total for part in batches]
         return float(torch.cat(totals).double().mean())
 
     def _batch(self) -> Tensor:
@@ -170,11 +185,11 @@ class Trainer:
 
     def _summarise(self, totals: list[Tensor], seconds: float) -> Progress:
         """Raises TrainingError when the loss is no longer a number."""
-        total, latent = torch.stack(totals).double().mean(0).tolist()
+        total, latent, information = torch.stack(totals).double().mean(0).tolist()
         if not math.isfinite(total):
             raise TrainingError(f"the loss diverged before step {self.step}")
         bits = self.recipe.model.dimensions * math.log(2)
-        return Progress(self.step, total / bits, self._watch() / bits, latent, seconds)
+        return Progress(self.step, total / bits, self._watch() / bits, latent, information, seconds)
 
     def _save(self) -> None:
         tensors = {f"model.{name}": p for name, p in self.model.state_dict().items()}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.data import PARTS, digest, divide, fingerprint, load_tokens
+from models.data import PARTS, digest, divide, fingerprint, load_labels, load_tokens
 from models.errors import DataError
 from models.pictures import grey_levels
 
@@ -69,6 +69,22 @@ def test_every_form_holds_the_same_images(tmp_path, form):
     np.testing.assert_array_equal(load_tokens(str(path)), IMAGES[..., None])
 
 
+def test_labels_lie_beside_their_images(tmp_path):
+    labels = bytes([3, 1, 4, 1, 5])
+    content = struct.pack(">2I", 0x0801, 5) + labels
+    save(tmp_path / "some-labels-idx1-ubyte.gz", content=gzip.compress(content))
+    found = load_labels(str(tmp_path / "some-images-idx3-ubyte.gz"))
+    assert found.dtype == np.int64
+    assert found.tolist() == list(labels)
+    assert np.bincount(load_labels("digits")).min() > 170
+
+
+def test_labels_that_are_not_there(tmp_path):
+    for name, fault in (("images.npy", "no labels are known"), ("a-images-idx3", "No such file")):
+        with pytest.raises(DataError, match=fault):
+            load_labels(str(tmp_path / name))
+
+
 def test_colour(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 6, 4, 3), dtype=np.uint8)
     for path in (save(tmp_path / "i.npy", array=images), png_folder(tmp_path / "png", images)):
@@ -108,9 +124,13 @@ class Boom:
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("i.idx", b"\x00\x00\x08\x01" + IDX[4:], "not an idx file of images (magic 0x0801)"),
-        ("i.idx", IDX[:-7], "120 bytes of pixels declared, 113 present"),
-        ("i.idx", IDX + b"x", "120 bytes of pixels declared, 121 present"),
+        (
+            "i.idx",
+            b"\x00\x00\x08\x01" + IDX[4:],
+            "not an idx file of bytes with 3 axes (magic 0x0801)",
+        ),
+        ("i.idx", IDX[:-7], "120 bytes declared, 113 present"),
+        ("i.idx", IDX + b"x", "120 bytes declared, 121 present"),
         ("i.idx", IDX[:9], "truncated idx header"),
         ("i.idx", struct.pack(">4I", 0x0803, 0, 6, 4), "expected images"),
         ("i.gz", gzip.compress(IDX)[:-9], "ended before"),
@@ -127,8 +147,8 @@ def test_damaged_files(tmp_path, name, content, fault):
 @pytest.mark.parametrize(
     ("array", "fault"),
     [
-        (IMAGES / 255, "expected uint8 tokens, found float64"),
-        (IMAGES.astype(np.int64), "expected uint8 tokens, found int64"),
+        (IMAGES / 255, "expected uint8, found float64"),
+        (IMAGES.astype(np.int64), "expected uint8, found int64"),
         (np.full((2, 3, 3), np.nan), "found float64"),
         (IMAGES[0], "expected images [N, H, W] or [N, H, W, C], found (6, 4)"),
         (IMAGES[:0], "found (0, 6, 4, 1)"),

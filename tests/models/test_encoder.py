@@ -12,7 +12,9 @@ from scipy.stats import gumbel_r, kstest
 
 from models.encoder import (
     GAMMA_TERMS,
+    NoLatent,
     categorical_kl,
+    mutual_information,
     official_noise,
     relaxed_top_k,
     sum_of_gamma,
@@ -106,3 +108,27 @@ def test_prices_at_the_ends():
     assert categorical_kl(torch.zeros(1, 8)).item() == pytest.approx(0, abs=1e-6)
     sure = 200 * torch.eye(8)
     torch.testing.assert_close(categorical_kl(sure), torch.full((8,), math.log(8)))
+
+
+@given(logits_arrays)
+def test_the_latent_term_is_what_z_tells_and_what_it_leaves_the_prior_by(logits):
+    logits = torch.from_numpy(logits)
+    mean = logits.softmax(dim=1).mean(0)
+    to_prior = (mean * (mean * len(mean)).log()).sum()
+    told = mutual_information(logits)
+    torch.testing.assert_close(categorical_kl(logits).mean(), told + to_prior)
+    assert -1e-12 <= told <= math.log(min(logits.shape)) + 1e-12
+
+
+def test_what_z_tells_at_its_extremes():
+    certain, same = 50 * torch.eye(6, dtype=torch.float64), torch.ones(6, 4, dtype=torch.float64)
+    assert mutual_information(certain).item() == pytest.approx(math.log(6))
+    assert mutual_information(same).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_no_latent_costs_and_tells_nothing():
+    logits = NoLatent()(torch.ones(3, 1, 4, 4))
+    assert logits.shape == (3, 0)
+    assert torch.equal(categorical_kl(logits), torch.zeros(3))
+    assert mutual_information(logits).item() == 0
+    assert top_k(logits, 0).shape == (3, 0)

@@ -106,3 +106,25 @@ def test_tokens_survive_encoding_and_the_noise_of_their_bin(vocabulary):
         np.testing.assert_array_equal(data_to_tokens(x, config), tokens)
     ends = data_to_tokens(torch.tensor([-9.0, 9.0]), config)
     assert ends.tolist() == [0, vocabulary - 1]
+
+
+def test_without_a_latent_gamma_is_linear_and_the_same_everywhere():
+    config = SMALL.model_copy(update={"latent_size": 0, "latent_k": 0})
+    model = randomised(config)
+    schedule = model.gamma(torch.zeros(3, 0, dtype=torch.float64))
+    for time in (0.0, 0.3, 1.0):
+        gamma = schedule.gamma(torch.full((3,), time, dtype=torch.float64))
+        line = config.gamma_min + time * (config.gamma_max - config.gamma_min)
+        torch.testing.assert_close(gamma, torch.full_like(gamma, line))
+    assert not [name for name in model.state_dict() if not name.startswith("score.")]
+    assert config.log_latents == 0
+
+
+def test_half_precision_does_not_reach_the_schedule():
+    model, (x, t, latent) = randomised(SMALL).float(), (part.float() for part in inputs())
+    exact = model.gamma(latent)
+    with torch.autocast("cpu", torch.bfloat16):
+        for half, full in zip(model.gamma(latent), exact, strict=True):
+            assert torch.equal(half, full)
+        coarse = model.score(x, t, latent)
+    assert not torch.equal(coarse, model.score(x, t, latent))

@@ -73,7 +73,7 @@ def test_both_ways_find_the_known_density() -> None:
     assert found.ode.bound.standard_error == pytest.approx(
         expected_bits().std(ddof=1) / math.sqrt(24), rel=0.5
     )
-    assert (found.ode.failed, found.images) == (0, 24)
+    assert (found.ode.failed, found.ode.images, found.elbo.images) == (0, 24, 24)
     assert found.ode.trace_standard_error == pytest.approx(0, abs=1e-4)
     assert found.ode.draw_standard_error is not None
     assert found.ode.nfe >= 8 * 37
@@ -95,3 +95,9 @@ def test_it_can_be_written_down_and_read_again() -> None:
 def test_without_a_single_score_there_is_no_figure() -> None:
     with pytest.raises(ArithmeticError, match="stopped being finite"):
         evaluated(Broken, elbo_draws=1)
+
+
+def test_the_ode_may_solve_fewer_images() -> None:
+    found = evaluated(ode_images=5, elbo_draws=1)
+    assert (found.elbo.images, found.ode.images) == (24, 5)
+    assert found.ode.bound.standard_error is not None

@@ -31,7 +31,10 @@ def refusal(call, *arguments):
 
 
 def test_unknown_name():
-    assert refusal(read_recipe, "digit") == "no recipe digit; shipped are: digits"
+    assert (
+        refusal(read_recipe, "digit")
+        == "no recipe digit; shipped are: digits, fashion-mnist, mnist"
+    )
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"name = 'x'\nname = 'y'"])

@@ -187,6 +187,56 @@ def test_divergence_stops_the_run_and_is_not_saved(tiny, digits, tmp_path):
     assert all(tensor.isfinite().all() for tensor in kept.values())
 
 
+def test_the_latent_term_splits_in_two(straight):
+    """What z tells is a part of its KL, the rest not negative."""
+    for entry in straight[1].history:
+        assert 0 <= entry.information <= entry.latent + 1e-6
+
+
+def moved(trainer, part):
+    before = {name: tensor.clone() for name, tensor in part.state_dict().items()}
+    trainer.model.train()
+    trainer._update(trainer._batch())
+    return not same(part.state_dict(), before)
+
+
+@pytest.mark.parametrize(("head_start", "reached"), [(0, True), (1, False)])
+def test_the_encoder_has_its_head_start(tiny, digits, tmp_path, head_start, reached):
+    """Without prices, only the diffusion term can move it; the rest learns from the first step."""
+    settings = {
+        "information_price": 0.0,
+        "aggregate_price": 0.0,
+        "weight_decay": 0.0,
+        "encoder_head_start": head_start,
+    }
+    trainer = Trainer(tiny(**settings), *digits, CPU, tmp_path)
+    assert moved(trainer, trainer.model.encoder) == reached
+    assert moved(trainer, trainer.model.score)
+    trainer.step = 1
+    assert moved(trainer, trainer.model.encoder)
+
+
+def test_a_reward_makes_the_latent_tell(tiny, digits, tmp_path):
+    """At the paper's prices a tiny model's z tells nothing; rewarded, it does."""
+    rewarded = {"information_price": -20.0, "aggregate_price": 50.0, "encoder_head_start": 60}
+    told = [
+        train(tiny(steps=60, held_out_every=60, **prices), digits, tmp_path / str(index))[1]
+        .history[-1]
+        .information
+        for index, prices in enumerate(({}, rewarded))
+    ]
+    assert told[1] > 10 * told[0]
+
+
+def test_half_precision_is_deterministic_too(tiny, digits, straight, tmp_path):
+    runs = [train(tiny(precision="bfloat16"), digits, tmp_path / name) for name in "ab"]
+    assert same(runs[0][0], runs[1][0])
+    assert not same(runs[0][0], straight[0])
+    assert runs[0][1].history[-1].held_out == pytest.approx(
+        straight[1].history[-1].held_out, rel=0.05
+    )
+
+
 def test_every_image_is_seen_once_an_epoch(tiny, digits, tmp_path):
     """100 images in batches of 32: three batches an epoch, and four images left out."""
     trainer = Trainer(tiny(), *digits, CPU, tmp_path)

@@ -1,0 +1,183 @@
+"""The words of a checkpoint's card, from what its manifest records."""
+
+import math
+
+from models.evaluation.coders import Coders
+from models.evaluation.figure import Record
+from models.evaluation.learned_schedule import ScheduleSpread
+from models.evaluation.likelihood import LikelihoodEvaluation
+from models.evaluation.recognition import Recognition
+from models.manifest import Manifest
+from models.presets import presets
+from models.solvers import SAMPLERS
+
+CARD = "README.md"
+SAMPLES, CURVE, SCHEDULE = "samples.png", "training.png", "schedule.png"
+SAMPLE_SEED = 7
+
+
+class Evaluation(Record):
+    """All that a card reports; `evaluation` in the manifest."""
+
+    likelihood: LikelihoodEvaluation
+    coders: Coders
+    recognition: Recognition
+    schedule: ScheduleSpread
+
+
+def solver_sheet(name: str) -> str:
+    """File name of a sampler's contact sheet."""
+    return f"samples-{name}.png"
+
+
+def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
+    """The card, Markdown."""
+    parts = [
+        f"# {manifest.name}",
+        _architecture(manifest),
+        f"![Samples]({SAMPLES})",
+        f"Images by the `balanced` preset, `{presets(manifest)['balanced'].model_dump_json()}`, "
+        f"seed {SAMPLE_SEED}.",
+        _recognition(evaluation.recognition),
+        "## Likelihood",
+        likelihood_table(evaluation.likelihood),
+        _likelihood_notes(manifest, evaluation.likelihood),
+        coder_table(evaluation.likelihood, evaluation.coders),
+        "## What the schedule learned",
+        f"![gamma over time, and by pixel and latent]({SCHEDULE})",
+        _schedule(manifest, evaluation.schedule),
+        _training(manifest),
+        "## Every sampler as it comes",
+        _sheets(),
+        _data(manifest),
+        "Written by `mulan models evaluate card DIR`, from the checkpoint and its data.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def likelihood_table(figures: LikelihoodEvaluation) -> str:
+    """Bits/dim by both ways and with both latent terms, as Markdown."""
+    lines = [
+        "| test bits/dim | images | with log C(n, k): a bound | with the paper's KL: none |",
+        "|---|---|---|---|",
+    ]
+    for name, row in (("negative ELBO", figures.elbo), ("ODE", figures.ode)):
+        lines.append(f"| {name} | {row.images} | {row.bound} | {row.paper} |")
+    return "\n".join(lines)
+
+
+def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
+    """The model beside simple coders of the same images, as Markdown."""
+    rows = {
+        "this model, negative ELBO with log C(n, k)": str(figures.elbo.bound),
+        "each pixel's own histogram in the training images": str(coders.marginal),
+        "lossless WebP, a file an image": str(coders.webp),
+        "lossless WebP, many images in one file": f"{coders.webp_strip:.4f}",
+        "PNG, a file an image": str(coders.png),
+        "PNG, many images in one file": f"{coders.png_strip:.4f}",
+    }
+    head = f"| coder of the same {coders.images} images | bits/dim |\n|---|---|\n"
+    return head + "\n".join(f"| {name} | {figure} |" for name, figure in rows.items())
+
+
+def recognition_table(found: Recognition) -> str:
+    """Samples beside real images, as Markdown."""
+    lines = [
+        "| | images | mean top-class confidence | images by class |",
+        "|---|---|---|---|",
+    ]
+    for name, count, confidence, classes in (
+        ("samples", found.samples, found.sample_confidence, found.sample_classes),
+        ("test images", found.test_images, found.test_confidence, found.test_classes),
+    ):
+        lines.append(f"| {name} | {count} | {confidence} | {' '.join(map(str, classes))} |")
+    return "\n".join(lines)
+
+
+def _architecture(manifest: Manifest) -> str:
+    config = manifest.config
+    height, width, channels = config.image_shape
+    latent = (
+        f"a {config.latent_k}-hot latent of {config.latent_size} (log C(n, k) = "
+        f"{config.log_latents:.2f} nats)"
+        if config.latent_size
+        else "no latent"
+    )
+    return (
+        f"A MULAN model of {height}x{width}x{channels} images with {config.vocabulary} values a "
+        f"pixel: {manifest.parameters:,} parameters, width {config.width}, {config.depth} + "
+        f"{config.depth + 1} residual blocks, patch {config.patch}, {config.parameterisation} "
+        f"parameterisation, {latent}, gamma from {config.gamma_min} to {config.gamma_max}. The "
+        f"whole configuration is in `manifest.json`.\n\nSHA-256 of the weights: `{manifest.sha256}`"
+    )
+
+
+def _recognition(found: Recognition) -> str:
+    return (
+        "A small classifier, trained on the real training images and right on "
+        f"{100 * found.test_accuracy:.1f} % of the test images, sees them so:\n\n"
+        + recognition_table(found)
+    )
+
+
+def _likelihood_notes(manifest: Manifest, figures: LikelihoodEvaluation) -> str:
+    ode = figures.ode
+    latent = manifest.config.log_latents / (manifest.config.dimensions * math.log(2))
+    return (
+        f"Means ± standard errors over images. ELBO: {figures.elbo_draws} noise draws an image, "
+        f"evenly spread times. ODE: {ode.draws} draw(s), {ode.settings.probes} probes, tolerance "
+        f"{ode.settings.tolerance_nats} nats, {ode.nfe:.0f} evaluations an image, {ode.failed} "
+        f"failed. Naming the latent costs {latent:.4f} bits/dim of the bound."
+    )
+
+
+def _schedule(manifest: Manifest, spread: ScheduleSpread) -> str:
+    if not manifest.config.latent_size:
+        return "Gamma is fixed: linear in t, the same for all pixels and images."
+    return (
+        f"At t = ½, where gamma is {spread.mean:.2f} on average, it differs by "
+        f"{spread.over_pixels:.3f} between the pixels of one schedule and by "
+        f"{spread.over_latents:.3f} between the latents of one pixel (standard deviations). "
+        f"{spread.images} test images choose {spread.latents_used} latents, with an entropy of "
+        f"{spread.entropy:.2f} nats, of at most {manifest.config.log_latents:.2f}."
+    )
+
+
+def _training(manifest: Manifest) -> str:
+    record = manifest.training
+    if record is None:
+        return ""
+    last = record.history[-1]
+    return (
+        f"## Training\n\n![training curve]({CURVE})\n\n"
+        f"    {record.command}\n\n"
+        f"{record.steps} steps, seed {record.seed}, {record.seconds / 60:.0f} minutes on "
+        f"{record.machine}, torch {record.torch}. At the end the latent's KL was "
+        f"{last['latent']:.2f} nats, of which z told {last['information']:.2f} about its image."
+    )
+
+
+def _sheets() -> str:
+    names = list(SAMPLERS)
+    rows = [
+        "| " + " | ".join(f"`{name}`" for name in names) + " |",
+        "|" + "---|" * len(names),
+        "| " + " | ".join(f"![{name}]({solver_sheet(name)})" for name in names) + " |",
+    ]
+    return "\n".join(rows)
+
+
+def _data(manifest: Manifest) -> str:
+    record = manifest.data
+    if record is None:
+        return ""
+    rows = [
+        f"| {part} | {entry.count} | `{entry.sha256[:16]}…` |"
+        for part, entry in record.split.items()
+    ]
+    source = record.source + (f" and {record.test_source}" if record.test_source else "")
+    return (
+        f"## Data\n\n{source}, {record.licence}. Divided by seed {record.split_seed}; the hashes "
+        "are of the sorted indices.\n\n| part | images | SHA-256 |\n|---|---|---|\n"
+        + "\n".join(rows)
+    )

@@ -1,0 +1,70 @@
+"""What simple lossless coders make of the same images: the mark that a model has to beat."""
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.data import Tokens
+from models.evaluation.figure import Figure, Record
+
+PNG: dict[str, Any] = {"format": "PNG", "optimize": True}
+WEBP: dict[str, Any] = {"format": "WEBP", "lossless": True, "quality": 100, "method": 6}
+# WebP's greatest side is 16,383.
+STRIP_HEIGHT = 16_000
+
+
+class Coders(Record):
+    """Bits/dim of test images by coders that know nothing of them, and by one that has seen the
+    training images.
+
+    `png` and `webp` code each image in a file of its own; the strips code many in one tall image,
+    so that a file's fixed bytes weigh nothing. `marginal` is the ideal code by each pixel's own
+    histogram, plus one, over the training images.
+    """
+
+    images: int
+    png: Figure
+    webp: Figure
+    png_strip: float
+    webp_strip: float
+    marginal: Figure
+
+
+def simple_coders(train: Tokens, test: Tokens, vocabulary: int) -> Coders:
+    """Bits/dim of `test` `[N, H, W, C]`; `train` `[M, H, W, C]` makes the histograms."""
+    count, height, width, channels = test.shape
+    strip = test[: max(1, STRIP_HEIGHT // height)].reshape(-1, width, channels)
+    return Coders(
+        images=count,
+        png=Figure.of(_each(test, PNG)),
+        webp=Figure.of(_each(test, WEBP)),
+        png_strip=_bits(strip, PNG) / strip.size,
+        webp_strip=_bits(strip, WEBP) / strip.size,
+        marginal=Figure.of(_marginal(train, test, vocabulary)),
+    )
+
+
+def _each(images: Tokens, options: dict[str, Any]) -> Tensor:
+    return torch.tensor([_bits(image, options) / image.size for image in images])
+
+
+def _bits(pixels: Tokens, options: dict[str, Any]) -> int:
+    """Length of one file, with the tokens as its grey or RGB levels."""
+    file = io.BytesIO()
+    image = np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    Image.fromarray(image).save(file, **options)
+    return 8 * file.getbuffer().nbytes
+
+
+def _marginal(train: Tokens, test: Tokens, vocabulary: int) -> Tensor:
+    """Ideal code lengths `[N]`, bits/dim."""
+    seen, asked = (images.reshape(len(images), -1).astype(np.int64) for images in (train, test))
+    dimensions = seen.shape[1]
+    counts = np.ones((dimensions, vocabulary))
+    np.add.at(counts, (np.arange(dimensions), seen), 1)
+    bits = -np.log2(counts / counts.sum(1, keepdims=True))
+    return torch.from_numpy(bits[np.arange(dimensions), asked].mean(1))

@@ -1,0 +1,47 @@
+"""Whether a classifier that has only seen real images recognises generated ones."""
+
+import torch
+from pydantic import Field
+
+from models.data import Labels, Tokens
+from models.evaluation.classifier import Classifier
+from models.evaluation.figure import Figure, Record
+from models.specs import SamplerSpec
+
+
+class Recognition(Record):
+    """Top-class confidences, and how often each class was the top one."""
+
+    sampler: SamplerSpec
+    seed: int
+    samples: int
+    sample_confidence: Figure
+    sample_classes: list[int] = Field(description="Samples by the class they were taken for.")
+    test_images: int
+    test_confidence: Figure
+    test_accuracy: float
+    test_classes: list[int] = Field(description="Test images, likewise.")
+
+
+def recognise(
+    classifier: Classifier,
+    test: tuple[Tokens, Labels],
+    samples: Tokens,
+    sampler: SamplerSpec,
+    seed: int,
+) -> Recognition:
+    """Compare `samples` `[N, H, W, C]`, drawn by `sampler` with `seed`, to real test images."""
+    images, labels = test
+    on_samples, on_test = (classifier.probabilities(part).max(dim=1) for part in (samples, images))
+    classes = classifier.probabilities(images[:1]).shape[1]
+    return Recognition(
+        sampler=sampler,
+        seed=seed,
+        samples=len(samples),
+        sample_confidence=Figure.of(on_samples.values),
+        sample_classes=torch.bincount(on_samples.indices, minlength=classes).tolist(),
+        test_images=len(images),
+        test_confidence=Figure.of(on_test.values),
+        test_accuracy=float((on_test.indices == torch.from_numpy(labels)).float().mean()),
+        test_classes=torch.bincount(on_test.indices, minlength=classes).tolist(),
+    )

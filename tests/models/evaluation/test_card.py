@@ -1,0 +1,78 @@
+"""The card: everything measured, drawn and written down."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from models.checkpoint import load_checkpoint
+from models.evaluation import card, classifier
+from models.evaluation.card import write_card
+from models.evaluation.card_text import Evaluation
+from models.evaluation.parts import RecordedData
+from models.manifest import Manifest, read_manifest
+from models.runtimes.eager import EagerDenoiser
+from models.solvers import SAMPLERS
+
+
+@pytest.fixture(scope="module")
+def carded(
+    small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Manifest, Path]:
+    folder = tmp_path_factory.mktemp("carded") / "small"
+    shutil.copytree(small_checkpoint, folder)
+    checkpoint = load_checkpoint(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(card, "JUDGED", 20)
+        patch.setattr(card, "SHEET", 9)
+        patch.setattr(card, "SOLVER_SHEET", 2)
+        patch.setattr(classifier, "STEPS", 60)
+        manifest = write_card(
+            folder,
+            checkpoint,
+            EagerDenoiser(checkpoint.model),
+            RecordedData(checkpoint.manifest),
+            images=30,
+            ode_images=3,
+        )
+    return manifest, folder
+
+
+def test_every_figure_is_in_the_manifest_and_the_checkpoint_is_as_it_was(
+    carded: tuple[Manifest, Path], small_checkpoint: Path
+) -> None:
+    manifest, folder = carded
+    assert read_manifest(folder) == manifest
+    found = Evaluation.model_validate(manifest.evaluation)
+    assert (found.likelihood.elbo.images, found.likelihood.ode.images) == (30, 3)
+    assert found.coders.images == 30
+    assert found.schedule.images == found.recognition.test_images == 300
+    before = read_manifest(small_checkpoint)
+    assert manifest.model_copy(update={"evaluation": {}}) == before
+
+
+def test_every_picture_the_card_shows_is_there(carded: tuple[Manifest, Path]) -> None:
+    _, folder = carded
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    shown = [piece.split(")")[0] for piece in text.split("](")[1:]]
+    assert {f"samples-{name}.png" for name in SAMPLERS} < set(shown)
+    assert sorted(shown) == sorted(path.name for path in folder.glob("*.png"))
+    for name in shown:
+        with Image.open(folder / name) as picture:
+            picture.verify()
+
+
+def test_the_card_says_what_was_found(carded: tuple[Manifest, Path]) -> None:
+    manifest, folder = carded
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    found = Evaluation.model_validate(manifest.evaluation)
+    for figure in (
+        found.likelihood.elbo.bound,
+        found.likelihood.ode.paper,
+        found.coders.webp,
+        found.recognition.sample_confidence,
+    ):
+        assert str(figure) in text
+    assert manifest.sha256 in text
+    assert "mulan models train small --out DIR" in text

@@ -1,0 +1,86 @@
+"""What is said and drawn of a schedule, on schedules that are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.config import ModelConfig
+from models.data import Tokens
+from models.evaluation.learned_schedule import draw_schedule, latent_use, schedule_spread
+from models.network import Mulan
+
+CONFIG = ModelConfig(
+    image_shape=(4, 6, 1),
+    width=8,
+    depth=1,
+    encoder_depth=1,
+    groups=4,
+    fourier=(),
+    latent_size=3,
+    latent_k=1,
+    schedule_width=4,
+)
+DARK_AND_BRIGHT: Tokens = np.repeat(np.array([10, 250], np.uint8), [30, 10]).reshape(-1, 1, 1, 1)
+IMAGES: Tokens = np.broadcast_to(DARK_AND_BRIGHT, (40, 4, 6, 1)).copy()
+
+
+class Brightness(torch.nn.Module):
+    """Dark images choose latent 2, bright ones latent 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = x.flatten(1).mean(1)
+        return torch.stack([mean, torch.full_like(mean, -9.0), -mean], dim=1)
+
+
+def model(config: ModelConfig = CONFIG) -> Mulan:
+    torch.manual_seed(0)
+    made = Mulan(config).eval().requires_grad_(False)
+    if config.latent_size:
+        made.encoder = Brightness()
+    return made
+
+
+def test_latents_are_counted_and_shown_by_their_images() -> None:
+    use = latent_use(model(), IMAGES)
+    assert use.latents.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert use.counts.tolist() == [30, 10]
+    np.testing.assert_allclose(use.means[0], 10 / 255)
+    np.testing.assert_allclose(use.means[1], 250 / 255)
+
+
+def test_spread() -> None:
+    made = model()
+    use = latent_use(made, IMAGES)
+    found = schedule_spread(made, use)
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    gamma = made.gamma(use.latents).double().gamma(half)
+    assert found.over_pixels == pytest.approx(
+        0.75 * gamma[0].std(correction=0).item() + 0.25 * gamma[1].std(correction=0).item()
+    )
+    # Two values with weights 3/4 and 1/4: their standard deviation is sqrt(3)/4 of the distance.
+    distance = (gamma[0] - gamma[1]).abs().mean().item()
+    assert found.over_latents == pytest.approx(3**0.5 / 4 * distance)
+    assert found.mean == pytest.approx((0.75 * gamma[0] + 0.25 * gamma[1]).mean().item())
+    assert found.entropy == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
+    assert (found.images, found.latents_used) == (40, 2)
+
+
+def test_one_curve_for_all_has_no_spread() -> None:
+    fixed = model(CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
+    found = schedule_spread(fixed, latent_use(fixed, IMAGES))
+    assert found.over_pixels == found.over_latents == found.entropy == 0
+    assert found.mean == pytest.approx((CONFIG.gamma_min + CONFIG.gamma_max) / 2)
+    assert found.latents_used == 1
+
+
+@pytest.mark.parametrize("latent_size", [0, 3])
+def test_it_is_drawn(tmp_path: Path, latent_size: int) -> None:
+    made = model(
+        CONFIG.model_copy(update={"latent_size": latent_size, "latent_k": latent_size // 3})
+    )
+    draw_schedule(made, latent_use(made, IMAGES), tmp_path / "schedule.png")
+    with Image.open(tmp_path / "schedule.png") as picture:
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 20
