@@ -68,7 +68,7 @@ def uniform(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int,
     # With a 53rd bit the largest would round to 1.
     bits = (high << 20) | (low >> 12)
     values = (bits.double() + 0.5) * 2.0**-52
-    return values.reshape(-1, *shape)
+    return values.reshape(len(words), *shape)
 
 
 def normal(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int, ...]) -> Tensor:

@@ -67,6 +67,8 @@ def _check_cost(formula: str, factors: tuple[int, ...], settings: Settings) -> N
 
 def _checked_latent(indices: list[int], model: ServedModel) -> tuple[int, ...]:
     n, k = model.config.latent_size, model.config.latent_k
+    if not n:
+        raise InvalidRequest.at("latent", "should be left out: this model has none")
     if len(indices) != k or len(set(indices)) != k or max(indices) >= n:
         raise InvalidRequest.at("latent", f"should be {k} distinct indices from 0 to {n - 1}")
     return tuple(indices)

@@ -45,10 +45,10 @@ def short(name: str) -> SamplerSpec:
     return SHORT[name]
 
 
-def small_model(seed: int = 0) -> Mulan:
+def small_model(seed: int = 0, config: ModelConfig = CONFIG) -> Mulan:
     """A network none of whose layers starts at zero."""
     torch.manual_seed(seed)
-    model = Mulan(CONFIG)
+    model = Mulan(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():

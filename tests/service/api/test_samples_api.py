@@ -237,3 +237,16 @@ async def test_a_failed_job_is_told_with_its_id(
     problem = assert_problem(await post(client, {"count": 3}), 500, "computation-failed")
     assert problem["job"] == service.worker.jobs[0].id
     assert problem["detail"] == "2 of 3 images failed: not finite"
+
+
+@pytest.mark.parametrize("latent", [[], [0]])
+async def test_a_model_without_a_latent_takes_none(
+    client: httpx.AsyncClient, service: Service, latent: list[int]
+) -> None:
+    manifest = service.catalogue.get("tiny").manifest
+    config = manifest.config.model_copy(update={"latent_size": 0, "latent_k": 0})
+    service.catalogue.add(manifest.model_copy(update={"name": "vdm", "config": config}), EXECUTION)
+    response = await post(client, {"model": "vdm", "latent": latent})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["message"] == "should be left out: this model has none"
+    assert (await client.get("/v1/models/vdm")).json()["latent"] == {"n": 0, "k": 0}

@@ -6,12 +6,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_engine import CHECKPOINT, FOREVER, drive, job, samples, short
+from small_engine import (
+    CHECKPOINT,
+    CONFIG,
+    FOREVER,
+    drive,
+    images,
+    job,
+    samples,
+    scores,
+    short,
+    small_model,
+)
 
 from models.config import ModelConfig
 from models.denoiser import Denoiser
 from models.network import data_to_tokens
 from models.rows import Answer, Condition, Query, count
+from models.runtimes.warmup import warm_up
 from models.sampling import sample_problem
 from models.solve import solve
 from models.solvers import SAMPLERS
@@ -21,7 +33,7 @@ from service.engine.events import Ended, Event, Progress
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served
 from service.errors import ComputationFailed, DeadlineExceeded
-from service.jobs import Job, SampleResult, SampleTask
+from service.jobs import Job, SampleResult, SampleTask, ScoreResult
 
 
 class Wrapped:
@@ -225,3 +237,17 @@ def test_an_engine_that_gives_up_ends_every_job(engine: Engine) -> None:
     assert engine.idle
     outcomes, _ = drive(engine, [samples("a", Ddpm(steps=6), 3)])
     result(outcomes["a"])
+
+
+def test_a_model_without_a_latent_is_served_like_any_other() -> None:
+    """VDM: one linear schedule for all. Every solver, sampling and scoring."""
+    model = small_model(config=CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
+    vdm = Served(warm_up(model, 16), torch.device("cpu"), "cpu/test")
+    jobs = [samples(name, short(name), 2) for name in SAMPLERS] + [scores("score", images(2))]
+    outcomes, _ = drive(Engine({CHECKPOINT: vdm}), jobs)
+    for name in SAMPLERS:
+        assert result(outcomes[name]).latents == ((), ())
+    scored = outcomes["score"]
+    assert isinstance(scored, ScoreResult), scored
+    assert [score.ok for score in scored.scores] == [True, True]
+    assert [score.latent for score in scored.scores] == [0, 0]
