@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from models.config import ModelConfig
 from models.errors import CheckpointError
-from models.files import write_atomically
+from models.files import replacing, write_atomically
 from models.manifest import CONFIG_KEY, MANIFEST, WEIGHTS, Manifest, read_manifest
 from models.network import Mulan
 
@@ -62,12 +62,11 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 def save_weights(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) -> str:
     """Write the weights file with its configuration inside; returns its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())},
-        metadata={CONFIG_KEY: config.model_dump_json()},
-    )
-    write_atomically(folder / WEIGHTS, content)
-    return hashlib.sha256(content).hexdigest()
+    ordered = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    with replacing(folder / WEIGHTS) as partial:
+        save_file(ordered, partial, metadata={CONFIG_KEY: config.model_dump_json()})
+        with partial.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> None:

@@ -52,6 +52,15 @@ class TrainingRecord(_Record):
     history: list[dict[str, float]] = Field(description="One entry a watch; see Progress.")
 
 
+class Origin(_Record):
+    """The official checkpoint file that was imported."""
+
+    file: str
+    sha256: str = Field(description="Of the file as it was read.")
+    parameters: Literal["ema", "raw"] = Field(description="Averaged, or as they were.")
+    step: int | None = Field(description="Training steps, as the file has them.")
+
+
 class Manifest(_Record):
     """`manifest.json`. The SHA-256 of the weights file, which also carries the configuration, is
     the checkpoint's identity."""
@@ -63,6 +72,7 @@ class Manifest(_Record):
     parameters: int
     data: DataRecord | None = None
     training: TrainingRecord | None = None
+    origin: Origin | None = None
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Solver settings by preset name."
     )

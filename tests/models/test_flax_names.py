@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, linear
 
-from models import flax_import
+from models import flax_names
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from models import flax_import
     ],
 )
 def test_names(official, ours):
-    assert flax_import.rename(official) == ours
+    assert flax_names.rename(official) == ours
 
 
 def random_array(*shape):
@@ -42,13 +42,13 @@ def random_array(*shape):
 
 def test_dense_kernels_map_inputs_to_outputs():
     kernel, x = random_array(5, 7), random_array(2, 5)
-    weight = flax_import.convert("gamma/dense_1/kernel", kernel)
+    weight = flax_names.convert("gamma/dense_1/kernel", kernel)
     np.testing.assert_allclose(linear(torch.from_numpy(x), weight), x @ kernel)
 
 
 def test_shortcuts_become_pointwise_convolutions():
     kernel, x = random_array(5, 7), random_array(2, 4, 4, 5)
-    weight = flax_import.convert("score_model/up.block_0/nin_shortcut/kernel", kernel)
+    weight = flax_names.convert("score_model/up.block_0/nin_shortcut/kernel", kernel)
     out = conv2d(torch.from_numpy(x).permute(0, 3, 1, 2), weight).permute(0, 2, 3, 1)
     np.testing.assert_allclose(out, x @ kernel)
 
@@ -56,7 +56,7 @@ def test_shortcuts_become_pointwise_convolutions():
 def test_convolution_kernels_keep_their_orientation():
     kernel, x = random_array(3, 3, 2, 4), np.zeros((1, 5, 5, 2))
     x[0, 2, 3, 1] = 1.0
-    weight = flax_import.convert("score_model/conv_in/kernel", kernel)
+    weight = flax_names.convert("score_model/conv_in/kernel", kernel)
     out = conv2d(torch.from_numpy(x).permute(0, 3, 1, 2), weight, padding=1)[0]
     # Cross-correlation: the output one row above sees the input in its kernel's last row.
     np.testing.assert_allclose(out[:, 1, 3], kernel[2, 1, 1])

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import flax_import
+from models import flax_names
 from models.config import ModelConfig
 from models.network import Mulan
 
@@ -68,7 +68,7 @@ class Case:
     def model(self, dtype: torch.dtype) -> Mulan:
         with torch.device("meta"):
             model = Mulan(self.config)
-        model.load_state_dict(flax_import.state_dict(self.leaves), assign=True)
+        model.load_state_dict(flax_names.state_dict(self.leaves), assign=True)
         return model.to(dtype).eval().requires_grad_(False)
 
     def expected(self, name: str) -> NDArray[Any]:

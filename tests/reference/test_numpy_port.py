@@ -6,7 +6,7 @@ import torch
 from golden import ELBO_CASES, to_chw, to_hwc
 from numpy_mulan import NumpyMulan, Shape
 
-from models import flax_import
+from models import flax_names
 from models.config import ModelConfig
 from models.network import Mulan
 from models.objective import negative_elbo
@@ -61,7 +61,7 @@ class Twins:
         self.numpy = NumpyMulan(shape, leaves)
         with torch.device("meta"):
             self.torch = Mulan(config_of(shape, kind))
-        self.torch.load_state_dict(flax_import.state_dict(leaves), assign=True)
+        self.torch.load_state_dict(flax_names.state_dict(leaves), assign=True)
         self.torch.eval().requires_grad_(False)
         self.z, self.eps_0, self.eps = draws.standard_normal((3, 3, *shape.image))
         self.tokens = draws.integers(0, shape.vocabulary, (3, *shape.image))
