@@ -9,7 +9,7 @@ from models.checkpoint import load_checkpoint
 from models.cli.options import as_json, device, emit, one_line_errors, root, threads
 from models.cli.train import override
 from models.evaluation.ablation import ablate, ablation_table
-from models.evaluation.card import IMAGES, ODE_IMAGES, judge, write_card
+from models.evaluation.card import IMAGES, ODE_IMAGES, carded, judge, write_card
 from models.evaluation.card_text import likelihood_table, recognition_table
 from models.evaluation.likelihood import evaluate_likelihood
 from models.evaluation.parts import RecordedData, subset
@@ -24,15 +24,11 @@ data = click.option(
     "--data", help="Where the divided images lie, if not under their recorded name."
 )
 test_data = click.option("--test-data", help="Where the separate test images lie, likewise.")
-images = click.option(
-    "--images", type=click.IntRange(2), default=IMAGES, show_default=True, help="At most."
-)
+images = click.option("--images", type=click.IntRange(2), help=f"At most; else {IMAGES}.")
 ode_images = click.option(
     "--ode-images",
     type=click.IntRange(2),
-    default=ODE_IMAGES,
-    show_default=True,
-    help="Of these, how many by the ODE, at most.",
+    help=f"Of these, how many by the ODE, at most; else {ODE_IMAGES}.",
 )
 
 
@@ -61,8 +57,8 @@ def likelihood(
     root: Path,
     data: str | None,
     test_data: str | None,
-    images: int,
-    ode_images: int,
+    images: int | None,
+    ode_images: int | None,
     seed: int,
     draws: int,
     probes: int,
@@ -71,19 +67,22 @@ def likelihood(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Test bits/dim of the checkpoint NAME, by negative ELBO and by ODE: the figures of its card,
-    unless told otherwise."""
+    """Test bits/dim of the checkpoint NAME, by negative ELBO and by ODE.
+
+    Unless told otherwise, of the images that its card measured: the card's figures again.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
     recorded = RecordedData(checkpoint.manifest, data, test_data)
+    carded_images, carded_ode_images = carded(checkpoint.manifest)
     figures = evaluate_likelihood(
         checkpoint.model,
         warm_up(checkpoint.model, BATCH),
-        subset(recorded.images("test"), images, seed),
+        subset(recorded.images("test"), images or carded_images, seed),
         Rk45(probes=probes, tolerance_nats=tolerance_nats),
         draws=draws,
-        ode_images=ode_images,
+        ode_images=ode_images or carded_ode_images,
         seed=seed,
     )
     emit(figures.model_dump(mode="json"), likelihood_table(figures), as_json)
@@ -132,8 +131,8 @@ def card(
     folder: Path,
     data: str | None,
     test_data: str | None,
-    images: int,
-    ode_images: int,
+    images: int | None,
+    ode_images: int | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -148,8 +147,8 @@ def card(
         checkpoint,
         warm_up(checkpoint.model, BATCH),
         recorded,
-        images=images,
-        ode_images=ode_images,
+        images=images or IMAGES,
+        ode_images=ode_images or ODE_IMAGES,
     )
     emit(manifest.evaluation, f"{folder}: card written", as_json)
 
@@ -173,7 +172,7 @@ def ablation(
     test_data: str | None,
     seeds: int,
     steps: int | None,
-    images: int,
+    images: int | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -189,5 +188,5 @@ def ablation(
         data={"source": data, "test_source": test_data},
         optimisation={"steps": steps},
     )
-    found = ablate(chosen, range(seeds), images, out, torch.device(device))
+    found = ablate(chosen, range(seeds), images or IMAGES, out, torch.device(device))
     emit(found.model_dump(mode="json"), ablation_table(found), as_json)

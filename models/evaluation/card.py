@@ -6,7 +6,7 @@ Measured and drawn here; the words are in `card_text`, and come from the manifes
 from pathlib import Path
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from models.checkpoint import Checkpoint, save_manifest
 from models.denoiser import Denoiser
@@ -36,7 +36,7 @@ from models.specs import Rk45, SamplerSpec
 
 SHEET, SOLVER_SHEET, JUDGED = 64, 16, 1000
 # What the commands measure where they are not told otherwise.
-IMAGES, ODE_IMAGES = 1000, 100
+IMAGES, ODE_IMAGES = 1000, 64
 _SPEC: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
 
 
@@ -72,6 +72,15 @@ def write_card(
     write_atomically(folder / CARD, card_text(manifest, evaluation).encode())
     save_manifest(folder, manifest)
     return manifest
+
+
+def carded(manifest: Manifest) -> tuple[int, int]:
+    """How many images the card measured by the ELBO and by the ODE; what it would, without one."""
+    try:
+        likelihood = Evaluation.model_validate(manifest.evaluation).likelihood
+    except ValidationError:
+        return IMAGES, ODE_IMAGES
+    return likelihood.elbo.images, likelihood.ode.images
 
 
 def judge(

@@ -1,12 +1,15 @@
 """The card: everything measured, drawn and written down."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from models.checkpoint import load_checkpoint
+from models.cli.evaluate import evaluate
 from models.evaluation import card, classifier
 from models.evaluation.card import write_card
 from models.evaluation.card_text import Evaluation
@@ -76,3 +79,20 @@ def test_the_card_says_what_was_found(carded: tuple[Manifest, Path]) -> None:
         assert str(figure) in text
     assert manifest.sha256 in text
     assert "mulan models train small --out DIR" in text
+
+
+def test_the_figures_are_found_again(carded: tuple[Manifest, Path]) -> None:
+    """By the command, which takes as many images as the card did."""
+    manifest, folder = carded
+    command = ["likelihood", "small", "--models", str(folder.parent), "--json"]
+    printed = CliRunner().invoke(evaluate, command, catch_exceptions=False)
+    assert json.loads(printed.stdout) == manifest.evaluation["likelihood"]
+
+
+def test_recognition_alone(carded: tuple[Manifest, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, folder = carded
+    monkeypatch.setattr(classifier, "STEPS", 60)
+    command = ["recognition", "small", "--models", str(folder.parent), "--samples", "5"]
+    printed = CliRunner().invoke(evaluate, command, catch_exceptions=False)
+    assert "| samples | 5 |" in printed.stdout
+    assert "| test images | 300 |" in printed.stdout
