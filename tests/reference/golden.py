@@ -43,8 +43,9 @@ class Case:
             self.outputs = dict(stored)
         if inputs == "vel_e64" != name:
             # Cases of the same weights and inputs share what does not depend on the prediction.
+            own = {_base(key) for key in self.outputs}
             with np.load(folder / "vel_e64.npz") as stored:
-                shared = {key: stored[key] for key in stored if _base(key) not in self.outputs}
+                shared = {key: stored[key] for key in stored if _base(key) not in own}
             self.outputs |= shared
 
     @property

@@ -1,0 +1,159 @@
+"""Likelihoods as the authors' code estimates them. Kept apart: these are not bounds.
+
+Sahoo et al. (2024), section 3.5, with what the released code does: its constants, the KL of one
+categorical for the latent, one adaptive solve for a whole batch, dequantization without alpha_0.
+Decision record 3 says why the service does otherwise.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.integrate import RK45, solve_ivp
+from torch import Tensor
+
+from models.denoiser import Denoiser
+from models.encoder import categorical_kl, top_k
+from models.network import tokens_to_data
+from models.rows import Condition, Query
+
+Grid = NDArray[np.float64]
+# Written into the released code, whatever the configuration says.
+GAMMA_0 = -13.3
+CUT = 3.0
+MASS_WITHIN_CUT = 0.9974613
+ENTROPY_DEFICIT = 0.01522
+TOLERANCE = 1e-5
+LOG_SIGMA_0 = 0.5 * (GAMMA_0 - math.log1p(math.exp(GAMMA_0)))
+
+
+class Flow:
+    """The probability-flow ODE of some rows and the trace of its Jacobian by fixed probes.
+
+    The networks answer in `dtype`; the state is float64, all images and then one log-density each.
+    """
+
+    def __init__(
+        self, denoiser: Denoiser, condition: Condition, probes: Tensor, dtype: torch.dtype
+    ) -> None:
+        """`probes` `[rows, C, H, W]`."""
+        self.denoiser, self.condition = denoiser, condition
+        self.probes, self.dtype = probes.double(), dtype
+
+    def drift(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """dx/dt `[rows, C, H, W]` = gamma' sigma (eps - sigma x) / 2, and J^T of the probes."""
+        schedule, rows = self.condition.schedule, len(x)
+        times = torch.full((rows,), t, dtype=torch.float64, device=x.device)
+        sigma = schedule.noise(times).sigma
+        weight = 0.5 * schedule.dgamma_dt(times) * sigma
+        cotangents = (weight * self.probes).to(self.dtype)[:, None]
+        answer = self.denoiser.evaluate(Query(x.to(self.dtype), times, cotangents), self.condition)
+        assert answer.vjps is not None
+        pulled = answer.vjps[:, 0].double() - weight * sigma * self.probes
+        return weight * (answer.eps.double() - sigma * x), pulled
+
+    def __call__(self, t: float, state: Grid) -> Grid:
+        """The derivative of the whole state."""
+        x, _ = self.unpack(state)
+        slope, pulled = self.drift(x, t)
+        return self.pack(slope, (pulled * self.probes).flatten(1).sum(1))
+
+    def pack(self, x: Tensor, log_density: Tensor) -> Grid:
+        """One vector."""
+        parts = (x.reshape(-1), log_density.double())
+        packed: Grid = torch.cat(parts).cpu().numpy()
+        return packed
+
+    def unpack(self, state: Grid) -> tuple[Tensor, Tensor]:
+        """Images `[rows, C, H, W]` and log-densities `[rows]`."""
+        rows = len(self.probes)
+        whole = torch.from_numpy(state).to(self.probes.device)
+        return whole[:-rows].reshape(self.probes.shape), whole[-rows:]
+
+
+class PaperDraw(NamedTuple):
+    """One dequantization of `rows` images, in nats: `log_p` = `prior` + `delta`, and the density
+    of the noise, `[rows]` each; the state at t = 1; the times at which steps ended."""
+
+    prior: Tensor
+    delta: Tensor
+    log_q: Tensor
+    x1: Tensor
+    times: Grid
+    nfe: int
+
+    @property
+    def log_p(self) -> Tensor:
+        """Log-density of the dequantized image in data units."""
+        return self.prior + self.delta
+
+
+def paper_draw(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    noise: Tensor,
+    probes: Tensor,
+    *,
+    tolerance: float = TOLERANCE,
+    times: Grid | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> PaperDraw:
+    """Solve for images `tokens` `[rows, C, H, W]`, all in one.
+
+    `noise` is standard normal cut at ±3, `probes` are ±1, both shaped as `tokens`. With `times` the
+    steps end there and are not controlled; else rtol = atol = `tolerance`.
+    """
+    config = denoiser.config
+    clean = tokens_to_data(tokens, config.vocabulary)
+    latent = top_k(denoiser.encode(clean.to(dtype)), config.latent_k)
+    flow = Flow(denoiser, denoiser.condition(latent), probes, dtype)
+    x0 = clean + noise.double() * math.exp(0.5 * GAMMA_0)
+    start = flow.pack(x0, torch.zeros(len(tokens), device=tokens.device))
+    if times is None:
+        solved = solve_ivp(flow, (0.0, 1.0), start, "RK45", rtol=tolerance, atol=tolerance)
+        state, times, nfe = solved.y[:, -1], solved.t, solved.nfev
+    else:
+        state, nfe = _follow(flow, start, times), 6 * (len(times) - 1)
+    x1, delta = flow.unpack(state)
+    log_q = _log_normal(noise.double()) - config.dimensions * math.log(MASS_WITHIN_CUT)
+    return PaperDraw(_log_normal(x1), delta, log_q, x1, times, nfe)
+
+
+def paper_bits(draws: list[PaperDraw], kl: Tensor, dimensions: int) -> Tensor:
+    """Bits/dim `[rows]` of the images that the draws share, `kl` `[rows]` their latent term.
+
+    One draw takes the noise's entropy from its variance, several the importance-weighted mean.
+    """
+    if len(draws) == 1:
+        nats = kl - draws[0].log_p
+        offset = 0.5 * (1 + math.log(2 * math.pi)) - ENTROPY_DEFICIT + LOG_SIGMA_0
+    else:
+        weights = torch.stack([draw.log_p - draw.log_q for draw in draws])
+        nats = kl + math.log(len(draws)) - weights.logsumexp(0)
+        offset = LOG_SIGMA_0
+    return nats / (dimensions * math.log(2)) - offset / math.log(2)
+
+
+def paper_kl(denoiser: Denoiser, tokens: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The latent term `[rows]` in nats: that of one categorical, although z has k ones."""
+    clean = tokens_to_data(tokens, denoiser.config.vocabulary).to(dtype)
+    return categorical_kl(denoiser.encode(clean)).double()
+
+
+def _follow(flow: Flow, state: Grid, times: Grid) -> Grid:
+    """Dormand and Prince's fifth-order steps from each time to the next."""
+    for start, end in itertools.pairwise(times):
+        h, slopes = end - start, np.empty((6, len(state)))
+        for stage in range(6):
+            inside = state + h * (RK45.A[stage, :stage] @ slopes[:stage])
+            slopes[stage] = flow(start + RK45.C[stage] * h, inside)
+        state = state + h * (RK45.B @ slopes)
+    return state
+
+
+def _log_normal(x: Tensor) -> Tensor:
+    """Log-density `[rows]` of standard normals."""
+    return -0.5 * (x.square() + math.log(2 * math.pi)).flatten(1).sum(1)

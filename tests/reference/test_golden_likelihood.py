@@ -1,0 +1,84 @@
+"""The official likelihood estimator, on the official noise."""
+
+import numpy as np
+import pytest
+import torch
+from golden import Reference, to_chw, to_hwc
+
+from models.evaluation.paper import PaperDraw, paper_bits, paper_draw, paper_kl
+from models.runtimes.eager import EagerDenoiser
+
+pytestmark = pytest.mark.golden
+PAIR = 2
+
+
+def cases(*names: str, precision: str) -> pytest.MarkDecorator:
+    parameters = [f"{name}-{precision}" for name in names]
+    return pytest.mark.parametrize("reference", parameters, indirect=True)
+
+
+class Official:
+    """The first two images of a case with its noise."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+        self.inputs, self.outputs = reference.case.inputs, reference.case.outputs
+        self.denoiser = EagerDenoiser(reference.model, quantum=1)
+        self.tokens = to_chw(self.inputs["images"][:PAIR], torch.uint8)
+
+    def draw(self, number: int, **options: object) -> PaperDraw:
+        noise = to_chw(self.inputs["ode_u"][number], torch.float64)
+        probes = to_chw(self.inputs["ode_rademacher"][number], torch.float64)
+        return paper_draw(
+            self.denoiser, self.tokens, noise, probes, dtype=self.reference.dtype, **options
+        )
+
+    def bits(self, draws: list[PaperDraw]) -> np.ndarray:
+        kl = paper_kl(self.denoiser, self.tokens, self.reference.dtype)
+        return paper_bits(draws, kl, self.denoiser.config.dimensions).numpy()
+
+
+@cases("vel_e64", "eps_e64", precision="float64")
+def test_replay_of_the_accepted_steps(reference: Reference) -> None:
+    """The tight check: no luck of step control enters it."""
+    official = Official(reference)
+    found = official.draw(0, times=official.outputs["ode1e5_tsteps_draw0"])
+    for name, value in (
+        ("log_p", found.log_p),
+        ("prior_logp", found.prior),
+        ("delta_logp", found.delta),
+        ("log_q", found.log_q),
+    ):
+        expected = official.outputs[f"ode1e5replay_{name}__f64"]
+        np.testing.assert_allclose(value.numpy(), expected, rtol=0, atol=1e-4, err_msg=name)
+    expected = official.outputs["ode1e5replay_z1__f64"]
+    np.testing.assert_allclose(to_hwc(found.x1), expected, rtol=0, atol=1e-7)
+
+
+@cases("vel_e64", "eps_e64", precision="float32")
+def test_replay_in_single_precision(reference: Reference) -> None:
+    official = Official(reference)
+    found = official.draw(0, times=official.outputs["ode1e5_tsteps_draw0"])
+    expected = official.outputs["ode1e5_log_p"][0]
+    np.testing.assert_allclose(found.log_p.numpy(), expected, rtol=0, atol=0.05)
+
+
+@cases("vel_e64", "eps_e64", "vfe_e64", precision="float32")
+def test_bits_from_the_recorded_draws(reference: Reference) -> None:
+    """The constants: one draw, and several weighed by importance."""
+    official, outputs = Official(reference), reference.case.outputs
+    draws = [
+        PaperDraw(
+            *(torch.from_numpy(outputs[f"ode1e5_{part}"][number]).double() for part in PARTS),
+            torch.empty(0),
+            np.empty(0),
+            0,
+        )
+        for number in range(len(outputs["ode1e5_log_p"]))
+    ]
+    for chosen, name in ((draws[:1], "is1"), (draws, f"is{len(draws)}")):
+        expected = outputs[f"ode1e5_bpd_{name}_per_image"]
+        np.testing.assert_allclose(official.bits(chosen), expected, rtol=0, atol=2e-5)
+
+
+PARTS = ("prior_logp", "delta_logp", "log_q")
