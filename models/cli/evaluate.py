@@ -48,6 +48,7 @@ def evaluate() -> None:
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--probes", type=click.IntRange(1), default=Rk45().probes, show_default=True)
 @click.option("--tolerance-nats", type=float, default=Rk45().tolerance_nats, show_default=True)
+@click.option("--paper", is_flag=True, help="By the authors' estimator too, which is no bound.")
 @device
 @threads
 @as_json
@@ -63,6 +64,7 @@ def likelihood(
     draws: int,
     probes: int,
     tolerance_nats: float,
+    paper: bool,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -84,6 +86,7 @@ def likelihood(
         draws=draws,
         ode_images=ode_images or carded_ode_images,
         seed=seed,
+        paper=paper,
     )
     emit(figures.model_dump(mode="json"), likelihood_table(figures), as_json)
 

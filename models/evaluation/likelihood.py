@@ -14,6 +14,7 @@ from models.data import Tokens
 from models.denoiser import Denoiser
 from models.encoder import categorical_kl, top_k
 from models.evaluation.figure import Figure, Record, bits_per_dimension
+from models.evaluation.paper import PaperEvaluation, evaluate_paper
 from models.evaluation.parts import subset
 from models.likelihood import score_problem, summarise
 from models.network import Mulan, tokens_to_data
@@ -56,6 +57,7 @@ class LikelihoodEvaluation(Record):
     elbo_draws: int
     elbo: Estimate
     ode: OdeEstimate
+    paper: PaperEvaluation | None = Field(None, description="On the images of the ODE.")
 
 
 class ElboTerms(NamedTuple):
@@ -81,10 +83,12 @@ def evaluate_likelihood(
     ode_images: int | None = None,
     seed: int = 0,
     batch: int = BATCH,
+    paper: bool = False,
 ) -> LikelihoodEvaluation:
     """Bits/dim of `images` `[N, H, W, C]` by both ways; `denoiser` runs `model`.
 
-    The ODE, which takes hundreds of evaluations an image, solves `ode_images` of them.
+    The ODE, which takes hundreds of evaluations an image, solves `ode_images` of them; with `paper`
+    so does the authors' own estimator.
     Raises ArithmeticError when not one image could be scored.
     """
     elbo = elbo_terms(model, images, seed, elbo_draws).estimate(model.config)
@@ -96,6 +100,9 @@ def evaluate_likelihood(
         elbo_draws=elbo_draws,
         elbo=elbo,
         ode=_ode_estimate(model.config, scores, categorical_kl(logits).cpu(), spec, draws),
+        paper=evaluate_paper(denoiser, solved, seed=seed, draws=draws, batch=batch)
+        if paper
+        else None,
     )
 
 

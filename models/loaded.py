@@ -1,0 +1,202 @@
+"""A checkpoint in a Python session: its mathematics on NumPy arrays, channels last.
+
+Images and states are `[rows, H, W, C]`, times `[rows]` or one number in [0, 1], latents k-hot
+`[rows, n]`. Whatever is random is given. Nothing here is on the service's way.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from models.checkpoint import load_checkpoint
+from models.data import Tokens
+from models.encoder import categorical_kl, top_k
+from models.evaluation.paper import TOLERANCE, Flow, PaperDraw, paper_bits, paper_draw, paper_kl
+from models.network import Mulan, data_to_tokens, tokens_to_data
+from models.objective import negative_elbo
+from models.rows import Condition, Query
+from models.runtimes.eager import EagerDenoiser
+from models.solvers.ddpm import ancestral_step
+
+Array = NDArray[Any]
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class ScheduleAt(NamedTuple):
+    """The schedule at one time a row, each `[rows, H, W, C]`."""
+
+    gamma: Array
+    dgamma_dt: Array
+    alpha: Array
+    sigma: Array
+
+
+class ElboAt(NamedTuple):
+    """The terms of the negative ELBO `[rows]`, in nats; `latent` is the paper's categorical KL."""
+
+    reconstruction: Array
+    prior: Array
+    diffusion: Array
+    latent: Array
+
+    @property
+    def total(self) -> Array:
+        """Their sum: the paper's figure, not a bound; log C(n, k) for `latent` makes it one."""
+        return self.reconstruction + self.prior + self.diffusion + self.latent
+
+
+def load(
+    folder: str | Path,
+    dtype: Literal["float32", "float64"] = "float32",
+    device: str = "cpu",
+) -> "Loaded":
+    """The checkpoint in `folder`, verified. Raises CheckpointError."""
+    return Loaded(load_checkpoint(Path(folder), device).model, dtype)
+
+
+class Loaded:
+    """One model, in one precision."""
+
+    def __init__(self, model: Mulan, dtype: Literal["float32", "float64"] = "float32") -> None:
+        self.dtype = DTYPES[dtype]
+        self.model = model.to(self.dtype).eval().requires_grad_(False)
+        self.config = model.config
+        self.device = next(model.parameters()).device
+        self._denoiser = EagerDenoiser(self.model, quantum=1)
+
+    # Images and latents
+
+    def encode(self, images: Tokens) -> Array:
+        """Bin centres in (-1, 1), float64, of tokens 0..V-1."""
+        return _last(tokens_to_data(self._tokens(images), self.config.vocabulary))
+
+    def decode(self, x0: Array) -> Tokens:
+        """The nearest tokens, uint8, to states at t = 0."""
+        return _last(data_to_tokens(self._first(x0), self.config))
+
+    def logits(self, images: Tokens) -> Array:
+        """The encoder's logits `[rows, n]`."""
+        return _array(self._logits(self._tokens(images)))
+
+    def latent(self, images: Tokens) -> Array:
+        """The k-hot latent `[rows, n]` of the k largest logits; ties go to the lower index."""
+        return _array(top_k(self._logits(self._tokens(images)), self.config.latent_k))
+
+    def latent_kl(self, images: Tokens) -> Array:
+        """The paper's latent term `[rows]`: KL from one n-way categorical to the uniform, nats."""
+        return _array(categorical_kl(self._logits(self._tokens(images))))
+
+    # The diffusion
+
+    def schedule(self, latent: Array, t: ArrayLike) -> ScheduleAt:
+        """gamma, its time derivative, alpha and sigma; float64."""
+        condition = self._condition(latent)
+        times = self._times(t, len(latent))
+        noise = condition.schedule.noise(times)
+        slope = condition.schedule.dgamma_dt(times)
+        return ScheduleAt(*map(_last, (noise.gamma, slope, noise.alpha, noise.sigma)))
+
+    def network(self, x: Array, mean_gamma: ArrayLike, latent: Array) -> Array:
+        """The score network's own output where gamma is `mean_gamma` on average."""
+        g = self._times(mean_gamma, len(x))
+        clock = (g - self.config.gamma_min) / (self.config.gamma_max - self.config.gamma_min)
+        out = self.model.score(self._first(x), clock.to(self.dtype), self._latent(latent))
+        return _last(out)
+
+    def epsilon(self, x: Array, t: ArrayLike, latent: Array) -> Array:
+        """The predicted noise, whatever the network predicts."""
+        query = Query(self._first(x), self._times(t, len(x)))
+        return _last(self._denoiser.evaluate(query, self._condition(latent)).eps)
+
+    def drift(self, x: Array, t: float, latent: Array) -> Array:
+        """dx/dt of the probability-flow ODE."""
+        return _last(self._flow(latent, np.ones_like(x)).drift(self._first(x), t)[0])
+
+    def pull_back(self, x: Array, t: float, latent: Array, cotangent: Array) -> Array:
+        """J^T v for the Jacobian J of `drift`; its product with a ±1 probe v is the divergence."""
+        return _last(self._flow(latent, cotangent).drift(self._first(x), t)[1])
+
+    def ancestral_step(
+        self, x: Array, t: ArrayLike, earlier: ArrayLike, latent: Array, noise: Array
+    ) -> Array:
+        """One DDPM step from times `t` to times `earlier` < t, with given normals."""
+        condition, state = self._condition(latent), self._first(x)
+        here, there = (self._times(time, len(x)) for time in (t, earlier))
+        eps = self._denoiser.evaluate(Query(state, here), condition).eps
+        scales = condition.schedule.noise
+        return _last(ancestral_step(state, eps, scales(here), scales(there), self._first(noise)))
+
+    # How likely
+
+    def elbo(
+        self, images: Tokens, t: ArrayLike, noise0: Array, noise: Array, latent: Array | None = None
+    ) -> ElboAt:
+        """One-sample terms at times `t`; `noise0` perturbs the reconstruction, `noise` x_t.
+
+        `latent` is the encoder's own choice where left out.
+        """
+        tokens = self._tokens(images)
+        logits = self._logits(tokens)
+        chosen = top_k(logits, self.config.latent_k) if latent is None else self._latent(latent)
+        times = self._times(t, len(images)).to(self.dtype)
+        draws = self._first(noise0), self._first(noise)
+        return ElboAt(
+            *map(_array, negative_elbo(self.model, tokens, chosen, logits, times, *draws))
+        )
+
+    def paper_likelihood(
+        self,
+        images: Tokens,
+        noise: Array,
+        probes: Array,
+        *,
+        tolerance: float = TOLERANCE,
+        times: Array | None = None,
+    ) -> PaperDraw:
+        """One draw of the authors' estimator, which is no bound: see models.evaluation.paper."""
+        given = (self._first(part).double() for part in (noise, probes))
+        options: dict[str, Any] = {"tolerance": tolerance, "times": times, "dtype": self.dtype}
+        return paper_draw(self._denoiser, self._tokens(images), *given, **options)
+
+    def paper_bits(self, images: Tokens, draws: list[PaperDraw]) -> Array:
+        """Bits/dim `[rows]` from draws of the same images."""
+        kl = paper_kl(self._denoiser, self._tokens(images), self.dtype)
+        return _array(paper_bits(draws, kl, self.config.dimensions))
+
+    def _logits(self, tokens: Tensor) -> Tensor:
+        clean = tokens_to_data(tokens, self.config.vocabulary)
+        return self._denoiser.encode(clean.to(self.dtype))
+
+    def _condition(self, latent: Array) -> Condition:
+        return self._denoiser.condition(self._latent(latent))
+
+    def _flow(self, latent: Array, probes: Array) -> Flow:
+        return Flow(self._denoiser, self._condition(latent), self._first(probes), self.dtype)
+
+    def _latent(self, latent: Array) -> Tensor:
+        return torch.tensor(latent, dtype=self.dtype, device=self.device)
+
+    def _tokens(self, images: Tokens) -> Tensor:
+        return torch.tensor(images, device=self.device).permute(0, 3, 1, 2).contiguous()
+
+    def _first(self, x: Array) -> Tensor:
+        """Channels first, in the model's precision."""
+        given = torch.tensor(x, dtype=self.dtype, device=self.device)
+        return given.permute(0, 3, 1, 2).contiguous()
+
+    def _times(self, t: ArrayLike, rows: int) -> Tensor:
+        times = torch.as_tensor(t, dtype=torch.float64, device=self.device)
+        return times.expand(rows)
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.cpu().numpy()
+
+
+def _last(tensor: Tensor) -> Array:
+    """Channels last."""
+    return _array(tensor.permute(0, 2, 3, 1).contiguous())

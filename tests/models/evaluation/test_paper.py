@@ -1,0 +1,116 @@
+"""The authors' estimator, on a model whose density is known; tests/reference has their own runs."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.evaluation.paper import (
+    PaperDraw,
+    evaluate_paper,
+    paper_bits,
+    paper_draw,
+    paper_kl,
+)
+from models.network import Mulan
+from models.runtimes.eager import EagerDenoiser
+from models.schedule import Noise
+
+CONFIG = ModelConfig(
+    image_shape=(4, 4, 1),
+    width=8,
+    depth=1,
+    encoder_depth=1,
+    groups=4,
+    fourier=(),
+    latent_size=5,
+    latent_k=2,
+    schedule_width=8,
+)
+ROWS = 3
+
+
+class Standard(Mulan):
+    """Knows its data to be N(0, I), so that the flow stands still."""
+
+    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+        return noise.sigma.to(x) * x
+
+
+class Wide(Mulan):
+    """Knows its data to be N(0, 4 I)."""
+
+    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+        return (noise.sigma / (4 * noise.alpha.square() + noise.sigma.square())).to(x) * x
+
+
+def denoiser(kind: type[Mulan] = Standard) -> EagerDenoiser:
+    torch.manual_seed(0)
+    return EagerDenoiser(kind(CONFIG).double().eval().requires_grad_(False), quantum=1)
+
+
+@pytest.fixture
+def given() -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, noise, probes."""
+    draws = np.random.default_rng(0)
+    shape = (ROWS, 1, 4, 4)
+    tokens = torch.from_numpy(draws.integers(0, 256, shape, dtype=np.uint8))
+    noise = torch.from_numpy(draws.standard_normal(shape).clip(-3, 3))
+    return tokens, noise, torch.from_numpy(draws.choice([-1.0, 1.0], shape))
+
+
+def log_normal(x: Tensor, variance: float) -> Tensor:
+    terms = -0.5 * (x.square() / variance + math.log(2 * math.pi * variance))
+    return terms.flatten(1).sum(1)
+
+
+@pytest.mark.parametrize(("kind", "variance"), [(Standard, 1.0), (Wide, 4.0)])
+def test_a_known_density(given: Any, kind: type[Mulan], variance: float) -> None:
+    """That of the data, diffused a little: what the flow carries to N(0, I) at t = 1 is close to
+    it, since alpha there is 0.08."""
+    tokens, noise, _ = given
+    found = paper_draw(denoiser(kind), *given, tolerance=1e-9, dtype=torch.float64)
+    x0 = 2 * (tokens.double() + 0.5) / 256 - 1 + noise * math.exp(-13.3 / 2)
+    # At t = 1 the flow's image is x0 times the ratio of the two standard deviations there.
+    square = 1 / (1 + math.exp(CONFIG.gamma_max))
+    ratio = math.sqrt((variance - 1) * square + 1) / math.sqrt(variance)
+    x1 = ratio * x0
+    torch.testing.assert_close(found.x1, x1, rtol=1e-5, atol=1e-5)
+    expected = log_normal(x1, 1.0) + CONFIG.dimensions * math.log(ratio)
+    torch.testing.assert_close(found.log_p, expected, rtol=0, atol=1e-3)
+    assert found.nfe >= 8
+
+
+def test_fixed_times_follow_the_adaptive_solve(given: Any) -> None:
+    one = paper_draw(denoiser(Wide), *given, dtype=torch.float64)
+    again = paper_draw(denoiser(Wide), *given, times=one.times, dtype=torch.float64)
+    torch.testing.assert_close(again.log_p, one.log_p, rtol=0, atol=1e-9)
+    assert again.nfe == 6 * (len(one.times) - 1)
+
+
+def test_bits(given: Any) -> None:
+    tokens, *_ = given
+    kl = paper_kl(denoiser(), tokens, torch.float64)
+    assert ((kl >= 0) & (kl <= math.log(CONFIG.latent_size))).all()
+    zero = torch.zeros(ROWS)
+    draw = PaperDraw(zero - 50.0, zero, zero - 20.0, zero, np.empty(0), 0)
+    log_sigma = 0.5 * (-13.3 - math.log1p(math.exp(-13.3)))
+    entropy = 0.5 * (1 + math.log(2 * math.pi)) - 0.01522
+    one, three = (paper_bits([draw] * n, kl, 16) * 16 * math.log(2) for n in (1, 3))
+    torch.testing.assert_close(one, 50 + kl - 16 * (entropy + log_sigma))
+    torch.testing.assert_close(three, 30 + kl - 16 * log_sigma)
+
+
+def test_evaluation_is_determined_by_its_seed(given: Any) -> None:
+    tokens, *_ = given
+    model = EagerDenoiser(denoiser(Wide).model.float(), quantum=1)
+    one, again, other = (
+        evaluate_paper(model, tokens, seed=seed, draws=2, batch=2) for seed in (0, 0, 1)
+    )
+    assert one == again
+    assert one.bits != other.bits
+    assert (one.images, one.draws) == (3, 2)
