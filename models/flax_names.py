@@ -75,6 +75,15 @@ def convert(path: str, value: np.ndarray) -> Tensor:
     return tensor[:, :, None, None] if "nin_shortcut" in path else tensor
 
 
+def to_official(name: str, tensor: Tensor) -> Tensor:
+    """One of our tensors in the official layout: the inverse of `convert`."""
+    if not official_path(name).endswith("kernel"):
+        return tensor
+    if name.endswith("shortcut.weight"):
+        return tensor[:, :, 0, 0].T
+    return tensor.permute(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+
+
 def official_shape(path: str, ours: tuple[int, ...]) -> tuple[int, ...]:
     """The official shape of a leaf that has shape `ours` in our layout."""
     if not path.endswith("kernel"):

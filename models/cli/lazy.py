@@ -9,11 +9,14 @@ import click
 
 
 class LazyGroup(click.Group):
-    """`commands_at` maps a command's name to "module:attribute"."""
+    """`commands_at` maps a command's name to "module:attribute"; `extra` is the set of optional
+    packages that they need."""
 
-    def __init__(self, *, commands_at: Mapping[str, str], **settings: Any) -> None:
+    def __init__(
+        self, *, commands_at: Mapping[str, str], extra: str = "workshop", **settings: Any
+    ) -> None:
         super().__init__(**settings)
-        self._commands_at = commands_at
+        self._commands_at, self._extra = commands_at, extra
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self._commands_at, *super().list_commands(ctx)]
@@ -26,6 +29,6 @@ class LazyGroup(click.Group):
             command: click.Command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             raise click.ClickException(
-                f"{error.name} is missing; this command needs pip install 'mulan-serve[workshop]'"
+                f"{error.name} is missing; this needs pip install 'mulan-serve[{self._extra}]'"
             ) from error
         return command

@@ -1,0 +1,124 @@
+"""ONNX graphs of a checkpoint's networks."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.checkpoint import Checkpoint
+from models.errors import CheckpointError
+from models.files import replacing
+from models.network import Mulan
+
+ROWS = "rows"
+TOLERANCE = 1e-4
+
+
+class Graph(NamedTuple):
+    """One network to export: example inputs by name, the names of its outputs."""
+
+    network: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+
+
+class _Coefficients(nn.Module):
+    """The schedule's polynomial as tensors."""
+
+    def __init__(self, model: Mulan) -> None:
+        super().__init__()
+        self.gamma = model.gamma
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, b, c, _, _ = self.gamma(latent)
+        return a, b, c
+
+
+def export_onnx(checkpoint: Checkpoint, folder: Path) -> list[Path]:
+    """Write the networks to `folder` as ONNX graphs, for any number of rows, and run each against
+    the original. Returns the files.
+
+    `score` maps x_t `[rows, C, H, W]`, the clock `[rows]` and the latent `[rows, n]` to the
+    network's prediction, `encoder` clean images to logits, `schedule` a latent to the polynomial's
+    coefficients. Raises CheckpointError where a graph disagrees with its network.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, graph in graphs(checkpoint.model.cpu()).items():
+        path = folder / f"{name}.onnx"
+        with replacing(path) as partial:
+            _export(graph, partial)
+            _check(graph, partial, name)
+        written.append(path)
+    return written
+
+
+def graphs(model: Mulan) -> dict[str, Graph]:
+    """What a model is made of; a fixed schedule and an absent encoder need no graph."""
+    config, draws = model.config, torch.Generator().manual_seed(0)
+    x = torch.randn(3, *config.chw, generator=draws)
+    clock = torch.rand(3, generator=draws)
+    latent = torch.zeros(3, config.latent_size)
+    latent[:, : config.latent_k] = 1.0
+    found = {
+        "score": Graph(model.score, {"x": x, "clock": clock, "latent": latent}, ("prediction",))
+    }
+    if config.latent_size:
+        found["encoder"] = Graph(model.encoder, {"x": x.clamp(-1, 1)}, ("logits",))
+        found["schedule"] = Graph(_Coefficients(model), {"latent": latent}, ("a", "b", "c"))
+    return found
+
+
+def _export(graph: Graph, path: Path) -> None:
+    rows = torch.export.Dim(ROWS)
+    with _quiet():
+        program = torch.onnx.export(
+            graph.network.eval(),
+            tuple(graph.inputs.values()),
+            dynamo=True,
+            dynamic_shapes=tuple({0: rows} for _ in graph.inputs),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            verbose=False,
+        )
+    assert program is not None
+    program.save(path)
+
+
+def _check(graph: Graph, path: Path, name: str) -> None:
+    """Run the graph on fewer and on more rows than it was traced with."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for index in (torch.tensor([1]), torch.tensor([2, 0, 1, 1, 0])):
+        inputs = {key: value[index] for key, value in graph.inputs.items()}
+        with torch.no_grad():
+            expected = graph.network(*inputs.values())
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        found: list[NDArray[np.float32]] = session.run(
+            None, {key: value.numpy() for key, value in inputs.items()}
+        )
+        for ours, theirs in zip(expected, found, strict=True):
+            error = float(np.abs(ours.numpy() - theirs).max() / max(1.0, float(ours.abs().max())))
+            if not error <= TOLERANCE:
+                raise CheckpointError(f"{name}.onnx differs from its network by {error:.1e}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of what concerns only its authors."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,141 @@
+"""Checkpoints for other programs: the same tensors by other names, the same maps as graphs."""
+
+import json
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from models.checkpoint import load_checkpoint, save_manifest, save_weights
+from models.cli import models as command
+from models.config import ModelConfig
+from models.errors import CheckpointError
+from models.flax_import import import_flax
+from models.manifest import Manifest
+from models.network import Mulan
+from models.onnx_export import Graph, export_onnx
+
+CONFIG = ModelConfig(
+    image_shape=(8, 8, 1),
+    width=16,
+    depth=1,
+    encoder_depth=1,
+    groups=4,
+    latent_size=5,
+    latent_k=2,
+    schedule_width=6,
+    attention=True,
+    fourier=(),
+)
+
+
+def write(root: Path, name: str, config: ModelConfig) -> Path:
+    torch.manual_seed(0)
+    model = Mulan(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    sha256 = save_weights(root / name, config, model.state_dict())
+    count = sum(parameter.numel() for parameter in model.parameters())
+    save_manifest(root / name, Manifest(name=name, config=config, sha256=sha256, parameters=count))
+    return root / name
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shelf")
+    write(root, "some", CONFIG)
+    write(root, "vdm", CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
+    return root
+
+
+def run(*arguments: str) -> dict[str, object]:
+    result = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+def test_our_own_names(shelf: Path, tmp_path: Path) -> None:
+    out = tmp_path / "some.safetensors"
+    run("export", "safetensors", "some", "--models", str(shelf), "--out", str(out))
+    expected = load_checkpoint(shelf / "some").model.state_dict()
+    found = load_file(out)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> None:
+    """What is exported, put into a Flax file, is the same checkpoint."""
+    out = tmp_path / "official.safetensors"
+    run("export", "safetensors", "some", "--models", str(shelf), "--out", str(out), "--official")
+    tree: dict[str, object] = {}
+    for path, tensor in load_file(out).items():
+        *parents, last = path.split("/")
+        inner = tree
+        for parent in parents:
+            inner = inner.setdefault(parent, {})  # type: ignore[assignment]
+        payload = (list(tensor.shape), "float32", tensor.numpy().tobytes())
+        inner[last] = msgpack.ExtType(1, msgpack.packb(payload))
+    (tmp_path / "ckpt").write_bytes(msgpack.packb({"ema_params": tree}))
+    imported = import_flax(tmp_path / "ckpt", {"latent_k": 2, "groups": 4}, tmp_path / "again")
+    before = load_checkpoint(shelf / "some").manifest
+    assert imported.config == before.config
+    assert imported.sha256 == before.sha256
+
+
+@pytest.fixture(scope="module")
+def graphs(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("onnx")
+    record = run("export", "onnx", "some", "--models", str(shelf), "--out", str(folder))
+    names = ["score.onnx", "encoder.onnx", "schedule.onnx"]
+    assert record["files"] == [str(folder / name) for name in names]
+    return folder
+
+
+def infer(path: Path, **inputs: torch.Tensor) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found: list[np.ndarray] = session.run(None, {n: t.numpy() for n, t in inputs.items()})
+    return found
+
+
+@pytest.mark.parametrize("rows", [1, 17])
+def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
+    model = load_checkpoint(shelf / "some").model
+    draws = torch.Generator().manual_seed(1)
+    x, clock = torch.randn(rows, 1, 8, 8, generator=draws), torch.rand(rows, generator=draws)
+    latent = torch.eye(5)[torch.arange(rows) % 5] + torch.eye(5)[(torch.arange(rows) + 1) % 5]
+    (out,) = infer(graphs / "score.onnx", x=x, clock=clock, latent=latent)
+    np.testing.assert_allclose(out, model.score(x, clock, latent).numpy(), rtol=0, atol=1e-4)
+    (logits,) = infer(graphs / "encoder.onnx", x=x)
+    np.testing.assert_allclose(logits, model.encoder(x).numpy(), rtol=0, atol=1e-4)
+    for ours, theirs in zip(
+        model.gamma(latent)[:3], infer(graphs / "schedule.onnx", latent=latent), strict=True
+    ):
+        np.testing.assert_allclose(theirs, ours.numpy(), rtol=0, atol=1e-4)
+
+
+def test_without_a_latent_there_is_one_graph(shelf: Path, tmp_path: Path) -> None:
+    record = run("export", "onnx", "vdm", "--models", str(shelf), "--out", str(tmp_path / "o"))
+    assert record["files"] == [str(tmp_path / "o" / "score.onnx")]
+
+
+def test_a_graph_that_disagrees_is_not_written(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fickle(torch.nn.Module):
+        """Answers otherwise when it is checked."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if torch.compiler.is_compiling() else x + 1
+
+    graph = {"fickle": Graph(Fickle(), {"x": torch.zeros(3, 2)}, ("y",))}
+    monkeypatch.setattr("models.onnx_export.graphs", lambda _: graph)
+    with pytest.raises(CheckpointError, match=r"fickle.onnx differs from its network by 1"):
+        export_onnx(load_checkpoint(shelf / "some"), tmp_path / "out")
+    assert not (tmp_path / "out" / "fickle.onnx").exists()
