@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # One thread a process: the tests run in parallel, and two busy threads on two cores stall each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: run test test-golden test-gpu check format clean
+.PHONY: run test test-golden test-golden-quick test-gpu check format clean
 
 run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
 	$(BIN)/mulan serve
@@ -13,7 +13,10 @@ test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outsid
 	$(PYTEST) -n auto --dist loadgroup -m "not gpu and not golden"
 
 test-golden: $(VENV)/.dev  ## Parity with the official implementation; GOLDEN_ARRAYS names its arrays
-	$(PYTEST) -m golden
+	$(PYTEST) -n auto -m golden
+
+test-golden-quick: $(VENV)/.dev  ## The same without the three solves that take minutes each
+	$(PYTEST) -n auto -m "golden and not slow"
 
 test-gpu: $(VENV)/.dev  ## What needs a CUDA device
 	$(PYTEST) -m gpu

@@ -82,3 +82,17 @@ def test_bits_from_the_recorded_draws(reference: Reference) -> None:
 
 
 PARTS = ("prior_logp", "delta_logp", "log_q")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("reference", "suffix"),
+    [("vel_e64-float32", ""), ("eps_e64-float32", ""), ("vel_e64-float64", "__f64")],
+    indirect=["reference"],
+)
+def test_a_solve_of_our_own_at_a_tight_tolerance(reference: Reference, suffix: str) -> None:
+    """About 2000 right-hand sides each."""
+    official = Official(reference)
+    found = official.draw(0, tolerance=1e-7)
+    expected = official.outputs[f"ode1e7_bpd_is1_per_image{suffix}"]
+    np.testing.assert_allclose(official.bits([found]), expected, rtol=0, atol=1e-4)
