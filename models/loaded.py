@@ -144,9 +144,9 @@ class Loaded:
         chosen = top_k(logits, self.config.latent_k) if latent is None else self._latent(latent)
         times = self._times(t, len(images)).to(self.dtype)
         draws = self._first(noise0), self._first(noise)
-        return ElboAt(
-            *map(_array, negative_elbo(self.model, tokens, chosen, logits, times, *draws))
-        )
+        terms = negative_elbo(self.model, tokens, chosen, logits, times, *draws)
+        parts = terms.reconstruction, terms.prior, terms.diffusion, terms.latent
+        return ElboAt(*map(_array, parts))
 
     def paper_likelihood(
         self,

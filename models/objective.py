@@ -9,14 +9,21 @@ from torch import Tensor
 from models.encoder import categorical_kl
 from models.network import Mulan, tokens_to_data
 
+COARSE = 3.0
+
 
 class Elbo(NamedTuple):
-    """The terms of one bound, each `[rows]` in nats; `latent` is the paper's categorical KL."""
+    """The terms of one bound, each `[rows]` in nats; `latent` is the paper's categorical KL.
+
+    `coarse` is no term of its own but a part of `diffusion`: what is lost at high noise, where an
+    image's layout is decided, faded in by sigmoid(gamma + 3).
+    """
 
     reconstruction: Tensor
     prior: Tensor
     diffusion: Tensor
     latent: Tensor
+    coarse: Tensor
 
     @property
     def total(self) -> Tensor:
@@ -50,6 +57,7 @@ def negative_elbo(
         prior(model, x0),
         diffusion.flatten(1).sum(1),
         categorical_kl(logits),
+        (diffusion * torch.sigmoid(noise.gamma + COARSE)).flatten(1).sum(1),
     )
 
 

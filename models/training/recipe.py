@@ -66,6 +66,12 @@ class Optimisation(_Settings):
     encoder_head_start: int = Field(
         0, ge=0, description="First steps, in which the diffusion term does not reach the encoder."
     )
+    coarse_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the diffusion term's part at high noise, beyond its weight of 1 in "
+        "the bound: for samples that hold together (Kingma & Gao, 2023).",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the products in the network while training."
     )

@@ -123,7 +123,8 @@ class Trainer:
         information = mutual_information(logits)
         latent = terms.latent.mean()
         # Reconstruction and prior depend on no parameter. At prices of 1 this is the latent term.
-        loss = terms.diffusion.mean() + self.settings.information_price * information
+        loss = (terms.diffusion + self.settings.coarse_weight * terms.coarse).mean()
+        loss = loss + self.settings.information_price * information
         loss = loss + self.settings.aggregate_price * (latent - information)
         loss = loss / self.recipe.model.dimensions
         self.optimiser.zero_grad(set_to_none=True)

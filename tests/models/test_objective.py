@@ -105,6 +105,13 @@ def test_diffusion_term_of_a_known_network_is_an_integral_over_gamma():
     error = terms.diffusion.std().item() / math.sqrt(rows)
     assert terms.diffusion.mean().item() == pytest.approx(expected, abs=4 * error)
     assert error < 0.02 * expected
+    # The part at high noise is the same integral under its fade.
+    part, _ = quad(lambda g: expit(g + 3) * (1 - math.sqrt(expit(g))) ** 2, low, high)
+    kept, _ = quad(lambda g: expit(g + 3) * expit(-g), low, high)
+    coarse = 0.5 * (CONFIG.dimensions * part + kept * squares)
+    error = terms.coarse.std().item() / math.sqrt(rows)
+    assert terms.coarse.mean().item() == pytest.approx(coarse, abs=4 * error)
+    assert error < 0.02 * coarse < 0.02 * expected
 
 
 @pytest.mark.parametrize("parameterisation", ["epsilon", "velocity", "velocity-from-epsilon"])

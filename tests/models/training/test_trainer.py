@@ -228,6 +228,17 @@ def test_a_reward_makes_the_latent_tell(tiny, digits, tmp_path):
     assert told[1] > 10 * told[0]
 
 
+def test_a_weight_on_high_noise_changes_the_weights_not_the_figure(tiny, digits, tmp_path):
+    """The first loss is of the same weights, and reported without the weight."""
+    totals, weights = [], []
+    for coarse in (0.0, 10.0):
+        trainer = Trainer(tiny(coarse_weight=coarse), *digits, CPU, tmp_path)
+        totals.append(trainer._update(trainer._batch()))
+        weights.append(trainer.model.state_dict())
+    assert torch.equal(*totals)
+    assert not same(*weights)
+
+
 def test_half_precision_is_deterministic_too(tiny, digits, straight, tmp_path):
     runs = [train(tiny(precision="bfloat16"), digits, tmp_path / name) for name in "ab"]
     assert same(runs[0][0], runs[1][0])
