@@ -30,13 +30,17 @@ class ScheduleNetwork(nn.Module):
 
     def forward(self, latent: Tensor) -> Schedule:
         """The schedules of `latent` `[rows, n]`, in its dtype."""
+        ends = self.config.gamma_min, self.config.gamma_max
+        return Schedule.normalised(*self.coefficients(latent), *ends)
+
+    def coefficients(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """a, b and c `[rows, C, H, W]` as the layers give them, not yet scaled."""
         # Differences of gamma want every digit, whatever precision the score network works in.
         with torch.autocast(latent.device.type, enabled=False):
             h = silu(self.dense_2(silu(self.dense_1(latent))))
-            rate = MIN_RATE + softplus(self.dense_out_c(h))
-            raw = self.dense_out_a(h), self.dense_out_b(h), rate
-        a, b, c = (self._image(flat) for flat in raw)
-        return Schedule.normalised(a, b, c, self.config.gamma_min, self.config.gamma_max)
+            c = MIN_RATE + softplus(self.dense_out_c(h))
+            a, b = self.dense_out_a(h), self.dense_out_b(h)
+        return self._image(a), self._image(b), self._image(c)
 
     def _image(self, flat: Tensor) -> Tensor:
         """From the official feature order (row, column, channel) to `[rows, C, H, W]`."""

@@ -22,6 +22,7 @@ from models.encoder import categorical_kl, top_k
 from models.evaluation.figure import Figure, Record
 from models.network import tokens_to_data
 from models.rows import Condition, Query
+from models.schedule import Noise
 
 Grid = NDArray[np.float64]
 # Written into the released code, whatever the configuration says.
@@ -29,6 +30,7 @@ GAMMA_0 = -13.3
 CUT = 3.0
 MASS_WITHIN_CUT = 0.9974613
 ENTROPY_DEFICIT = 0.01522
+SMALL_VARIANCE = 1e-3
 TOLERANCE = 1e-5
 LOG_SIGMA_0 = 0.5 * (GAMMA_0 - math.log1p(math.exp(GAMMA_0)))
 
@@ -37,26 +39,41 @@ class Flow:
     """The probability-flow ODE of some rows and the trace of its Jacobian by fixed probes.
 
     The networks answer in `dtype`; the state is float64, all images and then one log-density each.
+    `high_precision` is the released code's name for exp(gamma/2) in the place of a small sigma,
+    which is less precise; its evaluation never asks for it.
     """
 
     def __init__(
-        self, denoiser: Denoiser, condition: Condition, probes: Tensor, dtype: torch.dtype
+        self,
+        denoiser: Denoiser,
+        condition: Condition,
+        probes: Tensor,
+        dtype: torch.dtype,
+        high_precision: bool = False,
     ) -> None:
         """`probes` `[rows, C, H, W]`."""
         self.denoiser, self.condition = denoiser, condition
         self.probes, self.dtype = probes.double(), dtype
+        self.high_precision = high_precision
 
     def drift(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """dx/dt `[rows, C, H, W]` = gamma' sigma (eps - sigma x) / 2, and J^T of the probes."""
         schedule, rows = self.condition.schedule, len(x)
         times = torch.full((rows,), t, dtype=torch.float64, device=x.device)
-        sigma = schedule.noise(times).sigma
-        weight = 0.5 * schedule.dgamma_dt(times) * sigma
+        noise = schedule.noise(times)
+        outer = self._replaced(noise) if self.high_precision else noise.sigma
+        # A velocity network's output has sigma x taken off already.
+        of_noise = self.denoiser.config.parameterisation == "epsilon"
+        sigma = outer if of_noise else noise.sigma
+        weight = 0.5 * schedule.dgamma_dt(times) * outer
         cotangents = (weight * self.probes).to(self.dtype)[:, None]
         answer = self.denoiser.evaluate(Query(x.to(self.dtype), times, cotangents), self.condition)
         assert answer.vjps is not None
         pulled = answer.vjps[:, 0].double() - weight * sigma * self.probes
         return weight * (answer.eps.double() - sigma * x), pulled
+
+    def _replaced(self, noise: Noise) -> Tensor:
+        return torch.where(noise.sigma.square() <= SMALL_VARIANCE, noise.rho, noise.sigma)
 
     def __call__(self, t: float, state: Grid) -> Grid:
         """The derivative of the whole state."""
@@ -123,6 +140,28 @@ def paper_draw(
     x1, delta = flow.unpack(state)
     log_q = _log_normal(noise.double()) - config.dimensions * math.log(MASS_WITHIN_CUT)
     return PaperDraw(_log_normal(x1), delta, log_q, x1, times, nfe)
+
+
+def paper_sample(
+    denoiser: Denoiser,
+    latent: Tensor,
+    prior: Tensor,
+    *,
+    tolerance: float = TOLERANCE,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, int]:
+    """The ODE from `prior` `[rows, C, H, W]` at t = 1 to t = 0, all rows in one solve, given
+    latents `[rows, n]`; and its right-hand sides."""
+    flow = Flow(denoiser, denoiser.condition(latent), torch.zeros_like(prior), dtype)
+
+    def slope(t: float, state: Grid) -> Grid:
+        x = torch.from_numpy(state).reshape(prior.shape).to(prior.device)
+        found: Grid = flow.drift(x, t)[0].reshape(-1).cpu().numpy()
+        return found
+
+    start = prior.double().reshape(-1).cpu().numpy()
+    solved = solve_ivp(slope, (1.0, 0.0), start, "RK45", rtol=tolerance, atol=tolerance)
+    return torch.from_numpy(solved.y[:, -1]).reshape(prior.shape).to(prior.device), solved.nfev
 
 
 def paper_bits(draws: list[PaperDraw], kl: Tensor, dimensions: int) -> Tensor:

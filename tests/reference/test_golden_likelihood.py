@@ -1,15 +1,28 @@
 """The official likelihood estimator, on the official noise."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from golden import Reference, to_chw, to_hwc
 
-from models.evaluation.paper import PaperDraw, paper_bits, paper_draw, paper_kl
+from models.evaluation.paper import (
+    ENTROPY_DEFICIT,
+    LOG_SIGMA_0,
+    Flow,
+    PaperDraw,
+    paper_bits,
+    paper_draw,
+    paper_kl,
+    paper_sample,
+)
+from models.network import tokens_to_data
 from models.runtimes.eager import EagerDenoiser
 
 pytestmark = pytest.mark.golden
 PAIR = 2
+ONE_DRAW = 0.5 * (1 + math.log(2 * math.pi)) - ENTROPY_DEFICIT
 
 
 def cases(*names: str, precision: str) -> pytest.MarkDecorator:
@@ -61,6 +74,45 @@ def test_replay_in_single_precision(reference: Reference) -> None:
     found = official.draw(0, times=official.outputs["ode1e5_tsteps_draw0"])
     expected = official.outputs["ode1e5_log_p"][0]
     np.testing.assert_allclose(found.log_p.numpy(), expected, rtol=0, atol=0.05)
+
+
+@cases("vel_e64", "eps_e64", "vfe_e64", precision="float64")
+def test_where_a_solve_starts(reference: Reference) -> None:
+    official = Official(reference)
+    clean = tokens_to_data(official.tokens, 256)
+    reference.check("ode_logits", official.denoiser.encode(clean))
+    kl = paper_kl(official.denoiser, official.tokens, torch.float64)
+    for aux in official.outputs["ode1e5_aux"]:
+        np.testing.assert_allclose(kl.numpy(), aux, rtol=1e-4)
+    x0 = clean + to_chw(official.inputs["ode_u"][0], torch.float64) * math.exp(-13.3 / 2)
+    expected = official.outputs["ode_x0_draw0"]
+    np.testing.assert_allclose(to_hwc(x0), expected, rtol=0, atol=1e-6)
+    for name, constant in (("is1", ONE_DRAW), ("is2", 0.0), ("is4", 0.0)):
+        if f"offset_{name}" in official.outputs:
+            offset = -(constant + LOG_SIGMA_0) / math.log(2)
+            assert official.outputs[f"offset_{name}"] == pytest.approx(offset, rel=1e-6)
+
+
+@cases("vel_e64", "eps_e64", precision="float32")
+def test_sampling_by_the_ode(reference: Reference) -> None:
+    prior, latent = reference.images("odesample_prior"), reference.case.inputs["khot_random"]
+    denoiser = EagerDenoiser(reference.model, quantum=1)
+    z0, nfe = paper_sample(denoiser, torch.from_numpy(latent).float(), prior)
+    expected = reference.case.outputs["odesample_z0"]
+    np.testing.assert_allclose(to_hwc(z0), expected, rtol=0, atol=2e-3 * np.abs(expected).max())
+    assert nfe == pytest.approx(int(reference.case.outputs["odesample_nfev"]), rel=0.2)
+
+
+@cases("vel_e64", "eps_e64", "vfe_e64", "attn_e64", "deg_e32", precision="float64")
+def test_what_the_released_code_calls_high_precision(reference: Reference) -> None:
+    x, latent = reference.images("z"), reference.latents("net_embedding")
+    denoiser = EagerDenoiser(reference.model, quantum=1)
+    probes = to_chw(reference.case.inputs["ode_rademacher"][0], torch.float64)
+    flow = Flow(denoiser, denoiser.condition(latent), probes, torch.float64, high_precision=True)
+    for index, t in enumerate(reference.case.inputs["t_values"][:3]):
+        drift, pulled = flow.drift(x, float(t))
+        reference.check("drift_hp", to_hwc(drift), index)
+        reference.check("div_hp", (pulled * probes).sum((1, 2, 3)), index)
 
 
 @cases("vel_e64", "eps_e64", "vfe_e64", precision="float32")
