@@ -138,8 +138,8 @@ class Reference:
     def check(
         self, name: str, actual: NDArray[Any] | Tensor, index: Any = ..., single: float = 1e-4
     ) -> None:
-        """Fail unless `actual` is the output `name` (at `index`), to 1e-9 of its largest value where
-        both are float64, else to `single`."""
+        """Fail unless `actual` is the output `name` (at `index`), relative to its largest value: to
+        1e-9 where both are float64, else to `single`."""
         expected = self.case.expected(name)
         scale = float(np.abs(expected).max())
         expected = expected[index]
