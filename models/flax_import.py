@@ -49,7 +49,7 @@ def import_flax(
     """
     if out.exists():
         raise CheckpointError(f"{out} is there already")
-    entry = ENTRY[copy]
+    path, entry = locate(path), ENTRY[copy]
     tree = read_flax(path, {"step", entry}, max_bytes=max_bytes, progress=progress)
     if not isinstance(tree.get(entry), dict):
         raise CheckpointError(f"{path}: no {entry}; this is no MULAN checkpoint")
@@ -57,6 +57,24 @@ def import_flax(
     config = complete(settings, shown_by(leaves, settings, str(path)), str(path))
     tensors = to_tensors(leaves, config, str(path))
     return _write(path, out, config, tensors, copy, _step(tree.get("step")), name)
+
+
+def locate(path: Path) -> Path:
+    """The checkpoint file that is meant: itself, the one that `ckpt-N` is short for, or the latest
+    in a folder. Raises CheckpointError."""
+    named = path.with_name(f"{path.name}.flax")
+    if not path.exists() and named.exists():
+        return named
+    if not path.is_dir():
+        return path
+    numbered = {
+        int(match[1]): file
+        for file in path.iterdir()
+        if (match := re.fullmatch(r"ckpt-(\d+)\.flax", file.name))
+    }
+    if not numbered:
+        raise CheckpointError(f"{path}: no ckpt-N.flax in this folder")
+    return numbered[max(numbered)]
 
 
 def flatten(tree: Mapping[str, Any], origin: str, prefix: str = "") -> Leaves:

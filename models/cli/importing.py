@@ -45,7 +45,8 @@ def import_checkpoint(
     max_bytes: int,
     as_json: bool,
 ) -> None:
-    """Make a checkpoint folder of CHECKPOINT, an official `ckpt-N.flax`, gzipped or not."""
+    """Make a checkpoint folder of CHECKPOINT: an official `ckpt-N.flax`, gzipped or not, its name
+    without the ending, or the folder of several, whose latest is taken."""
     manifest = import_flax(
         checkpoint,
         read_settings(config),

@@ -139,6 +139,21 @@ def test_other_sizes(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert import_flax(file, said, tmp_path / "out").config == config
 
 
+def test_the_latest_of_a_folder_and_a_name_without_its_ending(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints-0"
+    folder.mkdir()
+    with pytest.raises(CheckpointError, match=r"no ckpt-N\.flax in this folder"):
+        import_flax(folder, SAID, tmp_path / "out")
+    for number in (2, 9, 10):
+        (folder / f"ckpt-{number}.flax").write_bytes(file.read_bytes())
+    (folder / "ckpt-11.index").touch()
+    latest = import_flax(folder, SAID, tmp_path / "latest").origin
+    named = import_flax(folder / "ckpt-9", SAID, tmp_path / "named").origin
+    assert latest is not None
+    assert named is not None
+    assert (latest.file, named.file) == ("ckpt-10.flax", "ckpt-9.flax")
+
+
 def test_gzipped(file: Path, tmp_path: Path) -> None:
     zipped = tmp_path / "ckpt-7.flax.gz"
     zipped.write_bytes(gzip.compress(file.read_bytes(), 1))
