@@ -12,6 +12,8 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch._decomp import core_aten_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from models.checkpoint import Checkpoint
 from models.errors import CheckpointError
@@ -23,9 +25,9 @@ TOLERANCE = 1e-4
 
 
 class Graph(NamedTuple):
-    """One network to export: example inputs by name, the names of its outputs."""
+    """One function to export: example inputs by name, the names of its outputs."""
 
-    network: nn.Module
+    function: nn.Module
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
 
@@ -42,13 +44,31 @@ class _Coefficients(nn.Module):
         return a, b, c
 
 
+class _PullBack(nn.Module):
+    """The score network and its pull-back of one cotangent."""
+
+    def __init__(self, model: Mulan) -> None:
+        super().__init__()
+        self.score = model.score
+
+    def forward(
+        self, x: Tensor, clock: Tensor, latent: Tensor, cotangent: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            out = self.score(x, clock, latent)
+        (pulled,) = torch.autograd.grad(out, x, cotangent)
+        return out.detach(), pulled
+
+
 def export_onnx(checkpoint: Checkpoint, folder: Path) -> list[Path]:
     """Write the networks to `folder` as ONNX graphs, for any number of rows, and run each against
     the original. Returns the files.
 
     `score` maps x_t `[rows, C, H, W]`, the clock `[rows]` and the latent `[rows, n]` to the
-    network's prediction, `encoder` clean images to logits, `schedule` a latent to the polynomial's
-    coefficients. Raises CheckpointError where a graph disagrees with its network.
+    network's prediction; `score_vjp` does so and pulls a cotangent shaped as x_t back through it;
+    `encoder` maps clean images to logits, `schedule` a latent to the polynomial's coefficients.
+    Raises CheckpointError where a graph disagrees with its network.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -68,8 +88,13 @@ def graphs(model: Mulan) -> dict[str, Graph]:
     clock = torch.rand(3, generator=draws)
     latent = torch.zeros(3, config.latent_size)
     latent[:, : config.latent_k] = 1.0
+    asked = {"x": x, "clock": clock, "latent": latent}
+    cotangent = torch.randn(x.shape, generator=draws)
     found = {
-        "score": Graph(model.score, {"x": x, "clock": clock, "latent": latent}, ("prediction",))
+        "score": Graph(model.score, asked, ("prediction",)),
+        "score_vjp": Graph(
+            _PullBack(model), asked | {"cotangent": cotangent}, ("prediction", "pulled")
+        ),
     }
     if config.latent_size:
         found["encoder"] = Graph(model.encoder, {"x": x.clamp(-1, 1)}, ("logits",))
@@ -78,19 +103,51 @@ def graphs(model: Mulan) -> dict[str, Graph]:
 
 
 def _export(graph: Graph, path: Path) -> None:
+    inputs = tuple(graph.inputs.values())
     rows = torch.export.Dim(ROWS)
+    shapes = tuple({0: rows} for _ in inputs)
+    function = graph.function.eval()
     with _quiet():
+        if isinstance(function, _PullBack):
+            # An exporter follows no call of autograd: what autograd does is traced beforehand.
+            function = make_fx(
+                function, _DECOMPOSITIONS, tracing_mode="symbolic", _allow_non_fake_inputs=True
+            )(*inputs)
         program = torch.onnx.export(
-            graph.network.eval(),
-            tuple(graph.inputs.values()),
-            dynamo=True,
-            dynamic_shapes=tuple({0: rows} for _ in graph.inputs),
+            torch.export.export(function, inputs, dynamic_shapes=shapes),
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
+            dynamo=True,
             verbose=False,
         )
     assert program is not None
     program.save(path)
+
+
+def _convolution_backward(
+    cotangent: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias_sizes: list[int] | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    output_padding: list[int],
+    groups: int,
+    mask: list[bool],
+) -> tuple[Tensor, None, None]:
+    """By the image alone, as a transposed convolution: ONNX knows no backward pass."""
+    none = [0] * len(stride)
+    pulled = torch.ops.aten.convolution(
+        cotangent, weight, None, stride, padding, dilation, True, none, groups
+    )
+    return pulled, None, None
+
+
+_DECOMPOSITIONS = dict(core_aten_decompositions()) | {
+    torch.ops.aten.convolution_backward.default: _convolution_backward
+}
 
 
 def _check(graph: Graph, path: Path, name: str) -> None:
@@ -99,7 +156,7 @@ def _check(graph: Graph, path: Path, name: str) -> None:
     for index in (torch.tensor([1]), torch.tensor([2, 0, 1, 1, 0])):
         inputs = {key: value[index] for key, value in graph.inputs.items()}
         with torch.no_grad():
-            expected = graph.network(*inputs.values())
+            expected = graph.function(*inputs.values())
         expected = expected if isinstance(expected, tuple) else (expected,)
         found: list[NDArray[np.float32]] = session.run(
             None, {key: value.numpy() for key, value in inputs.items()}

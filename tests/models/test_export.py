@@ -19,6 +19,7 @@ from models.flax_import import import_flax
 from models.manifest import Manifest
 from models.network import Mulan
 from models.onnx_export import Graph, export_onnx
+from models.onnx_export import graphs as graphs_of
 
 CONFIG = ModelConfig(
     image_shape=(8, 8, 1),
@@ -93,7 +94,7 @@ def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> 
 def graphs(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("onnx")
     record = run("export", "onnx", "some", "--models", str(shelf), "--out", str(folder))
-    names = ["score.onnx", "encoder.onnx", "schedule.onnx"]
+    names = ["score.onnx", "score_vjp.onnx", "encoder.onnx", "schedule.onnx"]
     assert record["files"] == [str(folder / name) for name in names]
     return folder
 
@@ -112,6 +113,13 @@ def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
     latent = torch.eye(5)[torch.arange(rows) % 5] + torch.eye(5)[(torch.arange(rows) + 1) % 5]
     (out,) = infer(graphs / "score.onnx", x=x, clock=clock, latent=latent)
     np.testing.assert_allclose(out, model.score(x, clock, latent).numpy(), rtol=0, atol=1e-4)
+    cotangent = torch.randn(x.shape, generator=draws)
+    found = infer(graphs / "score_vjp.onnx", x=x, clock=clock, latent=latent, cotangent=cotangent)
+    np.testing.assert_array_equal(found[0].shape, out.shape)
+    x.requires_grad_()
+    (pulled,) = torch.autograd.grad(model.score(x, clock, latent), x, cotangent)
+    np.testing.assert_allclose(found[1], pulled.numpy(), rtol=0, atol=1e-4)
+    x.requires_grad_(False)
     (logits,) = infer(graphs / "encoder.onnx", x=x)
     np.testing.assert_allclose(logits, model.encoder(x).numpy(), rtol=0, atol=1e-4)
     for ours, theirs in zip(
@@ -120,9 +128,11 @@ def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
         np.testing.assert_allclose(theirs, ours.numpy(), rtol=0, atol=1e-4)
 
 
-def test_without_a_latent_there_is_one_graph(shelf: Path, tmp_path: Path) -> None:
-    record = run("export", "onnx", "vdm", "--models", str(shelf), "--out", str(tmp_path / "o"))
-    assert record["files"] == [str(tmp_path / "o" / "score.onnx")]
+def test_without_a_latent_there_is_no_encoder_and_no_schedule(shelf: Path) -> None:
+    found = graphs_of(load_checkpoint(shelf / "vdm").model)
+    assert list(found) == ["score", "score_vjp"]
+    for graph in found.values():
+        assert graph.function(*graph.inputs.values()) is not None
 
 
 def test_a_graph_that_disagrees_is_not_written(
