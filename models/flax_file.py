@@ -7,7 +7,7 @@ flat chunks.
 
 import gzip
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,10 +58,12 @@ def read_flax(
     with the file, and for one of more than `max_bytes`.
     """
     with _opened(path, max_bytes, progress) as file:
+        budget = _Budget()
         unpacker = msgpack.Unpacker(
             file,
             ext_hook=_leaf,
-            object_pairs_hook=_distinct,
+            object_pairs_hook=budget.map,
+            list_hook=budget.list,
             max_buffer_size=max_bytes,
             max_str_len=MAX_NAME,
             max_bin_len=max_bytes,
@@ -71,7 +73,8 @@ def read_flax(
         )
         try:
             tree = _distinct(_entries(unpacker, only))
-            _expect_end(unpacker)
+            if unpacker.read_bytes(1):
+                raise ValueError("more follows after the end")
         except (msgpack.UnpackException, ValueError, EOFError, OSError) as error:
             reason = _REASONS.get(type(error), str(error))
             raise CheckpointError(f"{path}: offset {unpacker.tell()}: {reason}") from error
@@ -103,6 +106,27 @@ def _opened(path: Path, max_bytes: int, progress: bool) -> Iterator["_Limited"]:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
 
 
+class _Budget:
+    """Lets through so many maps, lists and entries in all: each byte of a file can be one, and
+    takes many bytes here."""
+
+    def __init__(self) -> None:
+        self._left = MAX_ENTRIES
+
+    def map(self, entries: list[tuple[Any, Any]]) -> Tree:
+        self._take(entries)
+        return _distinct(entries)
+
+    def list(self, items: list[Any]) -> list[Any]:
+        self._take(items)
+        return items
+
+    def _take(self, items: Sequence[Any]) -> None:
+        self._left -= 1 + len(items)
+        if self._left < 0:
+            raise ValueError(f"more than {MAX_ENTRIES} entries")
+
+
 class _Limited:
     """A file that refuses to be longer than it may."""
 
@@ -119,8 +143,10 @@ class _Limited:
 
 def _entries(unpacker: msgpack.Unpacker, only: Collection[str] | None) -> Iterator[tuple[str, Any]]:
     """Entries of the outermost map, one at a time."""
+    names: Tree = {}
     for _ in range(unpacker.read_map_header()):
         name = unpacker.unpack()
+        names = _distinct([*names.items(), (name, None)])
         if only is None or name in only:
             yield name, unpacker.unpack()
         else:
@@ -128,23 +154,15 @@ def _entries(unpacker: msgpack.Unpacker, only: Collection[str] | None) -> Iterat
 
 
 def _distinct(entries: Any) -> Tree:
-    """A map, whose names are strings and differ."""
+    """A map, whose names are strings, differ, and can be joined by slashes."""
     found: Tree = {}
     for name, value in entries:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or "/" in name or not name.isprintable():
             raise ValueError(f"a name is expected, not {name!r:.40}")
         if name in found:
             raise ValueError(f"{name} occurs twice")
         found[name] = value
     return found
-
-
-def _expect_end(unpacker: msgpack.Unpacker) -> None:
-    try:
-        unpacker.skip()
-    except msgpack.OutOfData:
-        return
-    raise ValueError("more follows after the end")
 
 
 def _leaf(code: int, payload: bytes) -> Any:
@@ -157,7 +175,7 @@ def _leaf(code: int, payload: bytes) -> Any:
             array = _array(payload)
             return array if code == ARRAY else array[()]
     except (msgpack.UnpackException, ValueError, TypeError) as error:
-        return _Fault(str(error) or type(error).__name__)
+        return _Fault(_REASONS.get(type(error), str(error)))
     return _Fault(f"unknown extension type {code}")
 
 
@@ -208,11 +226,11 @@ def _resolved(value: Any, path: tuple[str, ...]) -> Any:
 
 def _joined(tree: Tree) -> NDArray[Any]:
     """An array from its chunks, whose names are their numbers."""
-    shape, chunks = ([tree[part][str(i)] for i in range(len(tree[part]))] for part in _PARTS)
+    shape, chunks = (
+        [tree[part][str(number)] for number in range(len(tree[part]))]
+        for part in ("shape", "chunks")
+    )
     array = np.concatenate(chunks)
     if array.size != _size(shape):
         raise ValueError(f"{array.size} entries for {shape}")
     return array.reshape(shape)
-
-
-_PARTS = ("shape", "chunks")

@@ -2,9 +2,7 @@
 
 import hashlib
 import math
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +10,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from models.checkpoint import save_manifest, save_weights
 from models.config import ModelConfig
 from models.errors import CheckpointError
+from models.files import new_folder
 from models.flax_file import MAX_BYTES, read_flax
 from models.flax_names import convert, official_path, official_shape, rename
-from models.manifest import Manifest, Origin
+from models.manifest import Manifest, Name, Origin, first_fault
 from models.network import Mulan
 from models.official import Settings, complete
 
@@ -27,6 +27,7 @@ Copy = Literal["ema", "raw"]
 Leaves = dict[str, NDArray[Any]]
 ENTRY: dict[Copy, str] = {"ema": "ema_params", "raw": "params"}
 FLOATS = ("float32", "float16")
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 NETWORKS = {"encoder_model", "gamma", "score_model"}
 
 
@@ -47,26 +48,42 @@ def import_flax(
     nothing stands under `out`. Raises CheckpointError, naming the leaf, for a file that is damaged
     or another model's, and when `out` is there already.
     """
-    if out.exists():
-        raise CheckpointError(f"{out} is there already")
     path, entry = locate(path), ENTRY[copy]
-    tree = read_flax(path, {"step", entry}, max_bytes=max_bytes, progress=progress)
-    if not isinstance(tree.get(entry), dict):
-        raise CheckpointError(f"{path}: no {entry}; this is no MULAN checkpoint")
-    leaves = flatten(tree.pop(entry), str(path))
-    config = complete(settings, shown_by(leaves, settings, str(path)), str(path))
-    tensors = to_tensors(leaves, config, str(path))
-    return _write(path, out, config, tensors, copy, _step(tree.get("step")), name)
+    chosen = _checked_name(name or _name(out))
+    with new_folder(out) as folder:
+        tree = read_flax(path, {"step", entry}, max_bytes=max_bytes, progress=progress)
+        if not isinstance(tree.get(entry), dict):
+            raise CheckpointError(f"{path}: no {entry}; this is no MULAN checkpoint")
+        leaves = flatten(tree.pop(entry), str(path))
+        config = complete(settings, shown_by(leaves, settings, str(path)), str(path))
+        tensors = to_tensors(leaves, config, str(path))
+        with path.open("rb") as file:
+            source = hashlib.file_digest(file, "sha256").hexdigest()
+        manifest = Manifest(
+            name=chosen,
+            config=config,
+            sha256=save_weights(folder, config, tensors),
+            parameters=sum(tensor.numel() for tensor in tensors.values()),
+            origin=Origin(
+                file=path.name, sha256=source, parameters=copy, step=_step(tree.get("step"))
+            ),
+        )
+        save_manifest(folder, manifest)
+    return manifest
 
 
 def locate(path: Path) -> Path:
     """The checkpoint file that is meant: itself, the one that `ckpt-N` is short for, or the latest
     in a folder. Raises CheckpointError."""
-    named = path.with_name(f"{path.name}.flax")
-    if not path.exists() and named.exists():
-        return named
-    if not path.is_dir():
+    if path.is_file():
         return path
+    if not path.exists():
+        named = path.with_name(f"{path.name}.flax")
+        if named.is_file():
+            return named
+        raise CheckpointError(f"{path}: no such file")
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: not a file")
     numbered = {
         int(match[1]): file
         for file in path.iterdir()
@@ -152,43 +169,22 @@ def to_tensors(leaves: Leaves, config: ModelConfig, origin: str) -> dict[str, Te
     return tensors
 
 
-def _write(
-    path: Path,
-    out: Path,
-    config: ModelConfig,
-    tensors: dict[str, Tensor],
-    copy: Copy,
-    step: int | None,
-    name: str | None,
-) -> Manifest:
-    """Into a folder beside `out`, which is renamed when it is whole."""
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        with path.open("rb") as file:
-            source = hashlib.file_digest(file, "sha256").hexdigest()
-        manifest = Manifest(
-            name=name or _name(out),
-            config=config,
-            sha256=save_weights(partial, config, tensors),
-            parameters=sum(tensor.numel() for tensor in tensors.values()),
-            origin=Origin(file=path.name, sha256=source, parameters=copy, step=step),
-        )
-        save_manifest(partial, manifest)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return manifest
-
-
 def _name(out: Path) -> str:
     """A checkpoint's name from its folder's."""
     return re.sub(r"[^a-z0-9._-]+", "-", out.name.lower()).strip("-._")[:64] or "imported"
 
 
+def _checked_name(name: str) -> str:
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError as error:
+        raise CheckpointError(f"name {name!r}: {first_fault(error)}") from error
+
+
 def _step(value: Any) -> int | None:
-    array = np.asarray(value)
-    return int(array) if array.shape == () and array.dtype.kind in "iu" else None
+    if isinstance(value, np.ndarray) and value.shape == () and value.dtype.kind in "iu":
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _blocks(leaves: Leaves, network: str) -> int:

@@ -1,7 +1,8 @@
 """A checkpoint in a Python session: its mathematics on NumPy arrays, channels last.
 
 Images and states are `[rows, H, W, C]`, times `[rows]` or one number in [0, 1], latents k-hot
-`[rows, n]`. Whatever is random is given. Nothing here is on the service's way.
+`[rows, n]`. Whatever is random is given. Arguments of another shape, tokens past the vocabulary and
+times outside [0, 1] raise ValueError. Nothing here is on the service's way.
 """
 
 from pathlib import Path
@@ -102,28 +103,31 @@ class Loaded:
 
     def network(self, x: Array, mean_gamma: ArrayLike, latent: Array) -> Array:
         """The score network's own output where gamma is `mean_gamma` on average."""
-        g = self._times(mean_gamma, len(x))
+        _same_rows(x, latent)
+        g = self._column(mean_gamma, len(x))
         clock = (g - self.config.gamma_min) / (self.config.gamma_max - self.config.gamma_min)
         out = self.model.score(self._first(x), clock.to(self.dtype), self._latent(latent))
         return _last(out)
 
     def epsilon(self, x: Array, t: ArrayLike, latent: Array) -> Array:
         """The predicted noise, whatever the network predicts."""
+        _same_rows(x, latent)
         query = Query(self._first(x), self._times(t, len(x)))
         return _last(self._denoiser.evaluate(query, self._condition(latent)).eps)
 
     def drift(self, x: Array, t: float, latent: Array) -> Array:
         """dx/dt of the probability-flow ODE."""
-        return _last(self._flow(latent, np.ones_like(x)).drift(self._first(x), t)[0])
+        return _last(self._flow(x, latent, np.ones_like(x)).drift(*self._at(x, t))[0])
 
     def pull_back(self, x: Array, t: float, latent: Array, cotangent: Array) -> Array:
         """J^T v for the Jacobian J of `drift`; its product with a ±1 probe v is the divergence."""
-        return _last(self._flow(latent, cotangent).drift(self._first(x), t)[1])
+        return _last(self._flow(x, latent, cotangent).drift(*self._at(x, t))[1])
 
     def ancestral_step(
         self, x: Array, t: ArrayLike, earlier: ArrayLike, latent: Array, noise: Array
     ) -> Array:
         """One DDPM step from times `t` to times `earlier` < t, with given normals."""
+        _same_rows(x, latent, noise)
         condition, state = self._condition(latent), self._first(x)
         here, there = (self._times(time, len(x)) for time in (t, earlier))
         eps = self._denoiser.evaluate(Query(state, here), condition).eps
@@ -139,6 +143,7 @@ class Loaded:
 
         `latent` is the encoder's own choice where left out.
         """
+        _same_rows(images, noise0, noise, *(() if latent is None else (latent,)))
         tokens = self._tokens(images)
         logits = self._logits(tokens)
         chosen = top_k(logits, self.config.latent_k) if latent is None else self._latent(latent)
@@ -158,6 +163,7 @@ class Loaded:
         times: Array | None = None,
     ) -> PaperDraw:
         """One draw of the authors' estimator, which is no bound: see models.evaluation.paper."""
+        _same_rows(images, noise, probes)
         given = (self._first(part).double() for part in (noise, probes))
         options: dict[str, Any] = {"tolerance": tolerance, "times": times, "dtype": self.dtype}
         return paper_draw(self._denoiser, self._tokens(images), *given, **options)
@@ -174,23 +180,58 @@ class Loaded:
     def _condition(self, latent: Array) -> Condition:
         return self._denoiser.condition(self._latent(latent))
 
-    def _flow(self, latent: Array, probes: Array) -> Flow:
+    def _at(self, x: Array, t: float) -> tuple[Tensor, float]:
+        return self._first(x), float(self._times(t, 1))
+
+    def _flow(self, x: Array, latent: Array, probes: Array) -> Flow:
+        _same_rows(x, latent, probes)
         return Flow(self._denoiser, self._condition(latent), self._first(probes), self.dtype)
 
     def _latent(self, latent: Array) -> Tensor:
-        return torch.tensor(latent, dtype=self.dtype, device=self.device)
+        given = np.asarray(latent)
+        if given.ndim != 2 or given.shape[1] != self.config.latent_size:
+            raise ValueError(f"latents are {given.shape}, not [rows, {self.config.latent_size}]")
+        return torch.tensor(given, dtype=self.dtype, device=self.device)
 
     def _tokens(self, images: Tokens) -> Tensor:
-        return torch.tensor(images, device=self.device).permute(0, 3, 1, 2).contiguous()
+        given = self._shaped(images)
+        if given.dtype.kind not in "ui":
+            raise ValueError(f"images are {given.dtype}, not whole tokens")
+        if given.size and not 0 <= given.min() <= given.max() < self.config.vocabulary:
+            raise ValueError(f"tokens outside 0 to {self.config.vocabulary - 1}")
+        tokens = torch.tensor(given.astype(np.uint8), device=self.device)
+        return tokens.permute(0, 3, 1, 2).contiguous()
 
     def _first(self, x: Array) -> Tensor:
         """Channels first, in the model's precision."""
-        given = torch.tensor(x, dtype=self.dtype, device=self.device)
+        given = torch.tensor(self._shaped(x), dtype=self.dtype, device=self.device)
         return given.permute(0, 3, 1, 2).contiguous()
 
+    def _shaped(self, x: Array) -> Array:
+        given = np.asarray(x)
+        if given.shape[1:] != self.config.image_shape:
+            raise ValueError(f"images are {given.shape}, not [rows, *{self.config.image_shape}]")
+        return given
+
     def _times(self, t: ArrayLike, rows: int) -> Tensor:
-        times = torch.as_tensor(t, dtype=torch.float64, device=self.device)
-        return times.expand(rows)
+        times = self._column(t, rows)
+        if not ((times >= 0) & (times <= 1)).all():
+            raise ValueError(f"times outside [0, 1]: {times.tolist()}")
+        return times
+
+    def _column(self, values: ArrayLike, rows: int) -> Tensor:
+        """One number a row, float64."""
+        given = torch.as_tensor(values, dtype=torch.float64, device=self.device)
+        if given.ndim and given.shape != (rows,):
+            raise ValueError(f"{tuple(given.shape)} numbers for {rows} rows")
+        return given.expand(rows)
+
+
+def _same_rows(*arrays: Array) -> None:
+    """Raise ValueError unless all have as many rows."""
+    counts = {len(array) for array in arrays}
+    if len(counts) > 1:
+        raise ValueError(f"arguments of different numbers of rows: {sorted(counts)}")
 
 
 def _array(tensor: Tensor) -> Array:

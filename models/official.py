@@ -15,12 +15,18 @@ from models.errors import CheckpointError
 from models.manifest import first_fault
 
 Settings = dict[str, Any]
+# The official code's, where its configuration leaves it out.
+OFFICIAL_K = 15
 
 # Sahoo et al. (2024), appendix on experiments.
 NAMED: dict[str, Settings] = {
-    "cifar10": {"parameterisation": "velocity", "width": 128, "depth": 32},
-    "imagenet32": {"parameterisation": "epsilon", "width": 256},
-    "imagenet32-velocity": {"parameterisation": "velocity-from-epsilon", "width": 256},
+    "cifar10": {"parameterisation": "velocity", "latent_k": 15, "width": 128, "depth": 32},
+    "imagenet32": {"parameterisation": "epsilon", "latent_k": 15, "width": 256},
+    "imagenet32-velocity": {
+        "parameterisation": "velocity-from-epsilon",
+        "latent_k": 15,
+        "width": 256,
+    },
 }
 _WORDS = {
     "sm_n_embd": "width",
@@ -43,7 +49,11 @@ _ONLY = {
     "reparam_type": "true",
     "z_conditioning": True,
     "condition": "input",
+    "sm_n_timesteps": 0,
 }
+_FLAGS = ("velocity_from_epsilon", "with_fourier_features", "with_attention")
+# No shape shows these, and a wrong guess would serve a wrong density without a sign.
+_MUST_SAY = ("parameterisation", "latent_k")
 
 
 def read_settings(name_or_path: str) -> Settings:
@@ -62,7 +72,7 @@ def read_settings(name_or_path: str) -> Settings:
     except OSError as error:
         names = ", ".join(NAMED)
         raise CheckpointError(f"no configuration {name_or_path}; there are: {names}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     if not isinstance(settings, dict):
         raise CheckpointError(f"{path}: no table of settings")
@@ -72,8 +82,11 @@ def read_settings(name_or_path: str) -> Settings:
 def complete(settings: Settings, found: Settings, origin: str) -> ModelConfig:
     """The configuration from what is said and what the shapes show.
 
-    Raises CheckpointError where they contradict each other.
+    Raises CheckpointError where they contradict each other, or too little is said.
     """
+    for field in _MUST_SAY:
+        if field not in settings:
+            raise CheckpointError(f"{origin}: the configuration must say {field}")
     for field, value in found.items():
         if settings.get(field, value) != value:
             raise CheckpointError(
@@ -93,13 +106,18 @@ def _translated(settings: Settings, origin: str) -> Settings:
     for field, value in _ONLY.items():
         if official.get(field, value) != value:
             raise CheckpointError(f"{origin}: {field} {official[field]!r} is not supported")
-    found = {ours: official[word] for word, ours in _WORDS.items() if word in official}
+    for field in _FLAGS:
+        if not isinstance(official.get(field, False), bool):
+            raise CheckpointError(f"{origin}: {field} should be true or false")
+    found: Settings = {"latent_k": OFFICIAL_K}
+    found |= {ours: official[word] for word, ours in _WORDS.items() if word in official}
     found["fourier"] = (6, 7) if official.get("with_fourier_features", True) else ()
     found["parameterisation"] = _parameterisation(settings | official, origin)
     return found
 
 
 def _parameterisation(settings: Settings, origin: str) -> str:
+    """The official code keeps it beside the rest; left out, it is a velocity network's."""
     kind = settings.get("vdm_type", "mulan_velocity")
     if kind == "mulan_epsilon":
         return "epsilon"

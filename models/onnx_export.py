@@ -1,5 +1,6 @@
 """ONNX graphs of a checkpoint's networks."""
 
+import itertools
 import logging
 import warnings
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from models.checkpoint import Checkpoint
 from models.errors import CheckpointError
-from models.files import replacing
+from models.files import new_folder
 from models.network import Mulan
 
 ROWS = "rows"
@@ -62,31 +63,32 @@ class _PullBack(nn.Module):
 
 
 def export_onnx(checkpoint: Checkpoint, folder: Path) -> list[Path]:
-    """Write the networks to `folder` as ONNX graphs, for any number of rows, and run each against
-    the original. Returns the files.
+    """Write the networks to a new `folder` as ONNX graphs, for any number of rows, and run each
+    against the original. Returns the files.
 
     `score` maps x_t `[rows, C, H, W]`, the clock `[rows]` and the latent `[rows, n]` to the
     network's prediction; `score_vjp` does so and pulls a cotangent shaped as x_t back through it;
     `encoder` maps clean images to logits, `schedule` a latent to the polynomial's coefficients.
-    Raises CheckpointError where a graph disagrees with its network.
+    Raises CheckpointError where a graph disagrees with its network, and when `folder` is there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, graph in graphs(checkpoint.model.cpu()).items():
-        path = folder / f"{name}.onnx"
-        with replacing(path) as partial:
-            _export(graph, partial)
-            _check(graph, partial, name)
-        written.append(path)
-    return written
+    found = graphs(checkpoint.model.cpu())
+    with new_folder(folder) as partial:
+        for name, graph in found.items():
+            path = partial / f"{name}.onnx"
+            _export(graph, path)
+            _check(graph, path, name)
+    return [folder / f"{name}.onnx" for name in found]
 
 
 def graphs(model: Mulan) -> dict[str, Graph]:
     """What a model is made of; a fixed schedule and an absent encoder need no graph."""
     config, draws = model.config, torch.Generator().manual_seed(0)
-    x = torch.randn(3, *config.chw, generator=draws)
-    clock = torch.rand(3, generator=draws)
-    latent = torch.zeros(3, config.latent_size)
+    # The tracer takes equal sizes for one: no other may equal the number of rows.
+    others = {size for tensor in model.state_dict().values() for size in tensor.shape}
+    rows = next(n for n in itertools.count(5) if n not in others | set(config.image_shape))
+    x = torch.randn(rows, *config.chw, generator=draws)
+    clock = torch.rand(rows, generator=draws)
+    latent = torch.zeros(rows, config.latent_size)
     latent[:, : config.latent_k] = 1.0
     asked = {"x": x, "clock": clock, "latent": latent}
     cotangent = torch.randn(x.shape, generator=draws)

@@ -1,5 +1,6 @@
 """`mulan models import`."""
 
+import signal
 from pathlib import Path
 from typing import cast
 
@@ -47,6 +48,8 @@ def import_checkpoint(
 ) -> None:
     """Make a checkpoint folder of CHECKPOINT: an official `ckpt-N.flax`, gzipped or not, its name
     without the ending, or the folder of several, whose latest is taken."""
+    # Stopped from outside, it cleans up as when a person stops it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     manifest = import_flax(
         checkpoint,
         read_settings(config),

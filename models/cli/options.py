@@ -30,14 +30,17 @@ threads = click.option(
 
 
 def one_line_errors(command: Command) -> Command:
-    """Turn the package's own errors into one line and exit code 1."""
+    """Turn the package's own errors, and the operating system's, into one line and exit code 1."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except ModelError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(" ".join(str(error).splitlines())) from error
+        except OSError as error:
+            line = f"{error.filename or command.__name__}: {error.strerror or error}"
+            raise click.ClickException(line) from error
 
     return cast(Command, wrapped)
 

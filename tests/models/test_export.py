@@ -22,16 +22,15 @@ from models.onnx_export import Graph, export_onnx
 from models.onnx_export import graphs as graphs_of
 
 CONFIG = ModelConfig(
-    image_shape=(8, 8, 1),
+    image_shape=(8, 8, 3),
     width=16,
     depth=1,
     encoder_depth=1,
     groups=4,
-    latent_size=5,
+    latent_size=3,
     latent_k=2,
     schedule_width=6,
     attention=True,
-    fourier=(),
 )
 
 
@@ -84,7 +83,8 @@ def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> 
         payload = (list(tensor.shape), "float32", tensor.numpy().tobytes())
         inner[last] = msgpack.ExtType(1, msgpack.packb(payload))
     (tmp_path / "ckpt").write_bytes(msgpack.packb({"ema_params": tree}))
-    imported = import_flax(tmp_path / "ckpt", {"latent_k": 2, "groups": 4}, tmp_path / "again")
+    said = {"parameterisation": "velocity", "latent_k": 2, "groups": 4}
+    imported = import_flax(tmp_path / "ckpt", said, tmp_path / "again")
     before = load_checkpoint(shelf / "some").manifest
     assert imported.config == before.config
     assert imported.sha256 == before.sha256
@@ -92,7 +92,7 @@ def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def graphs(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("onnx")
+    folder = tmp_path_factory.mktemp("onnx") / "graphs"
     record = run("export", "onnx", "some", "--models", str(shelf), "--out", str(folder))
     names = ["score.onnx", "score_vjp.onnx", "encoder.onnx", "schedule.onnx"]
     assert record["files"] == [str(folder / name) for name in names]
@@ -109,8 +109,8 @@ def infer(path: Path, **inputs: torch.Tensor) -> list[np.ndarray]:
 def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
     model = load_checkpoint(shelf / "some").model
     draws = torch.Generator().manual_seed(1)
-    x, clock = torch.randn(rows, 1, 8, 8, generator=draws), torch.rand(rows, generator=draws)
-    latent = torch.eye(5)[torch.arange(rows) % 5] + torch.eye(5)[(torch.arange(rows) + 1) % 5]
+    x, clock = torch.randn(rows, 3, 8, 8, generator=draws), torch.rand(rows, generator=draws)
+    latent = torch.eye(3)[torch.arange(rows) % 3] + torch.eye(3)[(torch.arange(rows) + 1) % 3]
     (out,) = infer(graphs / "score.onnx", x=x, clock=clock, latent=latent)
     np.testing.assert_allclose(out, model.score(x, clock, latent).numpy(), rtol=0, atol=1e-4)
     cotangent = torch.randn(x.shape, generator=draws)
@@ -118,7 +118,8 @@ def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
     np.testing.assert_array_equal(found[0].shape, out.shape)
     x.requires_grad_()
     (pulled,) = torch.autograd.grad(model.score(x, clock, latent), x, cotangent)
-    np.testing.assert_allclose(found[1], pulled.numpy(), rtol=0, atol=1e-4)
+    scale = float(pulled.abs().max())
+    np.testing.assert_allclose(found[1], pulled.numpy(), rtol=0, atol=1e-5 * scale)
     x.requires_grad_(False)
     (logits,) = infer(graphs / "encoder.onnx", x=x)
     np.testing.assert_allclose(logits, model.encoder(x).numpy(), rtol=0, atol=1e-4)
@@ -148,4 +149,4 @@ def test_a_graph_that_disagrees_is_not_written(
     monkeypatch.setattr("models.onnx_export.graphs", lambda _: graph)
     with pytest.raises(CheckpointError, match=r"fickle.onnx differs from its network by 1"):
         export_onnx(load_checkpoint(shelf / "some"), tmp_path / "out")
-    assert not (tmp_path / "out" / "fickle.onnx").exists()
+    assert list(tmp_path.iterdir()) == []

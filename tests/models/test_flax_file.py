@@ -165,6 +165,9 @@ def nested(depth: int) -> Any:
         (b"", "offset 0: the file ends in the middle"),
         (msgpack.packb(TREE)[:-5], "the file ends in the middle"),
         (msgpack.packb(TREE) + b"\x00", "more follows after the end"),
+        (msgpack.packb(TREE) + b"\xc6\xff", "more follows after the end"),
+        (b"\x82\xa1y\x01\xa1y\x02", "y occurs twice"),
+        (b"\x81\xa3a\nb\x01", "a name is expected"),
         (b"\x81\xa1x\xc1", "not msgpack"),
         (b"\x81\xa1x" + b"\x91" * 100_000 + b"\x00", "nested too deeply"),
         (b"\x81\xa1x\xdf\xff\xff\xff\xff", "exceeds max_map_len"),
@@ -197,6 +200,13 @@ def test_a_limit_on_the_whole(file: Path, tmp_path: Path) -> None:
     zipped = tmp_path / "bomb.gz"
     zipped.write_bytes(gzip.compress(msgpack.packb({"x": "\0" * 4000, "y": b"\0" * 10**7})))
     assert "limit" in refusal(zipped, max_bytes=10**6)
+
+
+def test_many_small_things_are_too_many(tmp_path: Path) -> None:
+    """Each byte is a map here, and takes sixty in memory."""
+    content = msgpack.packb({"x": [[{}] * 60_000] * 200})
+    (tmp_path / "f").write_bytes(gzip.compress(content))
+    assert "more than 100000 entries" in refusal(tmp_path / "f")
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

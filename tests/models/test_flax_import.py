@@ -7,7 +7,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,11 @@ import msgpack
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from models.checkpoint import load_checkpoint
+from models.cli import models
 from models.config import ModelConfig
 from models.errors import CheckpointError
 from models.flax_import import import_flax
@@ -231,6 +232,23 @@ def test_a_renamed_leaf(ema: Leaves, tmp_path: Path) -> None:
     )
 
 
+def test_a_name_cannot_stand_for_a_path(ema: Leaves, tmp_path: Path) -> None:
+    """Else `a/b` beside `a` would take the place of a genuine leaf."""
+    tree = nested(ema)
+    tree["score_model"]["down.block_0/conv1"] = {"kernel": packed(np.zeros((3, 3, 32, 32)))}
+    (tmp_path / "f").write_bytes(msgpack.packb({"ema_params": tree}))
+    assert "a name is expected, not 'down.block_0/conv1'" in refusal(tmp_path / "f")
+
+
+@pytest.mark.parametrize("said", [{}, {"latent_k": 3}, {"parameterisation": "epsilon"}])
+def test_what_the_shapes_do_not_show_must_be_said(
+    file: Path, tmp_path: Path, said: dict[str, Any]
+) -> None:
+    copy = tmp_path / "f"
+    copy.write_bytes(file.read_bytes())
+    assert "the configuration must say" in refusal(copy, said)
+
+
 @pytest.mark.parametrize(
     ("tree", "fault"),
     [
@@ -340,21 +358,77 @@ def test_the_reading_of_a_velocity_network(tmp_path: Path, velocity: bool, expec
     assert read_settings(str(tmp_path / "c.json"))["parameterisation"] == expected
 
 
-def test_an_interrupted_import_leaves_nothing(tmp_path: Path, ema: Leaves) -> None:
-    """Interrupted while it reads: a pipe that never ends stands for a slow disk."""
-    pipe = tmp_path / "slow"
-    os.mkfifo(pipe)
-    out = tmp_path / "out"
-    command = ["mulan", "models", "import", str(pipe), "--config", "cifar10", "--out", str(out)]
-    script = "import sys; sys.argv = sys.argv[1:]; from service.cli import main; main()"
+SLOW = """
+import sys, time
+from models import flax_import
+from models.cli import models
+
+def save_weights(folder, config, tensors):
+    (folder / "weights.safetensors").write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(60)
+
+flax_import.save_weights = save_weights
+models(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_import_leaves_nothing(
+    tmp_path: Path, ema: Leaves, how: signal.Signals
+) -> None:
+    file, config = write(tmp_path / "f", ema), tmp_path / "c.json"
+    config.write_text(json.dumps(SAID))
+    arguments = ["import", str(file), "--config", str(config), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        [sys.executable, "-c", script, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", SLOW, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    with pipe.open("wb") as end:
-        end.write(write(tmp_path / "f", ema).read_bytes()[:3000])
-        end.flush()
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-    assert process.returncode != 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "slow"]
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"writing\n"
+    process.send_signal(how)
+    process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "f"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"--out": "file/x"}, "file/"),
+        ({"--name": "Bad Name"}, "name 'Bad Name'"),
+        ({"--out": "x" * 300}, "File name too long"),
+        ({"--config": "deep.json"}, "deep.json: "),
+        ({"--config": "wrong.json"}, "velocity_from_epsilon"),
+        ({"CHECKPOINT": "pipe"}, "pipe: not a file"),
+        ({"CHECKPOINT": "nothing"}, "nothing: no such file"),
+        ({"CHECKPOINT": "."}, "no ckpt-N.flax in this folder"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_one_line(
+    tmp_path: Path,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str],
+    fault: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    os.mkfifo("pipe")
+    Path("deep.json").write_text("[" * 100_000)
+    Path("wrong.json").write_text(json.dumps(OFFICIAL | {"velocity_from_epsilon": "no"}))
+    Path("good.json").write_text(json.dumps(SAID))
+    before = sorted(Path().iterdir())
+    options = {"--config": "good.json", "--out": "out", "CHECKPOINT": str(file)} | changes
+    checkpoint = options.pop("CHECKPOINT")
+    words = [word for pair in options.items() for word in pair]
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        result = CliRunner().invoke(models, ["import", checkpoint, *words])
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert fault in line
+    assert sorted(Path().iterdir()) == before

@@ -1,6 +1,7 @@
 """The Python API: its own consistency. tests/reference holds it to the official code."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,3 +136,23 @@ def test_single_precision_is_close(folder: Path, model: Loaded) -> None:
     found = single.drift(X, 0.4, latent)
     np.testing.assert_allclose(found, model.drift(X, 0.4, latent), rtol=1e-3, atol=1e-4)
     assert single.network(X, -3.0, latent).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        (lambda m, z: m.drift(X, 1.5, z), "times outside"),
+        (lambda m, z: m.epsilon(X, [0.1, 0.2], z), "numbers for 3 rows"),
+        (lambda m, z: m.epsilon(X, float("nan"), z), "times outside"),
+        (lambda m, z: m.epsilon(X[:2], 0.5, z), "different numbers of rows"),
+        (lambda m, z: m.pull_back(X, 0.5, z, SIGNS[:1]), "different numbers of rows"),
+        (lambda m, z: m.network(X[:, :3], 0.0, z), "images are"),
+        (lambda m, z: m.schedule(z[:, :4], 0.5), "latents are"),
+        (lambda m, z: m.logits(IMAGES / 255), "not whole tokens"),
+        (lambda m, z: m.encode(IMAGES.astype(int) + 200), "tokens outside 0 to 255"),
+        (lambda m, z: m.elbo(IMAGES, 0.5, NOISE, NOISE[:1]), "different numbers of rows"),
+    ],
+)
+def test_arguments_that_make_no_sense(model: Loaded, call: Any, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        call(model, model.latent(IMAGES))

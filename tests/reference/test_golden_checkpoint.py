@@ -15,6 +15,7 @@ from models.flax_file import read_flax
 from models.flax_import import ENTRY, Copy, import_flax
 from models.flax_names import convert, official_path, official_shape
 from models.official import NAMED, read_settings
+from models.onnx_export import export_onnx
 
 pytestmark = pytest.mark.golden
 
@@ -93,3 +94,11 @@ def test_every_construct_of_the_format(golden_root: Path) -> None:
     assert tree["empty"] == {}
     assert tree["nested"]["1"] == {}
     np.testing.assert_array_equal(tree["nested"]["0"]["mu"], arrays["nested_0_mu"])
+
+
+def test_its_networks_become_graphs(golden_root: Path, tiny: dict, tmp_path: Path) -> None:
+    import_flax(golden_root / "ckpt_tiny_ckpt-1.flax.gz", tiny, tmp_path / "tiny")
+    files = export_onnx(load_checkpoint(tmp_path / "tiny"), tmp_path / "graphs")
+    names = ["score.onnx", "score_vjp.onnx", "encoder.onnx", "schedule.onnx"]
+    assert [file.name for file in files] == names
+    assert sorted(tmp_path.glob("graphs/*")) == sorted(files)

@@ -1,14 +1,21 @@
 """The authors' estimator, on a model whose density is known; tests/reference has their own runs."""
 
+import json
 import math
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
+from models.checkpoint import save_manifest
+from models.cli.evaluate import evaluate
 from models.config import ModelConfig
+from models.data import load_tokens
 from models.evaluation.paper import (
     PaperDraw,
     evaluate_paper,
@@ -16,6 +23,7 @@ from models.evaluation.paper import (
     paper_draw,
     paper_kl,
 )
+from models.manifest import read_manifest
 from models.network import Mulan
 from models.runtimes.eager import EagerDenoiser
 from models.schedule import Noise
@@ -114,3 +122,28 @@ def test_evaluation_is_determined_by_its_seed(given: Any) -> None:
     assert one == again
     assert one.bits != other.bits
     assert (one.images, one.draws) == (3, 2)
+
+
+def test_beside_the_services_own_on_a_checkpoint_that_records_no_data(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    """As an imported one: what is given is scored, if it is the model's."""
+    folder = tmp_path / "imported"
+    shutil.copytree(small_checkpoint, folder)
+    manifest = read_manifest(folder).model_copy(update={"data": None, "training": None})
+    save_manifest(folder, manifest)
+    np.save(tmp_path / "images.npy", load_tokens("digits")[:3])
+    np.save(tmp_path / "others.npy", np.zeros((3, 9, 8), np.uint8))
+    command = ["likelihood", "small", "--models", str(tmp_path), "--paper", "--json"]
+    command += ["--tolerance-nats", "5", "--data"]
+    printed = CliRunner().invoke(evaluate, [*command, str(tmp_path / "images.npy")])
+    found = json.loads(printed.stdout)
+    assert found["paper"]["images"] == found["ode"]["images"] == found["elbo"]["images"] == 3
+    # Noise of gamma = -13.3, as if for 256 values, leaves most of these wide bins empty.
+    assert found["ode"]["paper"]["mean"] < found["paper"]["bits"]["mean"] < 20
+    for rest, fault in ((["--data", "x"], "x: "), ([], "records no test images")):
+        refused = CliRunner().invoke(evaluate, [*command[:-1], *rest])
+        assert refused.exit_code == 1
+        assert fault in refused.stderr
+    refused = CliRunner().invoke(evaluate, [*command, str(tmp_path / "others.npy")])
+    assert "images are (9, 8, 1), the model's (8, 8, 1)" in refused.stderr
