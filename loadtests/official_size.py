@@ -104,7 +104,8 @@ def _measured(step: Callable[[Path, Path], str], file: Path, folder: Path, threa
     outcome = step(file, folder)
     seconds = time.perf_counter() - start
     print(
-        f"| {step.__name__} | {outcome} | {seconds:.1f} | {_peak_mb() - before:.0f} |", flush=True
+        f"| {step.__name__.removesuffix('_it')} | {outcome} | {seconds:.1f} | {_peak_mb() - before:.0f} |",
+        flush=True,
     )
 
 
