@@ -103,10 +103,8 @@ def _measured(step: Callable[[Path, Path], str], file: Path, folder: Path, threa
     before, start = _peak_mb(), time.perf_counter()
     outcome = step(file, folder)
     seconds = time.perf_counter() - start
-    print(
-        f"| {step.__name__.removesuffix('_it')} | {outcome} | {seconds:.1f} | {_peak_mb() - before:.0f} |",
-        flush=True,
-    )
+    name, memory = step.__name__.removesuffix("_it"), _peak_mb() - before
+    print(f"| {name} | {outcome} | {seconds:.1f} | {memory:.0f} |", flush=True)
 
 
 def _peak_mb() -> float:
