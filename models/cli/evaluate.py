@@ -7,7 +7,6 @@ import torch
 
 from models.checkpoint import load_checkpoint
 from models.cli.options import as_json, device, emit, one_line_errors, root, threads
-from models.cli.train import override
 from models.evaluation.ablation import ablate, ablation_table
 from models.evaluation.card import IMAGES, ODE_IMAGES, carded, judge, write_card
 from models.evaluation.card_text import likelihood_table, recognition_table
@@ -16,7 +15,7 @@ from models.evaluation.parts import RecordedData, subset
 from models.runtimes.warmup import warm_up
 from models.shelf import find
 from models.specs import Rk45
-from models.training.recipe import read_recipe
+from models.training.recipe import override, read_recipe
 
 BATCH = 64
 

@@ -2,13 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
 
 from models.cli.options import as_json, device, emit, one_line_errors, threads
-from models.training.recipe import Recipe, parse_recipe, read_recipe
+from models.training.recipe import override, read_recipe
 from models.training.run import train as follow
 
 
@@ -58,11 +57,3 @@ def train(
     manifest = follow(chosen, out, torch.device(device), shlex.join(command))
     record = {"name": manifest.name, "sha256": manifest.sha256, "folder": str(out)}
     emit(record, f"{out}: {manifest.name} {manifest.sha256}", as_json)
-
-
-def override(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
-    """The recipe with every value that is given in place of its own."""
-    merged = recipe.model_dump()
-    for section, values in sections.items():
-        merged[section] |= {name: value for name, value in values.items() if value is not None}
-    return parse_recipe(merged, recipe.name)

@@ -18,7 +18,7 @@ from models.evaluation.likelihood import ElboTerms, Estimate, elbo_terms
 from models.evaluation.parts import RecordedData, subset
 from models.likelihood import standard_error
 from models.manifest import MANIFEST, Manifest, read_manifest
-from models.training.recipe import Recipe, parse_recipe
+from models.training.recipe import Recipe, override
 from models.training.run import train
 
 matplotlib.use("agg")
@@ -105,8 +105,8 @@ class _Trained(NamedTuple):
 def arms(recipe: Recipe) -> dict[str, Recipe]:
     """The recipe with a fixed linear gamma and no latent (VDM), with the learned schedule and the
     paper's loss, and, where that differs, as it stands."""
-    fixed = _with(recipe, model={"latent_size": 0, "latent_k": 0}, optimisation=PAPER)
-    learned = _with(recipe, optimisation=PAPER)
+    fixed = override(recipe, model={"latent_size": 0, "latent_k": 0}, optimisation=PAPER)
+    learned = override(recipe, optimisation=PAPER)
     found = {BASELINE: fixed, "learned": learned}
     if learned != recipe:
         found["informed"] = recipe
@@ -228,15 +228,8 @@ def _steps_to_match(runs: Sequence[_Trained], baseline: Sequence[_Trained]) -> i
     return int(steps[reached.argmax()]) if reached.any() else None
 
 
-def _with(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
-    merged = recipe.model_dump()
-    for section, values in sections.items():
-        merged[section] |= values
-    return parse_recipe(merged, recipe.name)
-
-
 def _seeded(recipe: Recipe, seed: int) -> Recipe:
-    return _with(recipe, optimisation={"seed": seed})
+    return override(recipe, optimisation={"seed": seed})
 
 
 def _folder(out: Path, arm: str, seed: int) -> Path:

@@ -152,12 +152,13 @@ def _training(manifest: Manifest) -> str:
     if record is None:
         return ""
     last = record.history[-1]
+    told = f", of which z told {last['information']:.2f}" if "information" in last else ""
     return (
         f"## Training\n\n![training curve]({CURVE})\n\n"
         f"    {record.command}\n\n"
         f"{record.steps} steps, seed {record.seed}, {record.seconds / 60:.0f} minutes on "
         f"{record.machine}, torch {record.torch}. At the end the latent's KL was "
-        f"{last['latent']:.2f} nats, of which z told {last['information']:.2f} about its image."
+        f"{last['latent']:.2f} nats{told}."
     )
 
 

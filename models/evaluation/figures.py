@@ -52,7 +52,10 @@ def training_curve(history: Sequence[dict[str, float]], path: Path) -> None:
     left.set(xlabel="step", ylabel="negative ELBO, bits/dim")
     left.legend(frameon=False)
     right.plot(steps, [entry["latent"] for entry in history], label="KL of z to its prior")
-    right.plot(steps, [entry["information"] for entry in history], label="what z tells of an image")
+    # Earlier trainings did not record it.
+    if all("information" in entry for entry in history):
+        told = [entry["information"] for entry in history]
+        right.plot(steps, told, label="what z tells of an image")
     right.set(xlabel="step", ylabel="nats")
     right.legend(frameon=False)
     figure.savefig(path, dpi=DOTS_PER_INCH)

@@ -114,3 +114,11 @@ def parse_recipe(settings: dict[str, Any], origin: str) -> Recipe:
         return Recipe.model_validate(settings)
     except ValidationError as error:
         raise DataError(f"{origin}: {first_fault(error)}") from error
+
+
+def override(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
+    """The recipe with every value that is given, and is not None, in place of its own."""
+    merged = recipe.model_dump()
+    for section, values in sections.items():
+        merged[section] |= {name: value for name, value in values.items() if value is not None}
+    return parse_recipe(merged, recipe.name)

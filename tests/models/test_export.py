@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -74,12 +75,12 @@ def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> 
     """What is exported, put into a Flax file, is the same checkpoint."""
     out = tmp_path / "official.safetensors"
     run("export", "safetensors", "some", "--models", str(shelf), "--out", str(out), "--official")
-    tree: dict[str, object] = {}
+    tree: dict[str, Any] = {}
     for path, tensor in load_file(out).items():
         *parents, last = path.split("/")
         inner = tree
         for parent in parents:
-            inner = inner.setdefault(parent, {})  # type: ignore[assignment]
+            inner = inner.setdefault(parent, {})
         payload = (list(tensor.shape), "float32", tensor.numpy().tobytes())
         inner[last] = msgpack.ExtType(1, msgpack.packb(payload))
     (tmp_path / "ckpt").write_bytes(msgpack.packb({"ema_params": tree}))
