@@ -13,7 +13,7 @@ Exponent = Annotated[int, Field(ge=0, le=16)]
 class ModelConfig(BaseModel):
     """Architecture of one MULAN model (Sahoo et al., NeurIPS 2024, appendix on architecture).
 
-    The defaults are those of the official CIFAR-10 network. `patch`, `groups`,
+    The defaults are those of the official CIFAR-10 network. `patch`, `coarse_width`, `groups`,
     `schedule_width`, `time_scale` and `fourier` are this project's options for small models; at
     their defaults they do nothing.
     """
@@ -53,6 +53,12 @@ class ModelConfig(BaseModel):
     )
     groups: Positive = Field(32, description="Groups of each group normalisation.")
     patch: Positive = Field(1, description="Side of the space-to-depth stem; 1 is none.")
+    coarse_width: int = Field(
+        0,
+        ge=0,
+        description="Channels of a second U-Net at half the resolution, after the middle of the "
+        "score network and as deep as it. 0 is none.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -63,12 +69,18 @@ class ModelConfig(BaseModel):
             raise ValueError(f"latent_k {self.latent_k} must be 0 where there is no latent")
         if self.gamma_min >= self.gamma_max:
             raise ValueError("gamma_min must be below gamma_max")
-        if self.width % self.groups or self.width % 2:
-            raise ValueError(
-                f"width {self.width} must be even and divisible by {self.groups} groups"
-            )
+        for width in self.width, self.coarse_width:
+            if width % self.groups or width % 2:
+                raise ValueError(
+                    f"width {width} must be even and divisible by {self.groups} groups"
+                )
         if height % self.patch or width % self.patch:
             raise ValueError(f"patch {self.patch} must divide the image {height}x{width}")
+        if self.coarse_width and (height % (2 * self.patch) or width % (2 * self.patch)):
+            raise ValueError(
+                f"a coarse stage halves the image {height}x{width} once more: twice the patch "
+                f"{self.patch} must divide it"
+            )
         return self
 
     @property

@@ -126,6 +126,42 @@ class Trunk(nn.Module):
         return self.mid2(self.mid_attn(self.mid1(h, c)), c), c, skips
 
 
+class CoarseStage(nn.Module):
+    """A U-Net at half the resolution, residual: an image's layout, cheaply.
+
+    Not in the official network, which works at one resolution throughout.
+    """
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__()
+        wide = config.model_copy(update={"width": width})
+        self.condition = nn.Linear(4 * config.width, 4 * width)
+        self.shrink = nn.PixelUnshuffle(2)
+        self.conv_in = nn.Conv2d(4 * config.width, width, 1)
+        self.down = nn.ModuleList(Block(width, wide) for _ in range(config.depth))
+        self.mid1 = ResBlock(width, wide)
+        self.mid_attn = Attention(wide)
+        self.mid2 = ResBlock(width, wide)
+        self.up = nn.ModuleList(Block(2 * width, wide) for _ in range(config.depth + 1))
+        self.norm_out = nn.GroupNorm(config.groups, width, eps=NORM_EPSILON)
+        self.conv_out = nn.Conv2d(width, 4 * config.width, 1)
+        self.grow = nn.PixelShuffle(2)
+        _zero(self.conv_out)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Features shaped as `x` `[rows, width, H, W]`, H and W even."""
+        c = silu(self.condition(condition))
+        h = self.conv_in(self.shrink(x))
+        skips = [h]
+        for block in self.down:
+            h = block(h, c)
+            skips.append(h)
+        h = self.mid2(self.mid_attn(self.mid1(h, c)), c)
+        for block in self.up:
+            h = block(torch.cat([h, skips.pop()], dim=1), c)
+        return torch.add(self.grow(self.conv_out(silu(self.norm_out(h)))), x)
+
+
 class ScoreNetwork(nn.Module):
     """The network of x_t, its time and the latent; what it predicts is the checkpoint's choice."""
 
@@ -133,6 +169,7 @@ class ScoreNetwork(nn.Module):
         super().__init__()
         width, channels = config.width, config.image_shape[2]
         self.trunk = Trunk(config, config.depth, config.latent_size)
+        self.coarse = CoarseStage(config, config.coarse_width) if config.coarse_width else None
         self.up = nn.ModuleList(Block(2 * width, config) for _ in range(config.depth + 1))
         self.norm_out = nn.GroupNorm(config.groups, width, eps=NORM_EPSILON)
         self.conv_out = nn.Conv2d(width, channels * config.patch**2, 3, padding=1)
@@ -142,6 +179,8 @@ class ScoreNetwork(nn.Module):
     def forward(self, x: Tensor, s: Tensor, latent: Tensor) -> Tensor:
         """Prediction, shaped as `x` `[rows, C, H, W]`; `s` is `[rows]`, `latent` `[rows, n]`."""
         h, c, skips = self.trunk(x, s, latent)
+        if self.coarse is not None:
+            h = self.coarse(h, c)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], dim=1), c)
         return torch.add(self.unstem(self.conv_out(silu(self.norm_out(h)))), x)

@@ -16,6 +16,7 @@ from models.checkpoint import load_checkpoint, save_manifest, save_weights
 from models.cli import models as command
 from models.config import ModelConfig
 from models.errors import CheckpointError
+from models.export import export_safetensors
 from models.flax_import import import_flax
 from models.manifest import Manifest
 from models.network import Mulan
@@ -51,6 +52,7 @@ def write(root: Path, name: str, config: ModelConfig) -> Path:
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shelf")
     write(root, "some", CONFIG)
+    write(root, "coarse", CONFIG.model_copy(update={"attention": False, "coarse_width": 8}))
     write(root, "vdm", CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
     return root
 
@@ -91,10 +93,19 @@ def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> 
     assert imported.sha256 == before.sha256
 
 
-@pytest.fixture(scope="module")
-def graphs(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("onnx") / "graphs"
-    record = run("export", "onnx", "some", "--models", str(shelf), "--out", str(folder))
+def test_a_coarse_stage_has_no_official_names(shelf: Path, tmp_path: Path) -> None:
+    out = tmp_path / "official.safetensors"
+    with pytest.raises(CheckpointError, match="coarse has a coarse stage"):
+        export_safetensors(load_checkpoint(shelf / "coarse"), out, official=True)
+    assert not out.exists()
+
+
+@pytest.fixture(scope="module", params=["some", "coarse"])
+def graphs(
+    request: pytest.FixtureRequest, shelf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder: Path = tmp_path_factory.mktemp("onnx") / request.param
+    record = run("export", "onnx", request.param, "--models", str(shelf), "--out", str(folder))
     names = ["score.onnx", "score_vjp.onnx", "encoder.onnx", "schedule.onnx"]
     assert record["files"] == [str(folder / name) for name in names]
     return folder
@@ -108,7 +119,7 @@ def infer(path: Path, **inputs: torch.Tensor) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("rows", [1, 17])
 def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
-    model = load_checkpoint(shelf / "some").model
+    model = load_checkpoint(shelf / graphs.name).model
     draws = torch.Generator().manual_seed(1)
     x, clock = torch.randn(rows, 3, 8, 8, generator=draws), torch.rand(rows, generator=draws)
     latent = torch.eye(3)[torch.arange(rows) % 3] + torch.eye(3)[(torch.arange(rows) + 1) % 3]

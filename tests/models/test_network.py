@@ -86,6 +86,38 @@ def test_the_stem_is_cheaper_and_sees_the_whole_patch(patch):
         assert (model.score(moved, s, latent) - base - (moved - x)).abs().max() > 1e-6
 
 
+def test_the_coarse_stage_begins_as_nothing_and_works_at_half_the_resolution():
+    config = SMALL.model_copy(update={"coarse_width": 12, "patch": 2})
+    torch.manual_seed(0)
+    model, (x, s, latent) = Mulan(config).double(), inputs()
+    stage, seen = model.score.coarse, []
+    stage.mid1.register_forward_hook(lambda _m, _i, output: seen.append(output.shape[1:]))
+    h = torch.randn(3, 16, 4, 4, dtype=torch.float64)
+    condition = torch.randn(3, 64, dtype=torch.float64)
+    assert torch.equal(stage(h, condition), h)
+    assert seen == [(12, 2, 2)]
+    model.score(x, s, latent)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("where", ["x", "condition"])
+def test_the_coarse_stage_sees_every_place_and_the_condition(where):
+    config = SMALL.model_copy(update={"coarse_width": 12})
+    stage = randomised(config).score.coarse
+    h = torch.randn(1, 16, 8, 8, dtype=torch.float64)
+    condition = torch.randn(1, 64, dtype=torch.float64)
+    base = stage(h, condition)
+    if where == "condition":
+        assert (stage(h, condition + 0.1) - base).abs().min() > 0
+        return
+    for row, column in ((0, 0), (7, 7), (3, 4)):
+        moved = h.clone()
+        moved[..., row, column] += 0.3
+        change = (stage(moved, condition) - base - (moved - h)).abs()
+        # Attention carries it to the far corner too.
+        assert change[..., 7 - row, 7 - column].max() > 0
+
+
 def test_dropout_is_for_training_only():
     model, (x, s, latent) = randomised(SMALL), inputs()
     assert torch.equal(model.score(x, s, latent), model.score(x, s, latent))
