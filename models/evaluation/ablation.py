@@ -30,6 +30,8 @@ PAPER: dict[str, Any] = {
     "information_price": 1.0,
     "aggregate_price": 1.0,
     "encoder_head_start": 0,
+    "coarse_weight": 0.0,
+    "noisy_share": 0.0,
 }
 
 
@@ -109,7 +111,7 @@ def arms(recipe: Recipe) -> dict[str, Recipe]:
     learned = override(recipe, optimisation=PAPER)
     found = {BASELINE: fixed, "learned": learned}
     if learned != recipe:
-        found["informed"] = recipe
+        found["recipe"] = recipe
     return found
 
 

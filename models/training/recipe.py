@@ -72,6 +72,13 @@ class Optimisation(_Settings):
         description="Weight of the diffusion term's part at high noise, beyond its weight of 1 in "
         "the bound: for samples that hold together (Kingma & Gao, 2023).",
     )
+    noisy_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of a batch's times drawn from the noisier half alone; the loss is "
+        "weighted so that its mean stays what it was.",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the products in the network while training."
     )

@@ -141,6 +141,7 @@ class Trainer:
         encoder's logits `[rows, n]`."""
         config, rows = self.recipe.model, len(batch)
         t = (torch.rand((), device=self.device) + torch.arange(rows, device=self.device) / rows) % 1
+        t, weight = noisier_times(t, self.settings.noisy_share if perturbed else 0.0)
         epsilon0, epsilon = torch.randn(2, *batch.shape, device=self.device)
         logits = model.encoder(tokens_to_data(batch, config.vocabulary).float()).float()
         latent = top_k(logits, config.latent_k)
@@ -152,7 +153,9 @@ class Trainer:
             latent = relaxed_top_k(noisy, config.latent_k)
             if self.step < self.settings.encoder_head_start:
                 latent = latent.detach()
-        return negative_elbo(model, batch, latent, logits, t, epsilon0, epsilon), logits
+        terms = negative_elbo(model, batch, latent, logits, t, epsilon0, epsilon)
+        weighted = {"diffusion": weight * terms.diffusion, "coarse": weight * terms.coarse}
+        return terms._replace(**weighted), logits
 
     @torch.no_grad()
     def _watch(self) -> float:
@@ -228,6 +231,15 @@ class Trainer:
             moments = {moment: tensors[f"{moment}.{name}"] for moment in ADAM_MOMENTS}
             self.optimiser.state[parameter] = moments | {"step": torch.tensor(float(self.step))}
         self.history = [Progress(*entry) for entry in progress["history"]]
+
+
+def noisier_times(t: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Times `t` `[rows]`, uniform on [0, 1), moved so that a `share` of them comes from [1/2, 1)
+    alone and the rest from anywhere; and 1 over their density, `[rows]`."""
+    turn = (1 - share) / 2
+    early = t < turn
+    moved = torch.where(early, t / (1 - share), 0.5 + (t - turn) / (1 + share))
+    return moved, torch.where(early, 1 / (1 - share), 1 / (1 + share))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -23,8 +23,8 @@ def compared(
 
 def test_arms_differ_in_the_schedule_and_the_latent_alone(small_recipe: Recipe) -> None:
     found = arms(small_recipe)
-    assert list(found) == ["fixed", "learned", "informed"]
-    assert found["informed"] == small_recipe
+    assert list(found) == ["fixed", "learned", "recipe"]
+    assert found["recipe"] == small_recipe
     assert found["fixed"].optimisation == found["learned"].optimisation
     assert found["learned"].model == small_recipe.model
     latent = {"latent_size": 0, "latent_k": 0}
@@ -34,11 +34,11 @@ def test_arms_differ_in_the_schedule_and_the_latent_alone(small_recipe: Recipe) 
 
 def test_figures_add_up(compared: tuple[Ablation, Path]) -> None:
     found, _ = compared
-    fixed, learned, informed = found.arms
+    fixed, learned, whole = found.arms
     assert [run.seed for run in learned.runs] == [0, 1]
     assert (found.images, found.steps) == (50, 12)
     assert fixed.gain.mean == 0
-    for arm in (learned, informed):
+    for arm in (learned, whole):
         assert arm.gain.mean == pytest.approx(fixed.bound.mean - arm.bound.mean, abs=1e-9)
         assert arm.bound.mean == pytest.approx(sum(r.elbo.bound.mean for r in arm.runs) / 2)
         assert arm.gain.over_images is not None

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.errors import TrainingError
-from models.training.trainer import STATE, Trainer
+from models.training.trainer import STATE, Trainer, noisier_times
 
 CPU = torch.device("cpu")
 
@@ -237,6 +237,30 @@ def test_a_weight_on_high_noise_changes_the_weights_not_the_figure(tiny, digits,
         weights.append(trainer.model.state_dict())
     assert torch.equal(*totals)
     assert not same(*weights)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_times_of_the_noisier_half(share):
+    """Weighted, their moments are those of uniform times."""
+    t = (torch.arange(100_000).double() + 0.5) / 100_000
+    moved, weight = noisier_times(t, share)
+    assert ((moved >= 0) & (moved <= 1)).all()
+    assert (moved > 0.5).double().mean().item() == pytest.approx((1 + share) / 2, abs=1e-4)
+    for power in range(4):
+        moment = (weight * moved**power).mean().item()
+        assert moment == pytest.approx(1 / (power + 1), abs=1e-4)
+    if not share:
+        assert torch.equal(moved, t)
+
+
+def test_more_noisy_times_are_for_training_only(tiny, digits, tmp_path):
+    watched, totals = [], []
+    for share in (0.0, 0.6):
+        trainer = Trainer(tiny(noisy_share=share), *digits, CPU, tmp_path)
+        watched.append(trainer._watch())
+        totals.append(trainer._update(trainer._batch()))
+    assert watched[0] == watched[1]
+    assert not torch.equal(*totals)
 
 
 def test_half_precision_is_deterministic_too(tiny, digits, straight, tmp_path):
