@@ -14,8 +14,8 @@ class ModelConfig(BaseModel):
     """Architecture of one MULAN model (Sahoo et al., NeurIPS 2024, appendix on architecture).
 
     The defaults are those of the official CIFAR-10 network. `patch`, `coarse_width`, `groups`,
-    `schedule_width`, `time_scale` and `fourier` are this project's options for small models; at
-    their defaults they do nothing.
+    `schedule_width`, `time_scale`, `fourier`, `fourier_fade` and `residual` are this project's
+    options for small models; at their defaults they do nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -42,6 +42,11 @@ class ModelConfig(BaseModel):
     fourier: tuple[Exponent, ...] = Field(
         (6, 7), description="Exponents p of the input features sin and cos of 2 pi 2^p x."
     )
+    fourier_fade: bool = Field(
+        False,
+        description="Shrink each of these features by what the noise in x leaves of it on average, "
+        "so that no feature is noise alone.",
+    )
     time_scale: float = Field(
         1000.0,
         gt=0,
@@ -50,6 +55,11 @@ class ModelConfig(BaseModel):
     )
     schedule_width: Positive | None = Field(
         None, description="Hidden width of the schedule MLP; left out, one unit per dimension."
+    )
+    residual: bool = Field(
+        True,
+        description="Add x to the network's output, as the official ones do. A velocity has little "
+        "in common with x.",
     )
     groups: Positive = Field(32, description="Groups of each group normalisation.")
     patch: Positive = Field(1, description="Side of the space-to-depth stem; 1 is none.")

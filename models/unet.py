@@ -24,13 +24,22 @@ def embed_time(s: Tensor, width: int, scale: float) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def fourier_features(x: Tensor, exponents: tuple[int, ...]) -> Tensor:
-    """Append sin and cos of 2 pi 2^p x to the channels of `x` `[rows, C, H, W]`."""
-    if not exponents:
+def fourier_features(x: Tensor, config: ModelConfig, s: Tensor) -> Tensor:
+    """Append sin and cos of w x, w = 2 pi 2^p, to the channels of `x` `[rows, C, H, W]`.
+
+    Where `fourier_fade` is set, each is shrunk as its mean is by noise of the scale sigma that the
+    mean of gamma gives at network times `s` `[rows]`: by exp(-(w sigma)^2 / 2).
+    """
+    if not config.fourier:
         return x
-    frequencies = x.new_tensor([2 * math.pi * 2.0**p for p in exponents])
-    angles = (x[:, :, None] * frequencies[:, None, None]).flatten(1, 2)
-    return torch.cat([x, angles.sin(), angles.cos()], dim=1)
+    w = x.new_tensor([2 * math.pi * 2.0**p for p in config.fourier])
+    angles = x[:, :, None] * w[:, None, None]
+    waves = torch.stack([angles.sin(), angles.cos()], dim=1)
+    if config.fourier_fade:
+        gamma = config.gamma_min + (config.gamma_max - config.gamma_min) * s
+        fade = torch.exp(-0.5 * torch.sigmoid(gamma)[:, None] * w.square())
+        waves = waves * fade[:, None, None, :, None, None]
+    return torch.cat([x, waves.flatten(1, 3)], dim=1)
 
 
 def fourier_channels(config: ModelConfig) -> int:
@@ -118,7 +127,7 @@ class Trunk(nn.Module):
         """Returns the middle features, the conditioning vector and the skips, oldest first."""
         c = torch.cat([embed_time(s, self.config.width, self.config.time_scale), conditions], dim=1)
         c = silu(self.dense1(silu(self.dense0(c))))
-        h = self.conv_in(self.stem(fourier_features(x, self.config.fourier)))
+        h = self.conv_in(self.stem(fourier_features(x, self.config, s)))
         skips = [h]
         for block in self.down:
             h = block(h, c)
@@ -168,6 +177,7 @@ class ScoreNetwork(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width, channels = config.width, config.image_shape[2]
+        self.residual = config.residual
         self.trunk = Trunk(config, config.depth, config.latent_size)
         self.coarse = CoarseStage(config, config.coarse_width) if config.coarse_width else None
         self.up = nn.ModuleList(Block(2 * width, config) for _ in range(config.depth + 1))
@@ -183,7 +193,8 @@ class ScoreNetwork(nn.Module):
             h = self.coarse(h, c)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], dim=1), c)
-        return torch.add(self.unstem(self.conv_out(silu(self.norm_out(h)))), x)
+        out: Tensor = self.unstem(self.conv_out(silu(self.norm_out(h))))
+        return out + x if self.residual else out
 
 
 def _zero(layer: nn.Conv2d | nn.Linear) -> None:

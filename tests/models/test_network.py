@@ -8,6 +8,7 @@ import torch
 
 from models.config import ModelConfig
 from models.network import Mulan, data_to_tokens, tokens_to_data
+from models.unet import fourier_features
 
 SMALL = ModelConfig(
     image_shape=(8, 8, 3),
@@ -84,6 +85,31 @@ def test_the_stem_is_cheaper_and_sees_the_whole_patch(patch):
         moved = x.clone()
         moved[..., row, column] += 0.3
         assert (model.score(moved, s, latent) - base - (moved - x)).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_the_network_begins_at_x_or_at_nothing(residual):
+    torch.manual_seed(0)
+    model, (x, s, latent) = (
+        Mulan(SMALL.model_copy(update={"residual": residual})).double(),
+        inputs(),
+    )
+    assert torch.equal(model.score(x, s, latent), x if residual else torch.zeros_like(x))
+
+
+def test_a_faded_feature_is_what_noise_leaves_of_it_on_average():
+    faded = ModelConfig(fourier=(0, 2, 5), fourier_fade=True)
+    plain = faded.model_copy(update={"fourier_fade": False})
+    draws, s = torch.Generator().manual_seed(0), torch.tensor([0.0, 0.4, 0.6])
+    x = 2 * torch.rand(3, 3, 2, 2, generator=draws) - 1
+    gamma = faded.gamma_min + (faded.gamma_max - faded.gamma_min) * s
+    sigma = torch.sigmoid(gamma).sqrt()[:, None, None, None]
+    noisy = [x + sigma * torch.randn(x.shape, generator=draws) for _ in range(20_000)]
+    mean = torch.stack([fourier_features(one, plain, s) for one in noisy]).mean(0)
+    found = fourier_features(x, faded, s)
+    torch.testing.assert_close(found[:, :3], x)
+    torch.testing.assert_close(found, mean, rtol=0, atol=0.03)
+    assert (found - fourier_features(x, plain, s)).abs().max() > 0.5
 
 
 def test_the_coarse_stage_begins_as_nothing_and_works_at_half_the_resolution():
