@@ -5,13 +5,28 @@ it costs any (`evaluations`); a test holds every solver to it.
 """
 
 import math
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Grid = Annotated[
-    Literal["gamma", "time"],
-    Field(description="Points evenly spaced in the mean of gamma, or in diffusion time."),
+Grid = Literal["gamma", "time", "ou"]
+GridField = Annotated[
+    Grid,
+    Field(
+        description="Points evenly spaced in the mean of gamma, in diffusion time, or in the time "
+        "of the Ornstein-Uhlenbeck process with that mean."
+    ),
+]
+# The longest list of points, or of step sizes, that a spec may bring.
+MOST_POINTS = 100
+Points = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None,
+    Field(
+        max_length=MOST_POINTS - 1,
+        description="Network times at which the steps end, falling, without the ends 1 and 0; "
+        "one less than there are steps. Left out, `grid` places them.",
+    ),
 ]
 Start = Annotated[
     Literal["ancestral", "kernel"],
@@ -27,12 +42,12 @@ Segments = Annotated[
     ),
 ]
 InnerSteps = Annotated[int, Field(ge=1, le=500, description="Steps of each segment's inner chain.")]
-StepSize = Annotated[
-    float,
-    Field(
-        ge=1e-6, lt=2, description="Step of the inner chain, relative to the DDPM step's variance."
-    ),
-]
+# At the curvature that the mass allows for, a Langevin step is stable below 2. Where the density is
+# smoother than that, the chain wants longer ones.
+MIN_STEP_SIZE, MAX_STEP_SIZE = 1e-6, 1e4
+OneStepSize = Annotated[float, Field(ge=MIN_STEP_SIZE, le=MAX_STEP_SIZE)]
+StepSize = OneStepSize | Annotated[tuple[OneStepSize, ...], Field(max_length=MOST_POINTS)]
+LANGEVIN = "Step of the inner chain, relative to the DDPM step's variance; or one for each segment."
 
 
 # Of an ODE solve: what it took on the shipped digits, and how that grows with precision
@@ -47,12 +62,36 @@ class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Ddpm(_Spec):
-    """Ancestral sampling: one evaluation a step."""
+class _Walk(_Spec):
+    """What leads from noise to image over a grid."""
 
-    name: Literal["ddpm"] = "ddpm"
+    grid: GridField = "gamma"
+    points: Points = None
+
+    @property
+    def pieces(self) -> int:
+        """Intervals of the grid."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _one_point_between_pieces(self) -> Self:
+        if self.points is None:
+            return self
+        if len(self.points) != self.pieces - 1:
+            raise ValueError(f"{self.pieces} steps have {self.pieces - 1} points between them")
+        if any(later >= earlier for earlier, later in pairwise(self.points)):
+            raise ValueError("points must fall")
+        return self
+
+
+class _Stepwise(_Walk):
+    """One evaluation a step."""
+
     steps: int = Field(50, ge=1, le=1000, description="Steps from noise to image.")
-    grid: Grid = "gamma"
+
+    @property
+    def pieces(self) -> int:
+        return self.steps
 
     @property
     def evaluations(self) -> int:
@@ -60,13 +99,48 @@ class Ddpm(_Spec):
         return self.steps
 
 
-class _Rtk(_Spec):
+class Ddpm(_Stepwise):
+    """Ancestral sampling."""
+
+    name: Literal["ddpm"] = "ddpm"
+
+
+class Ddim(_Stepwise):
+    """The probability-flow ODE by Euler's rule in its exponential form (Song et al., 2021)."""
+
+    name: Literal["ddim"] = "ddim"
+
+
+class Dpm2m(_Stepwise):
+    """The same ODE by the second-order multistep rule DPM-Solver++(2M) (Lu et al., 2022)."""
+
+    name: Literal["dpm-2m"] = "dpm-2m"
+
+
+class _Rtk(_Walk):
     """What every reverse-transition-kernel sampler takes (Huang et al., NeurIPS 2024)."""
 
     segments: Segments = 25
     inner_steps: InnerSteps = 1
-    grid: Grid = "gamma"
     start: Start = "ancestral"
+    step_size: StepSize = 0.4
+
+    @model_validator(mode="after")
+    def _one_size_a_segment(self) -> Self:
+        sizes = self.step_size
+        if isinstance(sizes, tuple) and len(sizes) != self.segments:
+            raise ValueError(f"{len(sizes)} step sizes for {self.segments} segments")
+        return self
+
+    @property
+    def pieces(self) -> int:
+        return self.segments
+
+    @property
+    def step_sizes(self) -> tuple[float, ...]:
+        """One for each segment."""
+        sizes = self.step_size
+        return sizes if isinstance(sizes, tuple) else (sizes,) * self.segments
 
     @property
     def _start_evaluations(self) -> int:
@@ -77,7 +151,7 @@ class RtkUla(_Rtk):
     """RTK with unadjusted Langevin steps: one evaluation a step."""
 
     name: Literal["rtk-ula"] = "rtk-ula"
-    step_size: StepSize = 0.4
+    step_size: StepSize = Field(0.4, description=LANGEVIN)
 
     @property
     def evaluations(self) -> int:
@@ -94,7 +168,7 @@ class RtkMala(_Rtk):
 
     name: Literal["rtk-mala"] = "rtk-mala"
     segments: Segments = 16
-    step_size: StepSize = 0.4
+    step_size: StepSize = Field(0.4, description=LANGEVIN)
     energy: Literal["simpson", "trapezoid"] = Field(
         "trapezoid", description="Rule of the line integral that stands in for the log-density."
     )
@@ -111,7 +185,8 @@ class RtkUld(_Rtk):
 
     name: Literal["rtk-uld"] = "rtk-uld"
     step_size: StepSize = Field(
-        1.0, description="Time step h, in units of the square root of mass."
+        1.0,
+        description="Time step h, in units of the square root of mass; or one for each segment.",
     )
     friction: float = Field(2.0, ge=1e-3, le=100, description="Friction; 2 is critical.")
 
@@ -121,7 +196,9 @@ class RtkUld(_Rtk):
         return self._start_evaluations + self.segments * self.inner_steps
 
 
-SamplerSpec = Annotated[Ddpm | RtkUla | RtkMala | RtkUld, Field(discriminator="name")]
+SamplerSpec = Annotated[
+    Ddpm | Ddim | Dpm2m | RtkUla | RtkMala | RtkUld, Field(discriminator="name")
+]
 
 
 class Rk45(_Spec):

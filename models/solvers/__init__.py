@@ -1,7 +1,9 @@
 """The registry: adding a solver is one file here, one line below, and its parameters in specs."""
 
 from models.solvers.base import AnySampler, AnySolver
+from models.solvers.ddim import DdimSolver
 from models.solvers.ddpm import DdpmSolver
+from models.solvers.dpm_2m import Dpm2mSolver
 from models.solvers.rk45 import Rk45Solver
 from models.solvers.rtk_mala import RtkMalaSolver
 from models.solvers.rtk_ula import RtkUlaSolver
@@ -11,6 +13,8 @@ SAMPLERS: dict[str, AnySampler] = {
     solver.name: solver
     for solver in (
         DdpmSolver(),
+        DdimSolver(),
+        Dpm2mSolver(),
         RtkUlaSolver(),
         RtkMalaSolver(),
         RtkUldSolver(),

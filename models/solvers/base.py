@@ -6,7 +6,6 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from models.clock import Clock
 from models.rows import Answer, Condition, NoiseKey, Query
 
 Columns = TypeVar("Columns")
@@ -117,15 +116,6 @@ def column(value: float, rows: int, device: torch.device) -> Tensor:
 def count_column(value: int, rows: int, device: torch.device) -> Tensor:
     """An int64 column of one value."""
     return torch.full((rows,), value, dtype=torch.int64, device=device)
-
-
-def grid_time(clock: Clock, index: Tensor, points: Tensor, gamma_grid: Tensor) -> Tensor:
-    """Diffusion time `[rows]` of point `index` of `points` on the way from 1 to 0.
-
-    Evenly spaced in the mean of gamma where the boolean `gamma_grid` `[rows]` holds, else in t.
-    """
-    left = 1 - index.clamp(max=points).double() / points
-    return torch.where(gamma_grid, clock.t(left), left)
 
 
 def finished(done: Tensor, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ with C = -expm1(gamma_r - gamma_t). For the true density the Hessian of g is at 
 M = s_r^2 C, the variance of the DDPM step; so M is the natural mass in every dimension.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,9 +18,10 @@ from torch import Tensor
 from models.noise import Stream, normal
 from models.rows import Condition, NoiseKey, Query, where
 from models.schedule import Noise, per_row
-from models.solvers.base import count_column, grid_time
+from models.solvers.base import count_column
 from models.solvers.ddpm import ancestral_step
-from models.specs import RtkMala, RtkUla, RtkUld
+from models.solvers.grid import Points
+from models.specs import MOST_POINTS, RtkMala, RtkUla, RtkUld
 
 # Below this, sqrt(M) is near the spacing of float32: such a dimension cannot tell steps apart.
 STILL = 1e-12
@@ -72,21 +74,24 @@ class Plan(NamedTuple):
     """The walk's shape, one value a row: `chain` evaluations in each segment's inner chain,
     after one at t where the start is `ancestral`."""
 
-    segments: Tensor
+    ends: Points
     chain: Tensor
     ancestral: Tensor
-    gamma_grid: Tensor
 
     @classmethod
     def of(
         cls, spec: RtkUla | RtkMala | RtkUld, chain: int, rows: int, device: torch.device
     ) -> "Plan":
         return cls(
-            count_column(spec.segments, rows, device),
+            Points.of(spec, rows, device),
             count_column(chain, rows, device),
             torch.full((rows,), spec.start == "ancestral", device=device),
-            torch.full((rows,), spec.grid == "gamma", device=device),
         )
+
+    @property
+    def segments(self) -> Tensor:
+        """Segments of the walk."""
+        return self.ends.steps
 
     @property
     def length(self) -> Tensor:
@@ -98,9 +103,22 @@ class Plan(NamedTuple):
         """Evaluations of the whole walk."""
         return self.segments * self.length
 
+    def of_segment(self, table: Tensor, nfe: Tensor) -> Tensor:
+        """The column `[rows]` of a `table` `[rows, MOST_POINTS]`, one for each segment, that holds
+        after `nfe` evaluations."""
+        segment = (nfe // self.length).clamp(max=MOST_POINTS - 1)
+        return table.gather(1, segment[:, None])[:, 0]
+
     def phase(self, nfe: Tensor) -> Tensor:
         """What the next evaluation is for: its index in the inner chain, or -1 at the start."""
         return nfe % self.length - self.ancestral.long()
+
+
+def segment_table(values: Sequence[float], rows: int, device: torch.device) -> Tensor:
+    """One value for each segment as rows of a table `[rows, MOST_POINTS]`, float64."""
+    table = torch.zeros(MOST_POINTS, dtype=torch.float64, device=device)
+    table[: len(values)] = torch.tensor(values, dtype=torch.float64)
+    return table.expand(rows, -1).contiguous()
 
 
 class Walk(NamedTuple):
@@ -159,6 +177,6 @@ def _enter(
     condition: Condition, plan: Plan, x: Tensor, t: Tensor, here: Noise, nfe: Tensor, draw: Tensor
 ) -> Walk:
     """The beginning of the segment that leaves from `x` at `t`; past the last one, x itself."""
-    r = grid_time(condition.clock, nfe // plan.length + 1, plan.segments, plan.gamma_grid)
+    r = plan.ends.time(condition, nfe // plan.length + 1)
     guess = Kernel.between(x, here, condition.schedule.noise(r)).guess(draw)
     return Walk(x, where(plan.ancestral, x, guess.to(x.dtype)), t, r, nfe)

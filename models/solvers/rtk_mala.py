@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from models.noise import Stream, normal, uniform
-from models.rows import Answer, Query, where
+from models.rows import Answer, Condition, Query, where
 from models.schedule import per_row
-from models.solvers.base import Problem, Sample, column, finished
-from models.solvers.kernel import Kernel, Plan, Walk
+from models.solvers.base import Problem, Sample, finished
+from models.solvers.kernel import Kernel, Plan, Walk, segment_table
 from models.specs import RtkMala
 
 
 class Columns(NamedTuple):
+    """The plan, the step size of each segment `[rows, MOST_POINTS]`, and the rule of the integral."""
+
     plan: Plan
     step_size: Tensor
     simpson: Tensor
@@ -56,7 +58,7 @@ class RtkMalaSolver:
         simpson = spec.energy == "simpson"
         plan = Plan.of(spec, 1 + (1 + simpson) * spec.inner_steps, rows, device)
         simpsons = torch.full((rows,), simpson, device=device)
-        return Columns(plan, column(spec.step_size, rows, device), simpsons)
+        return Columns(plan, segment_table(spec.step_sizes, rows, device), simpsons)
 
     def init(self, problem: Problem[Columns]) -> State:
         walk = Walk.begin(problem.key, problem.condition, problem.columns.plan)
@@ -70,14 +72,13 @@ class RtkMalaSolver:
         return walk.query(problem.columns.plan)._replace(x=x)
 
     def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        key, condition, (plan, step_size, simpson) = problem
+        key, condition, (plan, step_sizes, simpson) = problem
         walk, turn = state.walk, self._turn(problem.columns, state)
+        step_size = plan.of_segment(step_sizes, walk.nfe)
         kernel = walk.kernel(condition)
         middle = where(turn.midway, answer.eps, state.middle)
         rule = where(simpson, middle, (state.eps + answer.eps) / 2)
-        ratio = log_acceptance(
-            kernel, step_size, walk.x, state.proposal, state.eps, rule, answer.eps
-        )
+        ratio = self.log_ratio(condition, walk, kernel, step_size, state, rule, answer.eps)
         accept = turn.judged & (uniform(key, Stream.ACCEPT, walk.nfe, ()).log() < ratio)
         x = where(accept, state.proposal, walk.x)
         x = where(answer.eps.isfinite().flatten(1).all(1), x, torch.full_like(x, torch.nan))
@@ -103,6 +104,19 @@ class RtkMalaSolver:
         plan, _, simpson = problem.columns
         proposals = plan.segments * ((plan.chain - 1) // (1 + simpson.long()))
         return Sample(state.walk.x, state.walk.nfe, state.accepted.double() / proposals)
+
+    def log_ratio(
+        self,
+        condition: Condition,
+        walk: Walk,
+        kernel: Kernel,
+        step: Tensor,
+        state: State,
+        middle: Tensor,
+        eps: Tensor,
+    ) -> Tensor:
+        """`log_acceptance` of the state's proposal, predictions `middle` half-way and `eps` there."""
+        return log_acceptance(kernel, step, walk.x, state.proposal, state.eps, middle, eps)
 
     def _turn(self, columns: Columns, state: State) -> Turn:
         phase = columns.plan.phase(state.walk.nfe)

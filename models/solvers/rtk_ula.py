@@ -7,12 +7,14 @@ from torch import Tensor
 
 from models.noise import Stream, normal
 from models.rows import Answer, Query
-from models.solvers.base import Problem, Sample, column, finished
-from models.solvers.kernel import Plan, Walk
+from models.solvers.base import Problem, Sample, finished
+from models.solvers.kernel import Plan, Walk, segment_table
 from models.specs import RtkUla
 
 
 class Columns(NamedTuple):
+    """The plan, and the step size of each segment, `[rows, MOST_POINTS]`."""
+
     plan: Plan
     step_size: Tensor
 
@@ -28,7 +30,7 @@ class RtkUlaSolver:
 
     def columns(self, spec: RtkUla, rows: int, device: torch.device) -> Columns:
         plan = Plan.of(spec, spec.inner_steps, rows, device)
-        return Columns(plan, column(spec.step_size, rows, device))
+        return Columns(plan, segment_table(spec.step_sizes, rows, device))
 
     def init(self, problem: Problem[Columns]) -> Walk:
         return Walk.begin(problem.key, problem.condition, problem.columns.plan)
@@ -40,7 +42,8 @@ class RtkUlaSolver:
         key, condition, (plan, step_size) = problem
         draw = normal(key, Stream.PROPOSAL, state.nfe, tuple(state.x.shape[1:]))
         kernel = state.kernel(condition)
-        x = kernel.langevin(state.x, answer.eps, step_size, draw)
+        step = plan.of_segment(step_size, state.nfe)
+        x = kernel.langevin(state.x, answer.eps, step, draw)
         return state.advance(key, condition, plan, kernel, answer.eps, x)
 
     def status(self, problem: Problem[Columns], state: Walk) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor
 from models.noise import Stream, normal
 from models.rows import Answer, Query, where
 from models.schedule import per_row
-from models.solvers.base import Problem, Sample, column, finished
-from models.solvers.kernel import Plan, Walk
+from models.solvers.base import Problem, Sample, finished
+from models.solvers.kernel import Plan, Walk, segment_table
 from models.specs import RtkUld
 
 SERIES_BELOW = 0.5
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The plan, and the fields of `Step`, a column each."""
+    """The plan, and the fields of `Step`, each for each segment, `[rows, MOST_POINTS]`."""
 
     plan: Plan
     decay: Tensor
@@ -79,8 +79,9 @@ class RtkUldSolver:
 
     def columns(self, spec: RtkUld, rows: int, device: torch.device) -> Columns:
         plan = Plan.of(spec, spec.inner_steps, rows, device)
-        step = Step.of(spec.friction, spec.step_size)
-        return Columns(plan, *(column(value, rows, device) for value in step))
+        steps = (Step.of(spec.friction, h) for h in spec.step_sizes)
+        fields = zip(*steps, strict=True)
+        return Columns(plan, *(segment_table(values, rows, device) for values in fields))
 
     def init(self, problem: Problem[Columns]) -> State:
         walk = Walk.begin(problem.key, problem.condition, problem.columns.plan)
@@ -90,9 +91,11 @@ class RtkUldSolver:
         return state.walk.query(problem.columns.plan)
 
     def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        key, condition, (plan, *coefficients) = problem
-        decay, glide, fall, jolt, lean, spread = map(per_row, coefficients)
+        key, condition, (plan, *tables) = problem
         walk = state.walk
+        decay, glide, fall, jolt, lean, spread = (
+            per_row(plan.of_segment(table, walk.nfe)) for table in tables
+        )
         kernel = walk.kernel(condition)
         draws = normal(key, Stream.PROPOSAL, walk.nfe, (3, *walk.x.shape[1:]))
         fresh, first, second = (kernel.mass.sqrt()[:, None] * draws).unbind(1)

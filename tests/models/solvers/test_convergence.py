@@ -13,7 +13,7 @@ from models.sampling import sample_problem
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.solvers.rtk_uld import Step
-from models.specs import Ddpm, Grid, RtkUla, RtkUld, SamplerSpec, Start
+from models.specs import Ddim, Ddpm, Dpm2m, Grid, RtkUla, RtkUld, SamplerSpec, Start
 
 PIXELS = 2
 ROWS = 1 + 3 * PIXELS + 5 * PIXELS
@@ -72,6 +72,22 @@ def test_ddpm_is_of_first_order_in_its_steps(
     mean, covariance = errors(denoiser, list(specs), monkeypatch)
     assert orders(covariance) == pytest.approx([1.0, 1.0], abs=0.15)
     assert covariance[-1] < 0.03
+    assert mean.max() < 1e-5
+
+
+@pytest.mark.parametrize("grid", ["gamma", "time", "ou"])
+@pytest.mark.parametrize(("method", "order"), [(Ddim, 1.0), (Dpm2m, 2.0)])
+def test_the_ode_samplers_are_of_their_order_in_their_steps(
+    denoiser: Gaussian,
+    method: type[Ddim | Dpm2m],
+    order: float,
+    grid: Grid,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    specs = [method(steps=steps, grid=grid) for steps in (40, 80, 160)]
+    mean, covariance = errors(denoiser, list(specs), monkeypatch)
+    assert orders(covariance) == pytest.approx([order, order], abs=0.2)
+    assert covariance[-1] < 0.03 / 40 ** (order - 1)
     assert mean.max() < 1e-5
 
 

@@ -1,0 +1,1 @@
+"""The mixture study: samplers on densities whose score is known exactly."""

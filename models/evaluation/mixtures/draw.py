@@ -1,0 +1,55 @@
+"""Samples of a mixture by any sampler, and by a Metropolis rule that is given the density."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.analytic import Mixture
+from models.rows import Condition, take
+from models.sampling import sample_problem
+from models.solve import solve
+from models.solvers import SAMPLERS
+from models.solvers.base import AnySampler
+from models.solvers.kernel import Kernel, Walk
+from models.solvers.rtk_mala import RtkMalaSolver, State, log_acceptance
+from models.specs import SamplerSpec
+
+
+class ExactMala(RtkMalaSolver):
+    """RTK-MALA by the density itself (algorithm 2 of the paper with exact energies)."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        self.mixture = mixture
+
+    def log_ratio(
+        self,
+        condition: Condition,
+        walk: Walk,
+        kernel: Kernel,
+        step: Tensor,
+        state: State,
+        middle: Tensor,
+        eps: Tensor,
+    ) -> Tensor:
+        """The trapezoid rule's ratio, its line integral replaced by the difference it stands for."""
+        x, y = walk.x.double(), state.proposal.double()
+        mean = (state.eps.double() + eps.double()) / 2
+        ratio = log_acceptance(kernel, step, walk.x, state.proposal, state.eps, mean, eps)
+        integral = ((y - x) * mean / kernel.there.sigma).flatten(1).sum(1)
+        alpha, sigma = kernel.there.alpha.flatten(1), kernel.there.sigma.flatten(1)
+        before, after = (self.mixture.log_density(at.flatten(1), alpha, sigma) for at in (x, y))
+        return ratio + integral + after - before
+
+
+def draw(
+    mixture: Mixture, spec: SamplerSpec, rows: int, seed: int, solver: AnySampler | None = None
+) -> Tensor:
+    """Samples `[rows, D]`; the schedule, the same for all, is worked out once."""
+    one = sample_problem(mixture, spec, seed, torch.zeros(1, dtype=torch.int64))
+    many = take(one, torch.zeros(rows, dtype=torch.int64))
+    problem: Any = many._replace(key=many.key._replace(number=torch.arange(rows)))
+    chosen: Any = solver or SAMPLERS[spec.name]
+    state = solve(chosen, problem, mixture)
+    found: Tensor = chosen.sample(problem, state).x.flatten(1)
+    return found

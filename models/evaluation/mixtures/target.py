@@ -1,0 +1,79 @@
+"""Mixtures of Gaussians on a circle, and how far samples are from them."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.analytic import Mixture
+from models.config import ModelConfig
+
+# The Ornstein-Uhlenbeck process of the paper's figures at T = 4 has this gamma; at the other end
+# its noise is a tenth of the narrowest mode here.
+GAMMA_MIN, GAMMA_MAX = -11.5, math.log(math.expm1(8.0))
+REACH, BINS = 2.0, 100
+
+
+@dataclass(frozen=True)
+class Target:
+    """Modes evenly spaced on the unit circle of the first two coordinates, `width` their standard
+    deviation in every one of `dimensions`, `weights` from angle 0 on."""
+
+    name: str
+    dimensions: int
+    weights: tuple[float, ...]
+    width: float = 0.1
+
+    @property
+    def means(self) -> Tensor:
+        """Centres of the modes, `[K, D]`."""
+        angles = 2 * math.pi * torch.arange(len(self.weights)).double() / len(self.weights)
+        means = torch.zeros(len(self.weights), self.dimensions, dtype=torch.float64)
+        means[:, 0], means[:, 1] = angles.cos(), angles.sin()
+        return means
+
+    def denoiser(self) -> Mixture:
+        """The exact noise prediction, gamma linear in t."""
+        config = ModelConfig(
+            image_shape=(1, self.dimensions, 1),
+            latent_size=0,
+            latent_k=0,
+            gamma_min=GAMMA_MIN,
+            gamma_max=GAMMA_MAX,
+        )
+        variances = torch.full_like(self.means, self.width**2)
+        return Mixture(config, torch.tensor(self.weights), self.means, variances, bend=0.0)
+
+    def draw(self, rows: int, seed: int) -> Tensor:
+        """Exact samples `[rows, D]`."""
+        draws = torch.Generator().manual_seed(seed)
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        modes = torch.multinomial(weights, rows, replacement=True, generator=draws)
+        noise = torch.randn(rows, self.dimensions, generator=draws, dtype=torch.float64)
+        return self.means[modes] + self.width * noise
+
+    def accuracy(self, x: Tensor) -> float:
+        """Marginal accuracy of samples `[rows, D]`: 1 less the total variation between histogram
+        and density, a mean over coordinates. Exact samples stay below 1 by their noise."""
+        inner = torch.linspace(-REACH, REACH, BINS + 1, dtype=torch.float64)
+        cdf = 0.5 * (1 + torch.erf((inner[:, None, None] - self.means) / self.width / 2**0.5))
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        edges = torch.einsum("bkd,k->db", cdf, weights / weights.sum())
+        expected = torch.cat([edges[:, :1], edges.diff(dim=1), 1 - edges[:, -1:]], dim=1)
+        bins = torch.bucketize(x.T.contiguous().double(), inner)
+        counts = torch.zeros_like(expected).scatter_add_(1, bins, torch.ones_like(bins).double())
+        return 1 - 0.5 * float((counts / len(x) - expected).abs().sum(1).mean())
+
+    def mode_weights(self, x: Tensor) -> Tensor:
+        """Share of the samples nearest to each mode, `[K]`."""
+        nearest = torch.cdist(x.double(), self.means).argmin(dim=1)
+        return torch.bincount(nearest, minlength=len(self.weights)).double() / len(x)
+
+    def rare_error(self, x: Tensor) -> float:
+        """How wrong the least modes' weights are, relatively: a mean over all modes as rare as the
+        rarest."""
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        weights = weights / weights.sum()
+        rare = weights <= weights.min() * 1.001
+        return float(((self.mode_weights(x) - weights).abs() / weights)[rare].mean())

@@ -1,0 +1,24 @@
+"""The probability-flow ODE by Euler's rule in its exponential form (DDIM; Song et al., 2021)."""
+
+from torch import Tensor
+
+from models.schedule import Noise
+from models.solvers.base import Problem
+from models.solvers.grid import Points
+from models.solvers.stepwise import State, Stepwise
+
+
+class DdimSolver(Stepwise[State]):
+    """x_r / a_r = x_t / a_t + eps (rho_r - rho_t), rho = s / a, in every dimension: deterministic
+    from x at t = 1, of first order in rho."""
+
+    name = "ddim"
+
+    def begin(self, x: Tensor, step: Tensor) -> State:
+        return State(x, step)
+
+    def move(
+        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+    ) -> State:
+        scaled = state.x / here.alpha + (there.rho - here.rho) * eps
+        return State((there.alpha * scaled).to(state.x.dtype), state.step + 1)

@@ -1,0 +1,49 @@
+"""Where the steps of a walk from noise to image end."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from models.rows import Condition
+from models.solvers.base import count_column
+from models.specs import MOST_POINTS, Grid, SamplerSpec
+
+GRIDS: tuple[Grid, ...] = ("gamma", "time", "ou")
+
+
+class Points(NamedTuple):
+    """How many steps each row takes `[rows]`, by which rule, an index of GRIDS `[rows]`, and network
+    times of its own `[rows, MOST_POINTS + 1]`, NaN for a row that follows the rule."""
+
+    steps: Tensor
+    rule: Tensor
+    own: Tensor
+
+    @classmethod
+    def of(cls, spec: SamplerSpec, rows: int, device: torch.device) -> "Points":
+        own = torch.full((rows, MOST_POINTS + 1), math.nan, dtype=torch.float64, device=device)
+        if spec.points is not None:
+            times = torch.tensor([1.0, *spec.points, 0.0], dtype=torch.float64, device=device)
+            own[:, : len(times)] = times
+        rule = count_column(GRIDS.index(spec.grid), rows, device)
+        return cls(count_column(spec.pieces, rows, device), rule, own)
+
+    def time(self, condition: Condition, index: Tensor) -> Tensor:
+        """Diffusion time `[rows]` of point `index` `[rows]`: 1 at 0, 0 at `steps` and beyond."""
+        index = torch.minimum(index, self.steps)
+        left = 1 - index.double() / self.steps
+        own = self.own.gather(1, index.clamp(max=MOST_POINTS)[:, None])[:, 0]
+        s = torch.where(self.rule == GRIDS.index("ou"), _ou(condition, left), left)
+        t = condition.clock.t(torch.where(own.isnan(), s, own))
+        return torch.where((self.rule == GRIDS.index("time")) & own.isnan(), left, t)
+
+
+def _ou(condition: Condition, left: Tensor) -> Tensor:
+    """Network time where the Ornstein-Uhlenbeck process dx = -x dt + sqrt(2) dW, whose gamma is
+    log(e^2t - 1), has the share `left` of its time behind it."""
+    low, high = condition.schedule.gamma_min, condition.schedule.gamma_max
+    gamma = torch.log(torch.expm1(left * softplus(high)))
+    return ((gamma - low) / (high - low)).clamp(0, 1)
