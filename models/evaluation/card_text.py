@@ -112,7 +112,8 @@ def _architecture(manifest: Manifest) -> str:
         f"A MULAN model of {height}x{width}x{channels} images with {config.vocabulary} values a "
         f"pixel: {manifest.parameters:,} parameters, width {config.width}, {config.depth} + "
         f"{config.depth + 1} residual blocks, patch {config.patch}, {coarse}"
-        f"{config.parameterisation} parameterisation, {latent}, gamma from {config.gamma_min} to {config.gamma_max}. The "
+        f"{config.parameterisation} parameterisation, {latent}, gamma from "
+        f"{config.gamma_min} to {config.gamma_max}. The "
         f"whole configuration is in `manifest.json`.\n\nSHA-256 of the weights: `{manifest.sha256}`"
     )
 
