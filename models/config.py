@@ -79,10 +79,10 @@ class ModelConfig(BaseModel):
             raise ValueError(f"latent_k {self.latent_k} must be 0 where there is no latent")
         if self.gamma_min >= self.gamma_max:
             raise ValueError("gamma_min must be below gamma_max")
-        for width in self.width, self.coarse_width:
-            if width % self.groups or width % 2:
+        for channels in self.width, self.coarse_width:
+            if channels % self.groups or channels % 2:
                 raise ValueError(
-                    f"width {width} must be even and divisible by {self.groups} groups"
+                    f"width {channels} must be even and divisible by {self.groups} groups"
                 )
         if height % self.patch or width % self.patch:
             raise ValueError(f"patch {self.patch} must divide the image {height}x{width}")

@@ -107,11 +107,13 @@ def _architecture(manifest: Manifest) -> str:
         if config.latent_size
         else "no latent"
     )
+    coarse = f"a coarse stage of width {config.coarse_width}, " if config.coarse_width else ""
     return (
         f"A MULAN model of {height}x{width}x{channels} images with {config.vocabulary} values a "
         f"pixel: {manifest.parameters:,} parameters, width {config.width}, {config.depth} + "
-        f"{config.depth + 1} residual blocks, patch {config.patch}, {config.parameterisation} "
-        f"parameterisation, {latent}, gamma from {config.gamma_min} to {config.gamma_max}. The "
+        f"{config.depth + 1} residual blocks, patch {config.patch}, {coarse}"
+        f"{config.parameterisation} parameterisation, {latent}, gamma from "
+        f"{config.gamma_min} to {config.gamma_max}. The "
         f"whole configuration is in `manifest.json`.\n\nSHA-256 of the weights: `{manifest.sha256}`"
     )
 

@@ -1,0 +1,87 @@
+"""Every shipped checkpoint: small, carded, better than simple coders, recognised, and served."""
+
+import io
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from models.evaluation.card_text import CARD, CURVE, SAMPLES, SCHEDULE, Evaluation, solver_sheet
+from models.evaluation.coders import Coders
+from models.manifest import read_manifest
+from models.solvers import SAMPLERS
+from models.zoo import ZOO
+
+pytestmark = pytest.mark.xdist_group("service")
+
+SHIPPED = ["digits", "fashion-mnist", "mnist"]
+MOST_BYTES = 16_000_000
+TIMEOUT_S = 120.0
+
+
+def evaluation(name: str) -> Evaluation:
+    return Evaluation.model_validate(read_manifest(ZOO / name).evaluation)
+
+
+def test_these_are_shipped() -> None:
+    assert sorted(folder.parent.name for folder in ZOO.glob("*/manifest.json")) == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_folder_is_small_and_its_card_complete(name: str) -> None:
+    folder: Path = ZOO / name
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= MOST_BYTES
+    text = (folder / CARD).read_text()
+    for picture in [SAMPLES, CURVE, SCHEDULE, *map(solver_sheet, SAMPLERS)]:
+        assert (folder / picture).stat().st_size > 1000
+        assert f"]({picture})" in text
+    assert read_manifest(folder).sha256 in text
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_its_bound_is_below_every_simple_coder(name: str) -> None:
+    """The upper end of the bound's interval, below the lower end of each coder's."""
+    found = evaluation(name)
+    bound = found.likelihood.elbo.bound
+    assert bound.standard_error is not None
+    most = bound.mean + 2 * bound.standard_error
+    coders: Coders = found.coders
+    assert coders.images == found.likelihood.elbo.images
+    assert most < min(coders.png_strip, coders.webp_strip)
+    for coder in (coders.png, coders.webp, coders.marginal):
+        assert coder.standard_error is not None
+        assert most < coder.mean - 2 * coder.standard_error
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_classifier_of_real_images_accepts_its_samples(name: str) -> None:
+    found = evaluation(name).recognition
+    assert found.sample_confidence.mean > found.test_confidence.mean - 0.1
+    assert min(found.sample_classes) > 0.02 * found.samples
+    assert sum(found.sample_classes) == found.samples == 1000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_it_draws_and_scores_what_it_drew(address: str, name: str) -> None:
+    config = read_manifest(ZOO / name).config
+    drawn = httpx.post(
+        f"{address}/v1/samples",
+        json={"model": name, "count": 2, "seed": 3, "solver": {"preset": "fast"}},
+        headers={"Accept": "application/x-npy"},
+        timeout=TIMEOUT_S,
+    )
+    assert drawn.status_code == 200, drawn.text
+    tokens = np.load(io.BytesIO(drawn.content))
+    assert tokens.shape == (2, *config.image_shape)
+    assert tokens.max() < config.vocabulary
+    scored = httpx.post(
+        f"{address}/v1/likelihoods?model={name}&probes=1&tolerance_nats=10",
+        content=drawn.content,
+        headers={"Content-Type": "application/x-npy"},
+        timeout=TIMEOUT_S,
+    )
+    assert scored.status_code == 200, scored.text
+    for row in scored.json()["results"]:
+        assert row["status"] == "ok"
+        assert 0 < row["bits_per_dim"] < np.log2(config.vocabulary)
