@@ -24,6 +24,7 @@ Points = Annotated[
     tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None,
     Field(
         max_length=MOST_POINTS - 1,
+        exclude_if=lambda points: points is None,
         description="Network times at which the steps end, falling, without the ends 1 and 0; "
         "one less than there are steps. Left out, `grid` places them.",
     ),
@@ -45,10 +46,16 @@ InnerSteps = Annotated[int, Field(ge=1, le=500, description="Steps of each segme
 # At the curvature that the mass allows for, a Langevin step is stable below 2. Where the density is
 # smoother than that, the chain wants longer ones.
 MIN_STEP_SIZE, MAX_STEP_SIZE = 1e-6, 1e4
-OneStepSize = Annotated[float, Field(ge=MIN_STEP_SIZE, le=MAX_STEP_SIZE)]
-StepSize = OneStepSize | Annotated[tuple[OneStepSize, ...], Field(max_length=MOST_POINTS)]
-LANGEVIN = "Step of the inner chain, relative to the DDPM step's variance; or one for each segment."
-
+StepSize = Annotated[float, Field(ge=MIN_STEP_SIZE, le=MAX_STEP_SIZE)]
+StepSizes = Annotated[
+    tuple[StepSize, ...] | None,
+    Field(
+        max_length=MOST_POINTS,
+        exclude_if=lambda sizes: sizes is None,
+        description="One step size for each segment, in place of `step_size`.",
+    ),
+]
+LANGEVIN = "Step of the inner chain, relative to the DDPM step's variance."
 
 # Of an ODE solve: what it took on the shipped digits, and how that grows with precision
 # (models/evaluation, docs/performance.md).
@@ -124,12 +131,12 @@ class _Rtk(_Walk):
     inner_steps: InnerSteps = 1
     start: Start = "ancestral"
     step_size: StepSize = 0.4
+    step_sizes: StepSizes = None
 
     @model_validator(mode="after")
     def _one_size_a_segment(self) -> Self:
-        sizes = self.step_size
-        if isinstance(sizes, tuple) and len(sizes) != self.segments:
-            raise ValueError(f"{len(sizes)} step sizes for {self.segments} segments")
+        if self.step_sizes is not None and len(self.step_sizes) != self.segments:
+            raise ValueError(f"{len(self.step_sizes)} step sizes for {self.segments} segments")
         return self
 
     @property
@@ -137,10 +144,9 @@ class _Rtk(_Walk):
         return self.segments
 
     @property
-    def step_sizes(self) -> tuple[float, ...]:
-        """One for each segment."""
-        sizes = self.step_size
-        return sizes if isinstance(sizes, tuple) else (sizes,) * self.segments
+    def segment_step_sizes(self) -> tuple[float, ...]:
+        """One for each segment, whichever way they were given."""
+        return self.step_sizes or (self.step_size,) * self.segments
 
     @property
     def _start_evaluations(self) -> int:
@@ -185,8 +191,7 @@ class RtkUld(_Rtk):
 
     name: Literal["rtk-uld"] = "rtk-uld"
     step_size: StepSize = Field(
-        1.0,
-        description="Time step h, in units of the square root of mass; or one for each segment.",
+        1.0, description="Time step h, in units of the square root of mass."
     )
     friction: float = Field(2.0, ge=1e-3, le=100, description="Friction; 2 is critical.")
 

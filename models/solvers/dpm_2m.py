@@ -21,8 +21,8 @@ class State(NamedTuple):
 
 
 class Dpm2mSolver(Stepwise[State]):
-    """x_r = (s_r / s_t) x_t - a_r expm1(-h) D, with D the predicted data (x_t - s_t eps) / a_t carried
-    on along the line through it and the one before, h the fall of gamma / 2 in each dimension.
+    """x_r = (s_r / s_t) x_t - a_r expm1(-h) D, h the fall of gamma / 2 in each dimension; D is the
+    predicted data (x_t - s_t eps) / a_t, carried on along the line through it and the one before.
 
     The first step is of first order, and so is one whose fall before is nothing.
     """

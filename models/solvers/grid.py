@@ -15,8 +15,8 @@ GRIDS: tuple[Grid, ...] = ("gamma", "time", "ou")
 
 
 class Points(NamedTuple):
-    """How many steps each row takes `[rows]`, by which rule, an index of GRIDS `[rows]`, and network
-    times of its own `[rows, MOST_POINTS + 1]`, NaN for a row that follows the rule."""
+    """How many steps each row takes `[rows]`; by which rule, an index of GRIDS `[rows]`; and
+    network times of its own `[rows, MOST_POINTS + 1]`, NaN for a row that follows the rule."""
 
     steps: Tensor
     rule: Tensor

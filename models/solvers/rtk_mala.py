@@ -15,7 +15,7 @@ from models.specs import RtkMala
 
 
 class Columns(NamedTuple):
-    """The plan, the step size of each segment `[rows, MOST_POINTS]`, and the rule of the integral."""
+    """The plan, each segment's step size `[rows, MOST_POINTS]`, and the rule of the integral."""
 
     plan: Plan
     step_size: Tensor
@@ -58,7 +58,7 @@ class RtkMalaSolver:
         simpson = spec.energy == "simpson"
         plan = Plan.of(spec, 1 + (1 + simpson) * spec.inner_steps, rows, device)
         simpsons = torch.full((rows,), simpson, device=device)
-        return Columns(plan, segment_table(spec.step_sizes, rows, device), simpsons)
+        return Columns(plan, segment_table(spec.segment_step_sizes, rows, device), simpsons)
 
     def init(self, problem: Problem[Columns]) -> State:
         walk = Walk.begin(problem.key, problem.condition, problem.columns.plan)
@@ -115,7 +115,7 @@ class RtkMalaSolver:
         middle: Tensor,
         eps: Tensor,
     ) -> Tensor:
-        """`log_acceptance` of the state's proposal, predictions `middle` half-way and `eps` there."""
+        """`log_acceptance` of the proposal, predictions `middle` half-way and `eps` there."""
         return log_acceptance(kernel, step, walk.x, state.proposal, state.eps, middle, eps)
 
     def _turn(self, columns: Columns, state: State) -> Turn:

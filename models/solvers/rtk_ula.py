@@ -30,7 +30,7 @@ class RtkUlaSolver:
 
     def columns(self, spec: RtkUla, rows: int, device: torch.device) -> Columns:
         plan = Plan.of(spec, spec.inner_steps, rows, device)
-        return Columns(plan, segment_table(spec.step_sizes, rows, device))
+        return Columns(plan, segment_table(spec.segment_step_sizes, rows, device))
 
     def init(self, problem: Problem[Columns]) -> Walk:
         return Walk.begin(problem.key, problem.condition, problem.columns.plan)

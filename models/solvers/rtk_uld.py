@@ -79,7 +79,7 @@ class RtkUldSolver:
 
     def columns(self, spec: RtkUld, rows: int, device: torch.device) -> Columns:
         plan = Plan.of(spec, spec.inner_steps, rows, device)
-        steps = (Step.of(spec.friction, h) for h in spec.step_sizes)
+        steps = (Step.of(spec.friction, h) for h in spec.segment_step_sizes)
         fields = zip(*steps, strict=True)
         return Columns(plan, *(segment_table(values, rows, device) for values in fields))
 

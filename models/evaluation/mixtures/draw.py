@@ -32,7 +32,7 @@ class ExactMala(RtkMalaSolver):
         middle: Tensor,
         eps: Tensor,
     ) -> Tensor:
-        """The trapezoid rule's ratio, its line integral replaced by the difference it stands for."""
+        """The trapezoid rule's ratio, its integral replaced by the difference it stands for."""
         x, y = walk.x.double(), state.proposal.double()
         mean = (state.eps.double() + eps.double()) / 2
         ratio = log_acceptance(kernel, step, walk.x, state.proposal, state.eps, mean, eps)

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from models.acceptance import adapted
 from models.analytic import Mixture
 from models.evaluation.figure import Figure, Record
 from models.evaluation.mixtures.draw import ExactMala, draw
 from models.evaluation.mixtures.target import Target
 from models.specs import Ddim, Ddpm, Dpm2m, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
-from models.tuning.acceptance import adapted
 
 Method = Literal["ula", "uld", "mala, trapezoid", "mala, Simpson", "mala, exact energy"]
 METHODS: tuple[Method, ...] = (
@@ -126,17 +126,19 @@ class Study:
         sizes = self._sizes(frame)
         if method == "ula":
             for scale in SCALES:
-                yield RtkUla(**shape, step_size=_rounded(scale * c for c in sizes))
+                yield RtkUla(**shape, step_sizes=_rounded(scale * c for c in sizes))
         elif method == "uld":
             for scale in SCALES:
-                yield RtkUld(**shape, step_size=_rounded(2 * scale * math.sqrt(c) for c in sizes))
+                yield RtkUld(**shape, step_sizes=_rounded(2 * scale * math.sqrt(c) for c in sizes))
         else:
             energy = "simpson" if method == "mala, Simpson" else "trapezoid"
-            yield RtkMala(**shape, step_size=sizes, energy=energy)
+            yield RtkMala(**shape, step_sizes=sizes, energy=energy)
 
     def _adapt(self, frame: Frame) -> tuple[float, ...]:
         spec = RtkMala(**frame._asdict(), inner_steps=4)
-        return adapted(self.mixture, spec, torch.arange(ADAPTING_ROWS), TUNING_SEED).step_sizes
+        return adapted(
+            self.mixture, spec, torch.arange(ADAPTING_ROWS), TUNING_SEED
+        ).segment_step_sizes
 
     def _best(self, arm: Arm, budget: int) -> SamplerSpec | None:
         """The arm's most accurate spec on the tuning draws."""

@@ -73,7 +73,7 @@ def test_each_segment_has_its_step_size(rtk: type[RtkUla | RtkMala | RtkUld]) ->
     """Equal sizes are one size; another one changes what follows, and nothing before."""
     sizes = [(0.4, 0.4, 0.4), (0.4, 0.4, 0.8), (0.4, 0.2, 0.4)]
     shared: dict[str, Any] = {"segments": 3, "inner_steps": 2}
-    specs = [rtk(step_size=0.4, **shared)] + [rtk(step_size=size, **shared) for size in sizes]
+    specs = [rtk(step_size=0.4, **shared)] + [rtk(step_sizes=size, **shared) for size in sizes]
     solver = SAMPLERS[specs[0].name]
     ends = [solver.sample(rows, solve(solver, rows, DENOISER)).x for rows in map(problem, specs)]
     assert torch.equal(ends[0], ends[1])
@@ -110,4 +110,4 @@ def test_points_that_are_none_are_refused(wrong: dict[str, Any], reason: str) ->
 @pytest.mark.parametrize("sizes", [(0.4,), (), (0.4, 0.4, 0.4), (0.4, 0.0)])
 def test_step_sizes_are_one_a_segment(sizes: tuple[float, ...]) -> None:
     with pytest.raises(ValidationError):
-        RtkUla(segments=2, step_size=sizes)
+        RtkUla(segments=2, step_sizes=sizes)

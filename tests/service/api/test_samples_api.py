@@ -153,8 +153,8 @@ async def test_a_fixed_latent_reaches_the_task(client: httpx.AsyncClient, servic
         ({"solver": {"preset": "fast", "steps": 3}}, "solver.steps", "not permitted"),
         ({"solver": {"name": "ddpm", "steps": 0}}, "solver.steps", "greater than or equal to 1"),
         ({"solver": {"name": "ddpm", "steps": 1001}}, "solver.steps", "1000"),
-        ({"solver": {"name": "ddpm", "grid": "cosine"}}, "solver.grid", "'gamma' or 'time'"),
-        ({"solver": {"name": "rtk-uld", "step_size": 2}}, "solver.step_size", "less than 2"),
+        ({"solver": {"name": "ddpm", "grid": "cosine"}}, "solver.grid", "'gamma', 'time' or 'ou'"),
+        ({"solver": {"name": "rtk-uld", "step_size": 0}}, "solver.step_size", "0.000001"),
         ({"solver": {"name": "rtk-ula", "energy": "simpson"}}, "solver.energy", "not permitted"),
     ],
 )

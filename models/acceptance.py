@@ -41,12 +41,12 @@ def adapted(
 
     Robbins-Monro on the logarithm: too high a rate lengthens the step, too low a one shortens it.
     """
-    sizes = list(spec.step_sizes)
+    sizes = list(spec.segment_step_sizes)
     for turn, gain in enumerate(GAINS):
-        trial = spec.model_copy(update={"step_size": tuple(sizes)})
+        trial = spec.model_copy(update={"step_sizes": tuple(sizes)})
         rates = acceptance_by_segment(denoiser, trial, index, seed + turn)
         sizes = [
             min(max(size * math.exp(gain * (float(rate) - target)), MIN_STEP_SIZE), MAX_STEP_SIZE)
             for size, rate in zip(sizes, rates, strict=True)
         ]
-    return spec.model_copy(update={"step_size": tuple(float(f"{size:.3g}") for size in sizes)})
+    return spec.model_copy(update={"step_sizes": tuple(float(f"{size:.3g}") for size in sizes)})
