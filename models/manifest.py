@@ -76,6 +76,9 @@ class Manifest(_Record):
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Solver settings by preset name."
     )
+    tuning: dict[str, Any] = Field(
+        default_factory=dict, description="Where the presets come from: every sampler measured."
+    )
     evaluation: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -29,11 +29,22 @@ Points = Annotated[
         "one less than there are steps. Left out, `grid` places them.",
     ),
 ]
-Start = Annotated[
-    Literal["ancestral", "kernel"],
+Power = Annotated[
+    float,
     Field(
-        description="Where a segment's chain starts: an ancestral (DDPM) draw, one evaluation; or "
-        "a draw of the kernel's Gaussian factor, none."
+        ge=0.25,
+        le=4,
+        exclude_if=lambda power: power == 1.0,
+        description="Point j of n lies at (1 - j / n)^power of the grid's range: above 1 they "
+        "crowd at the clean end.",
+    ),
+]
+Start = Annotated[
+    Literal["ancestral", "multistep", "kernel"],
+    Field(
+        description="Where a segment's chain starts: an ancestral (DDPM) draw, one evaluation; the "
+        "same of second order, by the start before (dpm-2m-sde), one as well; or a draw of the "
+        "kernel's Gaussian factor, none."
     ),
 ]
 Segments = Annotated[
@@ -73,6 +84,7 @@ class _Walk(_Spec):
     """What leads from noise to image over a grid."""
 
     grid: GridField = "gamma"
+    power: Power = 1.0
     points: Points = None
 
     @property
@@ -124,6 +136,12 @@ class Dpm2m(_Stepwise):
     name: Literal["dpm-2m"] = "dpm-2m"
 
 
+class Dpm2mSde(_Stepwise):
+    """Ancestral sampling by that rule, SDE-DPM-Solver++(2M)."""
+
+    name: Literal["dpm-2m-sde"] = "dpm-2m-sde"
+
+
 class _Rtk(_Walk):
     """What every reverse-transition-kernel sampler takes (Huang et al., NeurIPS 2024)."""
 
@@ -150,7 +168,7 @@ class _Rtk(_Walk):
 
     @property
     def _start_evaluations(self) -> int:
-        return self.segments if self.start == "ancestral" else 0
+        return self.segments if self.start != "kernel" else 0
 
 
 class RtkUla(_Rtk):
@@ -202,7 +220,7 @@ class RtkUld(_Rtk):
 
 
 SamplerSpec = Annotated[
-    Ddpm | Ddim | Dpm2m | RtkUla | RtkMala | RtkUld, Field(discriminator="name")
+    Ddpm | Ddim | Dpm2m | Dpm2mSde | RtkUla | RtkMala | RtkUld, Field(discriminator="name")
 ]
 
 

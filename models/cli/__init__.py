@@ -13,13 +13,14 @@ export = LazyGroup(
 )
 models = LazyGroup(
     name="models",
-    help="List, show, import, export, train and evaluate checkpoints.",
+    help="List, show, import, export, train, tune and evaluate checkpoints.",
     commands_at={
         "list": "models.cli.shelf:list_checkpoints",
         "show": "models.cli.shelf:show_checkpoint",
         "import": "models.cli.importing:import_checkpoint",
         "export": "models.cli:export",
         "train": "models.cli.train:train",
+        "tune": "models.cli.tune:tune",
         "evaluate": "models.cli.evaluate:evaluate",
     },
 )

@@ -6,6 +6,7 @@ import click
 import torch
 
 from models.checkpoint import load_checkpoint
+from models.cli.evaluate_mixtures import mog
 from models.cli.options import as_json, device, emit, one_line_errors, root, threads
 from models.evaluation.ablation import ablate, ablation_table
 from models.evaluation.card import IMAGES, ODE_IMAGES, carded, judge, write_card
@@ -33,7 +34,10 @@ ode_images = click.option(
 
 @click.group()
 def evaluate() -> None:
-    """Measure a checkpoint."""
+    """Measure a checkpoint, or the samplers."""
+
+
+evaluate.add_command(mog)
 
 
 @evaluate.command()

@@ -22,7 +22,7 @@ from models.training.recipe import Recipe, override
 from models.training.run import train
 
 matplotlib.use("agg")
-FIGURE_INCHES = (6.0, 4.0)
+FIGURE_INCHES = (6.4, 4.0)
 DOTS_PER_INCH = 110
 CURVE = ("step", "held_out")
 BASELINE = "fixed"
@@ -208,9 +208,9 @@ def _draw(trained: Mapping[str, Sequence[_Trained]], path: Path) -> None:
         for curve in curves:
             axis.plot(*curve, color=f"C{index}", linewidth=0.6, alpha=0.6)
         axis.plot(*curves.mean(axis=0), color=f"C{index}", label=name)
-    axis.set(
-        xlabel="step", ylabel="held-out negative ELBO with the paper's KL, bits/dim", yscale="log"
-    )
+    axis.set(xlabel="step", ylabel="bits/dim of held-out images", yscale="log")
+    for ticks in axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter:
+        ticks("{x:g}")
     axis.legend(frameon=False)
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)

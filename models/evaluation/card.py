@@ -20,13 +20,13 @@ from models.evaluation.card_text import (
     card_text,
     solver_sheet,
 )
-from models.evaluation.classifier import fit_classifier
 from models.evaluation.coders import simple_coders
-from models.evaluation.figures import draw_samples, training_curve
+from models.evaluation.drawing import draw_samples
+from models.evaluation.figures import training_curve
 from models.evaluation.learned_schedule import draw_schedule, latent_use, schedule_spread
 from models.evaluation.likelihood import evaluate_likelihood
 from models.evaluation.parts import RecordedData, subset
-from models.evaluation.recognition import Recognition, recognise
+from models.evaluation.recognition import Recognition, classifier_of, recognise
 from models.files import write_atomically
 from models.manifest import Manifest
 from models.pictures import contact_sheet
@@ -91,11 +91,8 @@ def judge(
     manifest = checkpoint.manifest
     preset = presets(manifest)["balanced"]
     real = data.images("test"), data.labels("test")
-    classifier = fit_classifier(
-        data.images("train"), data.labels("train"), manifest.config.vocabulary
-    )
     drawn = draw_samples(denoiser, preset, samples, SAMPLE_SEED, _device(checkpoint))
-    return recognise(classifier, real, drawn, preset, SAMPLE_SEED)
+    return recognise(classifier_of(data), real, drawn.tokens, preset, SAMPLE_SEED)
 
 
 def _draw_sheets(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> None:
@@ -105,7 +102,8 @@ def _draw_sheets(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> No
     sheets |= {solver_sheet(name): (sampler_as_it_comes(name), SOLVER_SHEET) for name in SAMPLERS}
     for name, (spec, count) in sheets.items():
         drawn = draw_samples(denoiser, spec, count, SAMPLE_SEED, _device(checkpoint))
-        write_atomically(folder / name, contact_sheet(drawn, manifest.config.vocabulary))
+        sheet = contact_sheet(drawn.tokens, manifest.config.vocabulary)
+        write_atomically(folder / name, sheet)
 
 
 def sampler_as_it_comes(name: str) -> SamplerSpec:

@@ -7,12 +7,15 @@ from models.evaluation.figure import Record
 from models.evaluation.learned_schedule import ScheduleSpread
 from models.evaluation.likelihood import LikelihoodEvaluation
 from models.evaluation.recognition import Recognition
+from models.evaluation.sweep import Tuning
+from models.evaluation.sweep_text import rivals_table, savings, sweep_table
 from models.manifest import Manifest
 from models.presets import presets
 from models.solvers import SAMPLERS
 
 CARD = "README.md"
 SAMPLES, CURVE, SCHEDULE = "samples.png", "training.png", "schedule.png"
+CURVES = "samplers.png"
 SAMPLE_SEED = 7
 
 
@@ -46,6 +49,7 @@ def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
         "## What the schedule learned",
         f"![gamma over time, and by pixel and latent]({SCHEDULE})",
         _schedule(manifest, evaluation.schedule),
+        _samplers(manifest),
         _training(manifest),
         "## Every sampler as it comes",
         _sheets(),
@@ -146,6 +150,43 @@ def _schedule(manifest: Manifest, spread: ScheduleSpread) -> str:
         f"{spread.over_latents:.3f} between the latents of one pixel (standard deviations). "
         f"{spread.images} test images choose {spread.latents_used} latents, with an entropy of "
         f"{spread.entropy:.2f} nats, of at most {manifest.config.log_latents:.2f}."
+    )
+
+
+def _samplers(manifest: Manifest) -> str:
+    if not manifest.tuning:
+        return ""
+    tuning = Tuning.model_validate(manifest.tuning)
+    found = tuning.sweep
+    chosen = [f"- `{name}`: `{spec.model_dump_json()}`" for name, spec in presets(manifest).items()]
+    rates = [
+        f"{row.acceptance_rate:.2f} at {row.evaluations}"
+        for row in found.of("rtk-mala")
+        if row.acceptance_rate is not None
+    ]
+    kernel, frechet = found.real
+    return "\n\n".join(
+        [
+            "## Which sampler for how many evaluations",
+            f"![distances over evaluations]({CURVES})",
+            f"A thousand times the squared kernel distance of {found.rows[0].images} samples to "
+            f"{found.reference} test images, in the features of a small classifier of the training "
+            "images (so neither the published KID nor FID), ± standard errors over samples. The "
+            "columns are evaluations of the network for each image, at most.",
+            sweep_table(found),
+            rivals_table(found),
+            f"Real images that no training has seen are {1000 * kernel.value:.2f} ± "
+            f"{1000 * kernel.standard_error:.2f} away (Fréchet {frechet}), by which sampling "
+            "cannot be expected to do better. As good means: no further away than two standard "
+            "errors of the difference.",
+            "\n".join(savings(found)),
+            "A learned score is no gradient, so `rtk-mala` is Metropolis-like only. Its rates of "
+            f"acceptance, after adaptation to about two thirds: {', '.join(rates)}.",
+            "The presets are the nearest of each budget, with settings that a pilot of "
+            f"{tuning.pilot} images chose against training images:",
+            "\n".join(chosen),
+            f"    {tuning.command}",
+        ]
     )
 
 

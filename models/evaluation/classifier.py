@@ -39,8 +39,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[N, classes]` of tokens `[N, H, W, C]`."""
-        x = tokens_to_data(images.permute(0, 3, 1, 2), self.vocabulary).float()
-        logits: Tensor = self.head(self.body(x))
+        logits: Tensor = self.head(self._body(images))
         return logits
 
     @torch.no_grad()
@@ -48,6 +47,17 @@ class Classifier(nn.Module):
         """Of each class, `[N, classes]`, for tokens `[N, H, W, C]`."""
         parts = torch.split(torch.from_numpy(images), BATCH)
         return torch.cat([self(part).softmax(dim=1) for part in parts])
+
+    @torch.no_grad()
+    def features(self, images: Tokens) -> Tensor:
+        """The last layer but one, float64 `[N, FEATURES]`, for tokens `[N, H, W, C]`."""
+        parts = torch.split(torch.from_numpy(images), BATCH)
+        return torch.cat([self._body(part) for part in parts]).double()
+
+    def _body(self, images: Tensor) -> Tensor:
+        x = tokens_to_data(images.permute(0, 3, 1, 2), self.vocabulary).float()
+        found: Tensor = self.body(x)
+        return found
 
 
 def fit_classifier(images: Tokens, labels: Labels, vocabulary: int, seed: int = 0) -> Classifier:

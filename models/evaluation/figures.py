@@ -4,43 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-import numpy as np
-import torch
 from matplotlib import pyplot
-from tqdm import tqdm
-
-from models.data import Tokens
-from models.denoiser import Denoiser
-from models.network import data_to_tokens
-from models.sampling import sample_problem
-from models.solve import solve
-from models.solvers import SAMPLERS
-from models.specs import SamplerSpec
 
 matplotlib.use("agg")
 FIGURE_INCHES = (7.0, 3.6)
 DOTS_PER_INCH = 110
-
-
-def draw_samples(
-    denoiser: Denoiser,
-    spec: SamplerSpec,
-    count: int,
-    seed: int,
-    device: torch.device,
-    batch: int = 64,
-) -> Tokens:
-    """Images 0..count-1 of a request with `seed`, tokens `[count, H, W, C]`."""
-    solver = SAMPLERS[spec.name]
-    parts = []
-    total = solver.evaluations(spec)
-    for indices in torch.split(torch.arange(count, device=device), batch):
-        problem = sample_problem(denoiser, spec, seed, indices)
-        with tqdm(total=total, desc=f"{spec.name}, {len(indices)} images") as bar:
-            state = solve(solver, problem, denoiser, bar.update)
-        x = solver.sample(problem, state).x
-        parts.append(data_to_tokens(x, denoiser.config).permute(0, 2, 3, 1).cpu().numpy())
-    return np.concatenate(parts)
 
 
 def training_curve(history: Sequence[dict[str, float]], path: Path) -> None:

@@ -4,8 +4,9 @@ import torch
 from pydantic import Field
 
 from models.data import Labels, Tokens
-from models.evaluation.classifier import Classifier
+from models.evaluation.classifier import Classifier, fit_classifier
 from models.evaluation.figure import Figure, Record
+from models.evaluation.parts import RecordedData
 from models.specs import SamplerSpec
 
 
@@ -21,6 +22,12 @@ class Recognition(Record):
     test_confidence: Figure
     test_accuracy: float
     test_classes: list[int] = Field(description="Test images, likewise.")
+
+
+def classifier_of(data: RecordedData) -> Classifier:
+    """Trained on the checkpoint's training images. Raises DataError."""
+    vocabulary = data.manifest.config.vocabulary
+    return fit_classifier(data.images("train"), data.labels("train"), vocabulary)
 
 
 def recognise(

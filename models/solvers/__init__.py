@@ -3,7 +3,7 @@
 from models.solvers.base import AnySampler, AnySolver
 from models.solvers.ddim import DdimSolver
 from models.solvers.ddpm import DdpmSolver
-from models.solvers.dpm_2m import Dpm2mSolver
+from models.solvers.dpm_2m import Dpm2mSdeSolver, Dpm2mSolver
 from models.solvers.rk45 import Rk45Solver
 from models.solvers.rtk_mala import RtkMalaSolver
 from models.solvers.rtk_ula import RtkUlaSolver
@@ -15,6 +15,7 @@ SAMPLERS: dict[str, AnySampler] = {
         DdpmSolver(),
         DdimSolver(),
         Dpm2mSolver(),
+        Dpm2mSdeSolver(),
         RtkUlaSolver(),
         RtkMalaSolver(),
         RtkUldSolver(),

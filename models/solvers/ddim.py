@@ -20,5 +20,10 @@ class DdimSolver(Stepwise[State]):
     def move(
         self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
     ) -> State:
-        scaled = state.x / here.alpha + (there.rho - here.rho) * eps
-        return State((there.alpha * scaled).to(state.x.dtype), state.step + 1)
+        return State(ode_step(state.x, eps, here, there), state.step + 1)
+
+
+def ode_step(x: Tensor, eps: Tensor, here: Noise, there: Noise) -> Tensor:
+    """x at `there` from x at `here`, `eps` frozen."""
+    scaled = x / here.alpha + (there.rho - here.rho) * eps
+    return (there.alpha * scaled).to(x.dtype)

@@ -1,14 +1,17 @@
-"""The probability-flow ODE by a multistep rule: DPM-Solver++(2M) (Lu et al., 2022, algorithm 2)."""
+"""Multistep rules: the ODE's and the ancestral step, the data carried along (Lu et al., 2022)."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.rows import where
+from models.noise import Stream, normal
 from models.schedule import Noise
 from models.solvers.base import Problem
+from models.solvers.ddim import ode_step
+from models.solvers.ddpm import ancestral_step
 from models.solvers.grid import Points
+from models.solvers.multistep import carried, implied_eps, predicted_data
 from models.solvers.stepwise import Stepwise
 
 
@@ -20,15 +23,7 @@ class State(NamedTuple):
     previous: Tensor
 
 
-class Dpm2mSolver(Stepwise[State]):
-    """x_r = (s_r / s_t) x_t - a_r expm1(-h) D, h the fall of gamma / 2 in each dimension; D is the
-    predicted data (x_t - s_t eps) / a_t, carried on along the line through it and the one before.
-
-    The first step is of first order, and so is one whose fall before is nothing.
-    """
-
-    name = "dpm-2m"
-
+class _Multistep(Stepwise[State]):
     def begin(self, x: Tensor, step: Tensor) -> State:
         return State(x, step, torch.zeros_like(x))
 
@@ -37,10 +32,36 @@ class Dpm2mSolver(Stepwise[State]):
     ) -> State:
         points, condition = problem.columns, problem.condition
         before = condition.schedule.gamma(points.time(condition, (state.step - 1).clamp(min=0)))
-        h, past = (here.gamma - there.gamma) / 2, (before - here.gamma) / 2
-        data = (state.x - here.sigma * eps) / here.alpha
-        reach = torch.where(past > 0, h / (2 * past.clamp(min=1e-12)), 0.0)
-        carried = data + reach * (data - state.previous)
-        carried = where(state.step > 0, carried, data)
-        x = there.sigma / here.sigma * state.x - there.alpha * torch.expm1(-h) * carried
-        return State(x.to(state.x.dtype), state.step + 1, data.to(state.x.dtype))
+        data = predicted_data(state.x, eps, here)
+        eps = implied_eps(state.x, carried(data, state.previous, before, here, there), here)
+        x = self.step(problem, state, eps, here, there)
+        return State(x, state.step + 1, data.to(state.x.dtype))
+
+    def step(
+        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+    ) -> Tensor:
+        """x at `there`, by the prediction carried along."""
+        raise NotImplementedError
+
+
+class Dpm2mSolver(_Multistep):
+    """DPM-Solver++(2M), in every dimension by its own gamma: of second order in its fall."""
+
+    name = "dpm-2m"
+
+    def step(
+        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+    ) -> Tensor:
+        return ode_step(state.x, eps, here, there)
+
+
+class Dpm2mSdeSolver(_Multistep):
+    """Its stochastic sibling SDE-DPM-Solver++(2M): DDPM's draw about the carried data."""
+
+    name = "dpm-2m-sde"
+
+    def step(
+        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+    ) -> Tensor:
+        draw = normal(problem.key, Stream.STEP, state.step, tuple(state.x.shape[1:]))
+        return ancestral_step(state.x, eps, here, there, draw)

@@ -8,18 +8,20 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from models.rows import Condition
-from models.solvers.base import count_column
+from models.solvers.base import column, count_column
 from models.specs import MOST_POINTS, Grid, SamplerSpec
 
 GRIDS: tuple[Grid, ...] = ("gamma", "time", "ou")
 
 
 class Points(NamedTuple):
-    """How many steps each row takes `[rows]`; by which rule, an index of GRIDS `[rows]`; and
-    network times of its own `[rows, MOST_POINTS + 1]`, NaN for a row that follows the rule."""
+    """How many steps each row takes `[rows]`; by which rule, an index of GRIDS `[rows]`, and how
+    far bent `[rows]`; and network times of its own `[rows, MOST_POINTS + 1]`, NaN for a row that
+    follows the rule."""
 
     steps: Tensor
     rule: Tensor
+    power: Tensor
     own: Tensor
 
     @classmethod
@@ -29,12 +31,13 @@ class Points(NamedTuple):
             times = torch.tensor([1.0, *spec.points, 0.0], dtype=torch.float64, device=device)
             own[:, : len(times)] = times
         rule = count_column(GRIDS.index(spec.grid), rows, device)
-        return cls(count_column(spec.pieces, rows, device), rule, own)
+        power = column(spec.power, rows, device)
+        return cls(count_column(spec.pieces, rows, device), rule, power, own)
 
     def time(self, condition: Condition, index: Tensor) -> Tensor:
         """Diffusion time `[rows]` of point `index` `[rows]`: 1 at 0, 0 at `steps` and beyond."""
         index = torch.minimum(index, self.steps)
-        left = 1 - index.double() / self.steps
+        left = (1 - index.double() / self.steps).pow(self.power)
         own = self.own.gather(1, index.clamp(max=MOST_POINTS)[:, None])[:, 0]
         s = torch.where(self.rule == GRIDS.index("ou"), _ou(condition, left), left)
         t = condition.clock.t(torch.where(own.isnan(), s, own))

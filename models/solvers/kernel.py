@@ -21,6 +21,7 @@ from models.schedule import Noise, per_row
 from models.solvers.base import count_column
 from models.solvers.ddpm import ancestral_step
 from models.solvers.grid import Points
+from models.solvers.multistep import carried, implied_eps, predicted_data
 from models.specs import MOST_POINTS, RtkMala, RtkUla, RtkUld
 
 # Below this, sqrt(M) is near the spacing of float32: such a dimension cannot tell steps apart.
@@ -72,11 +73,12 @@ class Kernel(NamedTuple):
 
 class Plan(NamedTuple):
     """The walk's shape, one value a row: `chain` evaluations in each segment's inner chain,
-    after one at t where the start is `ancestral`."""
+    after one at t where the start is `ancestral`; and whether that start is `multistep`."""
 
     ends: Points
     chain: Tensor
     ancestral: Tensor
+    multistep: Tensor
 
     @classmethod
     def of(
@@ -85,7 +87,8 @@ class Plan(NamedTuple):
         return cls(
             Points.of(spec, rows, device),
             count_column(chain, rows, device),
-            torch.full((rows,), spec.start == "ancestral", device=device),
+            torch.full((rows,), spec.start != "kernel", device=device),
+            torch.full((rows,), spec.start == "multistep", device=device),
         )
 
     @property
@@ -123,13 +126,14 @@ def segment_table(values: Sequence[float], rows: int, device: torch.device) -> T
 
 class Walk(NamedTuple):
     """Where a row stands: the `anchor` x_t its segment left from, the chain's `x`, the segment's
-    ends `t` and `r`, and the evaluations told so far."""
+    ends `t` and `r`, the evaluations told so far, and the `data` predicted at the last start."""
 
     anchor: Tensor
     x: Tensor
     t: Tensor
     r: Tensor
     nfe: Tensor
+    data: Tensor
 
     @classmethod
     def begin(cls, key: NoiseKey, condition: Condition, plan: Plan) -> "Walk":
@@ -137,7 +141,8 @@ class Walk(NamedTuple):
         shape = tuple(condition.schedule.a.shape[1:])
         x, draw = normal(key, Stream.START, 0, shape), normal(key, Stream.STEP, 0, shape)
         one, none = torch.ones_like(condition.schedule.gamma_min), torch.zeros_like(plan.segments)
-        return _enter(condition, plan, x, one, condition.schedule.noise(one), none, draw)
+        here = condition.schedule.noise(one)
+        return _enter(condition, plan, x, one, here, none, draw, torch.zeros_like(x))
 
     def query(self, plan: Plan) -> Query:
         """The network at t for an ancestral start, else at r; always at x."""
@@ -165,18 +170,29 @@ class Walk(NamedTuple):
         phase, segment = plan.phase(self.nfe), self.nfe // plan.length
         # A row needs its draw either to leave this segment's start or to guess at the next one's.
         draw = normal(key, Stream.STEP, segment + ~plan.ancestral, tuple(x.shape[1:]))
+        predicted = predicted_data(self.anchor, eps, kernel.here).to(x.dtype)
+        before = condition.schedule.gamma(plan.ends.time(condition, (segment - 1).clamp(min=0)))
+        onward = carried(predicted, self.data, before, kernel.here, kernel.there)
+        eps = where(plan.multistep, implied_eps(self.anchor, onward, kernel.here), eps.double())
         drawn = ancestral_step(self.anchor, eps, kernel.here, kernel.there, draw)
-        x = where(phase < 0, drawn, x)
-        inside = Walk(self.anchor, x, self.t, self.r, self.nfe + 1)
-        entered = _enter(condition, plan, x, self.r, kernel.there, self.nfe + 1, draw)
+        x, data = where(phase < 0, (drawn, predicted), (x, self.data))
+        inside = Walk(self.anchor, x, self.t, self.r, self.nfe + 1, data)
+        entered = _enter(condition, plan, x, self.r, kernel.there, self.nfe + 1, draw, data)
         moved = where(phase == plan.chain - 1, entered, inside)
         return where(self.nfe < plan.evaluations, moved, self)
 
 
 def _enter(
-    condition: Condition, plan: Plan, x: Tensor, t: Tensor, here: Noise, nfe: Tensor, draw: Tensor
+    condition: Condition,
+    plan: Plan,
+    x: Tensor,
+    t: Tensor,
+    here: Noise,
+    nfe: Tensor,
+    draw: Tensor,
+    data: Tensor,
 ) -> Walk:
     """The beginning of the segment that leaves from `x` at `t`; past the last one, x itself."""
     r = plan.ends.time(condition, nfe // plan.length + 1)
     guess = Kernel.between(x, here, condition.schedule.noise(r)).guess(draw)
-    return Walk(x, where(plan.ancestral, x, guess.to(x.dtype)), t, r, nfe)
+    return Walk(x, where(plan.ancestral, x, guess.to(x.dtype)), t, r, nfe, data)

@@ -11,7 +11,9 @@ from models.rows import Answer, Query, where
 from models.schedule import Noise
 from models.solvers.base import Problem, Sample, finished
 from models.solvers.grid import Points
-from models.specs import Ddim, Ddpm, Dpm2m
+from models.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde
+
+StepwiseSpec = Ddpm | Ddim | Dpm2m | Dpm2mSde
 
 
 class Stepping(Protocol):
@@ -47,10 +49,10 @@ class Stepwise(ABC, Generic[StateT]):
     ) -> StateT:
         """The state after a step from `here` to the cleaner `there`, `eps` predicted at x_t."""
 
-    def evaluations(self, spec: Ddpm | Ddim | Dpm2m) -> int:
+    def evaluations(self, spec: StepwiseSpec) -> int:
         return spec.evaluations
 
-    def columns(self, spec: Ddpm | Ddim | Dpm2m, rows: int, device: torch.device) -> Points:
+    def columns(self, spec: StepwiseSpec, rows: int, device: torch.device) -> Points:
         return Points.of(spec, rows, device)
 
     def init(self, problem: Problem[Points]) -> StateT:

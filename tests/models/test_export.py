@@ -93,10 +93,21 @@ def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> 
     assert imported.sha256 == before.sha256
 
 
-def test_a_coarse_stage_has_no_official_names(shelf: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ({"coarse_width": 8}, "a coarse stage"),
+        ({"fourier_fade": True}, "input features that fade"),
+        ({"residual": False}, "no x added"),
+    ],
+)
+def test_what_the_official_code_would_run_otherwise_has_no_official_names(
+    option: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, "ours", CONFIG.model_copy(update={"attention": False, **option}))
     out = tmp_path / "official.safetensors"
-    with pytest.raises(CheckpointError, match="coarse has a coarse stage"):
-        export_safetensors(load_checkpoint(shelf / "coarse"), out, official=True)
+    with pytest.raises(CheckpointError, match=f"ours has {reason}"):
+        export_safetensors(load_checkpoint(folder), out, official=True)
     assert not out.exists()
 
 

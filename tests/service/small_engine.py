@@ -8,7 +8,7 @@ import torch
 from models.config import ModelConfig
 from models.network import Mulan
 from models.runtimes.eager import EagerDenoiser
-from models.specs import Ddim, Ddpm, Dpm2m, Rk45, RtkMala, RtkUla, RtkUld, SamplerSpec
+from models.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde, Rk45, RtkMala, RtkUla, RtkUld, SamplerSpec
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
 from service.engine.tasks import Served
@@ -36,6 +36,7 @@ SHORT: dict[str, SamplerSpec] = {
     "ddpm": Ddpm(steps=6),
     "ddim": Ddim(steps=5),
     "dpm-2m": Dpm2m(steps=4),
+    "dpm-2m-sde": Dpm2mSde(steps=4),
     "rtk-ula": RtkUla(segments=2, inner_steps=2),
     "rtk-mala": RtkMala(segments=2, inner_steps=2, energy="simpson"),
     "rtk-uld": RtkUld(segments=3, inner_steps=2),

@@ -1,4 +1,4 @@
-"""The mixture study drawn: accuracy over evaluations, a slice, a scatter."""
+"""The mixture study drawn: distance over evaluations, a slice, a scatter."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,81 +6,112 @@ from pathlib import Path
 import matplotlib
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
-from models.evaluation.mixtures.draw import ExactMala, draw
-from models.evaluation.mixtures.study import FLOOR, ROWS, Point
+from models.evaluation.mixtures.arms import DDPM, METHODS, PAPER, TUNED, rtk_name
+from models.evaluation.mixtures.draw import draw
+from models.evaluation.mixtures.report import floor
+from models.evaluation.mixtures.study import RARE_SEED, Point
 from models.evaluation.mixtures.target import Target
 
 matplotlib.use("agg")
-DOTS_PER_INCH = 110
-PANEL_INCHES = (3.4, 3.0)
+DOTS_PER_INCH = 100
+PANEL_INCHES = (4.2, 2.7)
+SMALL_INCHES = (1.75, 1.9)
+FAMILIES = {PAPER: "the paper's five segments", TUNED: "tuned"}
+GREYS = dict(zip((*DDPM, "ddim", "dpm-2m"), (":", "-", "-.", "--"), strict=True))
+# Accuracy is drawn as its distance from 1: near the floor nothing else can be told apart.
+DISTANCE = "1 - marginal accuracy"
+# Modes at +-60 degrees lie in this slice of the first coordinate.
 SLICE = (0.4, 0.6)
-LOOK_AT = 60
+SHOWN = (
+    *DDPM,
+    "dpm-2m",
+    rtk_name("mala, Simpson", PAPER),
+    rtk_name("uld", TUNED),
+    rtk_name("mala, Simpson", TUNED),
+)
+SHOWN_ROWS, DOTS = 8000, 2500
 
 
 def curves(points: Sequence[Point], path: Path) -> None:
-    """A row for each target: marginal accuracy and the error of the rarest modes' weights, over
-    network evaluations."""
+    """A row for each target and a column for each family of RTK, both with the other samplers in
+    grey and with the noise floor."""
     targets = list(dict.fromkeys(point.target for point in points))
     width, height = PANEL_INCHES
     figure, axes = pyplot.subplots(
         len(targets),
         2,
-        figsize=(3.4 * width, len(targets) * height),
+        figsize=(2 * width + 2.2, len(targets) * height),
         layout="constrained",
         squeeze=False,
+        sharey="row",
+        sharex=True,
     )
-    for target, (left, right) in zip(targets, axes, strict=True):
-        mine = [point for point in points if point.target == target]
-        _curves(left, mine, "accuracy", "marginal accuracy")
-        _curves(right, mine, "rare_weight", "relative error of the rarest weights")
-        left.set_title(target)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
+    for target, panels in zip(targets, axes, strict=True):
+        for (family, words), axis in zip(FAMILIES.items(), panels, strict=True):
+            mine = [point for point in points if point.target == target]
+            _curves(axis, mine, family)
+            axis.set_title(f"{target}: {words}", fontsize="medium")
+        panels[0].set_ylabel(DISTANCE)
+    for axis in axes[-1]:
+        axis.set_xlabel("network evaluations")
+    handles, labels = axes[0][1].get_legend_handles_labels()
+    labels = [label.removesuffix(f", {TUNED}") for label in labels]
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)
 
 
 def slices(target: Target, points: Sequence[Point], budget: int, path: Path) -> None:
-    """For each arm near `budget` evaluations: the second coordinate of the samples whose first is
-    in a slice, with exact draws behind; and the first two coordinates."""
-    chosen = [p for p in points if p.target == target.name and _near(p, budget)]
-    mixture = target.denoiser()
-    width, height = PANEL_INCHES
-    size = (len(chosen) * width * 0.7, 1.6 * height)
-    figure, axes = pyplot.subplots(2, len(chosen), figsize=size, layout="constrained")
-    exact = target.draw(ROWS, 0)
-    for point, (above, below) in zip(chosen, axes.T, strict=True):
+    """For some arms at `budget`: the second coordinate of the draws whose first is in a slice, with
+    the density behind; and below, the first two coordinates."""
+    here = {p.arm: p for p in points if p.target == target.name and p.budget == budget}
+    chosen = [here[arm] for arm in SHOWN if arm in here]
+    width, height = SMALL_INCHES
+    size = ((len(chosen) + 1) * width, 2 * height)
+    figure, axes = pyplot.subplots(
+        2, len(chosen) + 1, figsize=size, layout="constrained", sharey="row", squeeze=False
+    )
+    exact = target.draw(SHOWN_ROWS, RARE_SEED)
+    panels = [("exact draws", exact)]
+    for point in chosen:
         assert point.spec is not None
-        solver = ExactMala(mixture) if "exact" in point.arm else None
-        x = draw(mixture, point.spec, ROWS, 0, solver).double()
-        for sample, style in ((exact, {"color": "0.8"}), (x, {"histtype": "step", "color": "C0"})):
+        x = draw(target.denoiser(), point.spec, SHOWN_ROWS, RARE_SEED).double()
+        panels.append((f"{point.arm.replace(', ', chr(10), 1)}\nNFE {point.evaluations}", x))
+    bins = {"bins": 40, "range": (-1.5, 1.5)}
+    for (title, x), (above, below) in zip(panels, axes.T, strict=True):
+        for sample, style in ((exact, {"color": "0.8"}), (x, {"histtype": "step", "color": "C3"})):
             inside = (sample[:, 0] > SLICE[0]) & (sample[:, 0] < SLICE[1])
-            above.hist(sample[inside, 1].numpy(), bins=60, range=(-1.5, 1.5), density=True, **style)
-        below.scatter(*x[:2000, :2].T.numpy(), s=1, alpha=0.4, linewidths=0)
+            above.hist(sample[inside, 1].numpy(), **bins, **style)
+        below.scatter(*x[:DOTS, :2].T.numpy(), s=1.2, alpha=0.35, linewidths=0, color="C0")
         below.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
-        above.set_title(f"{point.arm}\n{point.evaluations} evaluations", fontsize="small")
-        above.set_yticks([])
+        above.set_title(title, fontsize="small")
+    axes[0][0].set_ylabel("draws in the slice")
+    figure.suptitle(f"{target.name}: x2 where {SLICE[0]} < x1 < {SLICE[1]}; (x1, x2)", fontsize=10)
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)
 
 
-def _near(point: Point, budget: int) -> bool:
-    return point.spec is not None and 0.75 * budget < point.evaluations <= budget
-
-
-def _curves(axis: Axes, points: Sequence[Point], field: str, label: str) -> None:
-    floor = next(point for point in points if point.arm == FLOOR)
-    for arm in dict.fromkeys(point.arm for point in points if point.arm != FLOOR):
+def _curves(axis: Axes, points: Sequence[Point], family: str) -> None:
+    exact = floor(points, points[0].target).accuracy
+    arms = {arm: {"color": "0.35", "linestyle": style} for arm, style in GREYS.items()}
+    for i, method in enumerate(METHODS):
+        arms[rtk_name(method, family)] = {"color": f"C{i}", "marker": "osD^v"[i]}
+    for arm, style in arms.items():
         mine = [point for point in points if point.arm == arm]
         axis.errorbar(
             [point.evaluations for point in mine],
-            [getattr(point, field).mean for point in mine],
-            [getattr(point, field).standard_error or 0.0 for point in mine],
+            [1 - point.accuracy.mean for point in mine],
+            [point.accuracy.standard_error or 0.0 for point in mine],
             label=arm,
-            linestyle="-" if "tuned" in arm else "--" if "five" in arm else ":",
-            linewidth=1,
+            linewidth=1.2,
+            markersize=3.5,
             capsize=2,
+            **style,
         )
-    axis.axhline(getattr(floor, field).mean, color="0.5", linewidth=0.8, label=FLOOR)
-    axis.set(xlabel="network evaluations", ylabel=label, xscale="log")
+    axis.axhline(1 - exact.mean, color="0.7", linewidth=3, zorder=0, label="noise floor")
+    axis.set(xscale="log", yscale="log")
+    ticks = sorted({point.budget for point in points if point.budget})
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.xaxis.set_minor_formatter(NullFormatter())

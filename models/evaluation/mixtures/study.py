@@ -2,137 +2,113 @@
 
 Three families of arms: ancestral sampling over both of its grids and the ODE samplers; RTK as the
 paper sets it up, five segments even in the Ornstein-Uhlenbeck time; and RTK tuned for each number
-of evaluations. Step sizes are tuned everywhere, on draws of their own.
+of evaluations. Step sizes are tuned in both RTK families, on draws of their own.
 """
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from models.acceptance import adapted
 from models.analytic import Mixture
 from models.evaluation.figure import Figure, Record
+from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm
 from models.evaluation.mixtures.draw import ExactMala, draw
 from models.evaluation.mixtures.target import Target
-from models.specs import Ddim, Ddpm, Dpm2m, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
+from models.specs import RtkMala, SamplerSpec
 
-Method = Literal["ula", "uld", "mala, trapezoid", "mala, Simpson", "mala, exact energy"]
-METHODS: tuple[Method, ...] = (
-    "ula",
-    "uld",
-    "mala, trapezoid",
-    "mala, Simpson",
-    "mala, exact energy",
-)
 TARGETS = (
-    Target("2-D, 6 modes", 2, (1.0,) * 6),
     Target("10-D, 6 modes", 10, (1.0,) * 6),
-    Target("10-D, 12 narrow modes", 10, (1.0,) * 12, width=0.03),
-    Target("10-D, rare modes", 10, (0.47, 0.02, 0.01, 0.47, 0.02, 0.01)),
+    Target("10-D, rare modes", 10, (0.47, 0.015, 0.015) * 2),
+    Target("2-D, 6 modes", 2, (1.0,) * 6),
+    Target("2-D, 12 narrow modes", 2, (1.0,) * 12, width=0.03),
 )
-BUDGETS = (10, 20, 30, 40, 60, 100, 200)
-SEGMENTS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
-STARTS: tuple[Start, ...] = ("ancestral", "kernel")
-SCALES = (0.25, 0.5, 1.0)
-PAPER_SEGMENTS = 5
+BUDGETS = (10, 20, 30, 60, 100)
+# Where tuned RTK is held against ancestral sampling, and rare modes are counted closely.
+COMPARED = (60, 100)
 FLOOR = "exact draws"
-ROWS, TUNING_ROWS, ADAPTING_ROWS = 5000, 1500, 300
-TUNING_SEED = 1_000_000
+ROWS, TUNING_ROWS, ADAPTING_ROWS = 1500, 600, 300
+RARE_DRAWS, RARE_ROWS = 12, 5000
+# Draws for tuning, and for counting rare modes, are never those that measure accuracy.
+TUNING_SEED, RARE_SEED = 1_000_000, 2_000_000
+# A tenth wrong in the rare modes' weight costs a choice as much as this times a tenth of accuracy.
+RARE_COST = 0.05
 
 
 class Point(Record):
-    """One arm at one number of evaluations: means over seeds and their standard errors."""
+    """One arm at one budget of evaluations: means over seeds and their standard errors."""
 
     target: str
     arm: str
+    budget: int
     spec: SamplerSpec | None
     evaluations: int
+    score: float | None
     accuracy: Figure
-    rare_weight: Figure
+    rare_weight: Figure | None
 
 
-class Arm(NamedTuple):
-    """A name, the specs that it may choose from at each budget, and what solves them where that is
-    not the registered solver."""
+class RareWeight(Record):
+    """The rare modes' total weight over its true value, less 1: from many more draws."""
 
-    name: str
-    specs: Callable[[int], list[SamplerSpec]]
-    exact: bool = False
-
-
-class Frame(NamedTuple):
-    """Segments, where they end, and how their chains start."""
-
-    segments: int
-    grid: Literal["gamma", "ou"]
-    start: Start
+    target: str
+    arm: str
+    budget: int
+    draws: int
+    error: Figure
 
 
 class Study:
     """All arms on one target."""
 
-    def __init__(self, target: Target, seeds: int) -> None:
+    def __init__(self, target: Target, seeds: int, budgets: Sequence[int] = BUDGETS) -> None:
         self.target = target
         self.seeds = range(seeds)
+        self.budgets = budgets
         self.mixture: Mixture = target.denoiser()
         self._sizes = cache(self._adapt)
 
     def run(self) -> Iterator[Point]:
         """The noise floor first, then each arm at each budget."""
-        yield self._point(FLOOR, None, 0, [self.target.draw(ROWS, s) for s in self.seeds])
-        for arm in tqdm(self.arms(), desc=self.target.name):
-            solver = ExactMala(self.mixture) if arm.exact else None
-            for budget in BUDGETS:
-                spec = self._best(arm, budget)
+        exact = [self.target.draw(ROWS, seed) for seed in self.seeds]
+        yield self._point(FLOOR, 0, None, None, exact)
+        for arm in tqdm(every_arm(), desc=self.target.name):
+            for budget in self.budgets:
+                spec, score = self._best(arm, budget)
                 if spec is not None:
-                    draws = [draw(self.mixture, spec, ROWS, s, solver) for s in self.seeds]
-                    yield self._point(arm.name, spec, spec.evaluations, draws)
+                    draws = (self._draw(arm, spec, ROWS, seed) for seed in self.seeds)
+                    yield self._point(arm.name, budget, spec, score, draws)
 
-    def arms(self) -> list[Arm]:
-        """Every arm, in the order of the legend."""
-        paper = [Frame(PAPER_SEGMENTS, "ou", start) for start in STARTS]
-        tuned = [Frame(count, "gamma", start) for count in SEGMENTS for start in STARTS]
-        found = [
-            Arm("ddpm, uniform t", lambda n: [Ddpm(steps=n, grid="ou")]),
-            Arm("ddpm, uniform gamma", lambda n: [Ddpm(steps=n)]),
-            Arm("ddim", lambda n: [Ddim(steps=n)]),
-            Arm("dpm-2m", lambda n: [Dpm2m(steps=n)]),
-        ]
-        for label, frames in (("five segments", paper), ("tuned", tuned)):
-            found += [
-                Arm(f"rtk-{method}, {label}", self._specs(method, frames), "exact" in method)
-                for method in METHODS
-            ]
-        return found
-
-    def _specs(self, method: Method, frames: list[Frame]) -> Callable[[int], list[SamplerSpec]]:
-        def of(budget: int) -> list[SamplerSpec]:
-            return [spec for frame in frames for spec in self._in_frame(method, frame, budget)]
-
-        return of
-
-    def _in_frame(self, method: Method, frame: Frame, budget: int) -> Iterator[SamplerSpec]:
-        """Specs of the frame with at least one inner step that spend the budget, or nearly."""
-        room = budget // frame.segments - (frame.start == "ancestral")
-        inner = {"mala, Simpson": (room - 1) // 2, "ula": room, "uld": room}.get(method, room - 1)
-        if inner < 1:
+    def rare_weights(self, points: Sequence[Point]) -> Iterator[RareWeight]:
+        """At each compared budget, of exact draws, the better ancestral grid, `dpm-2m`, and the
+        tuned RTK arm that did best on the tuning draws."""
+        if not self.target.has_rare:
             return
-        shape = {**frame._asdict(), "inner_steps": inner}
-        sizes = self._sizes(frame)
-        if method == "ula":
-            for scale in SCALES:
-                yield RtkUla(**shape, step_sizes=_rounded(scale * c for c in sizes))
-        elif method == "uld":
-            for scale in SCALES:
-                yield RtkUld(**shape, step_sizes=_rounded(2 * scale * math.sqrt(c) for c in sizes))
-        else:
-            energy = "simpson" if method == "mala, Simpson" else "trapezoid"
-            yield RtkMala(**shape, step_sizes=sizes, energy=energy)
+        seeds = range(RARE_SEED, RARE_SEED + RARE_DRAWS)
+        exact = [self.target.draw(RARE_ROWS, seed) for seed in seeds]
+        arms = {arm.name: arm for arm in every_arm()}
+        for budget in (b for b in COMPARED if b in self.budgets):
+            yield self._rare(FLOOR, budget, exact)
+            here = [p for p in points if p.target == self.target.name and p.budget == budget]
+            ddpm = max((p for p in here if p.arm in DDPM), key=lambda p: p.accuracy.mean)
+            ode = next(p for p in here if p.arm == "dpm-2m")
+            rtk = max((p for p in here if is_tuned(p.arm)), key=lambda p: p.score or 0.0)
+            for point in tqdm((ddpm, ode, rtk), desc=f"rare modes, {budget}"):
+                assert point.spec is not None
+                arm, spec = arms[point.arm], point.spec
+                found = (self._draw(arm, spec, RARE_ROWS, seed) for seed in seeds)
+                yield self._rare(point.arm, budget, found)
+
+    def _rare(self, arm: str, budget: int, draws: Iterable[torch.Tensor]) -> RareWeight:
+        error = Figure.of(torch.tensor([self.target.rare_error(x) for x in draws]))
+        drawn = RARE_DRAWS * RARE_ROWS
+        return RareWeight(target=self.target.name, arm=arm, budget=budget, draws=drawn, error=error)
+
+    def _draw(self, arm: Arm, spec: SamplerSpec, rows: int, seed: int) -> torch.Tensor:
+        solver = ExactMala(self.mixture) if arm.exact else None
+        return draw(self.mixture, spec, rows, seed, solver)
 
     def _adapt(self, frame: Frame) -> tuple[float, ...]:
         spec = RtkMala(**frame._asdict(), inner_steps=4)
@@ -140,32 +116,41 @@ class Study:
             self.mixture, spec, torch.arange(ADAPTING_ROWS), TUNING_SEED
         ).segment_step_sizes
 
-    def _best(self, arm: Arm, budget: int) -> SamplerSpec | None:
-        """The arm's most accurate spec on the tuning draws."""
-        specs = arm.specs(budget)
+    def _best(self, arm: Arm, budget: int) -> tuple[SamplerSpec | None, float | None]:
+        """The arm's best spec on the tuning draws, and its score there; none where it has no
+        choice."""
+        specs = arm.specs(budget, self._sizes)
         if len(specs) < 2:
-            return specs[0] if specs else None
-        solver = ExactMala(self.mixture) if arm.exact else None
-        found = [
-            self.target.accuracy(draw(self.mixture, spec, TUNING_ROWS, TUNING_SEED, solver))
-            for spec in specs
-        ]
-        return specs[found.index(max(found))]
+            return (specs[0] if specs else None), None
+        scores = [self._score(self._draw(arm, spec, TUNING_ROWS, TUNING_SEED)) for spec in specs]
+        best = scores.index(max(scores))
+        return specs[best], scores[best]
+
+    def _score(self, x: torch.Tensor) -> float:
+        return self.target.accuracy(x) - RARE_COST * abs(self.target.rare_error(x))
 
     def _point(
-        self, arm: str, spec: SamplerSpec | None, evaluations: int, draws: list[Tensor]
+        self,
+        arm: str,
+        budget: int,
+        spec: SamplerSpec | None,
+        score: float | None,
+        draws: Iterable[torch.Tensor],
     ) -> Point:
-        accuracy = torch.tensor([self.target.accuracy(x) for x in draws])
-        rare = torch.tensor([self.target.rare_error(x) for x in draws])
+        found = [(self.target.accuracy(x), self.target.rare_error(x)) for x in draws]
+        accuracy, rare = torch.tensor(found, dtype=torch.float64).unbind(1)
         return Point(
             target=self.target.name,
             arm=arm,
+            budget=budget,
             spec=spec,
-            evaluations=evaluations,
+            evaluations=0 if spec is None else spec.evaluations,
+            score=score,
             accuracy=Figure.of(accuracy),
-            rare_weight=Figure.of(rare),
+            rare_weight=Figure.of(rare) if self.target.has_rare else None,
         )
 
 
-def _rounded(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.3g}") for value in values)
+def is_tuned(arm: str) -> bool:
+    """Whether the arm is RTK tuned from scores alone."""
+    return arm.endswith(TUNED) and "exact" not in arm

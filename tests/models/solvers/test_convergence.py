@@ -13,10 +13,10 @@ from models.sampling import sample_problem
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.solvers.rtk_uld import Step
-from models.specs import Ddim, Ddpm, Dpm2m, Grid, RtkUla, RtkUld, SamplerSpec, Start
+from models.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde, Grid, RtkUla, RtkUld, SamplerSpec, Start
 
 PIXELS = 2
-ROWS = 1 + 3 * PIXELS + 5 * PIXELS
+ROWS = 1 + 4 * PIXELS + 5 * PIXELS
 FLAT = ModelConfig(
     image_shape=(1, PIXELS, 1), latent_size=3, latent_k=1, gamma_min=-1.5, gamma_max=1.5
 )
@@ -76,10 +76,10 @@ def test_ddpm_is_of_first_order_in_its_steps(
 
 
 @pytest.mark.parametrize("grid", ["gamma", "time", "ou"])
-@pytest.mark.parametrize(("method", "order"), [(Ddim, 1.0), (Dpm2m, 2.0)])
-def test_the_ode_samplers_are_of_their_order_in_their_steps(
+@pytest.mark.parametrize(("method", "order"), [(Ddim, 1.0), (Dpm2m, 2.0), (Dpm2mSde, 2.0)])
+def test_the_samplers_are_of_their_order_in_their_steps(
     denoiser: Gaussian,
-    method: type[Ddim | Dpm2m],
+    method: type[Ddim | Dpm2m | Dpm2mSde],
     order: float,
     grid: Grid,
     monkeypatch: pytest.MonkeyPatch,
@@ -91,7 +91,7 @@ def test_the_ode_samplers_are_of_their_order_in_their_steps(
     assert mean.max() < 1e-5
 
 
-@pytest.mark.parametrize("start", ["ancestral", "kernel"])
+@pytest.mark.parametrize("start", ["ancestral", "multistep", "kernel"])
 def test_rtk_ula_is_of_first_order_in_its_step_size(
     denoiser: Gaussian, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +105,7 @@ def test_rtk_ula_is_of_first_order_in_its_step_size(
     assert mean.max() < 1e-5
 
 
-@pytest.mark.parametrize("start", ["ancestral", "kernel"])
+@pytest.mark.parametrize("start", ["ancestral", "multistep", "kernel"])
 def test_rtk_uld_is_of_first_order_in_its_step_size(
     denoiser: Gaussian, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

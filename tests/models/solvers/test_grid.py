@@ -53,6 +53,13 @@ def test_the_ornstein_uhlenbeck_grid_is_even_in_its_time() -> None:
     torch.testing.assert_close(times[:5], expected[:, None].expand(-1, 3))
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_a_power_bends_a_grid(power: float) -> None:
+    found = gammas(problem(Ddpm(steps=4, power=power)), 4)
+    expected = torch.tensor([-9 + 15 * s**power for s in (1, 0.75, 0.5, 0.25, 0)]).double()
+    torch.testing.assert_close(found, expected[:, None].expand(-1, 3))
+
+
 def test_points_of_ones_own_are_network_times() -> None:
     own = (0.9, 0.5, 0.45)
     found = gammas(problem(Ddpm(steps=4, points=own)), 4)

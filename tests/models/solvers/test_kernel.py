@@ -148,10 +148,10 @@ def test_the_chain_asks_at_the_cleaner_end_and_the_last_one_at_zero(
     ends = [torch.full((2,), left / 3, dtype=torch.float64) for left in (3, 2, 1, 0)]
     if spec.grid == "gamma":
         ends = [clock.t(end) for end in ends]
-    chain = spec.evaluations // 3 - (spec.start == "ancestral")
+    chain = spec.evaluations // 3 - (spec.start != "kernel")
     expected = []
     for t, r in pairwise(ends):
-        expected += ([t] if spec.start == "ancestral" else []) + [r] * chain
+        expected += ([t] if spec.start != "kernel" else []) + [r] * chain
     torch.testing.assert_close(asked, torch.stack(expected), rtol=0, atol=1e-14)
     assert (asked[-1] == 0).all()
 

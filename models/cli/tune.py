@@ -1,0 +1,80 @@
+"""`mulan models tune`: presets for a checkpoint, by what they draw."""
+
+from pathlib import Path
+
+import click
+import torch
+
+from models.checkpoint import load_checkpoint, save_manifest
+from models.cli.options import as_json, device, emit, one_line_errors, threads
+from models.evaluation.card_text import CURVES
+from models.evaluation.parts import RecordedData, subset
+from models.evaluation.recognition import classifier_of
+from models.evaluation.sweep import REFERENCE, Judge, Tuning, sweep
+from models.evaluation.sweep_figures import sweep_curves
+from models.evaluation.sweep_text import rivals_table, savings, sweep_table
+from models.runtimes.warmup import warm_up
+from models.tuning.tune import Pilot, winners
+
+BATCH = 64
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", help="Where the divided images lie, if not under their recorded name.")
+@click.option("--test-data", help="Where the separate test images lie, likewise.")
+@click.option(
+    "--pilot",
+    type=click.IntRange(16),
+    default=256,
+    show_default=True,
+    help="Images that each setting draws to be chosen.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(16),
+    default=1000,
+    show_default=True,
+    help="Images that each chosen setting draws to be measured.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@device
+@threads
+@as_json
+@one_line_errors
+def tune(
+    folder: Path,
+    data: str | None,
+    test_data: str | None,
+    pilot: int,
+    images: int,
+    seed: int,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Choose the presets of the checkpoint in FOLDER, and write them there with what was measured.
+
+    Settings are chosen against training images; those chosen are measured against test images. The
+    card shows them after the next `mulan models evaluate card`.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    checkpoint = load_checkpoint(folder, device)
+    recorded = RecordedData(checkpoint.manifest, data, test_data)
+    denoiser, where = warm_up(checkpoint.model, BATCH), torch.device(device)
+    judge = Judge.of(classifier_of(recorded), subset(recorded.images("train"), REFERENCE))
+    chosen = list(Pilot(denoiser, judge, pilot, seed, where).chosen())
+    found = sweep(denoiser, recorded, chosen, images, seed + 1, where)
+    command = f"mulan models tune {folder.name} --pilot {pilot} --images {images} --seed {seed}"
+    tuning = Tuning(command=command, pilot=pilot, sweep=found)
+    manifest = checkpoint.manifest.model_copy(
+        update={
+            "presets": {name: spec.model_dump() for name, spec in winners(found).items()},
+            "tuning": tuning.model_dump(mode="json"),
+        }
+    )
+    sweep_curves(found, folder / CURVES)
+    save_manifest(folder, manifest)
+    text = "\n\n".join([sweep_table(found), rivals_table(found), "\n".join(savings(found))])
+    emit(tuning.model_dump(mode="json"), text, as_json)

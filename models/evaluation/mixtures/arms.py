@@ -1,0 +1,113 @@
+"""The arms of the mixture study, and the specs that each may choose from."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from models.evaluation.mixtures.target import GAMMA_MAX, GAMMA_MIN
+from models.specs import Ddim, Ddpm, Dpm2m, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
+
+Method = Literal["ula", "uld", "mala, trapezoid", "mala, Simpson", "mala, exact energy"]
+METHODS: tuple[Method, ...] = (
+    "ula",
+    "uld",
+    "mala, trapezoid",
+    "mala, Simpson",
+    "mala, exact energy",
+)
+DDPM = ("ddpm, uniform t", "ddpm, uniform gamma")
+PAPER, TUNED = "five segments", "tuned"
+PAPER_SEGMENTS = 5
+# Between these gammas, and not above or below, the modes part: uneven points lie here.
+PARTING = (2.0, -6.0)
+# Of the step at which MALA accepts as it should; what is never rejected needs shorter ones.
+ULA_SCALES, ULD_SCALES = (0.25, 0.5), (0.5,)
+
+
+class Frame(NamedTuple):
+    """Segments, where they end, and how their chains start."""
+
+    segments: int
+    start: Start
+    grid: Literal["gamma", "ou"] = "gamma"
+    points: tuple[float, ...] | None = None
+
+
+Sizes = Callable[[Frame], tuple[float, ...]]
+
+
+class Arm(NamedTuple):
+    """A name; the specs that it may choose from at a budget, given each frame's step sizes; and
+    whether its acceptance knows the density."""
+
+    name: str
+    specs: Callable[[int, Sizes], list[SamplerSpec]]
+    exact: bool = False
+
+
+def uneven(segments: int, start: Start) -> Frame:
+    """Ends evenly spaced where the modes part, and one last segment from there to the data."""
+    first, last = PARTING
+    ends = [first + (last - first) * i / (segments - 2) for i in range(segments - 1)]
+    times = tuple(float(f"{(g - GAMMA_MIN) / (GAMMA_MAX - GAMMA_MIN):.4f}") for g in ends)
+    return Frame(segments, start, points=times)
+
+
+PAPER_FRAMES = tuple(Frame(PAPER_SEGMENTS, start, "ou") for start in ("ancestral", "kernel"))
+TUNED_FRAMES = (
+    Frame(2, "ancestral"),
+    Frame(3, "ancestral"),
+    Frame(2, "kernel"),
+    *(uneven(count, "ancestral") for count in (4, 6, 8, 12)),
+)
+
+
+def every_arm() -> list[Arm]:
+    """All arms, in the order of the legend."""
+    uniform_t, uniform_gamma = DDPM
+    arms = [
+        Arm(uniform_t, lambda n, _: [Ddpm(steps=n, grid="ou")]),
+        Arm(uniform_gamma, lambda n, _: [Ddpm(steps=n)]),
+        Arm("ddim", lambda n, _: [Ddim(steps=n)]),
+        Arm("dpm-2m", lambda n, _: [Dpm2m(steps=n)]),
+    ]
+    for family, frames in ((PAPER, PAPER_FRAMES), (TUNED, TUNED_FRAMES)):
+        arms += [
+            Arm(rtk_name(method, family), _choice(method, frames), "exact" in method)
+            for method in METHODS
+        ]
+    return arms
+
+
+def rtk_name(method: Method, family: str) -> str:
+    """An RTK arm as legends and tables call it."""
+    return f"rtk-{method}, {family}"
+
+
+def _choice(method: Method, frames: tuple[Frame, ...]) -> Callable[[int, Sizes], list[SamplerSpec]]:
+    return lambda budget, sizes: [
+        spec for frame in frames for spec in _in_frame(method, frame, budget, sizes)
+    ]
+
+
+def _in_frame(method: Method, frame: Frame, budget: int, sizes: Sizes) -> Iterator[SamplerSpec]:
+    """Specs of the frame with at least one inner step that spend the budget, or nearly."""
+    room = budget // frame.segments - (frame.start == "ancestral")
+    inner = {"mala, Simpson": (room - 1) // 2, "ula": room, "uld": room}.get(method, room - 1)
+    if inner < 1:
+        return
+    shape = {**frame._asdict(), "inner_steps": inner}
+    accepted = sizes(frame)
+    if method == "ula":
+        for scale in ULA_SCALES:
+            yield RtkUla(**shape, step_sizes=_rounded(scale * c for c in accepted))
+    elif method == "uld":
+        for scale in ULD_SCALES:
+            yield RtkUld(**shape, step_sizes=_rounded(2 * scale * math.sqrt(c) for c in accepted))
+    else:
+        energy = "simpson" if method == "mala, Simpson" else "trapezoid"
+        yield RtkMala(**shape, step_sizes=accepted, energy=energy)
+
+
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.3g}") for value in values)

@@ -1,0 +1,128 @@
+"""Samplers over numbers of evaluations: how far what they draw is from real images."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+from models.data import Tokens
+from models.denoiser import Denoiser
+from models.evaluation.classifier import Classifier
+from models.evaluation.distances import Distance, Reference
+from models.evaluation.drawing import draw_samples
+from models.evaluation.figure import Record
+from models.evaluation.parts import RecordedData, subset
+from models.evaluation.recognition import classifier_of
+from models.specs import SamplerSpec
+
+RTK = ("rtk-ula", "rtk-mala", "rtk-uld")
+BUDGETS = (5, 10, 20, 50, 100)
+BASELINES = (250, 1000)
+REFERENCE = 2000
+
+
+class Row(Record):
+    """One sampler at its number of evaluations an image."""
+
+    solver: SamplerSpec
+    evaluations: int
+    images: int
+    kernel: Distance
+    frechet: Distance
+    acceptance_rate: float | None
+
+
+class Sweep(Record):
+    """All rows; and the distances of real images that no training has seen, as many where there
+    are, which no sampler can be expected to better."""
+
+    seed: int
+    reference: int
+    real: tuple[Distance, Distance]
+    rows: list[Row]
+
+    def of(self, *names: str) -> list[Row]:
+        """The rows of these samplers, or of all, by rising evaluations."""
+        rows = [row for row in self.rows if not names or row.solver.name in names]
+        return sorted(rows, key=lambda row: row.evaluations)
+
+    def best(self, budget: int, *names: str) -> Row:
+        """The row of these samplers that is nearest to the real images for at most `budget`
+        evaluations."""
+        affordable = [row for row in self.of(*names) if row.evaluations <= budget]
+        return min(affordable, key=lambda row: row.kernel.value)
+
+    def as_good(self, steps: int, *names: str) -> Row | None:
+        """The cheapest row of these samplers that is no further from the real images than `ddpm`
+        of `steps`, but for two standard errors of the difference; None if there is none."""
+        goal = next(row for row in self.of("ddpm") if row.evaluations == steps).kernel
+        for row in self.of(*names):
+            error = math.hypot(row.kernel.standard_error, goal.standard_error)
+            if row.kernel.value <= goal.value + 2 * error:
+                return row
+        return None
+
+
+class Tuning(Record):
+    """What chose a checkpoint's presets; `tuning` in its manifest."""
+
+    command: str
+    pilot: int
+    sweep: Sweep
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier and the real images that drawn ones are compared to, by its features."""
+
+    classifier: Classifier
+    reference: Reference
+
+    @classmethod
+    def of(cls, classifier: Classifier, real: Tokens) -> "Judge":
+        return cls(classifier, Reference.of(classifier.features(real)))
+
+    def kernel_distance(self, images: Tokens) -> Distance:
+        return self.reference.kernel_distance(self.classifier.features(images))
+
+    def distances(self, images: Tokens) -> tuple[Distance, Distance]:
+        """Kernel and Frechet."""
+        features = self.classifier.features(images)
+        return self.reference.kernel_distance(features), self.reference.frechet_distance(features)
+
+
+def sweep(
+    denoiser: Denoiser,
+    data: RecordedData,
+    specs: Sequence[SamplerSpec],
+    images: int,
+    seed: int,
+    device: torch.device,
+) -> Sweep:
+    """Draw `images` by each of the specs, all with the same `seed`, and compare them to test
+    images. Raises DataError."""
+    judge = Judge.of(classifier_of(data), subset(data.images("test"), REFERENCE))
+    rows = []
+    for spec in tqdm(specs, desc="samplers", file=sys.stderr):
+        drawn = draw_samples(denoiser, spec, images, seed, device)
+        kernel, frechet = judge.distances(drawn.tokens)
+        accepted = float(drawn.acceptance_rate.mean())
+        rows.append(
+            Row(
+                solver=spec,
+                evaluations=int(drawn.evaluations.max()),
+                images=images,
+                kernel=kernel,
+                frechet=frechet,
+                acceptance_rate=None if math.isnan(accepted) else accepted,
+            )
+        )
+    return Sweep(
+        seed=seed,
+        reference=len(judge.reference.features),
+        real=judge.distances(subset(data.images("calibration"), images)),
+        rows=rows,
+    )

@@ -1,0 +1,27 @@
+"""The data predicted along the way, from two predictions: what makes a multistep rule of a step."""
+
+import torch
+from torch import Tensor
+
+from models.schedule import Noise
+
+
+def predicted_data(x: Tensor, eps: Tensor, here: Noise) -> Tensor:
+    """(x - s eps) / a, for `eps` predicted at `x`."""
+    return (x - here.sigma * eps) / here.alpha
+
+
+def carried(data: Tensor, previous: Tensor, before: Tensor, here: Noise, there: Noise) -> Tensor:
+    """The data half-way from `here` to `there` in gamma, on the line through `previous`, predicted
+    at gamma `before`, and `data`, predicted `here` (DPM-Solver++(2M), Lu et al., 2022).
+
+    `data` itself in dimensions where `before` is `here`, as in the first step.
+    """
+    past = (before - here.gamma).clamp(min=0)
+    reach = torch.where(past > 0, (here.gamma - there.gamma) / (2 * past.clamp(min=1e-12)), 0.0)
+    return data + reach * (data - previous)
+
+
+def implied_eps(x: Tensor, data: Tensor, here: Noise) -> Tensor:
+    """The eps that goes with `data` at `x`."""
+    return (x - here.alpha * data) / here.sigma

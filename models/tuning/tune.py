@@ -1,0 +1,100 @@
+"""Which settings draw best for a number of evaluations: found offline, written into a manifest.
+
+Settings are chosen by what a pilot draws, against training images; the winners are then measured
+with other seeds against test images, and the presets come from that table.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from models.acceptance import adapted
+from models.denoiser import Denoiser
+from models.evaluation.drawing import draw_samples
+from models.evaluation.sweep import BASELINES, BUDGETS, Judge, Sweep
+from models.presets import PresetName, Presets
+from models.specs import Ddpm, RtkMala, SamplerSpec
+from models.tuning.shapes import POWERS, SHAPES, Shape
+
+# A larger number of evaluations takes the shape that was best for this one.
+LARGEST_PILOT = 50
+ADAPTING_IMAGES = 32
+PRESET_BUDGETS: dict[PresetName, int] = {"fast": 10, "balanced": 50, "best": 250}
+
+
+class Trial(NamedTuple):
+    """How far one shape's pilot was from the training images, and its settings there."""
+
+    distance: float
+    shape: Shape
+    spec: SamplerSpec
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What the trials draw: images `count` with `seed`, for `judge`."""
+
+    denoiser: Denoiser
+    judge: Judge
+    count: int
+    seed: int
+    device: torch.device
+
+    def chosen(self) -> Iterator[SamplerSpec]:
+        """The best settings of every sampler at each budget, and the baselines."""
+        names = list(dict.fromkeys(shape.name for shape in SHAPES))
+        pilots = [budget for budget in BUDGETS if budget <= LARGEST_PILOT]
+        with tqdm(total=len(names) * len(pilots), desc="settings", file=sys.stderr) as bar:
+            for name in names:
+                for budget in pilots:
+                    trial = self.best(name, budget)
+                    if trial is not None:
+                        yield trial.spec
+                    bar.update()
+                assert trial is not None
+                for budget in BUDGETS[len(pilots) :]:
+                    spec = trial.shape.spec(budget)
+                    assert spec is not None
+                    yield self.settle(spec)
+        yield from (Ddpm(steps=steps) for steps in BASELINES)
+
+    def best(self, name: str, budget: int) -> Trial | None:
+        """Of this sampler's shapes the best, and of its powers then the best; None where the budget
+        does not even pay for one segment."""
+        shapes = [shape for shape in SHAPES if shape.name == name]
+        straight = list(self._trials(shapes, budget))
+        if not straight:
+            return None
+        first = min(straight, key=_distance)
+        bent = self._trials(map(first.shape.bent, POWERS), budget)
+        return min([first, *bent], key=_distance)
+
+    def settle(self, spec: SamplerSpec) -> SamplerSpec:
+        """The spec with its step sizes adapted, where acceptance can tell."""
+        if not isinstance(spec, RtkMala):
+            return spec
+        index = torch.arange(ADAPTING_IMAGES, device=self.device)
+        return adapted(self.denoiser, spec, index, self.seed)
+
+    def _trials(self, shapes: Iterable[Shape], budget: int) -> Iterator[Trial]:
+        for shape in shapes:
+            spec = shape.spec(budget)
+            if spec is not None:
+                spec = self.settle(spec)
+                drawn = draw_samples(self.denoiser, spec, self.count, self.seed, self.device)
+                trial = Trial(self.judge.kernel_distance(drawn.tokens).value, shape, spec)
+                tqdm.write(f"{trial.distance:8.5f} {spec.model_dump_json()}", file=sys.stderr)
+                yield trial
+
+
+def winners(found: Sweep) -> Presets:
+    """The presets: whichever sampler came nearest for that many evaluations or fewer."""
+    return {name: found.best(budget).solver for name, budget in PRESET_BUDGETS.items()}
+
+
+def _distance(trial: Trial) -> float:
+    return trial.distance
