@@ -7,6 +7,7 @@ import torch
 
 from models.checkpoint import load_checkpoint
 from models.cli.evaluate_mixtures import mog
+from models.cli.evaluate_samples import samples
 from models.cli.options import as_json, device, emit, one_line_errors, root, threads
 from models.evaluation.ablation import ablate, ablation_table
 from models.evaluation.card import IMAGES, ODE_IMAGES, carded, judge, write_card
@@ -38,6 +39,7 @@ def evaluate() -> None:
 
 
 evaluate.add_command(mog)
+evaluate.add_command(samples)
 
 
 @evaluate.command()
@@ -129,6 +131,7 @@ def recognition(
 @test_data
 @images
 @ode_images
+@click.option("--keep", is_flag=True, help="Keep the likelihood's figures from the last card.")
 @device
 @threads
 @as_json
@@ -139,6 +142,7 @@ def card(
     test_data: str | None,
     images: int | None,
     ode_images: int | None,
+    keep: bool,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -155,6 +159,7 @@ def card(
         recorded,
         images=images or IMAGES,
         ode_images=ode_images or ODE_IMAGES,
+        keep=keep,
     )
     emit(manifest.evaluation, f"{folder}: card written", as_json)
 

@@ -12,7 +12,7 @@ from models.evaluation.parts import RecordedData, subset
 from models.evaluation.recognition import classifier_of
 from models.evaluation.sweep import REFERENCE, Judge, Tuning, sweep
 from models.evaluation.sweep_figures import sweep_curves
-from models.evaluation.sweep_text import rivals_table, savings, sweep_table
+from models.evaluation.sweep_text import report
 from models.runtimes.warmup import warm_up
 from models.tuning.tune import Pilot, winners
 
@@ -76,5 +76,4 @@ def tune(
     )
     sweep_curves(found, folder / CURVES)
     save_manifest(folder, manifest)
-    text = "\n\n".join([sweep_table(found), rivals_table(found), "\n".join(savings(found))])
-    emit(tuning.model_dump(mode="json"), text, as_json)
+    emit(tuning.model_dump(mode="json"), report(found), as_json)

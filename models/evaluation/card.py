@@ -16,6 +16,7 @@ from models.evaluation.card_text import (
     SAMPLE_SEED,
     SAMPLES,
     SCHEDULE,
+    SHEET_EVALUATIONS,
     Evaluation,
     card_text,
     solver_sheet,
@@ -27,6 +28,7 @@ from models.evaluation.learned_schedule import draw_schedule, latent_use, schedu
 from models.evaluation.likelihood import evaluate_likelihood
 from models.evaluation.parts import RecordedData, subset
 from models.evaluation.recognition import Recognition, classifier_of, recognise
+from models.evaluation.sweep import Tuning
 from models.files import write_atomically
 from models.manifest import Manifest
 from models.pictures import contact_sheet
@@ -48,9 +50,11 @@ def write_card(
     *,
     images: int = IMAGES,
     ode_images: int = ODE_IMAGES,
+    keep: bool = False,
 ) -> Manifest:
     """Measure on `images` of the test images, `ode_images` of them by the ODE, draw, and write
-    card, pictures and figures into the folder.
+    card, pictures and figures into the folder. To `keep` is to take the figures that hang on the
+    weights alone from the last card.
 
     Raises DataError where images or labels are not found.
     """
@@ -58,9 +62,14 @@ def write_card(
     test = data.images("test")
     chosen = subset(test, images)
     use = latent_use(model, test)
+    last = _last(manifest) if keep else None
     evaluation = Evaluation(
-        likelihood=evaluate_likelihood(model, denoiser, chosen, Rk45(), ode_images=ode_images),
-        coders=simple_coders(data.images("train"), chosen, manifest.config.vocabulary),
+        likelihood=last.likelihood
+        if last
+        else evaluate_likelihood(model, denoiser, chosen, Rk45(), ode_images=ode_images),
+        coders=last.coders
+        if last
+        else simple_coders(data.images("train"), chosen, manifest.config.vocabulary),
         recognition=judge(checkpoint, denoiser, data),
         schedule=schedule_spread(model, use),
     )
@@ -76,11 +85,10 @@ def write_card(
 
 def carded(manifest: Manifest) -> tuple[int, int]:
     """How many images the card measured by the ELBO and by the ODE; what it would, without one."""
-    try:
-        likelihood = Evaluation.model_validate(manifest.evaluation).likelihood
-    except ValidationError:
+    last = _last(manifest)
+    if last is None:
         return IMAGES, ODE_IMAGES
-    return likelihood.elbo.images, likelihood.ode.images
+    return last.likelihood.elbo.images, last.likelihood.ode.images
 
 
 def judge(
@@ -96,19 +104,30 @@ def judge(
 
 
 def _draw_sheets(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> None:
-    """One of the balanced preset, and a smaller one of every sampler as it comes."""
+    """One of the balanced preset, and a smaller one of every sampler."""
     manifest = checkpoint.manifest
     sheets = {SAMPLES: (presets(manifest)["balanced"], SHEET)}
-    sheets |= {solver_sheet(name): (sampler_as_it_comes(name), SOLVER_SHEET) for name in SAMPLERS}
+    sheets |= {solver_sheet(name): (at_twenty(manifest, name), SOLVER_SHEET) for name in SAMPLERS}
     for name, (spec, count) in sheets.items():
         drawn = draw_samples(denoiser, spec, count, SAMPLE_SEED, _device(checkpoint))
         sheet = contact_sheet(drawn.tokens, manifest.config.vocabulary)
         write_atomically(folder / name, sheet)
 
 
-def sampler_as_it_comes(name: str) -> SamplerSpec:
-    """A sampler with its default settings."""
+def at_twenty(manifest: Manifest, name: str) -> SamplerSpec:
+    """A sampler as tuned for 20 evaluations; as it comes, where that is not known."""
+    if manifest.tuning:
+        row = Tuning.model_validate(manifest.tuning).sweep.at(SHEET_EVALUATIONS, name)
+        if row is not None:
+            return row.solver
     return _SPEC.validate_python({"name": name})
+
+
+def _last(manifest: Manifest) -> Evaluation | None:
+    try:
+        return Evaluation.model_validate(manifest.evaluation)
+    except ValidationError:
+        return None
 
 
 def _device(checkpoint: Checkpoint) -> torch.device:

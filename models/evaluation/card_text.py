@@ -16,6 +16,7 @@ from models.solvers import SAMPLERS
 CARD = "README.md"
 SAMPLES, CURVE, SCHEDULE = "samples.png", "training.png", "schedule.png"
 CURVES = "samplers.png"
+SHEET_EVALUATIONS = 20
 SAMPLE_SEED = 7
 
 
@@ -51,8 +52,7 @@ def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
         _schedule(manifest, evaluation.schedule),
         _samplers(manifest),
         _training(manifest),
-        "## Every sampler as it comes",
-        _sheets(),
+        _sheets(manifest),
         _data(manifest),
         "Written by `mulan models evaluate card DIR`, from the checkpoint and its data.",
     ]
@@ -205,9 +205,11 @@ def _training(manifest: Manifest) -> str:
     )
 
 
-def _sheets() -> str:
+def _sheets(manifest: Manifest) -> str:
     names = list(SAMPLERS)
+    how = f"as tuned for {SHEET_EVALUATIONS} evaluations" if manifest.tuning else "as it comes"
     rows = [
+        f"## Every sampler {how}\n",
         "| " + " | ".join(f"`{name}`" for name in names) + " |",
         "|" + "---|" * len(names),
         "| " + " | ".join(f"![{name}]({solver_sheet(name)})" for name in names) + " |",

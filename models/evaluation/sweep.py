@@ -1,9 +1,11 @@
 """Samplers over numbers of evaluations: how far what they draw is from real images."""
 
+import csv
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -44,16 +46,30 @@ class Sweep(Record):
     real: tuple[Distance, Distance]
     rows: list[Row]
 
-    def of(self, *names: str) -> list[Row]:
-        """The rows of these samplers, or of all, by rising evaluations."""
-        rows = [row for row in self.rows if not names or row.solver.name in names]
+    @property
+    def baselines(self) -> list[int]:
+        """Of the dearest `ddpm` rows, those that are here."""
+        return [row.evaluations for row in self.of("ddpm") if row.evaluations in BASELINES]
+
+    def of(self, *names: str, most: int | None = None) -> list[Row]:
+        """The rows of these samplers, or of all, of at most that many evaluations; by rising
+        evaluations."""
+        rows = [
+            row
+            for row in self.rows
+            if (not names or row.solver.name in names) and (most is None or row.evaluations <= most)
+        ]
         return sorted(rows, key=lambda row: row.evaluations)
+
+    def at(self, budget: int, name: str) -> Row | None:
+        """This sampler's dearest row for at most `budget` evaluations."""
+        rows = self.of(name, most=budget)
+        return rows[-1] if rows else None
 
     def best(self, budget: int, *names: str) -> Row:
         """The row of these samplers that is nearest to the real images for at most `budget`
         evaluations."""
-        affordable = [row for row in self.of(*names) if row.evaluations <= budget]
-        return min(affordable, key=lambda row: row.kernel.value)
+        return min(self.of(*names, most=budget), key=lambda row: row.kernel.value)
 
     def as_good(self, steps: int, *names: str) -> Row | None:
         """The cheapest row of these samplers that is no further from the real images than `ddpm`
@@ -126,3 +142,18 @@ def sweep(
         real=judge.distances(subset(data.images("calibration"), images)),
         rows=rows,
     )
+
+
+def write_csv(found: Sweep, path: Path) -> None:
+    """One line a row: distances with their 95 % intervals, and the settings as JSON."""
+    head = ["solver", "evaluations", "images", "acceptance_rate"]
+    for measure in "kernel", "frechet":
+        head += [measure, f"{measure}_standard_error", f"{measure}_low", f"{measure}_high"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow([*head, "settings"])
+        for row in found.rows:
+            figures = [row.solver.name, row.evaluations, row.images, row.acceptance_rate]
+            for distance in row.kernel, row.frechet:
+                figures += distance.model_dump().values()
+            out.writerow([*figures, row.solver.model_dump_json()])

@@ -3,13 +3,19 @@
 from pathlib import Path
 
 import matplotlib
+import torch
 from matplotlib import pyplot
 
+from models.denoiser import Denoiser
+from models.evaluation.drawing import draw_samples
 from models.evaluation.sweep import Sweep
+from models.pictures import grey_levels
 
 matplotlib.use("agg")
 FIGURE_INCHES = (9.0, 3.8)
 DOTS_PER_INCH = 110
+SIDE_EVALUATIONS, SIDE = 20, 5
+SIDE_INCHES = 1.7
 
 
 def sweep_curves(found: Sweep, path: Path) -> None:
@@ -38,5 +44,28 @@ def sweep_curves(found: Sweep, path: Path) -> None:
         axis.set_yscale("symlog", linthresh=1e-3) if field == "kernel" else axis.set_yscale("log")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+    pyplot.close(figure)
+
+
+def side_by_side(
+    found: Sweep,
+    denoiser: Denoiser,
+    device: torch.device,
+    path: Path,
+) -> None:
+    """The same images by every sampler at about 20 evaluations."""
+    names = dict.fromkeys(row.solver.name for row in found.rows)
+    rows = [row for name in names if (row := found.at(SIDE_EVALUATIONS, name)) is not None]
+    levels = grey_levels(denoiser.config.vocabulary)
+    size = (SIDE_INCHES * len(rows), SIDE_INCHES + 0.4)
+    figure, axes = pyplot.subplots(1, len(rows), figsize=size, layout="constrained", squeeze=False)
+    for axis, row in zip(axes[0], rows, strict=True):
+        drawn = levels[draw_samples(denoiser, row.solver, SIDE**2, found.seed, device).tokens]
+        _, height, width, channels = drawn.shape
+        grid = drawn.reshape(SIDE, SIDE, height, width, channels).swapaxes(1, 2)
+        axis.imshow(grid.reshape(SIDE * height, SIDE * width, channels).squeeze(), cmap="grey")
+        axis.set_title(f"{row.solver.name}\n{row.evaluations}", fontsize="small")
+        axis.axis("off")
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)

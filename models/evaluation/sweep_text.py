@@ -2,23 +2,30 @@
 
 from models.evaluation.sweep import BASELINES, BUDGETS, RTK, Row, Sweep
 
+COLUMNS = (*BUDGETS, *BASELINES)
+
 
 def sweep_table(found: Sweep) -> str:
     """Kernel distances by sampler and budget, Markdown; a thousandfold, since they are small."""
     lines = [
-        "| at most | " + " | ".join(f"{budget}" for budget in (*BUDGETS, *BASELINES)) + " |",
-        "|---" * (1 + len(BUDGETS) + len(BASELINES)) + "|",
+        "| at most | " + " | ".join(f"{budget}" for budget in COLUMNS) + " |",
+        "|---" * (1 + len(COLUMNS)) + "|",
     ]
     for name in dict.fromkeys(row.solver.name for row in found.rows):
-        cells = [_cell(found, name, budget) for budget in (*BUDGETS, *BASELINES)]
+        cells = [_cell(found, name, budget) for budget in COLUMNS]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def report(found: Sweep) -> str:
+    """All of it, Markdown."""
+    return "\n\n".join([sweep_table(found), rivals_table(found), "\n".join(savings(found))])
 
 
 def savings(found: Sweep) -> list[str]:
     """For each baseline, the cheapest RTK and the cheapest sampler of all that match it."""
     lines = []
-    for steps in BASELINES:
+    for steps in found.baselines:
         rtk, any_ = found.as_good(steps, *RTK), found.as_good(steps)
         lines.append(
             f"- `ddpm` of {steps} steps is matched by {_named(any_)}, and of RTK by {_named(rtk)}."
@@ -32,7 +39,9 @@ def rivals_table(found: Sweep) -> str:
         "| at most | best RTK | | best DDPM | | best of all | |",
         "|---|---|---|---|---|---|---|",
     ]
-    for budget in (*BUDGETS, *BASELINES):
+    for budget in COLUMNS:
+        if not all(found.of(*names, most=budget) for names in (RTK, ("ddpm",))):
+            continue
         cells = []
         for names in RTK, ("ddpm",), ():
             row = found.best(budget, *names)
@@ -42,9 +51,12 @@ def rivals_table(found: Sweep) -> str:
 
 
 def _cell(found: Sweep, name: str, budget: int) -> str:
-    floor = max((b for b in (0, *BUDGETS, *BASELINES) if b < budget), default=0)
-    rows = [row for row in found.of(name) if floor < row.evaluations <= budget]
-    return _thousandfold(rows[-1]) if rows else ""
+    row, cheaper = found.at(budget, name), found.at(_below(budget), name)
+    return "" if row is None or row == cheaper else _thousandfold(row)
+
+
+def _below(budget: int) -> int:
+    return max((other for other in COLUMNS if other < budget), default=0)
 
 
 def _thousandfold(row: Row) -> str:

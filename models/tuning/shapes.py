@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from models.specs import SamplerSpec
+from models.evaluation.sweep import BASELINES, BUDGETS
+from models.specs import Ddpm, SamplerSpec
 
 _SPEC: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
 
@@ -66,3 +67,11 @@ SHAPES = (
 )
 # Tried for the best shape of each sampler, after power 1.
 POWERS = (0.5, 0.7, 1.4)
+
+
+def untuned() -> list[SamplerSpec]:
+    """The first shape of every sampler at each budget that pays for it, and the baselines."""
+    first = {shape.name: shape for shape in reversed(SHAPES)}
+    tried = [shape.spec(budget) for shape in reversed(first.values()) for budget in BUDGETS]
+    found = [spec for spec in tried if spec is not None]
+    return [*found, *(Ddpm(steps=steps) for steps in BASELINES)]

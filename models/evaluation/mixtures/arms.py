@@ -58,7 +58,9 @@ TUNED_FRAMES = (
     Frame(2, "ancestral"),
     Frame(3, "ancestral"),
     Frame(2, "kernel"),
-    *(uneven(count, "ancestral") for count in (4, 6, 8, 12)),
+    *(uneven(count, "ancestral") for count in (4, 8)),
+    *(uneven(count, "multistep") for count in (6, 12)),
+    *(Frame(count, "multistep") for count in (5, 10, 20, 30)),
 )
 
 
@@ -92,7 +94,7 @@ def _choice(method: Method, frames: tuple[Frame, ...]) -> Callable[[int, Sizes],
 
 def _in_frame(method: Method, frame: Frame, budget: int, sizes: Sizes) -> Iterator[SamplerSpec]:
     """Specs of the frame with at least one inner step that spend the budget, or nearly."""
-    room = budget // frame.segments - (frame.start == "ancestral")
+    room = budget // frame.segments - (frame.start != "kernel")
     inner = {"mala, Simpson": (room - 1) // 2, "ula": room, "uld": room}.get(method, room - 1)
     if inner < 1:
         return

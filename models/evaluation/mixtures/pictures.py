@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib import pyplot
@@ -22,6 +23,7 @@ FAMILIES = {PAPER: "the paper's five segments", TUNED: "tuned"}
 GREYS = dict(zip((*DDPM, "ddim", "dpm-2m"), (":", "-", "-.", "--"), strict=True))
 # Accuracy is drawn as its distance from 1: near the floor nothing else can be told apart.
 DISTANCE = "1 - marginal accuracy"
+DISTANCES = (0.05, 0.1, 0.2, 0.5)
 # Modes at +-60 degrees lie in this slice of the first coordinate.
 SLICE = (0.4, 0.6)
 SHOWN = (
@@ -95,9 +97,13 @@ def slices(target: Target, points: Sequence[Point], budget: int, path: Path) -> 
 
 def _curves(axis: Axes, points: Sequence[Point], family: str) -> None:
     exact = floor(points, points[0].target).accuracy
-    arms = {arm: {"color": "0.35", "linestyle": style} for arm, style in GREYS.items()}
+    arms: dict[str, dict[str, Any]] = {
+        arm: {"color": "0.35", "linestyle": style} for arm, style in GREYS.items()
+    }
     for i, method in enumerate(METHODS):
-        arms[rtk_name(method, family)] = {"color": f"C{i}", "marker": "osD^v"[i]}
+        line = "--" if "exact" in method else "-"
+        name = rtk_name(method, family)
+        arms[name] = {"color": f"C{i}", "marker": "osD^v"[i], "linestyle": line}
     for arm, style in arms.items():
         mine = [point for point in points if point.arm == arm]
         axis.errorbar(
@@ -114,4 +120,6 @@ def _curves(axis: Axes, points: Sequence[Point], family: str) -> None:
     axis.set(xscale="log", yscale="log")
     ticks = sorted({point.budget for point in points if point.budget})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.set_yticks(DISTANCES, [str(tick) for tick in DISTANCES])
     axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_minor_formatter(NullFormatter())

@@ -13,9 +13,8 @@ from click.testing import CliRunner
 from models.analytic import Mixture
 from models.cli.evaluate import evaluate
 from models.evaluation.figure import Figure
-from models.evaluation.mixtures import arms, pictures, study
+from models.evaluation.mixtures import arms, pictures, report, study
 from models.evaluation.mixtures.draw import ExactMala, draw
-from models.evaluation.mixtures.report import no_worse
 from models.evaluation.mixtures.target import Target
 from models.rows import Query, take
 from models.sampling import sample_problem
@@ -120,8 +119,8 @@ def test_no_worse_allows_two_standard_errors_of_the_difference() -> None:
     def figure(mean: float) -> Figure:
         return Figure(mean=mean, standard_error=0.01)
 
-    assert no_worse(figure(0.9), figure(0.92))
-    assert not no_worse(figure(0.9), figure(0.93))
+    assert report.no_worse(figure(0.9), figure(0.92))
+    assert not report.no_worse(figure(0.9), figure(0.93))
 
 
 def test_a_small_study_from_the_command_line(
@@ -133,6 +132,7 @@ def test_a_small_study_from_the_command_line(
     frames = (arms.uneven(3, "ancestral"), arms.Frame(2, "kernel"))
     monkeypatch.setattr(arms, "TUNED_FRAMES", frames)
     monkeypatch.setattr(study, "COMPARED", (20,))
+    monkeypatch.setattr(report, "COMPARED", (20,))
     monkeypatch.setattr(pictures, "SHOWN_ROWS", 100)
     command = ["mog", "--target", "10-D, rare modes", "--budget", "20", "--seeds", "2"]
     printed = CliRunner().invoke(
@@ -144,6 +144,9 @@ def test_a_small_study_from_the_command_line(
     assert 12 < points["rtk-mala, Simpson, tuned"]["evaluations"] <= 20
     assert points["ddpm, uniform t"]["spec"]["grid"] == "ou"
     assert [row["draws"] for row in found["rare_weights"]] == [60] * 4
+    text = report.summary(report.Findings.model_validate(found))
+    assert text.count("| 10-D, rare modes | 20 |") == 2
+    assert f"{points['ddpm, uniform t']['accuracy']['mean']:.4f}" in text
     with (tmp_path / "mog.csv").open(encoding="utf-8") as file:
         table = {row["arm"]: row for row in csv.DictReader(file)}
     assert table.keys() == points.keys()

@@ -1,0 +1,80 @@
+"""`mulan models evaluate samples`: every sampler over numbers of evaluations."""
+
+from pathlib import Path
+
+import click
+import torch
+
+from models.checkpoint import load_checkpoint
+from models.cli.options import as_json, device, emit, one_line_errors, root, threads
+from models.evaluation.card_text import CURVES
+from models.evaluation.parts import RecordedData
+from models.evaluation.sweep import Tuning, sweep, write_csv
+from models.evaluation.sweep_figures import side_by_side, sweep_curves
+from models.evaluation.sweep_text import report
+from models.manifest import Manifest
+from models.runtimes.warmup import warm_up
+from models.shelf import find
+from models.specs import SamplerSpec
+from models.tuning.shapes import untuned
+
+BATCH = 64
+
+
+@click.command()
+@click.argument("name")
+@root
+@click.option("--data", help="Where the divided images lie, if not under their recorded name.")
+@click.option("--test-data", help="Where the separate test images lie, likewise.")
+@click.option("--images", type=click.IntRange(16), default=1000, show_default=True)
+@click.option("--at-most", type=click.IntRange(1), help="Evaluations of the dearest rows.")
+@click.option("--seed", type=click.IntRange(0), default=2, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the table as CSV, the curves, and samples side by side.",
+)
+@device
+@threads
+@as_json
+@one_line_errors
+def samples(
+    name: str,
+    root: Path,
+    data: str | None,
+    test_data: str | None,
+    images: int,
+    at_most: int | None,
+    seed: int,
+    out: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """How far the samples of the checkpoint NAME are from test images, by every sampler at 5 to
+    100 evaluations, as tuned where it is, and by DDPM at 250 and 1000."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    checkpoint = load_checkpoint(find(name, root)[0], device)
+    denoiser, where = warm_up(checkpoint.model, BATCH), torch.device(device)
+    specs = [
+        spec
+        for spec in settings(checkpoint.manifest)
+        if at_most is None or spec.evaluations <= at_most
+    ]
+    found = sweep(
+        denoiser, RecordedData(checkpoint.manifest, data, test_data), specs, images, seed, where
+    )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_csv(found, out / "samples.csv")
+        sweep_curves(found, out / CURVES)
+        side_by_side(found, denoiser, where, out / "side-by-side.png")
+    emit(found.model_dump(mode="json"), report(found), as_json)
+
+
+def settings(manifest: Manifest) -> list[SamplerSpec]:
+    """Every sampler at every number of evaluations, as the checkpoint's tuning has it."""
+    if not manifest.tuning:
+        return untuned()
+    return [row.solver for row in Tuning.model_validate(manifest.tuning).sweep.rows]
