@@ -1,0 +1,172 @@
+"""Bytes of jobs and outcomes: the way there and back, and what is no job."""
+
+import math
+from dataclasses import replace
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.scores import Score
+from models.specs import Ddpm, Rk45, RtkMala, RtkUld
+from service import errors
+from service.jobs import Job, SampleResult, SampleTask, ScoreResult, ScoreTask, Tokens
+from service.store.wire import (
+    VERSION,
+    WireError,
+    decode_job,
+    decode_outcome,
+    encode_job,
+    encode_outcome,
+)
+
+seeds = st.integers(0, 2**53 - 1)
+numbers = st.floats(allow_nan=False)
+tokens = st.tuples(*[st.integers(0, 3)] * 4).flatmap(lambda shape: arrays(np.uint8, shape))
+specs = st.one_of(
+    st.builds(Ddpm, steps=st.integers(1, 1000), power=st.floats(0.25, 4)),
+    st.just(RtkMala(segments=2, step_sizes=(0.25, 1e-6), points=(0.3,))),
+    st.builds(RtkUld, friction=st.floats(1e-3, 100)),
+)
+latents = st.none() | st.lists(st.integers(0, 99)).map(tuple)
+sample_tasks = st.builds(SampleTask, specs, seeds, st.integers(1, 1024), latents)
+score_tasks = st.builds(
+    ScoreTask,
+    st.builds(Rk45, tolerance_nats=st.floats(1e-6, 10)),
+    seeds,
+    st.integers(1, 64),
+    tokens,
+)
+jobs = st.builds(
+    Job,
+    id=st.text(),
+    checkpoint=st.text(),
+    task=sample_tasks | score_tasks,
+    deadline=numbers,
+    created_at=numbers,
+    owner=st.text(),
+    priority=st.integers(-(2**31), 2**31),
+)
+maybe = st.none() | numbers
+scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text())
+retries = st.integers(0, 1000)
+problems = st.one_of(
+    st.builds(errors.ComputationFailed, st.text()),
+    st.builds(errors.DeadlineExceeded, st.text()),
+    st.builds(errors.QueueFull, st.text(), retries),
+    st.builds(errors.TooLarge, st.text(), st.text()),
+    st.builds(errors.InvalidRequest.at, st.text(), st.text(), st.text()),
+)
+
+JOB = Job("j", "a" * 64, SampleTask(Ddpm(), 1, 2), math.inf, 0.0)
+SCORING = replace(JOB, task=ScoreTask(Rk45(), 0, 1, np.zeros((2, 2, 2, 1), np.uint8)))
+
+
+@given(jobs)
+def test_a_job_comes_back_as_it_was(job: Job) -> None:
+    back = decode_job(encode_job(job))
+    if isinstance(job.task, ScoreTask):
+        assert isinstance(back.task, ScoreTask)
+        np.testing.assert_array_equal(back.task.images, job.task.images)
+        assert back.task.images.flags.writeable
+        back = replace(back, task=replace(back.task, images=job.task.images))
+    assert back == job
+
+
+@given(
+    tokens,
+    st.lists(st.integers(0, 10**6)).map(tuple),
+    st.lists(maybe).map(tuple),
+    st.lists(st.lists(st.integers(0, 99)).map(tuple)).map(tuple),
+    st.text(),
+)
+def test_samples_come_back_as_they_were(
+    images: Tokens,
+    nfe: tuple[int, ...],
+    rates: tuple[float | None, ...],
+    latents: tuple[tuple[int, ...], ...],
+    execution: str,
+) -> None:
+    result = SampleResult(images, nfe, rates, latents, execution)
+    back = decode_outcome(encode_outcome(result))
+    assert isinstance(back, SampleResult)
+    np.testing.assert_array_equal(back.images, images)
+    assert back.images.shape == images.shape
+    assert replace(back, images=images) == result
+
+
+@given(st.lists(scores).map(tuple), st.text())
+def test_scores_come_back_as_they_were(found: tuple[Score, ...], execution: str) -> None:
+    result = ScoreResult(found, execution)
+    assert decode_outcome(encode_outcome(result)) == result
+
+
+@given(problems, st.none() | st.text())
+def test_errors_come_back_as_they_were(error: errors.ServiceError, job: str | None) -> None:
+    error.job = job
+    back = decode_outcome(encode_outcome(error))
+    assert isinstance(back, errors.ServiceError)
+    assert type(back) is type(error)
+    assert vars(back) == vars(error)
+    assert (back.code, str(back)) == (error.code, str(error))
+
+
+def test_an_error_unknown_to_the_wire_travels_as_its_nearest_kin() -> None:
+    class NewsError(errors.ComputationFailed):
+        pass
+
+    assert type(decode_outcome(encode_outcome(NewsError("?")))) is errors.ComputationFailed
+
+
+@given(st.data())
+def test_truncated_bytes_are_refused(data: st.DataObject) -> None:
+    whole = encode_job(SCORING)
+    part = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    with pytest.raises(WireError):
+        decode_job(part)
+
+
+@given(st.binary() | st.recursive(st.none() | st.text(), st.lists).map(msgpack.packb))
+def test_other_bytes_are_refused(data: bytes) -> None:
+    for decode in (decode_job, decode_outcome):
+        with pytest.raises(WireError):
+            decode(data)
+
+
+def changed(data: bytes, *path: str, to: object) -> bytes:
+    """The document with one field, found by its path, replaced."""
+    document = msgpack.unpackb(data)
+    inner = document
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = to
+    return msgpack.packb(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("version",), VERSION + 1, "version 2; this build reads 1"),
+        (("task", "kind"), "pickles", "task"),
+        (("task", "solver"), {"name": "rk45", "probes": 0}, "probes"),
+        (("task", "images", "shape"), [2, 2, 2, 2], "8 bytes are no array of shape [2, 2, 2, 2]"),
+        (("task", "images", "shape"), [-1, -2, 2, 2], "shape"),
+        (("task", "images", "shape"), [8], "shape"),
+        (("task", "images", "data"), 5, "data"),
+        (("surplus",), 1, "surplus"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(path: tuple[str, ...], value: object, words: str) -> None:
+    with pytest.raises(WireError) as refusal:
+        decode_job(changed(encode_job(SCORING), *path, to=value))
+    assert words in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_an_error_of_no_known_name_is_refused() -> None:
+    data = encode_outcome(errors.ComputationFailed("x"))
+    with pytest.raises(WireError, match="SystemExit"):
+        decode_outcome(changed(data, "outcome", "name", to="SystemExit"))
