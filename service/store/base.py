@@ -23,10 +23,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's hold on a job. A later claim of the same job has a higher epoch and wins."""
+    """A worker's hold on a job. A later claim of the same job has a higher epoch and wins.
+
+    One that is to run `alone` was held by a worker that died. It begins with its first report: if
+    the worker dies after that, it was this job's doing.
+    """
 
     job: Job
     epoch: int
+    alone: bool = False
 
 
 class Store(Protocol):
@@ -38,6 +43,15 @@ class Store(Protocol):
 
     async def claim(self, checkpoints: Collection[str]) -> Claim:
         """Wait for a job of one of these checkpoints and hold it: highest priority, then oldest."""
+        ...
+
+    async def renew(self, claims: Collection[Claim]) -> list[Claim]:
+        """Say that these jobs are still worked on; those that are no longer held by their claim."""
+        ...
+
+    async def sweep(self) -> None:
+        """End what waits past its deadline; take back what dead workers held. Any process may, and
+        somebody should every third of a lease."""
         ...
 
     async def report(self, claim: Claim, progress: float) -> None:
@@ -61,7 +75,7 @@ class Store(Protocol):
         ...
 
     async def wait(self, job_id: str) -> Record:
-        """Wait until a job has ended. Raises UnknownJob."""
+        """Wait until a job has ended, also while the store is away. Raises UnknownJob."""
         ...
 
     async def forget(self, job_id: str) -> None:

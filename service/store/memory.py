@@ -2,26 +2,16 @@
 
 import asyncio
 import heapq
-import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field, replace
 from weakref import WeakSet
 
-from service.errors import (
-    DeadlineExceeded,
-    JobCancelled,
-    QueueFull,
-    ServiceError,
-    UnknownJob,
-)
+from service.errors import QueueFull, ServiceError, UnknownJob
 from service.jobs import Job, Outcome
-from service.store.base import Claim, Record, Status
-
-_WINDOW = 64
-_UNMEASURED_S = 5
-_LONGEST_S = 300
+from service.store import rules
+from service.store.base import Claim, Record
 
 
 @dataclass(slots=True)
@@ -54,9 +44,9 @@ class MemoryStore:
         self._queued = 0
         self._admitted = 0
         self._ended: deque[tuple[float, str]] = deque()
-        self._drained: deque[float] = deque(maxlen=_WINDOW)
+        self._drained: deque[float] = deque(maxlen=rules.WINDOW)
         self._arrival = asyncio.Event()
-        self._listeners: WeakSet[_Cancellations] = WeakSet()
+        self._listeners: WeakSet[rules.Cancellations] = WeakSet()
 
     async def put(self, job: Job) -> None:
         self._expire()
@@ -76,6 +66,18 @@ class MemoryStore:
                 return Claim(entry.record.job, entry.epoch)
             self._arrival.clear()
             await self._arrival.wait()
+
+    async def renew(self, claims: Collection[Claim]) -> list[Claim]:
+        return [claim for claim in claims if self._held(claim) is None]
+
+    async def sweep(self) -> None:
+        now = self._clock()
+        for queue in self._queues.values():
+            for _, job_id in queue.copy():
+                entry = self._entries[job_id]
+                if entry.record.job.deadline <= now:
+                    self._withdraw(entry)
+                    self._end(entry, rules.too_late())
 
     async def report(self, claim: Claim, progress: float) -> None:
         entry = self._held(claim)
@@ -103,7 +105,7 @@ class MemoryStore:
         held = entry.record.status == "running"
         if not held:
             self._withdraw(entry)
-        self._end(entry, JobCancelled("the job was cancelled"))
+        self._end(entry, rules.cancelled())
         if held:
             for listener in self._listeners:
                 listener.tell(job_id)
@@ -125,7 +127,7 @@ class MemoryStore:
             self._ended = deque(end for end in self._ended if end[1] != job_id)
 
     def cancellations(self) -> AsyncIterator[str]:
-        listener = _Cancellations()
+        listener = rules.Cancellations()
         self._listeners.add(listener)
         return listener
 
@@ -167,14 +169,14 @@ class MemoryStore:
             self._queued -= 1
             if entry.record.job.deadline > self._clock():
                 return entry
-            self._end(entry, DeadlineExceeded("time ran out while the job was queued"))
+            self._end(entry, rules.too_late())
         return None
 
     def _end(self, entry: _Entry, outcome: Outcome) -> None:
         now = self._clock()
         entry.record = replace(
             entry.record,
-            status=_status(outcome),
+            status=rules.status_of(outcome),
             progress=entry.record.progress if isinstance(outcome, ServiceError) else 1.0,
             finished_at=now,
             outcome=outcome,
@@ -191,33 +193,5 @@ class MemoryStore:
 
     def _retry_after(self) -> int:
         """Seconds in which the waiting jobs would drain at the rate since they began to wait."""
-        completed = len(self._drained) - 1
-        if completed < 1:
-            return _UNMEASURED_S
         elapsed = self._clock() - self._drained[0]
-        return min(max(1, math.ceil(self._queued * elapsed / completed)), _LONGEST_S)
-
-
-class _Cancellations(AsyncIterator[str]):
-    """One worker's ear; it hears until it is garbage."""
-
-    def __init__(self) -> None:
-        self._heard: asyncio.Queue[str] = asyncio.Queue()
-
-    def tell(self, job_id: str) -> None:
-        self._heard.put_nowait(job_id)
-
-    async def __anext__(self) -> str:
-        return await self._heard.get()
-
-
-def _status(outcome: Outcome) -> Status:
-    match outcome:
-        case JobCancelled():
-            return "cancelled"
-        case DeadlineExceeded():
-            return "timed-out"
-        case ServiceError():
-            return "failed"
-        case _:
-            return "succeeded"
+        return rules.retry_after(self._queued, len(self._drained) - 1, elapsed)
