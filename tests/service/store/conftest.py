@@ -1,12 +1,15 @@
 """The stores under contract: a new one is one more parameter here."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from store_setup import CAPACITY, RETAINED, RETENTION_S, Clock
+from redis_server import RedisServer
+from store_setup import CAPACITY, POLL_S, RETAINED, RETENTION_S, UNREAD_S, Clock, bounds
 
 from service.store.base import Store
+from service.store.connection import connect
 from service.store.memory import MemoryStore
+from service.store.redis import RedisStore
 
 
 @pytest.fixture
@@ -19,10 +22,29 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory"])
-def store(request: pytest.FixtureRequest, clock: Clock) -> Store:
+@pytest.fixture(scope="session")
+def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(running_redis: RedisServer) -> RedisServer:
+    """An empty Redis."""
+    running_redis.flush()
+    return running_redis
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Store]:
     """A store that holds CAPACITY waiting jobs and remembers RETAINED ended ones."""
-    makers: dict[str, Callable[[], Store]] = {
-        "memory": lambda: MemoryStore(CAPACITY, RETAINED, RETENTION_S, clock)
-    }
-    return makers[request.param]()
+    if request.param == "memory":
+        yield MemoryStore(CAPACITY, RETAINED, RETENTION_S, clock)
+        return
+    server: RedisServer = request.getfixturevalue("server")
+    async with connect(server.url) as client:
+        store = RedisStore(client, bounds(), clock=clock, poll_s=POLL_S, unread_s=UNREAD_S)
+        yield store
+        await store.close()

@@ -1,0 +1,89 @@
+"""Redis within bounds: a command that gets no answer in time is an error, never a wait."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+from service.errors import ServeError, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+OLDEST = (6, 2)
+# Seconds to connect, to get an answer, and to get one of the connections; each on its own.
+ANSWER_WITHIN_S = 2.0
+CONNECTIONS = 64
+_RETRY_AFTER_S = 2
+
+_AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
+# Redis answers, but takes no writes: its disk, its replication or its start are not in order.
+_REFUSALS = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS")
+
+
+def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
+    """A client that connects when it is used, and again after each failure. Raises ValueError."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        protocol=2,
+        max_connections=CONNECTIONS,
+        timeout=answer_within_s,
+        socket_timeout=answer_within_s,
+        socket_connect_timeout=answer_within_s,
+        # Whether a command that failed was carried out is for its caller to judge.
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis.from_pool(pool)
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Raises StoreUnavailable for whatever keeps Redis from its work."""
+    try:
+        yield
+    except _AWAY as error:
+        raise _unavailable(error) from error
+    except ResponseError as error:
+        if any(word in str(error) for word in _REFUSALS):
+            raise _unavailable(error) from error
+        raise
+
+
+async def check(client: Redis) -> None:
+    """Raises ServeError for a Redis that is too old, StoreUnavailable for one that is away; logs
+    what would lose jobs."""
+    with reaching():
+        facts = await client.info()
+    version = str(facts["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        oldest = ".".join(str(part) for part in OLDEST)
+        raise ServeError(f"Redis {version} is too old: {oldest} or newer is needed")
+    if (policy := facts.get("maxmemory_policy", "noeviction")) != "noeviction":
+        logger.warning("Redis evicts keys (%s): jobs will be lost; set noeviction", policy)
+    if not facts.get("aof_enabled"):
+        logger.warning("Redis keeps no append-only file: jobs do not survive its crash")
+
+
+def shown(url: str) -> str:
+    """A URL as it may be logged: without its password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    logger.debug("Redis does not answer as it should", exc_info=error)
+    return StoreUnavailable(f"the queue cannot be reached ({type(error).__name__})", _RETRY_AFTER_S)

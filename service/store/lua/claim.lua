@@ -1,0 +1,69 @@
+-- Take the first job of these checkpoints: {id, epoch, alone, task}, or false.
+local consumer, now, late = ARGV[1], ARGV[2], ARGV[3]
+local keep = {ARGV[4], ARGV[5], ARGV[6]}
+local wanted, queues = {}, {}
+for i = 7, #ARGV do wanted[ARGV[i]] = true end
+for _, name in ipairs(redis.call('SMEMBERS', names.queues)) do
+  local checkpoint, priority = name:match('^(.*):(-?%d+)$')
+  if wanted[checkpoint] then
+    queues[#queues + 1] = {name = name, priority = tonumber(priority)}
+  end
+end
+
+local function delivered(stream)
+  local group = redis.call('XINFO', 'GROUPS', stream)[1]
+  for i = 1, #group, 2 do
+    if group[i] == 'last-delivered-id' then return group[i + 1] end
+  end
+end
+
+-- The place of a queue's first job, and its id if it was delivered before.
+local function look(queue)
+  queue.place, queue.again = nil, nil
+  local stream = names.queue .. queue.name
+  if redis.call('EXISTS', stream) == 0 then return end
+  local fresh = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
+  local back = redis.call('ZRANGE', names.returned .. queue.name, 0, 0, 'WITHSCORES')
+  if fresh then queue.place = place(fresh[1]) end
+  if back[1] and not (fresh and queue.place < tonumber(back[2])) then
+    queue.place, queue.again = tonumber(back[2]), back[1]
+  end
+end
+
+local function take(queue)
+  local stream = names.queue .. queue.name
+  if queue.again then
+    local entry = string.format('%.0f-0', queue.place)
+    redis.call('ZREM', names.returned .. queue.name, queue.again)
+    redis.call('XCLAIM', stream, names.group, consumer, 0, entry, 'JUSTID')
+    return queue.again, entry
+  end
+  local read = redis.call('XREADGROUP', 'GROUP', names.group, consumer, 'COUNT', 1,
+    'STREAMS', stream, '>')
+  local entry = read[1][2][1]
+  return entry[2][2], entry[1]
+end
+
+while true do
+  local best
+  for _, queue in ipairs(queues) do
+    look(queue)
+    if queue.place and (not best or queue.priority > best.priority
+        or queue.priority == best.priority and queue.place < best.place) then
+      best = queue
+    end
+  end
+  if not best then return false end
+  local id, entry = take(best)
+  local job = standing(id)
+  if job.status ~= 'queued' then
+    drop_entry(best.name, entry, id)
+  elseif tonumber(job.deadline) <= tonumber(now) then
+    finish(id, job, 'timed-out', late, now, keep)
+  else
+    redis.call('ZREM', names.waiting, id)
+    redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', now)
+    local epoch = redis.call('HINCRBY', names.job .. id, 'epoch', 1)
+    return {id, epoch, job.quarantined and 1 or 0, redis.call('GET', names.task .. id)}
+  end
+end

@@ -1,0 +1,8 @@
+-- End a job, once: 0 when it had ended already or a later claim holds it.
+local id, epoch, status, outcome, now, window = unpack(ARGV)
+local job = held(id, epoch)
+if not job then return 0 end
+finish(id, job, status, outcome, now, {ARGV[7], ARGV[8], ARGV[9]})
+redis.call('RPUSH', names.drained, now)
+redis.call('LTRIM', names.drained, -window, -1)
+return 1

@@ -1,0 +1,3 @@
+local id, epoch, now = unpack(ARGV)
+local job = held(id, epoch)
+if job then wait_again(id, job, now) end

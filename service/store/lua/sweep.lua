@@ -1,0 +1,81 @@
+-- End what waits past its deadline, and take over what is held by nobody alive.
+local now, lease_ms, late, fatal, most_crashes, letter_ms = unpack(ARGV)
+local keep = {ARGV[7], ARGV[8], ARGV[9]}
+lease_ms = tonumber(lease_ms)
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.waiting, '-inf', now, 'LIMIT', 0, 1000)) do
+  local job = standing(id)
+  if job.status == 'queued' then
+    finish(id, job, 'timed-out', late, now, keep)
+  else
+    redis.call('ZREM', names.waiting, id)
+  end
+end
+
+-- Where no sweep could come for a lease, Redis was away, and no lease could be renewed either.
+local time = redis.call('TIME')
+local time_ms = 1000 * time[1] + math.floor(time[2] / 1000)
+local swept = redis.call('GET', names.swept)
+redis.call('SET', names.swept, string.format('%.0f', time_ms))
+if not swept or time_ms - swept > lease_ms then
+  redis.call('SET', names.grace, 1, 'PX', lease_ms)
+end
+if redis.call('EXISTS', names.grace) == 1 then return 0 end
+
+local function bury(id, job)
+  local letter = names.letter .. id
+  redis.call('HSET', letter, 'task', redis.call('GET', names.task .. id) or '',
+    'reason', fatal, 'queue', job.queue, 'died_at', now)
+  redis.call('PEXPIRE', letter, letter_ms)
+  redis.call('ZREMRANGEBYSCORE', names.dead, '-inf', now - letter_ms / 1000)
+  redis.call('ZADD', names.dead, now, id)
+  finish(id, job, 'failed', fatal, now, keep)
+end
+
+local function take_over(id, job)
+  -- With its first report a job in quarantine runs alone: a crash since is its own.
+  if job.quarantined and job.progress then
+    local crashes = redis.call('HINCRBY', names.job .. id, 'crashes', 1)
+    if crashes >= tonumber(most_crashes) then return bury(id, job) end
+  end
+  redis.call('HSET', names.job .. id, 'quarantined', 1)
+  wait_again(id, job, now)
+end
+
+local function abandoned(stream)
+  local entries, cursor = {}, '0-0'
+  repeat
+    local found = redis.call('XAUTOCLAIM', stream, names.group, names.parked, lease_ms, cursor,
+      'COUNT', 100)
+    cursor = found[1]
+    for _, entry in ipairs(found[2]) do
+      if entry then entries[#entries + 1] = entry end
+    end
+  until cursor == '0-0'
+  return entries
+end
+
+local taken = 0
+for _, queue in ipairs(redis.call('SMEMBERS', names.queues)) do
+  local stream = names.queue .. queue
+  for _, entry in ipairs(abandoned(stream)) do
+    local id = entry[2][2]
+    local job = standing(id)
+    if job.status == 'running' then
+      take_over(id, job)
+      taken = taken + 1
+    elseif job.status ~= 'queued' then
+      drop_entry(queue, entry[1], id)
+    end
+  end
+  if redis.call('EXISTS', stream) == 1 then
+    for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, names.group)) do
+      local consumer = {}
+      for i = 1, #flat, 2 do consumer[flat[i]] = flat[i + 1] end
+      if consumer.pending == 0 and consumer.idle > lease_ms then
+        redis.call('XGROUP', 'DELCONSUMER', stream, names.group, consumer.name)
+      end
+    end
+  end
+end
+return taken

@@ -1,0 +1,69 @@
+"""A redis-server of the tests' own: the one on PATH, else the one that came with a wheel."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import redis
+
+from loadtests.local import free_port
+
+START_WITHIN_S = 20.0
+
+
+def executable() -> str:
+    """Raises RuntimeError: a test that needs Redis must not pass without it."""
+    beside = Path(sys.executable).with_name("redis-server")
+    found = shutil.which("redis-server") or (str(beside) if beside.exists() else None)
+    if found is None:
+        raise RuntimeError("no redis-server on PATH: install Redis 6.2 or newer")
+    return found
+
+
+class RedisServer:
+    """One server on a free port; a `durable` one keeps its jobs over a restart."""
+
+    def __init__(self, folder: Path, durable: bool = False) -> None:
+        self.folder, self.port, self.durable = folder, free_port(), durable
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, with what the append-only file has; wait until it answers."""
+        command = [executable(), "--port", str(self.port), "--dir", str(self.folder)]
+        kept = ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else []
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--save", "", *kept], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_WITHIN_S
+        with redis.Redis(port=self.port) as client:
+            while True:
+                try:
+                    client.ping()
+                except redis.ConnectionError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.02)
+                else:
+                    return
+
+    def flush(self) -> None:
+        """Forget everything."""
+        with redis.Redis(port=self.port) as client:
+            client.flushall()
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP pauses it, SIGCONT lets it go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Stop at once; the file stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None

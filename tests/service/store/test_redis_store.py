@@ -1,0 +1,253 @@
+"""What only a store shared by processes must hold: leases, takeovers, outages."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+from redis_server import RedisServer
+from store_setup import (
+    CAPACITY,
+    POLL_S,
+    RESULT,
+    UNREAD_S,
+    A,
+    B,
+    Clock,
+    bounds,
+    claim,
+    is_result,
+    job,
+)
+
+from service.errors import ComputationFailed, QueueFull, StoreUnavailable
+from service.store import keys
+from service.store.connection import connect
+from service.store.redis import Bounds, RedisStore
+from service.store.wire import decode_job, decode_outcome
+
+pytestmark = pytest.mark.anyio
+
+LEASE_S = 0.3
+MakeStore = Callable[..., RedisStore]
+
+
+@pytest.fixture
+async def client(server: RedisServer) -> AsyncIterator[Redis]:
+    async with connect(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def make(server: RedisServer, clock: Clock) -> AsyncIterator[MakeStore]:
+    """Makes stores as separate processes have them."""
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connect(server.url)) for _ in range(4)]
+
+        def make(limits: Bounds | None = None, poll_s: float = POLL_S) -> RedisStore:
+            limits = limits or bounds(LEASE_S)
+            store = RedisStore(clients.pop(), limits, clock=clock, poll_s=poll_s, unread_s=UNREAD_S)
+            stack.push_async_callback(store.close)
+            return store
+
+        yield make
+
+
+async def taken_back(store: RedisStore, name: str) -> None:
+    """Sweep as workers do, until a job that nobody renews is out of its holder's hands."""
+    async with asyncio.timeout(20):
+        while (await store.record(name)).status == "running":
+            await store.sweep()
+            await asyncio.sleep(LEASE_S / 4)
+
+
+async def test_a_silent_workers_job_goes_to_the_next(make: MakeStore) -> None:
+    first, second = make(), make()
+    await first.put(job("j"))
+    stalled = await claim(first)
+    await first.report(stalled, 0.5)
+    await taken_back(second, "j")
+    record = await second.record("j")
+    assert (record.status, record.progress, record.started_at) == ("queued", 0.0, None)
+    taken = await claim(second)
+    assert taken.epoch > stalled.epoch
+    assert taken.alone
+    assert await first.renew([stalled]) == [stalled]
+    assert not await first.complete(stalled, ComputationFailed("late"))
+    assert await second.complete(taken, RESULT)
+    assert not await first.complete(stalled, ComputationFailed("later"))
+    assert is_result((await first.record("j")).outcome)
+
+
+async def test_a_lease_that_is_renewed_is_kept(make: MakeStore) -> None:
+    first, second = make(bounds(1.0)), make(bounds(1.0))
+    await first.put(job("j"))
+    held = await claim(first)
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        assert await first.renew([held]) == []
+        await second.sweep()
+        await asyncio.sleep(0.05)
+    assert (await second.record("j")).status == "running"
+    assert await first.complete(held, RESULT)
+
+
+async def test_a_job_taken_back_keeps_its_place(make: MakeStore) -> None:
+    store = make()
+    for name in ("first", "second"):
+        await store.put(job(name))
+    await claim(store)
+    await taken_back(store, "first")
+    assert (await claim(store)).job.id == "first"
+    assert not (await claim(store)).alone
+
+
+async def test_only_crashes_alone_lead_to_dead_letters(make: MakeStore, client: Redis) -> None:
+    store = make(bounds(LEASE_S, most_crashes=2))
+    await store.put(job("j"))
+    # Once in company, then twice while it had not yet begun.
+    for _ in range(3):
+        await store.report(await claim(store), 0.5) if not _ else await claim(store)
+        await taken_back(store, "j")
+    for _ in range(2):
+        assert (await store.record("j")).status == "queued"
+        held = await claim(store)
+        assert held.alone
+        await store.report(held, 0.0)
+        await taken_back(store, "j")
+    record = await store.wait("j")
+    assert record.status == "failed"
+    assert isinstance(record.outcome, ComputationFailed)
+    assert "died 2 times" in record.outcome.detail
+    assert await client.zrange(keys.DEAD, 0, -1) == [b"j"]
+    letter = await client.hgetall(keys.LETTER + "j")
+    assert decode_job(letter[b"task"]) == job("j")
+    assert "died 2 times" in str(decode_outcome(letter[b"reason"]))
+    assert await client.exists(keys.QUEUE + f"{A}:0") == 0
+
+
+async def test_after_an_outage_every_worker_has_a_lease_to_come_back(
+    make: MakeStore, client: Redis
+) -> None:
+    store = make()
+    await store.put(job("j"))
+    held = await claim(store)
+    await asyncio.sleep(2 * LEASE_S)
+    await client.set(keys.SWEPT, 0)
+    await store.sweep()
+    assert (await store.record("j")).status == "running"
+    assert await store.renew([held]) == []
+
+
+async def test_processes_wake_each_other(make: MakeStore) -> None:
+    api, worker = make(), make()
+    waiting = asyncio.ensure_future(claim(worker))
+    await asyncio.sleep(0.1)
+    await api.put(job("j"))
+    held = await waiting
+    client = asyncio.ensure_future(api.wait("j"))
+    heard = worker.cancellations()
+    await asyncio.sleep(0.1)
+    await worker.complete(held, RESULT)
+    assert is_result((await asyncio.wait_for(client, 5)).outcome)
+    await api.put(job("unwanted"))
+    await claim(worker)
+    await api.cancel("unwanted")
+    assert await asyncio.wait_for(anext(heard), 5) == "unwanted"
+
+
+async def test_a_lost_message_loses_nothing(
+    make: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, worker = make(poll_s=0.05), make(poll_s=0.05)
+    await api.put(job("first"))
+    await worker.complete(await claim(worker), RESULT)
+    await api.wait("first")
+    for store in (api, worker):
+        monkeypatch.setattr(store._ear, "_on_message", lambda message: None)
+    waiting = asyncio.ensure_future(claim(worker))
+    await asyncio.sleep(0.1)
+    await api.put(job("j"))
+    held = await asyncio.wait_for(waiting, 5)
+    client = asyncio.ensure_future(api.wait("j"))
+    await asyncio.sleep(0.1)
+    await worker.complete(held, RESULT)
+    assert (await asyncio.wait_for(client, 5)).status == "succeeded"
+
+
+async def test_a_claim_given_up_at_any_moment_takes_no_job_with_it(make: MakeStore) -> None:
+    store = make()
+    for step in range(40):
+        await store.put(job(str(step)))
+        waiting = asyncio.ensure_future(store.claim((A,)))
+        for _ in range(step):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await store.release(await waiting)
+        assert await store.complete(await claim(store), RESULT)
+
+
+async def test_all_processes_share_one_bound(make: MakeStore) -> None:
+    stores = [make(), make()]
+    puts = [stores[n % 2].put(job(str(n), (A, B)[n % 2])) for n in range(3 * CAPACITY)]
+    refusals = [
+        refusal
+        for refusal in await asyncio.gather(*puts, return_exceptions=True)
+        if isinstance(refusal, QueueFull)
+    ]
+    assert len(refusals) == 2 * CAPACITY
+
+
+async def test_a_job_that_cannot_be_read_fails_alone(make: MakeStore, client: Redis) -> None:
+    store = make()
+    await store.put(job("damaged"))
+    await store.put(job("sound"))
+    await client.set(keys.TASK + "damaged", b"\x80")
+    assert (await claim(store)).job.id == "sound"
+    with pytest.raises(ComputationFailed, match="cannot be read"):
+        await store.wait("damaged")
+
+
+async def test_only_counters_are_left_of_jobs_that_are_gone(make: MakeStore, client: Redis) -> None:
+    store = make()
+    for number in range(60):
+        name = str(number)
+        await store.put(replace(job(name), checkpoint=(A, B)[number % 2], priority=number % 3))
+        if number % 3:
+            await store.cancel(name)
+        else:
+            held = await claim(store, A, B)
+            if number % 2:
+                await store.release(held)
+                held = await claim(store, A, B)
+            await store.complete(held, RESULT)
+        await store.forget(name)
+    await store.sweep()
+    await asyncio.sleep(LEASE_S + 0.1)
+    left = {key.decode() for key in await client.keys()}
+    assert left <= {keys.ADMITTED, keys.DRAINED, keys.SWEPT}
+
+
+async def test_what_belongs_to_a_job_expires(make: MakeStore, client: Redis) -> None:
+    store = make()
+    await store.put(job("j"))
+    for prefix in (keys.JOB, keys.TASK):
+        assert await client.pttl(prefix + "j") > 1000 * (2_000 - 1_000)
+    await store.complete(await claim(store), RESULT)
+    for prefix in (keys.JOB, keys.TASK, keys.RESULT):
+        assert 0 < await client.pttl(prefix + "j") <= 60_000
+
+
+async def test_a_redis_without_room_is_unavailable(make: MakeStore, client: Redis) -> None:
+    store = make()
+    await client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.put(job("j"))
+    finally:
+        await client.config_set("maxmemory", 0)
+    await store.put(job("j"))
