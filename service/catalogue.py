@@ -1,12 +1,14 @@
 """The checkpoints that can be asked for, as the API knows them: papers, no weights. Torch-free."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from models.config import ModelConfig
 from models.manifest import Manifest
 from models.presets import Presets, presets
-from service.errors import UnknownModel
+from service.errors import NotReady, UnknownModel
+
+_RETRY_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,28 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
+        self._gone: set[str] = set()
 
     def add(self, manifest: Manifest, execution: str) -> None:
         """Serve a checkpoint; one of the same name is replaced. Raises CheckpointError."""
         self._models[manifest.name] = ServedModel(manifest, execution, presets(manifest))
 
+    def replace(self, models: Iterable[tuple[Manifest, str]]) -> None:
+        """Serve these and no others; what was served before is missed. Raises CheckpointError."""
+        served = {
+            manifest.name: ServedModel(manifest, execution, presets(manifest))
+            for manifest, execution in models
+        }
+        self._gone = (self._gone | self._models.keys()) - served.keys()
+        self._models = served
+
     def get(self, name: str) -> ServedModel:
-        """Raises UnknownModel."""
+        """Raises UnknownModel, or NotReady for one whose workers are gone."""
         try:
             return self._models[name]
         except KeyError:
+            if name in self._gone:
+                raise NotReady(f"no worker serves {name!r} just now", _RETRY_S) from None
             served = ", ".join(self._models) or "none"
             raise UnknownModel(f"no model is called {name!r}; served: {served}") from None
 

@@ -47,6 +47,31 @@ def serve(**flags: Any) -> None:
 
     Every flag is also a variable, MULAN_PORT for --port; MULAN_API_KEYS is a variable alone.
     """
+    _run("service.serve", flags)
+
+
+@main.command()
+@_settings_flags
+def api(**flags: Any) -> None:
+    """The API alone: jobs wait in Redis, for any number of workers.
+
+    Flags and variables as for `mulan serve`.
+    """
+    _run("service.serve_api", flags)
+
+
+@main.command()
+@_settings_flags
+def worker(**flags: Any) -> None:
+    """A worker alone: computes what waits in Redis for its checkpoints.
+
+    Flags and variables as for `mulan serve`.
+    """
+    _run("service.serve_worker", flags)
+
+
+def _run(module: str, flags: dict[str, Any]) -> None:
+    """Read the settings and run a module's `serve` with them."""
     try:
         settings = read_settings(**flags)
     except SettingsError as error:
@@ -55,6 +80,6 @@ def serve(**flags: Any) -> None:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
-        importlib.import_module("service.serve").serve(settings, _BEGAN)
+        importlib.import_module(module).serve(settings, _BEGAN)
     except ServeError as error:
         raise click.ClickException(str(error)) from error

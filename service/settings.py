@@ -36,6 +36,17 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     store: Literal["memory"] = Field("memory", description="Where jobs wait.")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        pattern=r"^(rediss?|unix)://",
+        description="Redis of `mulan api` and `mulan worker`.",
+    )
+    lease_s: float = Field(
+        30, ge=1, description="How long a worker that is silent keeps the jobs it has claimed."
+    )
+    max_tick_s: float = Field(
+        120, gt=0, description="Longest network call; a worker that is longer at one has hung."
+    )
     insecure: bool = Field(False, description="Serve past loopback without API keys.")
     api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(_digests)] = Field(
         (), description="Comma-separated API keys; kept as SHA-256 digests.", repr=False

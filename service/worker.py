@@ -26,6 +26,9 @@ LAST_BACKOFF = 5.0
 JOIN_WITHIN = 10.0
 # More jobs than these wait in the store, where another worker may take them.
 MAX_JOBS = 64
+# Seconds: between renewals of what is held, and after which a tick is taken for a hang.
+TEND_EVERY = 10.0
+MAX_TICK = 120.0
 
 
 class Worker:
@@ -40,15 +43,20 @@ class Worker:
         models: Mapping[str, Served],
         limits: Limits | None = None,
         max_jobs: int = MAX_JOBS,
+        tend_every: float = TEND_EVERY,
+        max_tick: float = MAX_TICK,
     ) -> None:
         self._store, self._checkpoints = store, tuple(models)
-        self._max_jobs = max_jobs
+        self._max_jobs, self._tend_every, self._max_tick = max_jobs, tend_every, max_tick
         self._thread = EngineThread(Engine(models, limits), self._post)
         self._held: dict[str, Claim] = {}
         self._progress: dict[str, float] = {}
-        self._ends: set[asyncio.Task[None]] = set()
+        self._suspect: Claim | None = None
+        self._ends: dict[asyncio.Task[None], Claim] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
-        self._room, self._news, self._empty = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._room, self._news = asyncio.Event(), asyncio.Event()
+        self._single, self._empty = asyncio.Event(), asyncio.Event()
+        self._hurry = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to claim jobs."""
@@ -59,6 +67,7 @@ class Worker:
         for name, loop in (
             ("listen", self._listen),
             ("report", self._report),
+            ("tend", self._tend),
             ("claim", self._claim),
         ):
             task = asyncio.create_task(loop(), name=f"worker's {name} loop")
@@ -70,23 +79,24 @@ class Worker:
         claiming = self._loops["claim"]
         claiming.cancel()
         await asyncio.wait([claiming])
-        try:
-            async with asyncio.timeout(within):
-                await self._empty.wait()
-                while self._ends:
-                    await asyncio.wait(self._ends)
-        except TimeoutError:
+        if self._suspect is not None:
+            await self._hand_back(self._suspect)
+        ends = {asyncio.create_task(self._drained()), asyncio.create_task(self._hurry.wait())}
+        await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
+        if self._held:
             logger.warning("handing back %d unfinished jobs", len(self._held))
         for task in (*self._loops.values(), *self._ends):
             task.cancel()
         for claim in list(self._held.values()):
-            self._let_go(claim.job.id)
-            try:
-                await self._store.release(claim)
-            except StoreUnavailable as error:
-                logger.warning("job %s was not handed back: %s", claim.job.id, error)
+            await self._hand_back(claim)
         if not await asyncio.to_thread(self._thread.stop, JOIN_WITHIN):
             logger.error("the engine did not finish its tick within %.0f s", JOIN_WITHIN)
+
+    def hurry(self) -> None:
+        """Let a stop wait no longer."""
+        self._hurry.set()
 
     @property
     def alive(self) -> bool:
@@ -99,6 +109,11 @@ class Worker:
         return self._thread.tick_age
 
     @property
+    def hung(self) -> bool:
+        """Whether that is so long that the engine will not come back."""
+        return self.tick_age > self._max_tick
+
+    @property
     def jobs(self) -> int:
         """Number of jobs held."""
         return len(self._held)
@@ -107,9 +122,41 @@ class Worker:
         while True:
             await self._room.wait()
             claim = await _patiently(lambda: self._store.claim(self._checkpoints))
+            # It may be held already, by a claim that was lost without our hearing of it.
+            self._let_go(claim.job.id)
             self._held[claim.job.id] = claim
             self._count()
+            if claim.alone:
+                await self._quarantine(claim)
+            else:
+                self._thread.submit(claim.job)
+
+    async def _quarantine(self, claim: Claim) -> None:
+        """Run a job once all others have ended, and nothing beside it."""
+        self._suspect = claim
+        await self._single.wait()
+        while self._ends:
+            await asyncio.wait(self._ends)
+        await _patiently(lambda: self._store.report(claim, 0.0))
+        self._suspect = None
+        if self._held.get(claim.job.id) is claim:
             self._thread.submit(claim.job)
+            await self._empty.wait()
+
+    async def _tend(self) -> None:
+        """Renew what is worked on, for as long as the engine does; keep the queue in order."""
+        while True:
+            try:
+                if self._thread.alive and not self.hung:
+                    claims = (*self._held.values(), *self._ends.values())
+                    for claim in await self._store.renew(claims):
+                        if self._held.get(claim.job.id) is claim:
+                            logger.info("job %s is no longer ours", claim.job.id)
+                            self._let_go(claim.job.id)
+                await self._store.sweep()
+            except StoreUnavailable as error:
+                logger.warning("nothing could be renewed: %s", error)
+            await asyncio.sleep(self._tend_every)
 
     async def _listen(self) -> None:
         while True:
@@ -151,13 +198,25 @@ class Worker:
 
     def _end(self, claim: Claim, outcome: Outcome) -> None:
         task = asyncio.create_task(self._complete(claim, outcome))
-        self._ends.add(task)
-        task.add_done_callback(self._ends.discard)
+        self._ends[task] = claim
+        task.add_done_callback(self._ends.pop)
         task.add_done_callback(_log_crash)
 
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
         if not await _patiently(lambda: self._store.complete(claim, outcome)):
             logger.info("job %s had ended elsewhere", claim.job.id)
+
+    async def _drained(self) -> None:
+        await self._empty.wait()
+        while self._ends:
+            await asyncio.wait(self._ends)
+
+    async def _hand_back(self, claim: Claim) -> None:
+        self._let_go(claim.job.id)
+        try:
+            await self._store.release(claim)
+        except StoreUnavailable as error:
+            logger.warning("job %s was not handed back: %s", claim.job.id, error)
 
     def _let_go(self, job_id: str) -> None:
         if self._held.pop(job_id, None):
@@ -165,8 +224,9 @@ class Worker:
             self._count()
 
     def _count(self) -> None:
-        """Note whether there is room for more, or nothing left."""
+        """Note whether there is room for more, at most one job, or nothing left."""
         _set(self._room, len(self._held) < self._max_jobs)
+        _set(self._single, len(self._held) <= 1)
         _set(self._empty, not self._held)
 
 

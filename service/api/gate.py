@@ -23,10 +23,12 @@ class Phase(Enum):
 class Gate:
     """Lets requests in while the service is ready, and counts those inside.
 
-    A stop goes: `drain`, wait for `idle`; what has not left in time is told by `closed`.
+    A stop goes: `drain`, wait for `idle`; what has not left in time is told by `closed`. `awaited`
+    is what has to happen before it is ready.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, awaited: str = "models are loading") -> None:
+        self._awaited = awaited
         self._phase = Phase.LOADING
         self._inside = 0
         self._idle = anyio.Event()
@@ -51,7 +53,7 @@ class Gate:
         """Raises NotReady or Draining."""
         match self._phase:
             case Phase.LOADING:
-                raise NotReady("models are loading", _LOADING_RETRY_S)
+                raise NotReady(self._awaited, _LOADING_RETRY_S)
             case Phase.DRAINING:
                 raise Draining("the service is stopping", _DRAINING_RETRY_S)
 

@@ -1,5 +1,6 @@
 """Redis within bounds: a command that gets no answer in time is an error, never a wait."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +77,16 @@ async def check(client: Redis) -> None:
         logger.warning("Redis evicts keys (%s): jobs will be lost; set noeviction", policy)
     if not facts.get("aof_enabled"):
         logger.warning("Redis keeps no append-only file: jobs do not survive its crash")
+
+
+async def reached(client: Redis) -> None:
+    """Wait until Redis answers. Raises ServeError for one that is too old."""
+    while True:
+        try:
+            return await check(client)
+        except StoreUnavailable as error:
+            logger.warning("%s; trying again", error)
+        await asyncio.sleep(_RETRY_AFTER_S)
 
 
 def shown(url: str) -> str:

@@ -15,9 +15,9 @@ GRACE = "mulan:grace"  # while it is there, nobody's jobs are taken over
 DEAD = "mulan:dead"  # sorted set of dead letters by when
 LETTER = "mulan:letter:"  # + id: a hash, one dead letter
 
-WORKERS = "mulan:workers"  # sorted set of announced workers by when that ends
-WORKER = "mulan:worker:"  # + name: what it serves
-CHECKPOINT = "mulan:checkpoint:"  # + SHA-256: its papers
+WORKERS = "mulan:workers"  # sorted set of announced workers by when they began
+WORKER = "mulan:worker:"  # + name: what it serves; gone when it is
+PAPERS = "mulan:papers:"  # + SHA-256 of the text: a checkpoint's manifest
 
 GROUP = "workers"  # the consumer group of every stream
 PARKED = "parked"  # the consumer that holds what was taken from dead workers

@@ -13,12 +13,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from redis.asyncio import Redis
 
 from service.errors import ComputationFailed, QueueFull, StoreUnavailable, UnknownJob
 from service.jobs import Job, Outcome
+from service.settings import Settings
 from service.store import keys, rules
 from service.store.base import Claim, Record
 from service.store.connection import reaching
@@ -55,6 +56,16 @@ class Bounds:
     retention_s: float
     lease_s: float
     most_crashes: int = 3
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As a deployment chose them."""
+        return cls(
+            settings.max_queued_jobs,
+            settings.max_retained_jobs,
+            settings.retention_s,
+            settings.lease_s,
+        )
 
 
 class RedisStore:

@@ -1,0 +1,122 @@
+"""Which checkpoints are served, and by whom: workers announce them, APIs read that.
+
+An announcement lives for `ALIVE_S` and is made again before that. A checkpoint's papers lie apart,
+named by the SHA-256 of their own text, so that they are read once and not at every look.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from redis.asyncio import Redis
+
+from models.manifest import Manifest
+from service.store import keys
+from service.store.connection import reaching
+
+logger = logging.getLogger(__name__)
+
+ALIVE_S = 10.0
+ANNOUNCE_EVERY_S = 2.0
+
+
+class Announced(NamedTuple):
+    """A checkpoint's papers, and what runs it."""
+
+    manifest: Manifest
+    execution: str
+
+
+class _Entry(BaseModel):
+    """What one worker says of itself: for each checkpoint, papers and execution."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    since: float
+    serves: tuple[tuple[str, str], ...]
+
+
+class Fleet:
+    """The workers on one Redis. Every method may raise StoreUnavailable."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._papers: dict[str, Manifest] = {}
+
+    async def announce(self, name: str, since: float, models: Iterable[Announced]) -> None:
+        """Say that worker `name`, at work since then, serves these."""
+        said = [(manifest.model_dump_json(), execution) for manifest, execution in models]
+        serves = tuple((_digest(papers), execution) for papers, execution in said)
+        entry = _Entry(since=since, serves=serves).model_dump_json()
+        life_ms = int(1000 * ALIVE_S)
+        with reaching():
+            async with self._client.pipeline(transaction=True) as pipe:
+                for papers, _ in said:
+                    pipe.set(keys.PAPERS + _digest(papers), papers, px=life_ms)
+                pipe.set(keys.WORKER + name, entry, px=life_ms)
+                pipe.zadd(keys.WORKERS, {name: since})
+                await pipe.execute()
+
+    async def retire(self, name: str) -> None:
+        """Say that this worker takes no more jobs."""
+        with reaching():
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.delete(keys.WORKER + name)
+                pipe.zrem(keys.WORKERS, name)
+                await pipe.execute()
+
+    async def present(self) -> list[Announced]:
+        """What is served now, each checkpoint once, the latest worker's last."""
+        entries = await self._entries()
+        await self._read_papers({digest for entry in entries for digest, _ in entry.serves})
+        found: dict[str, Announced] = {}
+        for entry in entries:
+            for digest, execution in entry.serves:
+                if manifest := self._papers.get(digest):
+                    found[manifest.sha256] = Announced(manifest, execution)
+        return list(found.values())
+
+    async def _entries(self) -> list[_Entry]:
+        with reaching():
+            names: Any = await self._client.zrange(keys.WORKERS, 0, -1)
+            texts = await self._values([keys.WORKER + name.decode() for name in names])
+            gone = [name for name, text in zip(names, texts, strict=True) if text is None]
+            if gone:
+                await self._client.zrem(keys.WORKERS, *gone)
+        return [entry for text in texts if text is not None and (entry := _entry(text))]
+
+    async def _read_papers(self, digests: set[str]) -> None:
+        unread = sorted(digests - self._papers.keys())
+        with reaching():
+            texts = await self._values([keys.PAPERS + digest for digest in unread])
+        self._papers = {name: self._papers[name] for name in digests & self._papers.keys()}
+        for digest, text in zip(unread, texts, strict=True):
+            if text is not None and (manifest := _manifest(text)):
+                self._papers[digest] = manifest
+
+    async def _values(self, names: Sequence[str]) -> list[bytes | None]:
+        values: Any = await self._client.mget(names) if names else []
+        return list(values)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _entry(text: bytes) -> _Entry | None:
+    try:
+        return _Entry.model_validate_json(text)
+    except ValidationError as error:
+        logger.error("a worker's announcement cannot be read: %s", error)
+        return None
+
+
+def _manifest(text: bytes) -> Manifest | None:
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        logger.error("a checkpoint's papers cannot be read: %s", error)
+        return None
