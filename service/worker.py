@@ -141,7 +141,8 @@ class Worker:
         self._suspect = None
         if self._held.get(claim.job.id) is claim:
             self._thread.submit(claim.job)
-            await self._empty.wait()
+            # Its result too is safe before anything else can bring the worker down.
+            await self._drained()
 
     async def _tend(self) -> None:
         """Renew what is worked on, for as long as the engine does; keep the queue in order."""

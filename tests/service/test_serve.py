@@ -13,32 +13,15 @@ from typing import Any
 
 import httpx
 import pytest
-import torch
 from click.testing import CliRunner
+from tiny_zoo import write_checkpoint
 
-from models.checkpoint import save_manifest, save_weights
-from models.config import ModelConfig
-from models.manifest import Manifest
-from models.network import Mulan
 from service.cli import main
 from service.engine.thread import EngineThread
 from service.errors import ServeError
 from service.serve import serve
 from service.settings import Settings
 
-CONFIG = ModelConfig(
-    image_shape=(4, 4, 1),
-    vocabulary=17,
-    width=8,
-    depth=1,
-    encoder_depth=1,
-    groups=4,
-    latent_size=6,
-    latent_k=2,
-    gamma_min=-7.9,
-    schedule_width=8,
-    fourier=(2, 3),
-)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MULAN_")}
 
 DRAIN_S = 30
@@ -49,12 +32,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A good checkpoint, and one whose weights were changed."""
     root = tmp_path_factory.mktemp("zoo")
     for name in ("good", "tampered"):
-        torch.manual_seed(len(name))
-        tensors = Mulan(CONFIG).state_dict()
-        sha256 = save_weights(root / name, CONFIG, tensors)
-        parameters = sum(tensor.numel() for tensor in tensors.values())
-        manifest = Manifest(name=name, config=CONFIG, sha256=sha256, parameters=parameters)
-        save_manifest(root / name, manifest)
+        write_checkpoint(root / name)
     with (root / "tampered" / "weights.safetensors").open("ab") as file:
         file.write(b"\0")
     return root

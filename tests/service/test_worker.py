@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from small_engine import CHECKPOINT, job, samples
@@ -11,6 +12,7 @@ from small_engine import CHECKPOINT, job, samples
 from models.specs import Ddpm
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served
+from service.engine.thread import EngineThread
 from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
 from service.jobs import Outcome, SampleResult, SampleTask
 from service.store.base import Claim, Record
@@ -204,4 +206,97 @@ async def test_a_crash_of_the_worker_shows(
     worker = Worker(store, models)
     await worker.start()
     await soon(lambda: not worker.alive)
+    await worker.stop(0.0)
+
+
+class Leasing(Flaky):
+    """Hands out jobs called `suspect` as held before by a worker that died; tells what it heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewed: list[set[str]] = []
+        self.lost: set[str] = set()
+
+    async def claim(self, checkpoints: Collection[str]) -> Claim:
+        claim = await super().claim(checkpoints)
+        return replace(claim, alone=claim.job.id.startswith("suspect"))
+
+    async def renew(self, claims: Collection[Claim]) -> list[Claim]:
+        self.renewed.append({claim.job.id for claim in claims})
+        return [claim for claim in claims if claim.job.id in self.lost]
+
+
+async def test_a_suspect_runs_alone_and_says_when_it_begins(models: Mapping[str, Served]) -> None:
+    store = Leasing()
+    for name in ("before", "suspect", "after"):
+        await store.put(samples(name, Ddpm(steps=60), 8))
+    async with working(store, models):
+        await ended(store, "after")
+    records = [await store.record(name) for name in ("before", "suspect", "after")]
+    ends = [record.finished_at or 0.0 for record in records]
+    assert ends == sorted(ends)
+    assert records[2].started_at is not None
+    assert records[2].started_at >= ends[1]
+    begins = [position for position, progress in enumerate(store.reports) if progress == 0.0]
+    assert len(begins) == 1
+    assert {record.status for record in records} == {"succeeded"}
+
+
+async def test_a_suspect_that_could_not_begin_is_handed_back(
+    models: Mapping[str, Served],
+) -> None:
+    store = Leasing()
+    await store.put(samples("long", LONG, 64))
+    await store.put(samples("suspect", Ddpm(steps=2), 2))
+    worker = Worker(store, models)
+    await worker.start()
+    await soon(lambda: worker.jobs == 2)
+    stopping = asyncio.create_task(worker.stop(SOON))
+    await soon(lambda: worker.jobs == 1)
+    assert await status(store, "suspect") == "queued"
+    worker.hurry()
+    await stopping
+    assert await status(store, "long") == "queued"
+
+
+async def test_what_is_held_is_renewed_and_what_was_lost_is_dropped(
+    models: Mapping[str, Served],
+) -> None:
+    store = Leasing()
+    await store.put(samples("kept", LONG, 8))
+    await store.put(samples("lost", LONG, 8))
+    worker = Worker(store, models, tend_every=0.02)
+    await worker.start()
+    await soon(lambda: {"kept", "lost"} in store.renewed)
+    store.lost.add("lost")
+    await soon(lambda: worker.jobs == 1)
+    await soon(lambda: store.renewed[-1] == {"kept"})
+    await worker.stop(0.0)
+
+
+async def test_a_result_on_its_way_is_renewed_too(models: Mapping[str, Served]) -> None:
+    store = Leasing()
+    await store.put(samples("a", Ddpm(steps=2), 2))
+    worker = Worker(store, models, tend_every=0.02)
+    await worker.start()
+    await soon(lambda: worker.jobs == 1)
+    store.failures = 10**6
+    await soon(lambda: worker.jobs == 0)
+    store.renewed.clear()
+    await soon(lambda: {"a"} in store.renewed)
+    store.failures = 0
+    await ended(store, "a")
+    await worker.stop(SOON)
+
+
+async def test_a_hung_engine_renews_nothing(
+    models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Leasing()
+    monkeypatch.setattr(EngineThread, "tick_age", 5.0)
+    worker = Worker(store, models, tend_every=0.01, max_tick=4.0)
+    await worker.start()
+    assert worker.hung
+    await asyncio.sleep(0.1)
+    assert not store.renewed
     await worker.stop(0.0)

@@ -1,0 +1,131 @@
+"""API and workers as real processes, forked from one with its imports done: soon replaced."""
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from contextlib import AbstractContextManager
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from loadtests.local import free_port
+from service import serve_api, serve_worker
+from service.engine.engine import Engine
+from service.jobs import Job
+from service.settings import Settings
+
+POISON = 666
+READY_WITHIN_S = 60.0
+_MINDERS_PAUSE_S = 0.05
+
+
+class _Poisoned(Engine):
+    """Dies of one seed."""
+
+    def submit(self, job: Job) -> None:
+        if job.task.seed == POISON:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().submit(job)
+
+
+def _run(part: str, settings: Settings, log: Path) -> None:
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(name)s: %(message)s")
+    if part == "api":
+        serve_api.serve(settings, time.monotonic())
+        return
+    sys.modules["service.worker"].Engine = _Poisoned  # type: ignore[attr-defined]
+    serve_worker.serve(settings, time.monotonic())
+
+
+class Crew(AbstractContextManager["Crew"]):
+    """One API and `size` workers; a worker that dies is replaced at once."""
+
+    def __init__(self, size: int, zoo: Path, redis_url: str, log: Path) -> None:
+        self.settings = Settings(
+            port=free_port(),
+            models=zoo,
+            threads=1,
+            redis_url=redis_url,
+            lease_s=2.0,
+            drain_s=5.0,
+        )
+        self.size, self.log = size, log
+        self.address = f"http://127.0.0.1:{self.settings.port}"
+        self.replaced = 0
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload(["service.serve_api", "service.serve_worker"])
+        self._api = self._start("api")
+        self.workers = [self._start("worker") for _ in range(size)]
+        self._minding = True
+        self._minder = threading.Thread(target=self._mind)
+
+    def __enter__(self) -> "Crew":
+        self._minder.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._minding = False
+        self._minder.join()
+        for process in (*self.workers, self._api):
+            process.terminate()
+        for process in (*self.workers, self._api):
+            process.join(20)
+            process.kill()
+
+    def wait_until_ready(self) -> float:
+        """Seconds until the API takes requests."""
+        began = time.monotonic()
+        while time.monotonic() - began < READY_WITHIN_S:
+            try:
+                if httpx.get(f"{self.address}/readyz").status_code == httpx.codes.OK:
+                    return time.monotonic() - began
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"not ready: {self.log.read_text()}")
+
+    def kill_one(self, chance: random.Random) -> None:
+        """SIGKILL to a worker."""
+        chance.choice(self.workers).kill()
+
+    def pause(self, place: int) -> None:
+        """SIGSTOP to a worker."""
+        self._signal(place, signal.SIGSTOP)
+
+    def resume(self, place: int) -> None:
+        """SIGCONT to a worker."""
+        self._signal(place, signal.SIGCONT)
+
+    def _signal(self, place: int, number: signal.Signals) -> None:
+        pid = self.workers[place].pid
+        assert pid is not None
+        os.kill(pid, number)
+
+    def _start(self, part: str) -> ForkServerProcess:
+        process = self._context.Process(target=_run, args=(part, self.settings, self.log))
+        process.start()
+        return process
+
+    def _mind(self) -> None:
+        while self._minding:
+            for place, process in enumerate(self.workers):
+                if not process.is_alive():
+                    process.join()
+                    self.replaced += 1
+                    self.workers[place] = self._start("worker")
+            time.sleep(_MINDERS_PAUSE_S)

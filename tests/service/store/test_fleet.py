@@ -1,0 +1,89 @@
+"""What workers announce and APIs read."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+from redis_server import RedisServer
+from tiny_zoo import CONFIG
+
+from models.manifest import Manifest
+from service.catalogue import Catalogue
+from service.errors import NotReady, UnknownModel
+from service.store import keys
+from service.store.connection import connect
+from service.store.fleet import Announced, Fleet
+
+pytestmark = pytest.mark.anyio
+
+
+def announced(
+    name: str, digit: str = "a", execution: str = "cpu/test", **more: object
+) -> Announced:
+    fields = {"name": name, "config": CONFIG, "sha256": digit * 64, "parameters": 3}
+    return Announced(Manifest.model_validate(fields | more), execution)
+
+
+@pytest.fixture
+async def client(server: RedisServer) -> AsyncIterator[Redis]:
+    async with connect(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def fleet(client: Redis) -> Fleet:
+    return Fleet(client)
+
+
+async def test_what_is_announced_is_present_until_it_is_retired(
+    fleet: Fleet, client: Redis
+) -> None:
+    assert await fleet.present() == []
+    presets = {"fast": {"name": "ddpm", "steps": 7}}
+    small = announced("small", presets=presets, evaluation={"bits": 2.5})
+    large = announced("large", "b", "cuda/test")
+    await fleet.announce("w1", 1.0, [small])
+    await fleet.announce("w2", 2.0, [large, small])
+    assert await Fleet(client).present() == [small, large]
+    await fleet.retire("w2")
+    assert await fleet.present() == [small]
+    await fleet.retire("w1")
+    assert await fleet.present() == []
+
+
+async def test_a_worker_that_falls_silent_is_forgotten(fleet: Fleet, client: Redis) -> None:
+    await fleet.announce("w", 1.0, [announced("small")])
+    for name in (keys.WORKER + "w", *[key async for key in client.scan_iter(keys.PAPERS + "*")]):
+        assert 0 < await client.pttl(name) <= 10_000
+    await client.delete(keys.WORKER + "w")
+    assert await fleet.present() == []
+    assert await client.zcard(keys.WORKERS) == 0
+
+
+async def test_the_latest_workers_papers_of_a_checkpoint_hold(fleet: Fleet) -> None:
+    retuned = announced("small", presets={"fast": {"name": "ddpm", "steps": 9}})
+    await fleet.announce("new", 2.0, [retuned])
+    await fleet.announce("old", 1.0, [announced("small")])
+    assert await fleet.present() == [retuned]
+
+
+async def test_what_cannot_be_read_hides_nobody_else(fleet: Fleet, client: Redis) -> None:
+    sound = announced("small")
+    await fleet.announce("sound", 1.0, [sound])
+    await fleet.announce("damaged", 2.0, [announced("large", "b")])
+    await client.set(keys.WORKER + "damaged", b'{"version": 2}')
+    assert await fleet.present() == [sound]
+
+
+def test_a_model_whose_workers_are_gone_is_missed_and_not_unknown() -> None:
+    catalogue = Catalogue()
+    catalogue.replace([announced("small"), announced("large", "b")])
+    assert [model.name for model in catalogue] == ["small", "large"]
+    catalogue.replace([announced("small")])
+    assert catalogue.get("small").checkpoint == "a" * 64
+    with pytest.raises(NotReady, match="no worker serves 'large'"):
+        catalogue.get("large")
+    with pytest.raises(UnknownModel):
+        catalogue.get("tiny")
+    catalogue.replace([announced("large", "b")])
+    assert catalogue.get("large").execution == "cpu/test"

@@ -1,0 +1,34 @@
+"""A checkpoint small enough to load at once, with weights that matter."""
+
+from pathlib import Path
+
+import torch
+
+from models.checkpoint import save_manifest, save_weights
+from models.config import ModelConfig
+from models.manifest import Manifest
+from models.network import Mulan
+
+CONFIG = ModelConfig(
+    image_shape=(4, 4, 1),
+    vocabulary=17,
+    width=8,
+    depth=1,
+    encoder_depth=1,
+    groups=4,
+    latent_size=6,
+    latent_k=2,
+    gamma_min=-7.9,
+    schedule_width=8,
+    fourier=(2, 3),
+)
+
+
+def write_checkpoint(folder: Path) -> None:
+    """A checkpoint called like its folder; other names have other weights."""
+    torch.manual_seed(len(folder.name))
+    tensors = Mulan(CONFIG).state_dict()
+    sha256 = save_weights(folder, CONFIG, tensors)
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    manifest = Manifest(name=folder.name, config=CONFIG, sha256=sha256, parameters=parameters)
+    save_manifest(folder, manifest)
