@@ -1,7 +1,6 @@
 """A durable Redis and a crew of real processes on it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from crew import Crew
@@ -9,19 +8,19 @@ from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
 
 
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder, durable=True)
+@pytest.fixture(scope="module")
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"), durable=True)
     server.start()
     yield server
     server.stop()
 
 
-@pytest.fixture
-def crew(tmp_path: Path, own_redis: RedisServer) -> Iterator[Crew]:
-    write_checkpoint(tmp_path / "zoo" / "tiny")
-    with Crew(3, tmp_path / "zoo", own_redis.url, tmp_path / "log") as crew:
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Crew]:
+    """One for all tests: what one does to it must not harm the next."""
+    folder = tmp_path_factory.mktemp("crew")
+    write_checkpoint(folder / "zoo" / "tiny")
+    with Crew(3, folder / "zoo", own_redis.url, folder / "log") as crew:
         crew.wait_until_ready()
         yield crew

@@ -1,0 +1,131 @@
+"""`mulan api` and `mulan worker` as processes: ready, at work, stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from redis_server import RedisServer
+from tiny_zoo import write_checkpoint
+
+from service.cli import main
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MULAN_")}
+READY_WITHIN_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("zoo")
+    write_checkpoint(root / "good")
+    return root
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, zoo: Path) -> Iterator["Fleet"]:
+    server = RedisServer(tmp_path)
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        yield Fleet(server, zoo, stack)
+
+
+class Fleet:
+    """Processes around one Redis."""
+
+    def __init__(self, server: RedisServer, zoo: Path, stack: ExitStack) -> None:
+        self.server, self.zoo, self.stack = server, zoo, stack
+
+    def start(self, part: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", "from service.cli import main; main()", part]
+        process = subprocess.Popen(
+            [*command, "--redis-url", self.server.url, "--models", str(self.zoo), *arguments],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+        def end() -> None:
+            process.kill()
+            process.communicate()
+
+        self.stack.callback(end)
+        return process
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"the process ended before it said {words!r}")
+
+
+def test_from_start_to_a_graceful_stop(fleet: Fleet) -> None:
+    api = fleet.start("api", "--port", "0")
+    worker = fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    with httpx.Client(base_url=url, timeout=60) as client, ThreadPoolExecutor() as pool:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").json()["code"] == "not-ready"
+        line_with(worker, "ready after")
+        began = time.monotonic()
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() - began < READY_WITHIN_S
+            time.sleep(0.05)
+        assert [model["name"] for model in client.get("/v1/models").json()["models"]] == ["good"]
+        running = pool.submit(client.post, "/v1/samples", json=work(64, 200))
+        time.sleep(0.5)
+        worker.send_signal(signal.SIGTERM)
+        assert all(image["nfe"] == 200 for image in running.result().json()["images"])
+        assert worker.wait(30) == 0
+        began = time.monotonic()
+        while (refusal := client.post("/v1/samples", json=work(1, 1))).status_code == 200:
+            assert time.monotonic() - began < READY_WITHIN_S
+        assert (refusal.status_code, refusal.json()["code"]) == (503, "not-ready")
+        assert int(refusal.headers["retry-after"]) >= 1
+        api.send_signal(signal.SIGTERM)
+    assert api.wait(30) == 0
+
+
+def test_a_worker_out_of_time_hands_its_job_to_the_next(fleet: Fleet) -> None:
+    api = fleet.start("api", "--port", "0")
+    first = fleet.start("worker", "--threads", "1", "--drain-s", "0")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(api, "ready after")
+    with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor() as pool:
+        running = pool.submit(client.post, "/v1/samples", json=work(64, 400))
+        time.sleep(1.0)
+        first.send_signal(signal.SIGTERM)
+        assert line_with(first, "handing back 1 unfinished jobs")
+        assert first.wait(30) == 0
+        fleet.start("worker", "--threads", "1")
+        assert len(running.result().json()["images"]) == 64
+
+
+def work(count: int, steps: int) -> dict[str, Any]:
+    return {"model": "good", "count": count, "seed": 1, "solver": {"name": "ddpm", "steps": steps}}
+
+
+def test_nothing_to_serve_is_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["worker", "--models", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.output == f"Error: no checkpoint in {tmp_path} can be served\n"
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_no_url_of_a_redis_is_one_line(part: str) -> None:
+    result = CliRunner().invoke(main, [part, "--redis-url", "localhost:6379"])
+    assert result.exit_code == 2
+    assert "MULAN_REDIS_URL (--redis-url)" in result.output
+    assert len(result.output.splitlines()) == 1
