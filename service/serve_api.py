@@ -44,7 +44,7 @@ class _Api(Process):
     def __init__(
         self, settings: Settings, client: Redis, listener: socket.socket, began: float
     ) -> None:
-        self.client, self.fleet = client, Fleet(client)
+        self.client, self.fleet, self.opened = client, Fleet(client), False
         self.store = RedisStore(client, Bounds.of(settings))
         gate = Gate("no worker serves a model yet")
         super().__init__(Context(settings, self.store, Catalogue(), gate), listener, began)
@@ -75,8 +75,9 @@ class _Api(Process):
             self.catalogue.replace(await self.fleet.present())
         except CheckpointError as error:
             logger.error("a worker announces what cannot be served: %s", error)
-        if {model.name for model in self.catalogue} != before:
-            if before:
-                logger.info("served now: %s", ", ".join(model.name for model in self.catalogue))
-            else:
-                self.open()
+        now = {model.name for model in self.catalogue}
+        if now and not self.opened:
+            self.opened = True
+            self.open()
+        elif now != before:
+            logger.info("served now: %s", ", ".join(sorted(now)) or "nothing")

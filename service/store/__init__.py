@@ -1,1 +1,1 @@
-"""Where jobs wait and results stay: one interface, an in-memory store, later Redis."""
+"""Where jobs wait and results stay: one interface, in memory or in Redis."""

@@ -37,17 +37,20 @@ _REFUSALS = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS"
 
 
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
-    """A client that connects when it is used, and again after each failure. Raises ValueError."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        protocol=2,
-        max_connections=CONNECTIONS,
-        timeout=answer_within_s,
-        socket_timeout=answer_within_s,
-        socket_connect_timeout=answer_within_s,
-        # Whether a command that failed was carried out is for its caller to judge.
-        retry=Retry(NoBackoff(), 0),
-    )
+    """A client that connects when it is used, and again after each failure. Raises ServeError."""
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            protocol=2,
+            max_connections=CONNECTIONS,
+            timeout=answer_within_s,
+            socket_timeout=answer_within_s,
+            socket_connect_timeout=answer_within_s,
+            # Whether a command that failed was carried out is for its caller to judge.
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as error:
+        raise ServeError(f"{shown(url)} is no URL of a Redis: {error}") from error
     return Redis.from_pool(pool)
 
 

@@ -89,7 +89,7 @@ class RedisStore:
         self._too_late = encode_outcome(rules.too_late())
         self._fatal = encode_outcome(
             ComputationFailed(
-                f"the worker died {bounds.most_crashes} times while it ran this job alone"
+                f"{bounds.most_crashes} workers died or hung while they ran this job alone"
             )
         )
 

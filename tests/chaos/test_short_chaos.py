@@ -123,7 +123,7 @@ def test_a_job_that_kills_its_workers_dies_alone(crew: Crew, own_redis: RedisSer
     assert all(images(answer) for answer in answers)
     problem = poisoned.json()
     assert (poisoned.status_code, problem["code"]) == (500, "computation-failed")
-    assert "died 3 times" in problem["detail"]
+    assert "3 workers died" in problem["detail"]
     with redis.Redis(port=own_redis.port) as client:
         assert client.zcard(keys.DEAD) == 1
     # Once in company, then three times alone.

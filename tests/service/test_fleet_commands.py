@@ -124,8 +124,27 @@ def test_nothing_to_serve_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["api", "worker"])
-def test_no_url_of_a_redis_is_one_line(part: str) -> None:
-    result = CliRunner().invoke(main, [part, "--redis-url", "localhost:6379"])
-    assert result.exit_code == 2
-    assert "MULAN_REDIS_URL (--redis-url)" in result.output
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("localhost:6379", 2, "MULAN_REDIS_URL (--redis-url)"),
+        (
+            "redis://user:secret@localhost:port/0",
+            1,
+            "redis://localhost:port/0 is no URL of a Redis",
+        ),
+    ],
+)
+def test_no_url_of_a_redis_is_one_line(part: str, url: str, code: int, words: str) -> None:
+    result = CliRunner().invoke(main, [part, "--port", "0", "--redis-url", url])
+    assert result.exit_code == code
+    assert words in result.output
+    assert "secret" not in result.output
     assert len(result.output.splitlines()) == 1
+
+
+def test_a_stop_while_models_load_is_no_error(fleet: Fleet) -> None:
+    worker = fleet.start("worker", "--threads", "1")
+    line_with(worker, "loading models")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0

@@ -35,7 +35,7 @@ local function take(queue)
   if queue.again then
     local entry = string.format('%.0f-0', queue.place)
     redis.call('ZREM', names.returned .. queue.name, queue.again)
-    redis.call('XCLAIM', stream, names.group, consumer, 0, entry, 'JUSTID')
+    redis.call('XCLAIM', stream, names.group, consumer, 0, entry, 'FORCE', 'JUSTID')
     return queue.again, entry
   end
   local read = redis.call('XREADGROUP', 'GROUP', names.group, consumer, 'COUNT', 1,

@@ -4,7 +4,8 @@ local lost = {}
 for i = 2, #ARGV, 2 do
   local job = held(ARGV[i], ARGV[i + 1])
   if job then
-    redis.call('XCLAIM', names.queue .. job.queue, names.group, ARGV[1], 0, job.entry, 'JUSTID')
+    redis.call('XCLAIM', names.queue .. job.queue, names.group, ARGV[1], 0, job.entry, 'FORCE',
+      'JUSTID')
   else
     lost[#lost + 1] = i / 2 - 1
   end

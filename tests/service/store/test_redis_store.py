@@ -121,11 +121,11 @@ async def test_only_crashes_alone_lead_to_dead_letters(make: MakeStore, client: 
     record = await store.wait("j")
     assert record.status == "failed"
     assert isinstance(record.outcome, ComputationFailed)
-    assert "died 2 times" in record.outcome.detail
+    assert "2 workers died" in record.outcome.detail
     assert await client.zrange(keys.DEAD, 0, -1) == [b"j"]
     letter = await client.hgetall(keys.LETTER + "j")
     assert decode_job(letter[b"task"]) == job("j")
-    assert "died 2 times" in str(decode_outcome(letter[b"reason"]))
+    assert "2 workers died" in str(decode_outcome(letter[b"reason"]))
     assert await client.exists(keys.QUEUE + f"{A}:0") == 0
 
 
