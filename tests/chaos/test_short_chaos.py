@@ -1,6 +1,7 @@
 """Workers die, Redis goes away: each accepted job is answered once, with a quiet run's bytes."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ SOLVERS: list[dict[str, Any]] = [
     {"name": "ddpm", "steps": 20},
     {"name": "dpm-2m", "steps": 50},
 ]
+LONG = {"name": "ddpm", "steps": 1000}
 
 
 def body(number: int, **more: Any) -> dict[str, Any]:
@@ -170,3 +172,29 @@ def test_a_stalled_worker_does_not_answer_twice(crew: Crew, own_redis: RedisServ
     time.sleep(1.0)
     assert ends.read() == Counter(answer.json()["id"] for answer in answers)
     ends.close()
+
+
+def test_clients_that_leave_leave_nothing_behind(crew: Crew, own_redis: RedisServer) -> None:
+    chance = random.Random(11)
+
+    async def leave() -> int:
+        async with httpx.AsyncClient(base_url=crew.address) as client:
+
+            async def visit(number: int) -> bool:
+                request = body(number, solver=LONG)
+                with contextlib.suppress(httpx.ReadTimeout):
+                    await client.post("/v1/samples", json=request, timeout=chance.uniform(0.3, 2.0))
+                    return False
+                return True
+
+            return sum(await asyncio.gather(*(visit(number) for number in range(80))))
+
+    assert asyncio.run(leave()) >= 70
+    # What they asked for would take minutes; a new request finds the workers free.
+    began = time.monotonic()
+    (answer,) = asyncio.run(ask_all(crew, [body(2)]))
+    assert images(answer)
+    assert time.monotonic() - began < 20
+    while not nothing_left(own_redis):
+        assert time.monotonic() - began < 20
+        time.sleep(0.1)
