@@ -85,12 +85,13 @@ class Worker:
         await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:
             task.cancel()
-        if self._held:
-            logger.warning("handing back %d unfinished jobs", len(self._held))
+        # Also of results that the store has not taken: it may know nothing of them.
+        left = [*self._held.values(), *self._ends.values()]
+        if left:
+            logger.warning("handing back %d unfinished jobs", len(left))
         for task in (*self._loops.values(), *self._ends):
             task.cancel()
-        for claim in list(self._held.values()):
-            await self._hand_back(claim)
+        await asyncio.gather(*(self._hand_back(claim) for claim in left))
         if not await asyncio.to_thread(self._thread.stop, JOIN_WITHIN):
             logger.error("the engine did not finish its tick within %.0f s", JOIN_WITHIN)
 

@@ -289,6 +289,20 @@ async def test_a_result_on_its_way_is_renewed_too(models: Mapping[str, Served]) 
     await worker.stop(SOON)
 
 
+async def test_a_result_that_could_not_be_stored_in_time_is_handed_back(
+    models: Mapping[str, Served],
+) -> None:
+    store = Leasing()
+    await store.put(samples("a", Ddpm(steps=2), 2))
+    worker = Worker(store, models)
+    await worker.start()
+    await soon(lambda: worker.jobs == 1)
+    store.failures = 10**6
+    await soon(lambda: worker.jobs == 0)
+    await worker.stop(0.0)
+    assert await status(store, "a") == "queued"
+
+
 async def test_a_hung_engine_renews_nothing(
     models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
