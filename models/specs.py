@@ -147,7 +147,7 @@ class _Rtk(_Walk):
 
     segments: Segments = 25
     inner_steps: InnerSteps = 1
-    start: Start = "ancestral"
+    start: Start = "multistep"
     step_size: StepSize = 0.4
     step_sizes: StepSizes = None
 
