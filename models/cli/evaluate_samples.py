@@ -8,6 +8,7 @@ import torch
 from models.checkpoint import load_checkpoint
 from models.cli.options import as_json, device, emit, one_line_errors, root, threads
 from models.evaluation.card_text import CURVES
+from models.evaluation.drawing import Drawings
 from models.evaluation.parts import RecordedData
 from models.evaluation.sweep import Tuning, sweep, write_csv
 from models.evaluation.sweep_figures import side_by_side, sweep_curves
@@ -34,6 +35,11 @@ BATCH = 64
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the table as CSV, the curves, and samples side by side.",
 )
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for all that is drawn; a comparison that was killed goes on from there.",
+)
 @device
 @threads
 @as_json
@@ -47,6 +53,7 @@ def samples(
     at_most: int | None,
     seed: int,
     out: Path | None,
+    keep: Path | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -56,20 +63,20 @@ def samples(
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
-    denoiser, where = warm_up(checkpoint.model, BATCH), torch.device(device)
+    denoiser = warm_up(checkpoint.model, BATCH)
+    drawings = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
     specs = [
         spec
         for spec in settings(checkpoint.manifest)
         if at_most is None or spec.evaluations <= at_most
     ]
-    found = sweep(
-        denoiser, RecordedData(checkpoint.manifest, data, test_data), specs, images, seed, where
-    )
+    recorded = RecordedData(checkpoint.manifest, data, test_data)
+    found = sweep(drawings, recorded, specs, images, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_csv(found, out / "samples.csv")
         sweep_curves(found, out / CURVES)
-        side_by_side(found, denoiser, where, out / "side-by-side.png")
+        side_by_side(found, drawings, out / "side-by-side.png")
     emit(found.model_dump(mode="json"), report(found), as_json)
 
 

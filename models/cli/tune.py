@@ -8,6 +8,7 @@ import torch
 from models.checkpoint import load_checkpoint, save_manifest
 from models.cli.options import as_json, device, emit, one_line_errors, threads
 from models.evaluation.card_text import CURVES
+from models.evaluation.drawing import Drawings
 from models.evaluation.parts import RecordedData, subset
 from models.evaluation.recognition import classifier_of
 from models.evaluation.sweep import REFERENCE, Judge, Tuning, sweep
@@ -38,6 +39,11 @@ BATCH = 64
     help="Images that each chosen setting draws to be measured.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for all that is drawn; a tuning that was killed goes on from there.",
+)
 @device
 @threads
 @as_json
@@ -49,6 +55,7 @@ def tune(
     pilot: int,
     images: int,
     seed: int,
+    keep: Path | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -62,10 +69,11 @@ def tune(
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(folder, device)
     recorded = RecordedData(checkpoint.manifest, data, test_data)
-    denoiser, where = warm_up(checkpoint.model, BATCH), torch.device(device)
+    denoiser = warm_up(checkpoint.model, BATCH)
+    drawings = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
     judge = Judge.of(classifier_of(recorded), subset(recorded.images("train"), REFERENCE))
-    chosen = list(Pilot(denoiser, judge, pilot, seed, where).chosen())
-    found = sweep(denoiser, recorded, chosen, images, seed + 1, where)
+    chosen = list(Pilot(drawings, judge, pilot, seed).chosen())
+    found = sweep(drawings, recorded, chosen, images, seed + 1)
     command = f"mulan models tune {folder.name} --pilot {pilot} --images {images} --seed {seed}"
     tuning = Tuning(command=command, pilot=pilot, sweep=found)
     manifest = checkpoint.manifest.model_copy(
