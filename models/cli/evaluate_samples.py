@@ -6,7 +6,17 @@ import click
 import torch
 
 from models.checkpoint import load_checkpoint
-from models.cli.options import as_json, device, emit, one_line_errors, root, threads
+from models.cli.options import (
+    as_json,
+    data,
+    device,
+    drawings,
+    emit,
+    one_line_errors,
+    root,
+    test_data,
+    threads,
+)
 from models.evaluation.card_text import CURVES
 from models.evaluation.drawing import Drawings
 from models.evaluation.parts import RecordedData
@@ -25,8 +35,8 @@ BATCH = 64
 @click.command()
 @click.argument("name")
 @root
-@click.option("--data", help="Where the divided images lie, if not under their recorded name.")
-@click.option("--test-data", help="Where the separate test images lie, likewise.")
+@data
+@test_data
 @click.option("--images", type=click.IntRange(16), default=1000, show_default=True)
 @click.option("--at-most", type=click.IntRange(1), help="Evaluations of the dearest rows.")
 @click.option("--seed", type=click.IntRange(0), default=2, show_default=True)
@@ -35,11 +45,7 @@ BATCH = 64
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the table as CSV, the curves, and samples side by side.",
 )
-@click.option(
-    "--keep",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for all that is drawn; a comparison that was killed goes on from there.",
-)
+@drawings
 @device
 @threads
 @as_json
@@ -64,19 +70,19 @@ def samples(
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
     denoiser = warm_up(checkpoint.model, BATCH)
-    drawings = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
+    kept = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
     specs = [
         spec
         for spec in settings(checkpoint.manifest)
         if at_most is None or spec.evaluations <= at_most
     ]
     recorded = RecordedData(checkpoint.manifest, data, test_data)
-    found = sweep(drawings, recorded, specs, images, seed)
+    found = sweep(kept, recorded, specs, images, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_csv(found, out / "samples.csv")
         sweep_curves(found, out / CURVES)
-        side_by_side(found, drawings, out / "side-by-side.png")
+        side_by_side(found, kept, out / "side-by-side.png")
     emit(found.model_dump(mode="json"), report(found), as_json)
 
 

@@ -52,8 +52,8 @@ class Reference(NamedTuple):
     def kernel_distance(self, drawn: Tensor, seed: int = 0) -> Distance:
         """Squared maximum mean discrepancy, unbiased (Gretton et al., 2012), of features `[N, F]`.
 
-        The kernel is Gaussian: bounded, it tells samplers apart with fewer images than
-        KID's cubic one, in which a few outlying images are most of the sum.
+        The kernel is Gaussian, and so bounded: a few outlying images are not most of the sum, as
+        under KID's cubic one.
         """
         real, drawn = self.features, drawn.double() / self.scale
         among_real, among_drawn = (_off_diagonal(_kernel(part, part)) for part in (real, drawn))
