@@ -1,8 +1,10 @@
-"""`mulan serve`: API, memory store and worker in one process."""
+"""`mulan serve`: API and worker in one process, around either store."""
 
 import asyncio
 import logging
 import socket
+import time
+from contextlib import suppress
 
 import torch
 
@@ -11,16 +13,19 @@ from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue
 from service.engine.scheduler import Limits
-from service.errors import ServeError
+from service.errors import ServeError, StoreUnavailable
 from service.hosting import Process, listen, runner
 from service.loading import load_models
 from service.settings import Settings
-from service.store.memory import MemoryStore
+from service.store.base import Store
+from service.store.fleet import Announced
+from service.store.opening import Shared, open_store
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-_HEALTH_CHECK_S = 1.0
+# Seconds; a job that waits past its deadline is ended within this.
+_TEND_EVERY = 1.0
 
 
 def serve(settings: Settings, began: float) -> None:
@@ -31,17 +36,27 @@ def serve(settings: Settings, began: float) -> None:
     with listen(settings.host, settings.port) as listener:
         torch.set_num_threads(settings.threads)
         with runner() as loop:
-            loop.run(_Serve(settings, listener, began).run())
+            loop.run(_run(settings, listener, began))
+
+
+async def _run(settings: Settings, listener: socket.socket, began: float) -> None:
+    async with open_store(settings) as (store, shared):
+        await _Serve(settings, store, shared, listener, began).run()
 
 
 class _Serve(Process):
-    """API and worker around one memory store."""
+    """API and worker around one store; a shared one is told what is served here."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, began: float) -> None:
-        self.store = MemoryStore(
-            settings.max_queued_jobs, settings.max_retained_jobs, settings.retention_s
-        )
-        super().__init__(Context(settings, self.store, Catalogue(), Gate()), listener, began)
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        shared: Shared | None,
+        listener: socket.socket,
+        began: float,
+    ) -> None:
+        self.store, self.shared, self.since = store, shared, time.time()
+        super().__init__(Context(settings, store, Catalogue(), Gate()), listener, began)
         self.worker: Worker | None = None
 
     async def work(self) -> None:
@@ -58,23 +73,45 @@ class _Serve(Process):
                 logger.error("refused %s", error)
         if not models:
             raise ServeError(f"no checkpoint in {self.settings.models} can be served")
+        if self.shared is not None:
+            await self.shared.reached()
         if self.stopping.is_set():
             return
-        self.worker = Worker(self.store, models, limits)
-        await self.worker.start()
+        self.worker = worker = Worker(
+            self.store,
+            models,
+            limits,
+            tend_every=self.settings.lease_s / 3,
+            max_tick=self.settings.max_tick_s,
+        )
+        await worker.start()
         self.open()
-        while self.worker.alive:
-            await asyncio.sleep(_HEALTH_CHECK_S)
+        while worker.alive and not worker.hung:
+            await self._tend()
+            await asyncio.sleep(_TEND_EVERY)
         if not self.stopping.is_set():
-            raise ServeError("the worker has died")
+            raise ServeError("the engine hangs" if worker.hung else "the worker has died")
 
     async def finish(self) -> None:
         """Stop the worker: nobody waits for it any more."""
         if self.worker is not None:
+            if self.shared is not None:
+                with suppress(StoreUnavailable):
+                    await self.shared.fleet.retire(self.shared.store.name)
             await self.worker.stop(within=0.0)
 
     @property
     def drain_s(self) -> float:
         """A dead worker answers nobody."""
-        dead = self.worker is not None and not self.worker.alive
+        dead = self.worker is not None and (not self.worker.alive or self.worker.hung)
         return 0.0 if dead else self.settings.drain_s
+
+    async def _tend(self) -> None:
+        """End what waits past its deadline; tell a fleet what is served here."""
+        try:
+            await self.store.sweep()
+            if self.shared is not None:
+                models = [Announced(model.manifest, model.execution) for model in self.catalogue]
+                await self.shared.fleet.announce(self.shared.store.name, self.since, models)
+        except StoreUnavailable as error:
+            logger.warning("%s", error)

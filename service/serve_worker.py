@@ -7,21 +7,18 @@ On SIGTERM or SIGINT it announces itself no more, claims nothing, lets what runs
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 
 import torch
-from redis.asyncio import Redis
 
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
 from service.hosting import on_signals, runner
 from service.loading import Loaded, load_models
 from service.settings import Settings
-from service.store.connection import connect, reached, shown
-from service.store.fleet import ANNOUNCE_EVERY_S, Announced, Fleet
-from service.store.redis import Bounds, RedisStore
+from service.store.fleet import ANNOUNCE_EVERY_S, Announced
+from service.store.opening import Shared, open_shared
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -38,18 +35,16 @@ def serve(settings: Settings, began: float) -> None:
 
 
 async def _run(settings: Settings, began: float) -> None:
-    async with connect(settings.redis_url) as client:
-        await _Process(settings, client, began).run()
+    async with open_shared(settings) as shared:
+        await _Process(settings, shared, began).run()
 
 
 class _Process:
     """A worker, its store and its announcements, and the order of their lives."""
 
-    def __init__(self, settings: Settings, client: Redis, began: float) -> None:
-        self.settings, self.client, self.began = settings, client, began
-        self.name = uuid.uuid4().hex
-        self.fleet = Fleet(client)
-        self.store = RedisStore(client, Bounds.of(settings), self.name)
+    def __init__(self, settings: Settings, shared: Shared, began: float) -> None:
+        self.settings, self.shared, self.began = settings, shared, began
+        self.name = shared.store.name
         self.worker: Worker | None = None
         self.stopping = asyncio.Event()
 
@@ -66,15 +61,15 @@ class _Process:
             await working
 
     async def _work(self) -> None:
-        logger.info("loading models for %s", shown(self.settings.redis_url))
+        logger.info("loading models for %s", self.shared.place)
         limits = Limits()
         loading = asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
         loaded = await loading
         if not loaded:
             raise ServeError(f"no checkpoint in {self.settings.models} can be served")
-        await reached(self.client)
+        await self.shared.reached()
         self.worker = worker = Worker(
-            self.store,
+            self.shared.store,
             {manifest.sha256: served for manifest, served in loaded},
             limits,
             tend_every=self.settings.lease_s / 3,
@@ -95,7 +90,7 @@ class _Process:
         since = time.time()
         while worker.alive and not worker.hung:
             try:
-                await self.fleet.announce(self.name, since, models)
+                await self.shared.fleet.announce(self.name, since, models)
             except StoreUnavailable as error:
                 logger.warning("not announced: %s", error)
             await asyncio.sleep(ANNOUNCE_EVERY_S)
@@ -104,10 +99,9 @@ class _Process:
     async def _drain(self, worker: Worker) -> None:
         logger.info("stopping with %d jobs", worker.jobs)
         with suppress(StoreUnavailable):
-            await self.fleet.retire(self.name)
+            await self.shared.fleet.retire(self.name)
         sound = worker.alive and not worker.hung
         await worker.stop(self.settings.drain_s if sound else 0.0)
-        await self.store.close()
 
     def _on_signal(self) -> None:
         if self.stopping.is_set() and self.worker is not None:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from models.zoo import ZOO
 
 PREFIX = "MULAN_"
+MEMORY = "memory"
 
 
 class SettingsError(Exception):
@@ -35,11 +36,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    store: Literal["memory"] = Field("memory", description="Where jobs wait.")
-    redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
-        pattern=r"^(rediss?|unix)://",
-        description="Redis of `mulan api` and `mulan worker`.",
+    store: str = Field(
+        MEMORY,
+        pattern=rf"^({MEMORY}$|(rediss?|unix)://)",
+        description="Where jobs wait: memory, or redis://host:port/number.",
+        repr=False,
     )
     lease_s: float = Field(
         30, ge=1, description="How long a worker that is silent keeps the jobs it has claimed."
@@ -105,7 +106,9 @@ def _line(error: Any) -> str:
     if not error["loc"]:
         return message
     name = str(error["loc"][0])
-    return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {message}, got {error['input']!r}"
+    line = f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {message}"
+    # What is not shown may hold a password.
+    return f"{line}, got {error['input']!r}" if Settings.model_fields[name].repr else line
 
 
 def _is_loopback(host: str) -> bool:

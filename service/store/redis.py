@@ -80,8 +80,8 @@ class RedisStore:
         poll_s: float = POLL_S,
         unread_s: float = UNREAD_S,
     ) -> None:
-        self._client, self._bounds, self._clock = client, bounds, clock
-        self._name = name or uuid.uuid4().hex
+        self.client, self._bounds, self._clock = client, bounds, clock
+        self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
         self._keep = (bounds.retained, bounds.retention_s, unread_s)
         self._scripts = Scripts(client)
@@ -126,7 +126,7 @@ class RedisStore:
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
         pairs = [part for claim in claims for part in (claim.job.id, claim.epoch)]
-        lost: list[int] = await self._scripts.run("renew", self._name, *pairs)
+        lost: list[int] = await self._scripts.run("renew", self.name, *pairs)
         return [claim for position, claim in enumerate(claims) if position in lost]
 
     async def sweep(self) -> None:
@@ -180,7 +180,7 @@ class RedisStore:
         """One look for a job; one that is found while the caller gives up is handed back."""
         look = asyncio.ensure_future(
             self._scripts.run(
-                *("claim", self._name, self._clock(), self._too_late), *self._keep, *checkpoints
+                *("claim", self.name, self._clock(), self._too_late), *self._keep, *checkpoints
             )
         )
         try:
@@ -211,14 +211,14 @@ class RedisStore:
 
     async def _status(self, job_id: str) -> bytes:
         with reaching():
-            status = await self._client.hget(keys.JOB + job_id, "status")
+            status = await self.client.hget(keys.JOB + job_id, "status")
         if not isinstance(status, bytes):
             raise _unknown(job_id)
         return status
 
     async def _read(self, job_id: str) -> Record:
         with reaching():
-            async with self._client.pipeline(transaction=True) as pipe:
+            async with self.client.pipeline(transaction=True) as pipe:
                 fields = ["status", "progress", "started_at", "finished_at"]
                 pipe.hmget(keys.JOB + job_id, fields)
                 pipe.get(keys.TASK + job_id)

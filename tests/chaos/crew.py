@@ -55,7 +55,7 @@ class Crew(AbstractContextManager["Crew"]):
             port=free_port(),
             models=zoo,
             threads=1,
-            redis_url=redis_url,
+            store=redis_url,
             lease_s=2.0,
             drain_s=5.0,
         )

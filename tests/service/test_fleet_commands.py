@@ -48,7 +48,7 @@ class Fleet:
     def start(self, part: str, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", "from service.cli import main; main()", part]
         process = subprocess.Popen(
-            [*command, "--redis-url", self.server.url, "--models", str(self.zoo), *arguments],
+            [*command, "--store", self.server.url, "--models", str(self.zoo), *arguments],
             env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -117,8 +117,33 @@ def work(count: int, steps: int) -> dict[str, Any]:
     return {"model": "good", "count": count, "seed": 1, "solver": {"name": "ddpm", "steps": steps}}
 
 
+def test_one_process_over_redis_is_part_of_the_fleet(fleet: Fleet) -> None:
+    whole = fleet.start("serve", "--port", "0", "--threads", "1")
+    api = fleet.start("api", "--port", "0")
+    urls = [
+        line_with(process, "listening on").split("listening on ")[1].split(",")[0]
+        for process in (whole, api)
+    ]
+    line_with(whole, "ready after")
+    line_with(api, "ready after")
+    answers = [httpx.post(f"{url}/v1/samples", json=work(4, 5), timeout=60).json() for url in urls]
+    assert answers[0]["images"] == answers[1]["images"]
+    for process in (whole, api):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_half_a_service_has_no_store_in_memory(part: str) -> None:
+    result = CliRunner().invoke(main, [part, "--port", "0"])
+    assert result.exit_code == 1
+    assert "set MULAN_STORE (--store) to redis://" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
 def test_nothing_to_serve_is_one_line(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["worker", "--models", str(tmp_path)])
+    url = "redis://127.0.0.1:1/0"
+    result = CliRunner().invoke(main, ["worker", "--models", str(tmp_path), "--store", url])
     assert result.exit_code == 1
     assert result.output == f"Error: no checkpoint in {tmp_path} can be served\n"
 
@@ -127,7 +152,7 @@ def test_nothing_to_serve_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "code", "words"),
     [
-        ("localhost:6379", 2, "MULAN_REDIS_URL (--redis-url)"),
+        ("localhost:6379", 2, "MULAN_STORE (--store)"),
         (
             "redis://user:secret@localhost:port/0",
             1,
@@ -136,7 +161,7 @@ def test_nothing_to_serve_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_no_url_of_a_redis_is_one_line(part: str, url: str, code: int, words: str) -> None:
-    result = CliRunner().invoke(main, [part, "--port", "0", "--redis-url", url])
+    result = CliRunner().invoke(main, [part, "--port", "0", "--store", url])
     assert result.exit_code == code
     assert words in result.output
     assert "secret" not in result.output

@@ -36,7 +36,7 @@ def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         ("MULAN_PROT", "1", "MULAN_PROT: no such setting"),
         ("MULAN_PORT", "http", "MULAN_PORT"),
         ("MULAN_PORT", "65536", "65535"),
-        ("MULAN_STORE", "kafka://", "'memory'"),
+        ("MULAN_STORE", "kafka://", "memory"),
         ("MULAN_DRAIN_S", "nan", "MULAN_DRAIN_S"),
         ("MULAN_DRAIN_S", "-1", "greater than or equal to 0"),
         ("MULAN_THREADS", "0", "MULAN_THREADS (--threads)"),

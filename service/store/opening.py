@@ -1,0 +1,52 @@
+"""The store that a deployment chose."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from service.errors import ServeError
+from service.settings import MEMORY, Settings
+from service.store.base import Store
+from service.store.connection import connect, reached, shown
+from service.store.fleet import Fleet
+from service.store.memory import MemoryStore
+from service.store.redis import Bounds, RedisStore
+
+
+class Shared(NamedTuple):
+    """A store that other processes share, and who they are; `place` is its URL as it may be
+    logged."""
+
+    store: RedisStore
+    fleet: Fleet
+    place: str
+
+    async def reached(self) -> None:
+        """Wait until it answers. Raises ServeError for a Redis that is too old."""
+        await reached(self.store.client)
+
+
+@asynccontextmanager
+async def open_shared(settings: Settings) -> AsyncIterator[Shared]:
+    """The Redis store, closed in the end. Raises ServeError where another is chosen."""
+    if settings.store == MEMORY:
+        raise ServeError("jobs have to wait in Redis: set MULAN_STORE (--store) to redis://...")
+    async with connect(settings.store) as client:
+        store = RedisStore(client, Bounds.of(settings))
+        try:
+            yield Shared(store, Fleet(client), shown(settings.store))
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, Shared | None]]:
+    """Either store; None beside the one in memory, which nobody shares. Raises ServeError."""
+    if settings.store == MEMORY:
+        yield (
+            MemoryStore(settings.max_queued_jobs, settings.max_retained_jobs, settings.retention_s),
+            None,
+        )
+        return
+    async with open_shared(settings) as shared:
+        yield shared.store, shared
