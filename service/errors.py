@@ -9,11 +9,14 @@ ServiceError
 │   ├── NotFound                 404
 │   ├── MethodNotAllowed         405
 │   ├── NotAcceptable            406
+│   ├── JobNotFinished           409
+│   ├── ResultExpired            410
 │   ├── TooLarge                 413  body-too-large, too-many-images, image-too-large
 │   ├── UnsupportedMediaType     415
 │   └── InvalidRequest           422  and its kinds
 ├── Busy                              says when to try again
 │   ├── QueueFull                429
+│   ├── RateLimited              429
 │   ├── NotReady                 503
 │   ├── Draining                 503
 │   └── StoreUnavailable         503
@@ -85,6 +88,18 @@ class NotAcceptable(BadRequest):
     status, code, title = 406, "not-acceptable", "Not acceptable"
 
 
+class JobNotFinished(BadRequest):
+    """The job has no result yet."""
+
+    status, code, title = 409, "job-not-finished", "Job not finished"
+
+
+class ResultExpired(BadRequest):
+    """The job had an end that is no longer remembered, or that its caller had forgotten."""
+
+    status, code, title = 410, "result-expired", "Result expired"
+
+
 class TooLarge(BadRequest):
     """A body, a number of images, or an image past its limit."""
 
@@ -133,6 +148,12 @@ class QueueFull(Busy):
     """Admission is bounded, and the bound is reached."""
 
     status, code, title = 429, "queue-full", "Queue full"
+
+
+class RateLimited(Busy):
+    """The caller has had what its key may have for now."""
+
+    status, code, title = 429, "rate-limited", "Rate limited"
 
 
 class NotReady(Busy):

@@ -43,7 +43,8 @@ Task = SampleTask | ScoreTask
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request, resolved: `checkpoint` is a SHA-256, `deadline` seconds since the epoch."""
+    """One request, resolved: `checkpoint` is a SHA-256, `deadline` seconds since the epoch, `cost`
+    the row-evaluations that it is predicted."""
 
     id: str
     checkpoint: str
@@ -52,6 +53,8 @@ class Job:
     created_at: float
     owner: str = ""
     priority: int = 0
+    model: str = ""
+    cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+import limits
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.zoo import ZOO
@@ -25,6 +26,16 @@ def _digests(keys: Any) -> Any:
         return keys
     stripped = (key.strip() for key in keys.split(","))
     return tuple(hashlib.sha256(key.encode()).digest() for key in stripped if key)
+
+
+def _rate(text: str) -> str:
+    """Raises ValueError for what is no rate."""
+    if text:
+        limits.parse(text)
+    return text
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class Settings(BaseSettings):
@@ -67,10 +78,21 @@ class Settings(BaseSettings):
         1_000_000, ge=1, description="Most network evaluations that one request may be predicted."
     )
     max_queued_jobs: int = Field(256, ge=1, description="Jobs that may wait; more are refused.")
+    max_queued_row_evaluations: int = Field(
+        10_000_000,
+        ge=1,
+        description="Predicted network evaluations of rows that may wait; more are refused.",
+    )
+    request_rate: Rate = Field(
+        "", description="Requests that a key may send, as 60/minute; left out, any number."
+    )
+    cost_rate: Rate = Field(
+        "", description="Predicted row-evaluations that a key may ask for, as 100000/minute."
+    )
     default_timeout_s: float = Field(120, gt=0, description="Wait of a request that names none.")
     max_timeout_s: float = Field(600, gt=0, description="Longest wait that a request may name.")
-    retention_s: float = Field(300, ge=0, description="How long an ended job is remembered.")
-    max_retained_jobs: int = Field(256, ge=0, description="How many ended jobs are remembered.")
+    retention_s: float = Field(300, ge=0, description="How long a result is kept.")
+    max_retained_jobs: int = Field(256, ge=0, description="How many results are kept.")
     drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."

@@ -2,16 +2,43 @@
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import NamedTuple, Protocol
 
-from service.jobs import Job, Outcome
+from service.jobs import Job, Kind, Outcome
+from service.store.news import News
+from service.store.status import Status
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
+
+class Key(NamedTuple):
+    """An idempotency key: `scope` names caller, path and key, `digest` what was asked."""
+
+    scope: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A job without its images; times are seconds since the epoch, `place` counts admissions."""
+
+    id: str
+    kind: Kind
+    model: str
+    checkpoint: str
+    owner: str
+    priority: int
+    cost: int
+    created_at: float
+    deadline: float
+    place: int
+    status: Status
+    progress: float
+    started_at: float | None
+    finished_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a job; times are seconds since the epoch."""
+    """A job with its images and its end; times are seconds since the epoch."""
 
     job: Job
     status: Status
@@ -35,10 +62,21 @@ class Claim:
 
 
 class Store(Protocol):
-    """Every method may raise StoreUnavailable."""
+    """Every method may raise StoreUnavailable. Ended jobs go in two steps: first their result, and
+    after a while that there was one."""
 
-    async def put(self, job: Job) -> None:
-        """Admit a job. Raises QueueFull when the bound on waiting work is reached."""
+    async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
+        """Admit a job; its id, or that of the job that has the same key and is remembered.
+
+        An `attended` job lives for those who wait for it: each put is one of them, each has to
+        `leave`. Raises QueueFull when a bound on waiting work is reached, and InvalidRequest
+        (idempotency-mismatch) when the key was used for something else.
+        """
+        ...
+
+    async def leave(self, job_id: str) -> None:
+        """Somebody waits no longer for an attended job. With the last of them it is cancelled and
+        forgotten, unless it has a key under which its result, or failure, may be asked for."""
         ...
 
     async def claim(self, checkpoints: Collection[str]) -> Claim:
@@ -51,11 +89,11 @@ class Store(Protocol):
 
     async def sweep(self) -> None:
         """End what waits past its deadline; take back what dead workers held. Any process may, and
-        somebody should every third of a lease."""
+        somebody should every second."""
         ...
 
-    async def report(self, claim: Claim, progress: float) -> None:
-        """Record progress, from 0 to 1."""
+    async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
+        """Record progress, from 0 to 1, with a PNG if there is one; whether somebody watches."""
         ...
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
@@ -67,19 +105,40 @@ class Store(Protocol):
         ...
 
     async def cancel(self, job_id: str) -> None:
-        """End a job that has not ended as cancelled; its worker hears of it."""
+        """End a job that has not ended as cancelled; its worker hears of it. Raises UnknownJob."""
         ...
 
-    async def record(self, job_id: str) -> Record:
+    async def standing(self, job_id: str) -> Standing:
         """What is known of a job. Raises UnknownJob."""
         ...
 
+    async def jobs(
+        self, owner: str | None, status: Status | None, limit: int, before: int | None
+    ) -> list[Standing]:
+        """An owner's jobs, or everybody's, the latest first; those of a status; those admitted
+        before a place."""
+        ...
+
+    async def record(self, job_id: str) -> Record:
+        """A job as a whole. Raises UnknownJob, ResultExpired."""
+        ...
+
     async def wait(self, job_id: str) -> Record:
-        """Wait until a job has ended, also while the store is away. Raises UnknownJob."""
+        """Wait until a job has ended, also while the store is away. Raises UnknownJob,
+        ResultExpired."""
+        ...
+
+    def watch(self, job_id: str, after: int | None) -> AsyncIterator[News]:
+        """What happens to a job, from where it stands or after the event of that number, until it
+        has ended; also while the store is away. Raises UnknownJob."""
+        ...
+
+    async def expire(self, job_id: str) -> None:
+        """Drop an ended job's result; one that has not ended, or is unknown, is left."""
         ...
 
     async def forget(self, job_id: str) -> None:
-        """Drop an ended job with its result; one that has not ended, or is unknown, is left."""
+        """Drop all of an ended job; one that has not ended, or is unknown, is left."""
         ...
 
     def cancellations(self) -> AsyncIterator[str]:

@@ -16,12 +16,12 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
-from service.store.keys import ARRIVALS, CANCELLED, ENDS
+from service.store.keys import ARRIVALS, CANCELLED, ENDS, NEWS
 from service.store.rules import Cancellations
 
 logger = logging.getLogger(__name__)
 
-CHANNELS = (ARRIVALS, ENDS, CANCELLED)
+CHANNELS = (ARRIVALS, ENDS, CANCELLED, NEWS)
 # Seconds: of silence before Redis is asked whether it is there, and before another try.
 SILENCE_S = 5.0
 AGAIN_S = 0.5
@@ -39,6 +39,7 @@ class Ear:
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
         self._waiting: dict[str, list[asyncio.Event]] = {}
+        self._watching: dict[str, list[asyncio.Event]] = {}
         self._listeners: WeakSet[Cancellations] = WeakSet()
         self.arrival = asyncio.Event()
 
@@ -59,16 +60,14 @@ class Ear:
     @contextlib.contextmanager
     def ended(self, job_id: str) -> Iterator[asyncio.Event]:
         """An event that is set when that job may have ended."""
-        self.start()
-        event = asyncio.Event()
-        events = self._waiting.setdefault(job_id, [])
-        events.append(event)
-        try:
+        with self._waits(self._waiting, job_id) as event:
             yield event
-        finally:
-            events.remove(event)
-            if not events:
-                del self._waiting[job_id]
+
+    @contextlib.contextmanager
+    def turned(self, job_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set when that job may have advanced, or ended."""
+        with self._waits(self._watching, job_id) as event:
+            yield event
 
     def cancellations(self) -> Cancellations:
         """Hears of jobs that were cancelled while they ran."""
@@ -83,6 +82,19 @@ class Ear:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+
+    @contextlib.contextmanager
+    def _waits(self, those: dict[str, list[asyncio.Event]], job_id: str) -> Iterator[asyncio.Event]:
+        self.start()
+        event = asyncio.Event()
+        events = those.setdefault(job_id, [])
+        events.append(event)
+        try:
+            yield event
+        finally:
+            events.remove(event)
+            if not events:
+                del those[job_id]
 
     async def _run(self) -> None:
         while True:
@@ -116,16 +128,19 @@ class Ear:
             case "message", channel if channel == ARRIVALS.encode():
                 self.arrival.set()
             case "message", channel if channel == ENDS.encode():
-                self._wake(message["data"].decode())
+                self._wake(message["data"].decode(), self._waiting, self._watching)
+            case "message", channel if channel == NEWS.encode():
+                self._wake(message["data"].decode(), self._watching)
             case "message", channel if channel == CANCELLED.encode():
                 for listener in self._listeners:
                     listener.tell(message["data"].decode())
 
-    def _wake(self, job_id: str) -> None:
-        for event in self._waiting.get(job_id, ()):
-            event.set()
+    def _wake(self, job_id: str, *those: dict[str, list[asyncio.Event]]) -> None:
+        for events in those:
+            for event in events.get(job_id, ()):
+                event.set()
 
     def _wake_all(self) -> None:
         self.arrival.set()
-        for job_id in self._waiting:
-            self._wake(job_id)
+        for job_id in (*self._waiting, *self._watching):
+            self._wake(job_id, self._waiting, self._watching)

@@ -2,68 +2,76 @@
 
 import asyncio
 import heapq
+import itertools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from weakref import WeakSet
 
-from service.errors import QueueFull, ServiceError, UnknownJob
+from service.errors import ServiceError
 from service.jobs import Job, Outcome
 from service.store import rules
-from service.store.base import Claim, Record
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A job and its standing. `order` sorts the queue, and survives a release."""
-
-    record: Record
-    order: tuple[int, int]
-    epoch: int = 0
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+from service.store.base import Claim, Key, Record, Standing
+from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
+from service.store.entries import Entry
+from service.store.news import Advance, News
+from service.store.status import Status
 
 
 class MemoryStore:
-    """At most `capacity` jobs wait. Of ended jobs, the `retained` latest are remembered, none
-    longer than `retention_s`. `clock` gives seconds since the epoch."""
+    """`clock` gives seconds since the epoch."""
 
-    def __init__(
-        self,
-        capacity: int,
-        retained: int,
-        retention_s: float,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._capacity = capacity
-        self._retained = retained
-        self._retention_s = retention_s
-        self._clock = clock
-        self._entries: dict[str, _Entry] = {}
+    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.time) -> None:
+        self._bounds, self._clock = bounds, clock
+        self._entries: dict[str, Entry] = {}
+        self._keys: dict[str, str] = {}
         self._queues: dict[str, list[tuple[tuple[int, int], str]]] = {}
-        self._queued = 0
-        self._admitted = 0
-        self._ended: deque[tuple[float, str]] = deque()
-        self._drained: deque[float] = deque(maxlen=rules.WINDOW)
+        self._queued = self._queued_cost = self._admitted = 0
+        # Ids of ended jobs, the oldest first, and when they ended.
+        self._ended: dict[str, float] = {}
+        self._remembered: dict[str, float] = {}
+        self._drained: deque[tuple[float, int]] = deque(maxlen=rules.WINDOW)
         self._arrival = asyncio.Event()
         self._listeners: WeakSet[rules.Cancellations] = WeakSet()
 
-    async def put(self, job: Job) -> None:
+    async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         self._expire()
-        if self._queued >= self._capacity:
-            raise QueueFull(f"{self._queued} jobs wait, the most allowed", self._retry_after())
+        if key is not None and (known := self._keys.get(key.scope)):
+            entry = self._entries[known]
+            if entry.key != key:
+                raise rules.mismatch()
+            if entry.waiters is not None:
+                entry.waiters += 1
+            return known
+        if refusal := self._load().refusal(job.cost, self._bounds):
+            raise refusal
         self._admitted += 1
-        entry = _Entry(Record(job, "queued"), (-job.priority, self._admitted))
-        self._entries[job.id] = entry
+        entry = self._entries[job.id] = Entry.of(job, self._admitted, key, attended)
+        if key is not None:
+            self._keys[key.scope] = job.id
         self._enqueue(entry)
+        return job.id
+
+    async def leave(self, job_id: str) -> None:
+        entry = self._entries.get(job_id)
+        if entry is None or entry.waiters is None:
+            return
+        entry.waiters -= 1
+        if entry.waiters > 0:
+            return
+        kept = entry.key is not None and entry.standing.status in ("succeeded", "failed")
+        if not kept:
+            await self.cancel(job_id)
+            await self.forget(job_id)
 
     async def claim(self, checkpoints: Collection[str]) -> Claim:
         while True:
             entry = self._pop(checkpoints)
             if entry is not None:
                 entry.epoch += 1
-                entry.record = replace(entry.record, status="running", started_at=self._clock())
-                return Claim(entry.record.job, entry.epoch)
+                entry.turn("running", started_at=self._clock())
+                return Claim(entry.job, entry.epoch)
             self._arrival.clear()
             await self._arrival.wait()
 
@@ -75,34 +83,42 @@ class MemoryStore:
         for queue in self._queues.values():
             for _, job_id in queue.copy():
                 entry = self._entries[job_id]
-                if entry.record.job.deadline <= now:
+                if entry.standing.deadline <= now:
                     self._withdraw(entry)
                     self._end(entry, rules.too_late())
+        self._expire()
 
-    async def report(self, claim: Claim, progress: float) -> None:
+    async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
         entry = self._held(claim)
-        if entry is not None:
-            entry.record = replace(entry.record, progress=progress)
+        if entry is None:
+            return False
+        if entry.watchers:
+            entry.told += 1
+            entry.kept.append(Advance(entry.told, progress, preview))
+        entry.turn("running", progress=progress)
+        return entry.watchers > 0
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
         entry = self._held(claim)
         if entry is None:
             return False
         self._end(entry, outcome)
-        self._drained.append(self._clock())
+        self._drained.append((self._clock(), claim.job.cost))
         return True
 
     async def release(self, claim: Claim) -> None:
         entry = self._held(claim)
         if entry is not None:
-            entry.record = Record(entry.record.job, "queued")
+            entry.told += 1
+            entry.kept.clear()
+            entry.turn("queued", progress=0.0, started_at=None)
             self._enqueue(entry)
 
     async def cancel(self, job_id: str) -> None:
         entry = self._entry(job_id)
-        if entry.ended.is_set():
+        if entry.ended:
             return
-        held = entry.record.status == "running"
+        held = entry.standing.status == "running"
         if not held:
             self._withdraw(entry)
         self._end(entry, rules.cancelled())
@@ -110,88 +126,164 @@ class MemoryStore:
             for listener in self._listeners:
                 listener.tell(job_id)
 
+    async def standing(self, job_id: str) -> Standing:
+        self._expire()
+        return self._entry(job_id).standing
+
+    async def jobs(
+        self, owner: str | None, status: Status | None, limit: int, before: int | None
+    ) -> list[Standing]:
+        self._expire()
+        found: list[Standing] = []
+        for entry in reversed(self._entries.values()):
+            job = entry.standing
+            if len(found) == limit:
+                break
+            if (
+                owner in (None, job.owner)
+                and status in (None, job.status)
+                and (before is None or job.place < before)
+            ):
+                found.append(job)
+        return found
+
     async def record(self, job_id: str) -> Record:
         self._expire()
-        return self._entry(job_id).record
+        entry = self._entry(job_id)
+        if entry.record is None:
+            raise rules.expired(job_id)
+        return entry.record
 
     async def wait(self, job_id: str) -> Record:
         entry = self._entry(job_id)
-        await entry.ended.wait()
+        while not entry.ended:
+            await entry.changed.wait()
+        if entry.record is None:
+            raise rules.expired(job_id)
         return entry.record
+
+    async def watch(self, job_id: str, after: int | None) -> AsyncIterator[News]:
+        entry = self._entry(job_id)
+        entry.watchers += 1
+        try:
+            while True:
+                changed, ended = entry.changed, entry.ended
+                for one in entry.story.since(after):
+                    yield one
+                    after = one.number
+                if ended:
+                    return
+                await changed.wait()
+        finally:
+            entry.watchers -= 1
+
+    async def expire(self, job_id: str) -> None:
+        entry = self._entries.get(job_id)
+        if entry is not None and entry.ended:
+            self._drop_result(entry)
+            self._ended.pop(job_id, None)
 
     async def forget(self, job_id: str) -> None:
         entry = self._entries.get(job_id)
-        if entry is not None and entry.ended.is_set():
-            del self._entries[job_id]
-            # Else it would go on taking the place of one that is remembered.
-            self._ended = deque(end for end in self._ended if end[1] != job_id)
+        if entry is not None and entry.ended:
+            await self.expire(job_id)
+            del self._entries[job_id], self._remembered[job_id]
 
     def cancellations(self) -> AsyncIterator[str]:
         listener = rules.Cancellations()
         self._listeners.add(listener)
         return listener
 
-    def _entry(self, job_id: str) -> _Entry:
+    def _entry(self, job_id: str) -> Entry:
         try:
             return self._entries[job_id]
         except KeyError:
-            raise UnknownJob(f"no job {job_id!r}") from None
+            raise rules.unknown(job_id) from None
 
-    def _held(self, claim: Claim) -> _Entry | None:
+    def _held(self, claim: Claim) -> Entry | None:
         """The claimed job, if this claim still holds it."""
         entry = self._entries.get(claim.job.id)
-        if entry is None or entry.epoch != claim.epoch or entry.record.status != "running":
+        if entry is None or entry.epoch != claim.epoch or entry.standing.status != "running":
             return None
         return entry
 
-    def _enqueue(self, entry: _Entry) -> None:
-        job = entry.record.job
+    def _enqueue(self, entry: Entry) -> None:
+        job = entry.standing
         if not self._queued:
             self._drained.clear()
-            self._drained.append(self._clock())
+            self._drained.append((self._clock(), 0))
         heapq.heappush(self._queues.setdefault(job.checkpoint, []), (entry.order, job.id))
         self._queued += 1
+        self._queued_cost += job.cost
         self._arrival.set()
 
-    def _withdraw(self, entry: _Entry) -> None:
+    def _unqueue(self, entry: Entry) -> None:
+        self._queued -= 1
+        self._queued_cost -= entry.standing.cost
+
+    def _withdraw(self, entry: Entry) -> None:
         """Take a job out of the middle of its queue, which is short: it is bounded."""
-        job = entry.record.job
+        job = entry.standing
         queue = self._queues[job.checkpoint]
         queue.remove((entry.order, job.id))
         heapq.heapify(queue)
-        self._queued -= 1
+        self._unqueue(entry)
 
-    def _pop(self, checkpoints: Collection[str]) -> _Entry | None:
+    def _pop(self, checkpoints: Collection[str]) -> Entry | None:
         """Take the first job in time off the queues; those past their deadline end here."""
         while queues := [queue for sha in checkpoints if (queue := self._queues.get(sha))]:
             _, job_id = heapq.heappop(min(queues, key=lambda queue: queue[0]))
             entry = self._entries[job_id]
-            self._queued -= 1
-            if entry.record.job.deadline > self._clock():
+            self._unqueue(entry)
+            if entry.standing.deadline > self._clock():
                 return entry
             self._end(entry, rules.too_late())
         return None
 
-    def _end(self, entry: _Entry, outcome: Outcome) -> None:
+    def _end(self, entry: Entry, outcome: Outcome) -> None:
         now = self._clock()
-        entry.record = replace(
-            entry.record,
-            status=rules.status_of(outcome),
-            progress=entry.record.progress if isinstance(outcome, ServiceError) else 1.0,
-            finished_at=now,
-            outcome=outcome,
-        )
-        entry.ended.set()
-        self._ended.append((now, entry.record.job.id))
+        if entry.record is not None:
+            entry.record = replace(entry.record, outcome=outcome)
+        failed = isinstance(outcome, ServiceError)
+        progress = entry.standing.progress if failed else 1.0
+        entry.turn(rules.status_of(outcome), progress=progress, finished_at=now)
+        self._ended[entry.standing.id] = self._remembered[entry.standing.id] = now
         self._expire()
 
     def _expire(self) -> None:
-        oldest = self._clock() - self._retention_s
-        while self._ended and (len(self._ended) > self._retained or self._ended[0][0] < oldest):
-            _, job_id = self._ended.popleft()
-            self._entries.pop(job_id, None)
+        """Drop results that are too old or too many, and then what was remembered of them."""
+        bounds, now = self._bounds, self._clock()
+        for job_id in _surplus(self._ended, bounds.retained, now - bounds.retention_s):
+            del self._ended[job_id]
+            self._drop_result(self._entries[job_id])
+        oldest = now - bounds.retention_s - REMEMBERED_S
+        for job_id in _surplus(self._remembered, REMEMBERED, oldest):
+            self._ended.pop(job_id, None)
+            self._drop_result(self._entries[job_id])
+            del self._entries[job_id], self._remembered[job_id]
 
-    def _retry_after(self) -> int:
-        """Seconds in which the waiting jobs would drain at the rate since they began to wait."""
-        elapsed = self._clock() - self._drained[0]
-        return rules.retry_after(self._queued, len(self._drained) - 1, elapsed)
+    def _drop_result(self, entry: Entry) -> None:
+        entry.record = None
+        entry.kept.clear()
+        if entry.key is not None and self._keys.get(entry.key.scope) == entry.standing.id:
+            del self._keys[entry.key.scope]
+
+    def _load(self) -> rules.Load:
+        """What waits, and how it has drained since it began to wait."""
+        since = self._drained[0][0] if self._drained else self._clock()
+        return rules.Load(
+            self._queued,
+            self._queued_cost,
+            len(self._drained) - 1,
+            sum(cost for _, cost in itertools.islice(self._drained, 1, None)),
+            self._clock() - since,
+        )
+
+
+def _surplus(ends: dict[str, float], most: int, oldest: float) -> list[str]:
+    """The first of `ends`, which are in order: all beyond `most`, and all before `oldest`."""
+    surplus = len(ends) - most
+    first = itertools.takewhile(
+        lambda end: end[0] < surplus or end[1][1] < oldest, enumerate(ends.items())
+    )
+    return [job_id for _, (job_id, _) in first]

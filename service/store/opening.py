@@ -7,10 +7,11 @@ from typing import NamedTuple
 from service.errors import ServeError
 from service.settings import MEMORY, Settings
 from service.store.base import Store
+from service.store.bounds import Bounds
 from service.store.connection import connect, reached, shown
 from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
-from service.store.redis import Bounds, RedisStore
+from service.store.redis import RedisStore
 
 
 class Shared(NamedTuple):
@@ -43,10 +44,7 @@ async def open_shared(settings: Settings) -> AsyncIterator[Shared]:
 async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, Shared | None]]:
     """Either store; None beside the one in memory, which nobody shares. Raises ServeError."""
     if settings.store == MEMORY:
-        yield (
-            MemoryStore(settings.max_queued_jobs, settings.max_retained_jobs, settings.retention_s),
-            None,
-        )
+        yield MemoryStore(Bounds.of(settings)), None
         return
     async with open_shared(settings) as shared:
         yield shared.store, shared

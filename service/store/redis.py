@@ -12,60 +12,33 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from service.errors import ComputationFailed, QueueFull, StoreUnavailable, UnknownJob
+from service.errors import ComputationFailed, StoreUnavailable
 from service.jobs import Job, Outcome
-from service.settings import Settings
-from service.store import keys, rules
-from service.store.base import Claim, Record
+from service.store import keys, news, replies, rules
+from service.store.base import Claim, Key, Record, Standing
+from service.store.bounds import REMEMBERED_S, Bounds
 from service.store.connection import reaching
 from service.store.ear import Ear
+from service.store.news import News
 from service.store.scripts import Scripts
-from service.store.wire import (
-    WireError,
-    decode_job,
-    decode_outcome,
-    encode_job,
-    encode_outcome,
-)
+from service.store.status import UNFINISHED, Status
+from service.store.wire import encode_job, encode_outcome
 
 logger = logging.getLogger(__name__)
 
 # Seconds: between looks for what was not heard; for whoever waits to read a result; that a payload
-# outlives its job's deadline; that a job's keys live at most; that a dead letter is kept.
+# outlives its job's deadline; that a job's keys live at most; that a dead letter is kept; that a
+# job is held to be watched after somebody has looked.
 POLL_S = 5.0
 UNREAD_S = 30.0
 SLACK_S = 3_600.0
 LONGEST_S = 7 * 86_400.0
 LETTER_S = 7 * 86_400.0
-UNFINISHED = (b"queued", b"running")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """`capacity`: jobs that may wait. `retained`, `retention_s`: how many ended jobs are
-    remembered, and how long. `lease_s`: how long a silent worker keeps its jobs. `most_crashes`:
-    that a job may cause alone before it is a dead letter."""
-
-    capacity: int
-    retained: int
-    retention_s: float
-    lease_s: float
-    most_crashes: int = 3
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """As a deployment chose them."""
-        return cls(
-            settings.max_queued_jobs,
-            settings.max_retained_jobs,
-            settings.retention_s,
-            settings.lease_s,
-        )
+WATCHED_S = 3 * POLL_S
 
 
 class RedisStore:
@@ -83,7 +56,8 @@ class RedisStore:
         self.client, self._bounds, self._clock = client, bounds, clock
         self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
-        self._keep = (bounds.retained, bounds.retention_s, unread_s)
+        self._kept_s = max(bounds.retention_s, unread_s)
+        self._keep = (bounds.retained, bounds.retention_s, unread_s, REMEMBERED_S)
         self._scripts = Scripts(client)
         self._ear = Ear(client)
         self._too_late = encode_outcome(rules.too_late())
@@ -97,21 +71,30 @@ class RedisStore:
         """Listen no more. The client stays open: it is its owner's."""
         await self._ear.close()
 
-    async def put(self, job: Job) -> None:
+    async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
         life = min(max(0.0, job.deadline - now) + SLACK_S, LONGEST_S)
-        queue = f"{job.checkpoint}:{job.priority}"
-        admitted, *full = await self._scripts.run(
+        verdict, *more = await self._scripts.run(
             "put",
-            *(job.id, queue, job.deadline, now),
-            *(self._bounds.capacity, int(1000 * life), encode_job(job)),
+            *(job.id, f"{job.checkpoint}:{job.priority}", job.deadline, job.cost, now),
+            *(self._bounds.capacity, self._bounds.capacity_cost, int(1000 * life)),
+            *(encode_job(job), *(key or ("", "")), int(attended)),
+            *(*self._keep, *replies.about(job)),
         )
-        if not admitted:
-            waiting, since, ends = int(full[0]), float(full[1]), int(full[2])
-            raise QueueFull(
-                f"{waiting} jobs wait, the most allowed",
-                rules.retry_after(waiting, ends - 1, now - since),
-            )
+        if verdict == b"mismatch":
+            raise rules.mismatch()
+        if verdict == b"full":
+            jobs, cost, done, done_cost, since = map(float, more)
+            load = rules.Load(int(jobs), int(cost), int(done), int(done_cost), now - since)
+            refusal = load.refusal(job.cost, self._bounds)
+            assert refusal is not None
+            raise refusal
+        job_id: str = more[0].decode()
+        return job_id
+
+    async def leave(self, job_id: str) -> None:
+        outcome = encode_outcome(rules.cancelled())
+        await self._scripts.run("leave", job_id, outcome, self._clock(), *self._keep)
 
     async def claim(self, checkpoints: Collection[str]) -> Claim:
         # Heard from before it is held: a job that is held can be cancelled.
@@ -138,8 +121,13 @@ class RedisStore:
         if taken:
             logger.warning("%d jobs of silent workers were taken back", taken)
 
-    async def report(self, claim: Claim, progress: float) -> None:
-        await self._scripts.run("report", claim.job.id, claim.epoch, progress)
+    async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
+        life_ms = int(1000 * SLACK_S)
+        watched: int = await self._scripts.run(
+            *("report", claim.job.id, claim.epoch, progress, preview),
+            *(self._clock(), news.KEPT, life_ms),
+        )
+        return bool(watched)
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
         return await self._complete(claim.job.id, claim.epoch, outcome)
@@ -150,13 +138,29 @@ class RedisStore:
     async def cancel(self, job_id: str) -> None:
         outcome = encode_outcome(rules.cancelled())
         if not await self._scripts.run("cancel", job_id, outcome, self._clock(), *self._keep):
-            raise _unknown(job_id)
+            raise rules.unknown(job_id)
+
+    async def standing(self, job_id: str) -> Standing:
+        with reaching():
+            fields = await self.client.hgetall(keys.JOB + job_id)
+        if not fields:
+            raise rules.unknown(job_id)
+        found = replies.standing(job_id, cast(dict[bytes, bytes], fields))
+        if self._is_older(found.finished_at, self._kept_s + REMEMBERED_S):
+            raise rules.unknown(job_id)
+        return found
+
+    async def jobs(
+        self, owner: str | None, status: Status | None, limit: int, before: int | None
+    ) -> list[Standing]:
+        index = keys.INDEX if owner is None else keys.OWNED + owner
+        below = "+inf" if before is None else f"({before}"
+        return replies.standings(await self._scripts.run("list", index, status or "", limit, below))
 
     async def record(self, job_id: str) -> Record:
         record = await self._read(job_id)
-        ended = record.finished_at
-        if ended is not None and ended < self._clock() - self._bounds.retention_s:
-            raise _unknown(job_id)
+        if self._is_older(record.finished_at, self._kept_s):
+            raise rules.expired(job_id)
         return record
 
     async def wait(self, job_id: str) -> Record:
@@ -164,11 +168,33 @@ class RedisStore:
             while True:
                 heard.clear()
                 try:
-                    if await self._status(job_id) not in UNFINISHED:
-                        return await self._read(job_id)
+                    if (await self.standing(job_id)).status not in UNFINISHED:
+                        return await self.record(job_id)
                 except StoreUnavailable as error:
                     logger.info("waiting on while the store is away: %s", error)
                 await self._until(heard)
+
+    async def watch(self, job_id: str, after: int | None) -> AsyncIterator[News]:
+        with self._ear.turned(job_id) as heard:
+            while True:
+                heard.clear()
+                try:
+                    reply = await self._scripts.run("watch", job_id, self._clock() + WATCHED_S)
+                except StoreUnavailable as error:
+                    logger.info("watching on while the store is away: %s", error)
+                else:
+                    if not reply:
+                        raise rules.unknown(job_id)
+                    story = replies.story(*reply)
+                    for one in story.since(after):
+                        yield one
+                        after = one.number
+                    if story.status not in UNFINISHED:
+                        return
+                await self._until(heard)
+
+    async def expire(self, job_id: str) -> None:
+        await self._scripts.run("expire", job_id)
 
     async def forget(self, job_id: str) -> None:
         await self._scripts.run("forget", job_id)
@@ -196,7 +222,7 @@ class RedisStore:
         self, job_id: bytes, epoch: int, alone: int, task: bytes | None
     ) -> Claim | None:
         try:
-            return Claim(_job(task or b""), epoch, bool(alone))
+            return Claim(replies.job(task or b""), epoch, bool(alone))
         except ComputationFailed as error:
             logger.error("job %s: %s", job_id.decode(), error)
             await self._complete(job_id.decode(), epoch, error)
@@ -209,13 +235,6 @@ class RedisStore:
         )
         return bool(ended)
 
-    async def _status(self, job_id: str) -> bytes:
-        with reaching():
-            status = await self.client.hget(keys.JOB + job_id, "status")
-        if not isinstance(status, bytes):
-            raise _unknown(job_id)
-        return status
-
     async def _read(self, job_id: str) -> Record:
         with reaching():
             async with self.client.pipeline(transaction=True) as pipe:
@@ -224,42 +243,24 @@ class RedisStore:
                 pipe.get(keys.TASK + job_id)
                 pipe.get(keys.RESULT + job_id)
                 (status, progress, started, finished), task, result = await pipe.execute()
-        if status is None or task is None:
-            raise _unknown(job_id)
-        done = status == b"succeeded"
+        if status is None:
+            raise rules.unknown(job_id)
+        if task is None or (result is None and status.decode() not in UNFINISHED):
+            raise rules.expired(job_id)
         return Record(
-            job=_job(task),
+            job=replies.job(task),
             status=status.decode(),
-            progress=1.0 if done else float(progress or 0.0),
-            started_at=_seconds(started),
-            finished_at=_seconds(finished),
-            outcome=None if result is None else _outcome(result),
+            progress=1.0 if status == b"succeeded" else float(progress or 0.0),
+            started_at=replies.seconds(started),
+            finished_at=replies.seconds(finished),
+            outcome=None if result is None else replies.outcome(result),
         )
+
+    def _is_older(self, ended: float | None, age: float) -> bool:
+        return ended is not None and ended < self._clock() - age
 
     async def _until(self, event: asyncio.Event) -> None:
         """Wait for what may be heard, or until it is time to look all the same."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poll_s):
                 await event.wait()
-
-
-def _unknown(job_id: str) -> UnknownJob:
-    return UnknownJob(f"no job {job_id!r}")
-
-
-def _seconds(field: bytes | None) -> float | None:
-    return None if field is None else float(field)
-
-
-def _job(data: bytes) -> Job:
-    try:
-        return decode_job(data)
-    except WireError as error:
-        raise ComputationFailed(f"the job cannot be read: {error}") from error
-
-
-def _outcome(data: bytes) -> Outcome:
-    try:
-        return decode_outcome(data)
-    except WireError as error:
-        return ComputationFailed(f"the result cannot be read: {error}")

@@ -3,10 +3,20 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-from service.errors import DeadlineExceeded, JobCancelled, ServiceError
+from service.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    JobCancelled,
+    QueueFull,
+    ResultExpired,
+    ServiceError,
+    UnknownJob,
+)
 from service.jobs import Outcome
-from service.store.base import Status
+from service.store.bounds import Bounds
+from service.store.status import Status
 
 # Of the latest ends, so many tell the rate at which the queue drains.
 WINDOW = 64
@@ -37,11 +47,54 @@ def too_late() -> DeadlineExceeded:
     return DeadlineExceeded("time ran out while the job was queued")
 
 
-def retry_after(waiting: int, completed: int, elapsed: float) -> int:
-    """Seconds in which the waiting jobs would drain, if `completed` did in `elapsed` seconds."""
-    if completed < 1:
+def unknown(job_id: str) -> UnknownJob:
+    """No such job, or none that the caller may know of."""
+    return UnknownJob(f"no job {job_id!r}")
+
+
+def expired(job_id: str) -> ResultExpired:
+    """The job has ended, but what it came to is gone."""
+    return ResultExpired(f"the result of job {job_id} is no longer kept")
+
+
+def mismatch() -> InvalidRequest:
+    """The same idempotency key came with another request."""
+    return InvalidRequest(
+        "this Idempotency-Key was used for another request", "idempotency-mismatch"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What waits: `jobs` of `cost` row-evaluations. Since it began to, or of late, `done` jobs of
+    `done_cost` have ended in `elapsed` seconds."""
+
+    jobs: int
+    cost: int
+    done: int
+    done_cost: int
+    elapsed: float
+
+    def refusal(self, cost: int, bounds: Bounds) -> QueueFull | None:
+        """Why a job of this cost may not wait too, and when what waits would have drained."""
+        if self.jobs >= bounds.capacity:
+            wait = _seconds(self.jobs, self.done, self.elapsed)
+            return QueueFull(f"{self.jobs} jobs wait, the most allowed", wait)
+        if self.jobs and self.cost + cost > bounds.capacity_cost:
+            wait = _seconds(self.cost, self.done_cost, self.elapsed)
+            return QueueFull(
+                f"{self.cost} row-evaluations wait; with the {cost} of this job they would be more "
+                f"than {bounds.capacity_cost}",
+                wait,
+            )
+        return None
+
+
+def _seconds(waiting: int, done: int, elapsed: float) -> int:
+    """In which what waits would drain, if `done` of it did in `elapsed`."""
+    if done < 1:
         return _UNMEASURED_S
-    return min(max(1, math.ceil(waiting * elapsed / completed)), _LONGEST_S)
+    return min(max(1, math.ceil(waiting * elapsed / done)), _LONGEST_S)
 
 
 class Cancellations(AsyncIterator[str]):

@@ -15,7 +15,21 @@ _PRELUDE = (
     + "}\n"
     + (_FOLDER / "common.lua").read_text()
 )
-NAMES = ("cancel", "claim", "complete", "forget", "put", "release", "renew", "report", "sweep")
+NAMES = (
+    "cancel",
+    "claim",
+    "complete",
+    "expire",
+    "forget",
+    "leave",
+    "list",
+    "put",
+    "release",
+    "renew",
+    "report",
+    "sweep",
+    "watch",
+)
 
 
 class Scripts:

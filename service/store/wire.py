@@ -84,6 +84,8 @@ class _Job(_Part):
     created_at: float
     owner: str
     priority: int
+    model: str
+    cost: int
 
 
 class _SampleResult(_Part):
@@ -154,6 +156,8 @@ def encode_job(job: Job) -> bytes:
             created_at=job.created_at,
             owner=job.owner,
             priority=job.priority,
+            model=job.model,
+            cost=job.cost,
         )
     )
 
@@ -169,6 +173,8 @@ def decode_job(data: bytes) -> Job:
         wire.created_at,
         wire.owner,
         wire.priority,
+        wire.model,
+        wire.cost,
     )
 
 

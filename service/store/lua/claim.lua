@@ -1,8 +1,8 @@
 -- Take the first job of these checkpoints: {id, epoch, alone, task}, or false.
 local consumer, now, late = ARGV[1], ARGV[2], ARGV[3]
-local keep = {ARGV[4], ARGV[5], ARGV[6]}
+local keep = {unpack(ARGV, 4, 7)}
 local wanted, queues = {}, {}
-for i = 7, #ARGV do wanted[ARGV[i]] = true end
+for i = 8, #ARGV do wanted[ARGV[i]] = true end
 for _, name in ipairs(redis.call('SMEMBERS', names.queues)) do
   local checkpoint, priority = name:match('^(.*):(-?%d+)$')
   if wanted[checkpoint] then
@@ -61,7 +61,7 @@ while true do
   elseif tonumber(job.deadline) <= tonumber(now) then
     finish(id, job, 'timed-out', late, now, keep)
   else
-    redis.call('ZREM', names.waiting, id)
+    stop_waiting(id, job)
     redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', now)
     local epoch = redis.call('HINCRBY', names.job .. id, 'epoch', 1)
     return {id, epoch, job.quarantined and 1 or 0, redis.call('GET', names.task .. id)}

@@ -6,6 +6,10 @@ local function standing(id)
   return job
 end
 
+local function unfinished(job)
+  return job.status == 'queued' or job.status == 'running'
+end
+
 local function held(id, epoch)
   local job = standing(id)
   return job.status == 'running' and job.epoch == epoch and job
@@ -27,45 +31,108 @@ local function drop_entry(queue, entry, id)
   end
 end
 
-local function begin_waiting(id, queue, deadline, now)
+local function begin_waiting(id, queue, deadline, cost, now)
   if redis.call('ZCARD', names.waiting) == 0 then
     redis.call('DEL', names.drained)
-    redis.call('RPUSH', names.drained, now)
+    redis.call('RPUSH', names.drained, now .. ' 0')
+    redis.call('SET', names.waiting_cost, 0)
   end
   redis.call('ZADD', names.waiting, deadline, id)
+  redis.call('INCRBY', names.waiting_cost, cost)
   redis.call('PUBLISH', names.arrivals, queue)
 end
 
+local function stop_waiting(id, job)
+  if redis.call('ZREM', names.waiting, id) == 1 and job.cost then
+    redis.call('DECRBY', names.waiting_cost, job.cost)
+  end
+end
+
+-- What watchers have heard is no longer true.
 local function wait_again(id, job, now)
   redis.call('HSET', names.job .. id, 'status', 'queued')
   redis.call('HDEL', names.job .. id, 'progress', 'started_at')
+  redis.call('HINCRBY', names.job .. id, 'told', 1)
+  redis.call('DEL', names.story .. id)
   redis.call('ZADD', names.returned .. job.queue, place(job.entry), id)
-  begin_waiting(id, job.queue, job.deadline, now)
+  begin_waiting(id, job.queue, job.deadline, job.cost, now)
+  redis.call('PUBLISH', names.news, id)
+end
+
+-- Of an ended job: what it came to, and the key under which that could be had.
+local function expire(id)
+  local job = standing(id)
+  redis.call('DEL', names.task .. id, names.result .. id, names.story .. id)
+  redis.call('ZREM', names.ended, id)
+  if job.scope and redis.call('HGET', names.idempotency .. job.scope, 'job') == id then
+    redis.call('DEL', names.idempotency .. job.scope)
+  end
+  return job
 end
 
 local function forget(id)
-  redis.call('DEL', names.job .. id, names.task .. id, names.result .. id)
-  redis.call('ZREM', names.ended, id)
+  local job = expire(id)
+  redis.call('DEL', names.job .. id)
+  redis.call('ZREM', names.index, id)
+  if job.owner then redis.call('ZREM', names.owned .. job.owner, id) end
 end
 
--- `keep`: [retained, retention, unread], from Python. Past `retained` only those go that have had
--- `unread` seconds for whoever waits to read them.
-local function finish(id, job, status, outcome, now, keep)
+-- `keep`: [retained, retention, unread, remembered], from Python. Results that are too old or too
+-- many go; only those that have had `unread` seconds for whoever waits to read them.
+local function expire_surplus(now, keep)
   local retained, retention, unread = tonumber(keep[1]), tonumber(keep[2]), tonumber(keep[3])
-  local ttl_ms = math.ceil(1000 * math.max(retention, unread))
-  redis.call('ZREM', names.waiting, id)
+  local excess = redis.call('ZCARD', names.ended) - retained
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.ended, '-inf', now - unread, 'LIMIT', 0,
+      math.max(0, excess))) do expire(id) end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.ended, '-inf',
+      '(' .. (now - math.max(retention, unread)), 'LIMIT', 0, 100)) do expire(id) end
+end
+
+local function finish(id, job, status, outcome, now, keep)
+  local kept = math.max(tonumber(keep[2]), tonumber(keep[3]))
+  stop_waiting(id, job)
   drop_entry(job.queue, job.entry, id)
   redis.call('HSET', names.job .. id, 'status', status, 'finished_at', now)
-  redis.call('SET', names.result .. id, outcome, 'PX', ttl_ms)
-  redis.call('PEXPIRE', names.job .. id, ttl_ms)
-  redis.call('PEXPIRE', names.task .. id, ttl_ms)
-  redis.call('ZREMRANGEBYSCORE', names.ended, '-inf', tonumber(now) - math.max(retention, unread))
-  redis.call('ZADD', names.ended, now, id)
-  local excess = redis.call('ZCARD', names.ended) - retained
-  if excess > 0 then
-    local old = tonumber(now) - unread
-    local oldest = redis.call('ZRANGEBYSCORE', names.ended, '-inf', old, 'LIMIT', 0, excess)
-    for _, other in ipairs(oldest) do forget(other) end
+  redis.call('SET', names.result .. id, outcome, 'PX', math.ceil(1000 * kept))
+  redis.call('PEXPIRE', names.task .. id, math.ceil(1000 * kept))
+  redis.call('PEXPIRE', names.job .. id, math.ceil(1000 * (kept + keep[4])))
+  if job.scope then
+    redis.call('PEXPIRE', names.idempotency .. job.scope, math.ceil(1000 * kept))
   end
+  redis.call('ZADD', names.ended, now, id)
+  expire_surplus(now, keep)
   redis.call('PUBLISH', names.ends, id)
+end
+
+local function cancel(id, job, outcome, now, keep)
+  finish(id, job, 'cancelled', outcome, now, keep)
+  if job.status == 'running' then redis.call('PUBLISH', names.cancelled, id) end
+end
+
+-- Room in an index is made as fast as it is taken: by what is no longer known.
+local function enlist(index, id, number, ttl_ms)
+  for _, other in ipairs(redis.call('ZRANGE', index, 0, 1)) do
+    if redis.call('EXISTS', names.job .. other) == 0 then redis.call('ZREM', index, other) end
+  end
+  redis.call('ZADD', index, number, id)
+  if redis.call('PTTL', index) < tonumber(ttl_ms) then redis.call('PEXPIRE', index, ttl_ms) end
+end
+
+-- `about`: what HSET is to say of the job beside its standing.
+local function admit(id, queue, deadline, cost, now, ttl_ms, task, about)
+  local stream = names.queue .. queue
+  if redis.call('SADD', names.queues, queue) == 1 then
+    redis.call('XGROUP', 'CREATE', stream, names.group, '0', 'MKSTREAM')
+  end
+  -- One count for all streams: the oldest job across them is the one with the least.
+  local number = redis.call('INCR', names.admitted)
+  local entry = number .. '-0'
+  redis.call('XADD', stream, entry, 'job', id)
+  redis.call('SET', names.task .. id, task, 'PX', ttl_ms)
+  redis.call('HSET', names.job .. id, 'status', 'queued', 'queue', queue, 'entry', entry,
+    'deadline', deadline, 'cost', cost, 'epoch', 0, 'told', 0, unpack(about))
+  redis.call('PEXPIRE', names.job .. id, ttl_ms)
+  enlist(names.index, id, number, ttl_ms)
+  enlist(names.owned .. redis.call('HGET', names.job .. id, 'owner'), id, number, ttl_ms)
+  begin_waiting(id, queue, deadline, cost, now)
 end

@@ -2,7 +2,7 @@
 local id, epoch, status, outcome, now, window = unpack(ARGV)
 local job = held(id, epoch)
 if not job then return 0 end
-finish(id, job, status, outcome, now, {ARGV[7], ARGV[8], ARGV[9]})
-redis.call('RPUSH', names.drained, now)
+finish(id, job, status, outcome, now, {unpack(ARGV, 7)})
+redis.call('RPUSH', names.drained, now .. ' ' .. job.cost)
 redis.call('LTRIM', names.drained, -window, -1)
 return 1

@@ -1,2 +1,2 @@
-local status = redis.call('HGET', names.job .. ARGV[1], 'status')
-if status and status ~= 'queued' and status ~= 'running' then forget(ARGV[1]) end
+local job = standing(ARGV[1])
+if job.status and not unfinished(job) then forget(ARGV[1]) end

@@ -1,6 +1,6 @@
 -- End what waits past its deadline, and take over what is held by nobody alive.
 local now, lease_ms, late, fatal, most_crashes, letter_ms = unpack(ARGV)
-local keep = {ARGV[7], ARGV[8], ARGV[9]}
+local keep = {unpack(ARGV, 7)}
 lease_ms = tonumber(lease_ms)
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.waiting, '-inf', now, 'LIMIT', 0, 1000)) do
@@ -8,7 +8,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.waiting, '-inf', now, 'LIM
   if job.status == 'queued' then
     finish(id, job, 'timed-out', late, now, keep)
   else
-    redis.call('ZREM', names.waiting, id)
+    stop_waiting(id, job)
   end
 end
 

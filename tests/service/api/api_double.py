@@ -18,6 +18,7 @@ from service.api.gate import Gate
 from service.catalogue import Catalogue
 from service.jobs import Job, Outcome, SampleResult, SampleTask, ScoreResult
 from service.settings import Settings
+from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
 
 EXECUTION = "cpu/fake/float32/test"
@@ -88,7 +89,7 @@ class Service:
     """What a test holds: the application, its parts, and clients of it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.store = MemoryStore(settings.max_queued_jobs, 8, 60)
+        self.store = MemoryStore(Bounds.of(settings))
         self.gate = Gate()
         self.catalogue = Catalogue()
         self.catalogue.add(manifest("tiny", CONFIG), EXECUTION)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis_server import RedisServer
-from store_setup import CAPACITY, POLL_S, RETAINED, RETENTION_S, UNREAD_S, Clock, bounds
+from store_setup import POLL_S, UNREAD_S, Clock, bounds
 
 from service.store.base import Store
 from service.store.connection import connect
@@ -41,7 +41,7 @@ def server(running_redis: RedisServer) -> RedisServer:
 async def store(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Store]:
     """A store that holds CAPACITY waiting jobs and remembers RETAINED ended ones."""
     if request.param == "memory":
-        yield MemoryStore(CAPACITY, RETAINED, RETENTION_S, clock)
+        yield MemoryStore(bounds(), clock)
         return
     server: RedisServer = request.getfixturevalue("server")
     async with connect(server.url) as client:

@@ -8,9 +8,10 @@ import numpy as np
 from models.specs import Ddpm
 from service.jobs import Job, Outcome, SampleResult, SampleTask
 from service.store.base import Claim, Store
-from service.store.redis import Bounds
+from service.store.bounds import Bounds
 
 CAPACITY, RETAINED, RETENTION_S = 4, 3, 60.0
+CAPACITY_COST = 1_000
 # Seconds in which an ended job is not dropped for the number of others; of the tests' own clock.
 UNREAD_S = 5.0
 # Longer than any test, so that what is heard is not what was polled.
@@ -31,7 +32,7 @@ class Clock:
 
 
 def bounds(lease_s: float = 60.0, most_crashes: int = 2) -> Bounds:
-    return Bounds(CAPACITY, RETAINED, RETENTION_S, lease_s, most_crashes)
+    return Bounds(CAPACITY, RETAINED, RETENTION_S, lease_s, most_crashes, CAPACITY_COST)
 
 
 def job(name: str, checkpoint: str = A, priority: int = 0, deadline: float = 2_000.0) -> Job:

@@ -229,7 +229,8 @@ async def test_only_counters_are_left_of_jobs_that_are_gone(make: MakeStore, cli
     await store.sweep()
     await asyncio.sleep(LEASE_S + 0.1)
     left = {key.decode() for key in await client.keys()}
-    assert left <= {keys.ADMITTED, keys.DRAINED, keys.SWEPT}
+    assert left <= {keys.ADMITTED, keys.DRAINED, keys.SWEPT, keys.WAITING_COST}
+    assert await client.get(keys.WAITING_COST) == b"0"
 
 
 async def test_what_belongs_to_a_job_expires(make: MakeStore, client: Redis) -> None:
@@ -238,8 +239,10 @@ async def test_what_belongs_to_a_job_expires(make: MakeStore, client: Redis) -> 
     for prefix in (keys.JOB, keys.TASK):
         assert await client.pttl(prefix + "j") > 1000 * (2_000 - 1_000)
     await store.complete(await claim(store), RESULT)
-    for prefix in (keys.JOB, keys.TASK, keys.RESULT):
+    for prefix in (keys.TASK, keys.RESULT):
         assert 0 < await client.pttl(prefix + "j") <= 60_000
+    for name in (keys.JOB + "j", keys.OWNED, keys.INDEX):
+        assert await client.pttl(name) > 60_000
 
 
 async def test_a_redis_without_room_is_unavailable(make: MakeStore, client: Redis) -> None:

@@ -25,9 +25,11 @@ from service.errors import (
     DeadlineExceeded,
     JobCancelled,
     QueueFull,
+    ResultExpired,
     UnknownJob,
 )
 from service.store.base import Claim, Store
+from service.store.bounds import REMEMBERED_S
 
 pytestmark = pytest.mark.anyio
 
@@ -241,20 +243,26 @@ async def test_an_ended_job_can_be_forgotten_and_no_other(store: Store) -> None:
         await store.record("j")
 
 
-async def test_ended_jobs_are_remembered_by_number_and_time(store: Store, clock: Clock) -> None:
+async def test_results_are_kept_by_number_and_time(store: Store, clock: Clock) -> None:
     names = [str(number) for number in range(RETAINED + 2)]
     for name in names:
         await store.put(job(name))
         await store.complete(await claim(store), RESULT)
         clock.now += UNREAD_S
     for name in names[:2]:
-        with pytest.raises(UnknownJob):
+        with pytest.raises(ResultExpired):
             await store.record(name)
+        assert (await store.standing(name)).status == "succeeded"
     for name in names[2:]:
         assert (await store.record(name)).status == "succeeded"
     clock.now += RETENTION_S + 1
+    for call in (store.record, store.wait):
+        with pytest.raises(ResultExpired):
+            await call(names[-1])
+    assert (await store.standing(names[-1])).status == "succeeded"
+    clock.now += REMEMBERED_S
     with pytest.raises(UnknownJob):
-        await store.record(names[-1])
+        await store.standing(names[-1])
 
 
 async def test_time_to_try_again_is_the_time_to_drain(store: Store, clock: Clock) -> None:
@@ -276,7 +284,7 @@ async def test_time_to_try_again_is_the_time_to_drain(store: Store, clock: Clock
 
 
 async def test_unknown_jobs_are_unknown(store: Store) -> None:
-    for call in (store.record, store.wait, store.cancel):
+    for call in (store.record, store.standing, store.wait, store.cancel):
         with pytest.raises(UnknownJob):
             await call("nobody")
     ghost = Claim(job("nobody"), 1)

@@ -1,0 +1,80 @@
+"""What Redis answers, as jobs and their standing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from service.errors import ComputationFailed
+from service.jobs import Job, Kind, Outcome
+from service.store.base import Standing
+from service.store.news import Advance, Story
+from service.store.status import Status
+from service.store.wire import WireError, decode_job, decode_outcome
+
+
+def about(job: Job) -> list[str | float]:
+    """What is said of a job beside how it stands: names and values in turn."""
+    return [
+        *("kind", job.task.kind, "model", job.model, "checkpoint", job.checkpoint),
+        *("owner", job.owner, "priority", job.priority, "created_at", job.created_at),
+    ]
+
+
+def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
+    """A job's hash."""
+    text = {name.decode(): value.decode() for name, value in fields.items()}
+    status = cast(Status, text["status"])
+    return Standing(
+        id=job_id,
+        kind=cast(Kind, text["kind"]),
+        model=text["model"],
+        checkpoint=text["checkpoint"],
+        owner=text["owner"],
+        priority=int(text["priority"]),
+        cost=int(text["cost"]),
+        created_at=float(text["created_at"]),
+        deadline=float(text["deadline"]),
+        place=int(text["entry"].partition("-")[0]),
+        status=status,
+        progress=1.0 if status == "succeeded" else float(text.get("progress", 0)),
+        started_at=seconds(fields.get(b"started_at")),
+        finished_at=seconds(fields.get(b"finished_at")),
+    )
+
+
+def standings(listed: Sequence[Any]) -> list[Standing]:
+    """The answer of the list script."""
+    return [
+        standing(job_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
+        for job_id, flat in listed
+    ]
+
+
+def story(status: bytes, progress: bytes, told: int, kept: Sequence[Any]) -> Story:
+    """The answer of the watch script."""
+    advances = []
+    for entry, (_, at, _, preview) in kept:
+        number = int(entry.partition(b"-")[0])
+        advances.append(Advance(number, float(at), preview))
+    name = cast(Status, status.decode())
+    return Story(name, 1.0 if name == "succeeded" else float(progress), told, advances)
+
+
+def seconds(field: bytes | None) -> float | None:
+    """A time, if there is one."""
+    return None if field is None else float(field)
+
+
+def job(data: bytes) -> Job:
+    """Raises ComputationFailed for one that this build cannot read."""
+    try:
+        return decode_job(data)
+    except WireError as error:
+        raise ComputationFailed(f"the job cannot be read: {error}") from error
+
+
+def outcome(data: bytes) -> Outcome:
+    """An end; a failure in the place of one that this build cannot read."""
+    try:
+        return decode_outcome(data)
+    except WireError as error:
+        return ComputationFailed(f"the result cannot be read: {error}")
