@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
+from models.pictures import contact_sheet
 from service.engine.engine import Engine
 from service.engine.events import Event, Progress
 from service.engine.scheduler import Limits
@@ -50,7 +51,8 @@ class Worker:
         self._max_jobs, self._tend_every, self._max_tick = max_jobs, tend_every, max_tick
         self._thread = EngineThread(Engine(models, limits), self._post)
         self._held: dict[str, Claim] = {}
-        self._progress: dict[str, float] = {}
+        self._progress: dict[str, Progress] = {}
+        self._watched: set[str] = set()
         self._suspect: Claim | None = None
         self._ends: dict[asyncio.Task[None], Claim] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
@@ -174,13 +176,21 @@ class Worker:
             await self._news.wait()
             self._news.clear()
             progress, self._progress = self._progress, {}
-            for job_id, fraction in progress.items():
+            for job_id, event in progress.items():
                 if claim := self._held.get(job_id):
                     try:
-                        await self._store.report(claim, fraction)
+                        preview = await _picture(event)
+                        watched = await self._store.report(claim, event.fraction, preview)
                     except StoreUnavailable:
                         break
+                    self._note(job_id, watched)
             await asyncio.sleep(REPORT_EVERY)
+
+    def _note(self, job_id: str, watched: bool) -> None:
+        """Previews are drawn only for those who watch."""
+        if watched != (job_id in self._watched) and job_id in self._held:
+            self._thread.watch(job_id, watched)
+            (self._watched.add if watched else self._watched.discard)(job_id)
 
     def _post(self, events: list[Event]) -> None:
         self._loop.call_soon_threadsafe(self._on_events, events)
@@ -191,10 +201,11 @@ class Worker:
             if claim is None:
                 continue
             if isinstance(event, Progress):
-                self._progress[event.job_id] = event.fraction
+                self._progress[event.job_id] = event
                 self._news.set()
             else:
                 del self._held[event.job_id]
+                self._watched.discard(event.job_id)
                 self._count()
                 self._end(claim, event.outcome)
 
@@ -222,6 +233,7 @@ class Worker:
 
     def _let_go(self, job_id: str) -> None:
         if self._held.pop(job_id, None):
+            self._watched.discard(job_id)
             self._thread.abort(job_id)
             self._count()
 
@@ -230,6 +242,12 @@ class Worker:
         _set(self._room, len(self._held) < self._max_jobs)
         _set(self._single, len(self._held) <= 1)
         _set(self._empty, not self._held)
+
+
+async def _picture(event: Progress) -> bytes:
+    if event.preview is None:
+        return b""
+    return await asyncio.to_thread(contact_sheet, event.preview, event.vocabulary)
 
 
 def _set(event: asyncio.Event, value: bool) -> None:

@@ -27,12 +27,13 @@ from service.engine.scheduler import (
 )
 from service.engine.tasks import Assignment, Served, assign
 from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
-from service.jobs import Job, Outcome
+from service.jobs import Job, Outcome, Tokens
 
 logger = logging.getLogger(__name__)
 
-# A smaller change of a job's progress is not worth an event.
+# A smaller change of a job's progress is not worth an event; a preview shows so many images.
 PROGRESS_STEP = 0.01
+PREVIEWED = 16
 
 
 class _LaneKey(NamedTuple):
@@ -51,6 +52,7 @@ class _Running:
         self.lane = _LaneKey(job.checkpoint, work.solver.name, work.probes)
         self.uncollected = work.rows
         self.reported = 0.0
+        self.watched = False
 
 
 class Engine:
@@ -93,6 +95,12 @@ class Engine:
         number = self._numbers.get(job_id)
         if number is not None:
             self._remove(number)
+
+    def watch(self, job_id: str, watched: bool) -> None:
+        """Let a job's progress come with previews, or no longer."""
+        number = self._numbers.get(job_id)
+        if number is not None:
+            self._running[number].watched = watched
 
     def abandon(self, error: ServiceError) -> list[Event]:
         """Drop everything; the end of every job."""
@@ -224,7 +232,17 @@ class Engine:
             fraction = self._scheduler.progress(number)
             if fraction >= running.reported + PROGRESS_STEP:
                 running.reported = fraction
-                self._events.append(Progress(running.job.id, fraction))
+                preview = self._preview(number, running) if running.watched else None
+                vocabulary = self._models[running.job.checkpoint].denoiser.config.vocabulary
+                self._events.append(Progress(running.job.id, fraction, preview, vocabulary))
+
+    def _preview(self, number: int, running: _Running) -> Tokens | None:
+        """The first of a job's images that are not done."""
+        lane = self._lanes.get(running.lane)
+        ids = lane.ids[jobs_of(lane.ids) == number][:PREVIEWED] if lane is not None else ()
+        if lane is None or not len(ids):
+            return None
+        return running.work.preview(len(ids), *lane.rows(np.asarray(ids)))
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []

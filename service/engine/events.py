@@ -1,16 +1,19 @@
 """What the engine tells the world: progress, and one end for each job."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from service.jobs import Outcome
+from service.jobs import Outcome, Tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The share of a job's evaluations that is done, from 0 to 1; it never falls."""
+    """The share of a job's evaluations that is done, from 0 to 1; it never falls. For a job that is
+    watched, tokens `[N, H, W, C]` of images as they are, if it draws any, and their vocabulary."""
 
     job_id: str
     fraction: float
+    preview: Tokens | None = field(default=None, compare=False)
+    vocabulary: int = 0
 
 
 @dataclass(frozen=True, slots=True)

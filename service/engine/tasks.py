@@ -18,7 +18,7 @@ from models.solvers.base import AnySolver, Problem, Status
 from models.solvers.rk45 import LogDensity, Rk45Solver
 from service.engine.lane import QUANTUM, first
 from service.errors import ComputationFailed
-from service.jobs import Result, SampleResult, SampleTask, ScoreResult, ScoreTask, Task
+from service.jobs import Result, SampleResult, SampleTask, ScoreResult, ScoreTask, Task, Tokens
 
 
 class Served(NamedTuple):
@@ -54,6 +54,10 @@ class Assignment(Protocol):
 
     def collect(self, rows: NDArray[np.int64], problem: Problem[Any], state: Any) -> None:
         """Take over rows that have ended; the tensors may be padded beyond them."""
+        ...
+
+    def preview(self, rows: int, problem: Problem[Any], state: Any) -> Tokens | None:
+        """The first `rows` as pictures `[rows, H, W, C]`, for work that draws any."""
         ...
 
     def result(self) -> Result:
@@ -95,12 +99,19 @@ class Sampling:
 
     def collect(self, rows: NDArray[np.int64], problem: Problem[Any], state: Any) -> None:
         sample = self.solver.sample(problem, state)
-        tokens = data_to_tokens(sample.x, self._served.denoiser.config).permute(0, 2, 3, 1)
+        tokens = self._tokens(sample.x)
         status = self.solver.status(problem, state)
         latent = problem.condition.latent
         piece = (tokens, sample.nfe, sample.acceptance_rate, latent, status)
         row = torch.as_tensor(rows, device=self._served.device)
         self._pieces.append(_Piece(row, *first(piece, len(rows))))
+
+    def preview(self, rows: int, problem: Problem[Any], state: Any) -> Tokens:
+        drawn: Tokens = self._tokens(self.solver.sample(problem, state).x[:rows]).cpu().numpy()
+        return drawn
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        return data_to_tokens(x, self._served.denoiser.config).permute(0, 2, 3, 1)
 
     def result(self) -> SampleResult:
         piece = concat(self._pieces)
@@ -146,6 +157,9 @@ class Scoring:
         density = self.solver.density(problem, state)
         row = torch.as_tensor(rows, device=self._served.device)
         self._pieces.append((row, first(density, len(rows))))
+
+    def preview(self, rows: int, problem: Problem[Any], state: Any) -> None:
+        """There is nothing to see."""
 
     def result(self) -> ScoreResult:
         row, density = concat(self._pieces)

@@ -41,6 +41,10 @@ class EngineThread:
         """Drop a job; no event tells of it."""
         self._commands.put(lambda: self._engine.abort(job_id))
 
+    def watch(self, job_id: str, watched: bool) -> None:
+        """Have a job's progress come with previews, or no longer."""
+        self._commands.put(lambda: self._engine.watch(job_id, watched))
+
     def stop(self, timeout: float | None = None) -> bool:
         """Stop after the present tick, whatever work is left; whether that came in time."""
         self._commands.put(None)

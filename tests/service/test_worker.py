@@ -1,13 +1,15 @@
 """The worker between a real store and a real engine."""
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from small_engine import CHECKPOINT, job, samples
+from PIL import Image
+from small_engine import CHECKPOINT, CONFIG, images, job, samples, scores
 
 from models.specs import Ddpm
 from service.engine.scheduler import Limits
@@ -16,7 +18,9 @@ from service.engine.thread import EngineThread
 from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
 from service.jobs import Outcome, SampleResult, SampleTask
 from service.store.base import Claim, Record
+from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
+from service.store.news import Advance, End
 from service.worker import Worker
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +36,7 @@ class Flaky(MemoryStore):
     """A store that is away for the next `failures` calls of a worker."""
 
     def __init__(self) -> None:
-        super().__init__(capacity=100, retained=100, retention_s=100.0)
+        super().__init__(Bounds(capacity=100, retained=100, retention_s=100.0))
         self.failures = 0
         self.claimed = 0
         self.reports: list[float] = []
@@ -43,10 +47,10 @@ class Flaky(MemoryStore):
         self.claimed += 1
         return claim
 
-    async def report(self, claim: Claim, progress: float) -> None:
+    async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
         self._fail()
         self.reports.append(progress)
-        await super().report(claim, progress)
+        return await super().report(claim, progress, preview)
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
         self._fail()
@@ -135,6 +139,32 @@ async def test_progress_is_reported_but_not_at_every_tick(
         await ended(store, "a")
     assert store.reports == sorted(set(store.reports))
     assert 1 <= len(store.reports) < 50
+
+
+async def test_who_watches_sees_the_images_become(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    async with working(store, models):
+        await store.put(samples("long", Ddpm(steps=600), 3))
+        news = [one async for one in store.watch("long", None)]
+    assert news[-1] == End(news[-1].number, "succeeded")
+    advances = [one for one in news if isinstance(one, Advance)]
+    assert [one.number for one in advances] == sorted({one.number for one in advances})
+    pictures = [one.preview for one in advances if one.preview]
+    assert len(set(pictures)) > 1
+    with Image.open(io.BytesIO(pictures[0])) as picture:
+        assert picture.format == "PNG"
+        assert picture.width >= 2 * CONFIG.image_shape[1]
+
+
+async def test_scores_are_watched_without_pictures(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    async with working(store, models):
+        await store.put(scores("scores", images(8), draws=4, tolerance_nats=1e-3))
+        news = [one async for one in store.watch("scores", None)]
+    assert isinstance(news[-1], End)
+    assert all(not one.preview for one in news if isinstance(one, Advance))
 
 
 async def test_a_cancelled_job_makes_room(store: Flaky, models: Mapping[str, Served]) -> None:
