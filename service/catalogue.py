@@ -40,7 +40,7 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
-        self._gone: set[str] = set()
+        self._gone: dict[str, ServedModel] = {}
 
     def add(self, manifest: Manifest, execution: str) -> None:
         """Serve a checkpoint; one of the same name is replaced. Raises CheckpointError."""
@@ -52,7 +52,7 @@ class Catalogue:
             manifest.name: ServedModel(manifest, execution, presets(manifest))
             for manifest, execution in models
         }
-        self._gone = (self._gone | self._models.keys()) - served.keys()
+        self._gone = self._gone | self._models
         self._models = served
 
     def get(self, name: str) -> ServedModel:
@@ -64,6 +64,13 @@ class Catalogue:
                 raise NotReady(f"no worker serves {name!r} just now", _RETRY_S) from None
             served = ", ".join(self._models) or "none"
             raise UnknownModel(f"no model is called {name!r}; served: {served}") from None
+
+    def by_checkpoint(self, sha256: str) -> ServedModel:
+        """Also one whose workers are gone: its results can be told. Raises NotReady."""
+        for model in (*self._models.values(), *self._gone.values()):
+            if model.checkpoint == sha256:
+                return model
+        raise NotReady("no worker serves the model of this job just now", _RETRY_S)
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(tuple(self._models.values()))

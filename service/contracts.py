@@ -74,6 +74,13 @@ Timeout = Annotated[
 ]
 
 
+PriorityName = Annotated[
+    Literal["low", "normal", "high"],
+    Field(description="Whose turn it is among what waits; of equals, the oldest job's."),
+]
+PRIORITIES: dict[str, int] = {"low": -1, "normal": 0, "high": 1}
+
+
 class SampleRequest(_Request):
     """Images to draw. Image i depends on checkpoint, solver, seed and i alone."""
 
@@ -89,6 +96,7 @@ class SampleRequest(_Request):
         "prior", description="Draw each image's latent, or fix it: its k distinct ones."
     )
     timeout_s: Timeout = None
+    priority: PriorityName = "normal"
 
 
 class LikelihoodParameters(_Request):
@@ -104,6 +112,7 @@ class LikelihoodParameters(_Request):
         0, ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."
     )
     timeout_s: Timeout = None
+    priority: PriorityName = "normal"
 
 
 class LikelihoodRequest(LikelihoodParameters):

@@ -12,6 +12,8 @@ from service.errors import ServiceError
 
 Tokens = NDArray[np.uint8]
 Kind = Literal["samples", "likelihoods"]
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
+UNFINISHED: frozenset[Status] = frozenset(("queued", "running"))
 
 
 @dataclass(frozen=True, slots=True)

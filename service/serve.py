@@ -20,6 +20,7 @@ from service.settings import Settings
 from service.store.base import Store
 from service.store.fleet import Announced
 from service.store.opening import Shared, open_store
+from service.store.quotas import Quotas
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ class _Serve(Process):
         began: float,
     ) -> None:
         self.store, self.shared, self.since = store, shared, time.time()
-        super().__init__(Context(settings, store, Catalogue(), Gate()), listener, began)
+        quotas = Quotas(settings, shared and shared.store.client)
+        super().__init__(Context(settings, store, Catalogue(), Gate(), quotas), listener, began)
         self.worker: Worker | None = None
 
     async def work(self) -> None:

@@ -12,6 +12,7 @@ from service.errors import StoreUnavailable
 from service.hosting import Process, listen, runner
 from service.settings import Settings
 from service.store.opening import Shared, open_shared
+from service.store.quotas import Quotas
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,10 @@ class _Api(Process):
     ) -> None:
         self.shared, self.opened = shared, False
         gate = Gate("no worker serves a model yet")
-        super().__init__(Context(settings, shared.store, Catalogue(), gate), listener, began)
+        quotas = Quotas(settings, shared.store.client)
+        super().__init__(
+            Context(settings, shared.store, Catalogue(), gate, quotas), listener, began
+        )
 
     async def work(self) -> None:
         """Follow the workers, and keep the queue in order also where there are none."""

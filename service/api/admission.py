@@ -7,32 +7,36 @@ import uuid
 
 from models.specs import Rk45, SamplerSpec
 from service.catalogue import ServedModel
-from service.contracts import MAX_SEED, LikelihoodParameters, Preset, SampleRequest
+from service.contracts import MAX_SEED, PRIORITIES, LikelihoodParameters, Preset, SampleRequest
 from service.errors import InvalidRequest, TooLarge
 from service.jobs import Job, SampleTask, ScoreTask, Task, Tokens
 from service.settings import Settings
 
 
-def sample_task(request: SampleRequest, model: ServedModel, settings: Settings) -> SampleTask:
-    """The task with its solver and seed resolved. Raises InvalidRequest."""
+def sample_cost(request: SampleRequest, model: ServedModel, settings: Settings) -> int:
+    """Row-evaluations predicted. Raises InvalidRequest."""
     if request.count > settings.max_images:
         raise InvalidRequest.at("count", f"should be at most {settings.max_images}")
-    solver = request.solver
-    spec: SamplerSpec = model.presets[solver.preset] if isinstance(solver, Preset) else solver
-    latent = None if request.latent == "prior" else _checked_latent(request.latent, model)
-    _check_cost("images x steps", (request.count, spec.evaluations), settings)
+    if request.latent != "prior":
+        _check_latent(request.latent, model)
+    return _cost("images x steps", (request.count, _sampler(request, model).evaluations), settings)
+
+
+def sample_task(request: SampleRequest, model: ServedModel) -> SampleTask:
+    """The task with its solver and seed resolved."""
+    latent = None if request.latent == "prior" else tuple(request.latent)
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
-    return SampleTask(spec, seed, request.count, latent)
+    return SampleTask(_sampler(request, model), seed, request.count, latent)
 
 
-def check_scores(request: LikelihoodParameters, images: int, settings: Settings) -> None:
-    """Judge a scoring request by its numbers alone. Raises TooLarge, InvalidRequest."""
+def score_cost(request: LikelihoodParameters, images: int, settings: Settings) -> int:
+    """The same, by the request's numbers alone. Raises TooLarge, InvalidRequest."""
     if not images:
         raise InvalidRequest.at("images", "should hold at least one image")
     if images > settings.max_images:
         raise TooLarge("too-many-images", f"{images} images; at most {settings.max_images}")
     factors = (images, request.draws, request.probes, rk45(request).expected_evaluations)
-    _check_cost("images x draws x probes x steps", factors, settings)
+    return _cost("images x draws x probes x steps", factors, settings)
 
 
 def score_task(request: LikelihoodParameters, images: Tokens) -> ScoreTask:
@@ -46,15 +50,35 @@ def rk45(request: LikelihoodParameters) -> Rk45:
 
 
 def job(
-    task: Task, model: ServedModel, timeout_s: float | None, owner: str, settings: Settings
+    task: Task,
+    model: ServedModel,
+    wait: float,
+    priority: str,
+    owner: str,
+    cost: int,
+    settings: Settings,
 ) -> Job:
     """A job from now on; its deadline within the server's limit."""
     now = time.time()
-    wait = min(timeout_s or settings.default_timeout_s, settings.max_timeout_s)
-    return Job(uuid.uuid4().hex, model.checkpoint, task, now + wait, now, owner)
+    return Job(
+        id=uuid.uuid4().hex,
+        checkpoint=model.checkpoint,
+        task=task,
+        deadline=now + min(wait, settings.max_timeout_s),
+        created_at=now,
+        owner=owner,
+        priority=PRIORITIES[priority],
+        model=model.name,
+        cost=cost,
+    )
 
 
-def _check_cost(formula: str, factors: tuple[int, ...], settings: Settings) -> None:
+def _sampler(request: SampleRequest, model: ServedModel) -> SamplerSpec:
+    solver = request.solver
+    return model.presets[solver.preset] if isinstance(solver, Preset) else solver
+
+
+def _cost(formula: str, factors: tuple[int, ...], settings: Settings) -> int:
     predicted = math.prod(factors)
     if predicted > settings.max_row_evaluations:
         numbers = " x ".join(str(factor) for factor in factors)
@@ -63,12 +87,12 @@ def _check_cost(formula: str, factors: tuple[int, ...], settings: Settings) -> N
             f"at most {settings.max_row_evaluations}",
             "request-too-expensive",
         )
+    return predicted
 
 
-def _checked_latent(indices: list[int], model: ServedModel) -> tuple[int, ...]:
+def _check_latent(indices: list[int], model: ServedModel) -> None:
     n, k = model.config.latent_size, model.config.latent_k
     if not n:
         raise InvalidRequest.at("latent", "should be left out: this model has none")
     if len(indices) != k or len(set(indices)) != k or max(indices) >= n:
         raise InvalidRequest.at("latent", f"should be {k} distinct indices from 0 to {n - 1}")
-    return tuple(indices)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 import anyio
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ _MAX_FIELDS = 16
 _MAX_FIELD_BYTES = 1024
 
 
-async def read_json(request: Request, model: type[Model]) -> Model:
+async def read_json(request: Request, model: type[Model] | TypeAdapter[Model]) -> Model:
     """The body as a request; a large one is parsed off the event loop.
 
     Raises MalformedBody, InvalidRequest.
@@ -93,8 +93,9 @@ async def read_multipart(
     return parts, fields
 
 
-def _parse_json(body: bytes, model: type[Model]) -> Model:
+def _parse_json(body: bytes, model: type[Model] | TypeAdapter[Model]) -> Model:
+    adapter = model if isinstance(model, TypeAdapter) else TypeAdapter(model)
     try:
-        return model.model_validate_json(body, strict=True)
+        return adapter.validate_json(body, strict=True)
     except ValidationError as error:
         raise problem.invalid(error) from error

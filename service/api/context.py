@@ -9,6 +9,7 @@ from service.api.gate import Gate
 from service.catalogue import Catalogue
 from service.settings import Settings
 from service.store.base import Store
+from service.store.quotas import Quotas
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Context:
     store: Store
     catalogue: Catalogue
     gate: Gate
+    quotas: Quotas
 
 
 def _context(request: Request) -> Context:

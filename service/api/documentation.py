@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from models.pictures import encode_png
-from service.api.negotiation import JSON, MULTIPART, NPY, PNG
+from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PNG
 from service.api.problem import MEDIA_TYPE
 from service.contracts import (
     LikelihoodAnswer,
@@ -21,6 +21,7 @@ from service.contracts import (
     SampleAnswer,
     SampleRequest,
 )
+from service.job_contracts import LikelihoodJob, SampleJob
 
 VERSION = version("mulan-serve")
 SUMMARY = "Images and likelihoods from MULAN diffusion models."
@@ -37,14 +38,24 @@ _MEANINGS = {
     401: "unauthorized",
     404: "unknown-model",
     406: "not-acceptable",
+    409: "job-not-finished",
+    410: "job-cancelled, result-expired",
     413: "body-too-large, too-many-images, image-too-large",
     415: "unsupported-media-type",
     422: "invalid-request, wrong-image-shape, wrong-dtype, invalid-pixel-value, "
-    "request-too-expensive",
-    429: "queue-full",
+    "request-too-expensive, idempotency-mismatch",
+    429: "queue-full, rate-limited",
     500: "computation-failed",
     503: "not-ready, draining, store-unavailable",
     504: "deadline-exceeded",
+}
+_IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and request again are the same job; it is the caller's and the "
+    "path's own.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 _RETRY = {"Retry-After": {"description": "Whole seconds.", "schema": {"type": "integer"}}}
 _BINARY = {"type": "string", "format": "binary"}
@@ -73,6 +84,12 @@ _SAMPLE_EXAMPLES = {
     },
 }
 _BLACK = base64.b64encode(encode_png(np.zeros((8, 8, 1), np.uint8), 17)).decode()
+_JOB_EXAMPLES = {
+    "default": {
+        "summary": "Sixty-four images, later",
+        "value": {"kind": "samples", "request": {"model": "digits", "count": 64, "seed": 7}},
+    },
+}
 _LIKELIHOOD_EXAMPLES = {
     "default": {"summary": "One image", "value": {"model": "digits", "images": [_BLACK]}},
     "precise": {
@@ -102,6 +119,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return found
 
 
+def _job_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problems of a path that names a job."""
+    found = problems(401, 404, *statuses)
+    found[404]["description"] = "`code`: unknown-job"
+    return found
+
+
 def answers(model: type[BaseModel], others: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     """Every response of a waiting endpoint: `model` as JSON, `others` by media type."""
     reference = {"$ref": _REF.format(model=model.__name__)}
@@ -111,12 +135,52 @@ def answers(model: type[BaseModel], others: dict[str, Any]) -> dict[int | str, d
         "headers": headers,
         "content": {JSON: {"schema": reference}, **others},
     }
-    return {200: success, **problems(*_MEANINGS)}
+    statuses = (status for status in _MEANINGS if status not in (409, 410))
+    return {200: success, **problems(*statuses)}
+
+
+def queued() -> dict[int | str, dict[str, Any]]:
+    """Every response of POST /v1/jobs beside the job."""
+    where = {"Location": {"description": "Of the job.", "schema": {"type": "string"}}}
+    refusals = problems(400, 401, 404, 413, 415, 422, 429, 503)
+    return {202: {"description": "Queued", "headers": where}, **refusals}
+
+
+def job() -> dict[int | str, dict[str, Any]]:
+    """Problems of /v1/jobs/{id}."""
+    return _job_problems(503)
+
+
+def results() -> dict[int | str, dict[str, Any]]:
+    """Every response of /v1/jobs/{id}/result: what the waiting endpoints answer with."""
+    references = [_REF.format(model=model.__name__) for model in (SampleAnswer, LikelihoodAnswer)]
+    schema = {"oneOf": [{"$ref": reference} for reference in references]}
+    success = {"description": "The result", "content": {JSON: {"schema": schema}, **SAMPLE_ANSWERS}}
+    return {200: success, **_job_problems(406, 409, 410, 500, 503, 504)}
+
+
+def stream() -> dict[int | str, dict[str, Any]]:
+    """Every response of /v1/jobs/{id}/events."""
+    content = {EVENTS: {"schema": {"type": "string"}}}
+    return {200: {"description": "Server-sent events", "content": content}, **_job_problems(503)}
 
 
 def sample_body() -> dict[str, Any]:
     """The request body of /v1/samples."""
-    return _body({JSON: _content(SampleRequest, _SAMPLE_EXAMPLES)})
+    body = _body({JSON: _content(SampleRequest, _SAMPLE_EXAMPLES)})
+    return {**body, "parameters": [_IDEMPOTENCY]}
+
+
+def job_body() -> dict[str, Any]:
+    """The request body of /v1/jobs, and how to send it twice."""
+    schema = {
+        "oneOf": [
+            {"$ref": _REF.format(model=model.__name__)} for model in (SampleJob, LikelihoodJob)
+        ],
+        "discriminator": {"propertyName": "kind"},
+    }
+    body = _body({JSON: {"schema": schema, "examples": _JOB_EXAMPLES}})
+    return {**body, "parameters": [_IDEMPOTENCY]}
 
 
 def likelihood_body() -> dict[str, Any]:
@@ -141,7 +205,7 @@ def likelihood_body() -> dict[str, Any]:
         }
         for name, schema in LikelihoodParameters.model_json_schema()["properties"].items()
     ]
-    return {**_body(content), "parameters": parameters}
+    return {**_body(content), "parameters": [*parameters, _IDEMPOTENCY]}
 
 
 def install(app: FastAPI, keys: bool) -> None:
@@ -167,6 +231,8 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
         [
             (SampleRequest, "validation"),
             (LikelihoodRequest, "validation"),
+            (SampleJob, "validation"),
+            (LikelihoodJob, "validation"),
             (SampleAnswer, "serialization"),
             (LikelihoodAnswer, "serialization"),
             (Problem, "serialization"),

@@ -23,8 +23,8 @@ class Phase(Enum):
 class Gate:
     """Lets requests in while the service is ready, and counts those inside.
 
-    A stop goes: `drain`, wait for `idle`; what has not left in time is told by `closed`. `awaited`
-    is what has to happen before it is ready.
+    A stop goes: `drain`, wait for `idle`; what has not left in time is told by `closed`, and who
+    only watches is told by `draining`. `awaited` is what has to happen before it is ready.
     """
 
     def __init__(self, awaited: str = "models are loading") -> None:
@@ -32,7 +32,7 @@ class Gate:
         self._phase = Phase.LOADING
         self._inside = 0
         self._idle = anyio.Event()
-        self.closed = anyio.Event()
+        self.draining, self.closed = anyio.Event(), anyio.Event()
 
     def open(self) -> None:
         """Models are loaded. A drain that has begun goes on."""
@@ -42,6 +42,7 @@ class Gate:
     def drain(self) -> None:
         """Let nobody in any more."""
         self._phase = Phase.DRAINING
+        self.draining.set()
         if not self._inside:
             self._idle.set()
 
@@ -56,6 +57,11 @@ class Gate:
                 raise NotReady(self._awaited, _LOADING_RETRY_S)
             case Phase.DRAINING:
                 raise Draining("the service is stopping", _DRAINING_RETRY_S)
+
+    def check_loaded(self) -> None:
+        """Raises NotReady; what is known of jobs is told in a drain too."""
+        if self._phase is Phase.LOADING:
+            self.check()
 
     @contextmanager
     def enter(self) -> Iterator[None]:

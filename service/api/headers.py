@@ -1,6 +1,5 @@
 """What an answer says beside its body."""
 
-from service.catalogue import ServedModel
 from service.contracts import Timing
 from service.jobs import Job, SampleResult, SampleTask
 from service.store.base import Record
@@ -23,13 +22,11 @@ def server_timing(record: Record) -> dict[str, str]:
     return {"Server-Timing": f"queue;dur={queue:.1f}, run;dur={run:.1f}", "Vary": "Accept"}
 
 
-def binary_headers(
-    job: Job, task: SampleTask, result: SampleResult, model: ServedModel
-) -> dict[str, str]:
+def binary_headers(job: Job, task: SampleTask, result: SampleResult) -> dict[str, str]:
     """What JSON would have said, for answers that are nothing but pixels."""
     return {
         "X-Mulan-Id": job.id,
-        "X-Mulan-Model": model.name,
+        "X-Mulan-Model": job.model,
         "X-Mulan-Checkpoint": job.checkpoint,
         "X-Mulan-Execution": result.execution,
         "X-Mulan-Seed": str(task.seed),

@@ -3,19 +3,16 @@
 from dataclasses import asdict
 from math import isfinite
 
-import anyio
-import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from models.scores import Score
-from service import codec
 from service.api import admission, documentation, waiting
-from service.api.bodies import from_base64, parse_fields, read_json, read_multipart
 from service.api.context import Context, InContext
 from service.api.headers import server_timing, timing
-from service.api.negotiation import JSON, MULTIPART, NPY, answer_type, body_type
+from service.api.images import count, decode, json_images, read_images
+from service.api.kinds import Asked, KindOfWork
+from service.api.negotiation import JSON
 from service.catalogue import ServedModel
-from service.codec import Part
 from service.contracts import (
     ImageScore,
     LikelihoodAnswer,
@@ -24,8 +21,7 @@ from service.contracts import (
     LikelihoodSettings,
     ScoreTerms,
 )
-from service.errors import InvalidRequest, MalformedBody, TooLarge
-from service.jobs import Job, ScoreResult, ScoreTask, Tokens
+from service.jobs import ScoreResult, ScoreTask
 from service.store.base import Record
 
 router = APIRouter(tags=["likelihoods"])
@@ -41,60 +37,33 @@ router = APIRouter(tags=["likelihoods"])
 async def create_likelihoods(request: Request, context: InContext) -> Response:
     """Log-likelihoods of images, in nats, each with its errors. Noise is keyed by the seed and the
     image's content: a score depends neither on the image's position nor on its neighbours."""
-    with context.gate.enter():
-        answer_type(request, (JSON,))
-        wanted, parts = await _read(request, context)
-        model = context.catalogue.get(wanted.model)
-        images = await anyio.to_thread.run_sync(_decode, wanted, parts, model, context)
-        task = admission.score_task(wanted, images)
-        job = admission.job(task, model, wanted.timeout_s, request.state.owner, context.settings)
-        result, record = await waiting.run(job, context, request)
-        assert isinstance(result, ScoreResult)
-        return await anyio.to_thread.run_sync(_render, job, task, result, record, model)
+    return await waiting.answer(LIKELIHOODS, request, context)
 
 
-async def _read(request: Request, context: Context) -> tuple[LikelihoodParameters, list[Part]]:
-    limit = context.settings.max_images
-    query = request.query_params.multi_items()
-    match body_type(request, (MULTIPART, NPY, JSON)):
-        case "application/json":
-            wanted = await read_json(request, LikelihoodRequest)
-            if query:
-                raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
-            if len(wanted.images) > limit:
-                raise TooLarge("too-many-images", f"{len(wanted.images)} images; at most {limit}")
-            parts = await anyio.to_thread.run_sync(from_base64, wanted.images, "images")
-            if any(part.form != "png" for part in parts):
-                raise MalformedBody("images: JSON carries PNGs only")
-            return wanted, parts
-        case "application/x-npy":
-            part = Part("images", await request.body())
-            if part.form != "npy":
-                raise MalformedBody("the body is not a .npy")
-            return parse_fields(query, LikelihoodParameters), [part]
-        case _:
-            parts, fields = await read_multipart(request, "images", limit)
-            return parse_fields([*query, *fields], LikelihoodParameters), parts
+async def _read(request: Request, context: Context) -> Asked:
+    return Asked(*await read_images(request, context, LikelihoodParameters, LikelihoodRequest))
 
 
-def _decode(
-    wanted: LikelihoodParameters, parts: list[Part], model: ServedModel, context: Context
-) -> Tokens:
-    """Count and price first, decode then."""
-    settings = context.settings
-    admission.check_scores(wanted, sum(codec.count_images(part) for part in parts), settings)
-    return np.concatenate(
-        [codec.decode(part, model.config, settings.max_image_pixels) for part in parts]
-    )
+async def _take(wanted: LikelihoodRequest, context: Context) -> Asked:
+    return Asked(wanted, await json_images(wanted.images, context))
 
 
-def _render(
-    job: Job, task: ScoreTask, result: ScoreResult, record: Record, model: ServedModel
-) -> Response:
+def _price(asked: Asked, model: ServedModel, context: Context) -> int:
+    return admission.score_cost(asked.wanted, count(asked.parts), context.settings)
+
+
+def _task(asked: Asked, model: ServedModel, context: Context) -> ScoreTask:
+    return admission.score_task(asked.wanted, decode(asked.parts, model, context))
+
+
+def _render(media_type: str, record: Record, model: ServedModel) -> Response:
+    job, task, result = record.job, record.job.task, record.outcome
+    assert isinstance(task, ScoreTask)
+    assert isinstance(result, ScoreResult)
     solver = task.solver
     answer = LikelihoodAnswer(
         id=job.id,
-        model=model.name,
+        model=job.model,
         checkpoint=job.checkpoint,
         execution=result.execution,
         results=tuple(_score(index, score) for index, score in enumerate(result.scores)),
@@ -123,3 +92,6 @@ def _score(index: int, score: Score) -> ImageScore:
         terms=ScoreTerms(**terms),
         **values,
     )
+
+
+LIKELIHOODS = KindOfWork((JSON,), _read, _take, _price, _task, _render)

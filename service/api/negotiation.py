@@ -9,6 +9,7 @@ from service.errors import NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
+EVENTS = "text/event-stream"
 NPY = "application/x-npy"
 PNG = "image/png"
 

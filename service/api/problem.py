@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -58,7 +59,11 @@ def invalid(error: ValidationError) -> ServiceError:
     for entry in entries:
         if entry["type"] == "json_invalid":
             return MalformedBody(entry["msg"])
-    fields = tuple({"field": _path(entry["loc"]), "message": entry["msg"]} for entry in entries)
+    return _at_fault((entry["loc"], entry["msg"]) for entry in entries)
+
+
+def _at_fault(faults: Iterable[tuple[tuple[int | str, ...], str]]) -> InvalidRequest:
+    fields = tuple({"field": _path(where), "message": message} for where, message in faults)
     detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in fields)
     return InvalidRequest(detail, fields=fields)
 
@@ -81,6 +86,7 @@ def install(app: FastAPI) -> None:
     """Answer every error of `app` as a problem."""
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_wrong_parameter)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_defect)
 
@@ -88,6 +94,13 @@ def install(app: FastAPI) -> None:
 async def _on_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     return respond(error, request)
+
+
+async def _on_wrong_parameter(request: Request, error: Exception) -> Response:
+    """What the framework reads itself: parameters of the query."""
+    assert isinstance(error, RequestValidationError)
+    faults = ((tuple(entry["loc"][1:]), str(entry["msg"])) for entry in error.errors())
+    return respond(_at_fault(faults), request)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -3,16 +3,16 @@
 import base64
 from typing import Any
 
-import anyio
 from fastapi import APIRouter, Request, Response
 
 from models.pictures import contact_sheet, encode_png
 from service import codec
 from service.api import admission, documentation, waiting
 from service.api.bodies import read_json
-from service.api.context import InContext
+from service.api.context import Context, InContext
 from service.api.headers import binary_headers, server_timing, timing
-from service.api.negotiation import JSON, NPY, PNG, answer_type, body_type
+from service.api.kinds import Asked, KindOfWork
+from service.api.negotiation import JSON, NPY, PNG, body_type
 from service.catalogue import ServedModel
 from service.contracts import SampleAnswer, SampledImage, SampleRequest
 from service.jobs import Job, SampleResult, SampleTask
@@ -31,31 +31,35 @@ router = APIRouter(tags=["samples"])
 async def create_samples(request: Request, context: InContext) -> Response:
     """Images drawn from a model. (checkpoint, solver, seed, index, execution) determine each one,
     whatever else the server is doing."""
-    with context.gate.enter():
-        media_type = answer_type(request, (PNG, NPY, JSON))
-        body_type(request, (JSON,))
-        wanted = await read_json(request, SampleRequest)
-        model = context.catalogue.get(wanted.model)
-        task = admission.sample_task(wanted, model, context.settings)
-        job = admission.job(task, model, wanted.timeout_s, request.state.owner, context.settings)
-        result, record = await waiting.run(job, context, request)
-        assert isinstance(result, SampleResult)
-        return await anyio.to_thread.run_sync(_render, media_type, job, task, result, record, model)
+    return await waiting.answer(SAMPLES, request, context)
 
 
-def _render(
-    media_type: str,
-    job: Job,
-    task: SampleTask,
-    result: SampleResult,
-    record: Record,
-    model: ServedModel,
-) -> Response:
+async def _read(request: Request, context: Context) -> Asked:
+    body_type(request, (JSON,))
+    return Asked(await read_json(request, SampleRequest))
+
+
+async def _take(wanted: SampleRequest, context: Context) -> Asked:
+    return Asked(wanted)
+
+
+def _price(asked: Asked, model: ServedModel, context: Context) -> int:
+    return admission.sample_cost(asked.wanted, model, context.settings)
+
+
+def _task(asked: Asked, model: ServedModel, context: Context) -> SampleTask:
+    return admission.sample_task(asked.wanted, model)
+
+
+def _render(media_type: str, record: Record, model: ServedModel) -> Response:
+    job, task, result = record.job, record.job.task, record.outcome
+    assert isinstance(task, SampleTask)
+    assert isinstance(result, SampleResult)
     headers = server_timing(record)
     if media_type == JSON:
         answer = _answer(job, task, result, record, model)
         return Response(answer.model_dump_json(), headers=headers, media_type=JSON)
-    headers |= binary_headers(job, task, result, model)
+    headers |= binary_headers(job, task, result)
     if media_type == NPY:
         return Response(codec.encode_npy(result.images), headers=headers, media_type=NPY)
     sheet = contact_sheet(result.images, model.config.vocabulary)
@@ -68,7 +72,7 @@ def _answer(
     rows: Any = zip(result.images, result.nfe, result.acceptance_rate, result.latents, strict=True)
     return SampleAnswer(
         id=job.id,
-        model=model.name,
+        model=job.model,
         checkpoint=job.checkpoint,
         execution=result.execution,
         seed=task.seed,
@@ -85,3 +89,6 @@ def _answer(
         ),
         timing=timing(record),
     )
+
+
+SAMPLES = KindOfWork((PNG, NPY, JSON), _read, _take, _price, _task, _render)

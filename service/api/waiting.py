@@ -1,4 +1,4 @@
-"""Hand a job in and wait for its end, for as long as somebody listens."""
+"""Hand a job in; and, on the waiting endpoints, wait for its end as long as somebody listens."""
 
 import logging
 import time
@@ -6,37 +6,80 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
+from service.api import admission
 from service.api.context import Context
-from service.errors import DeadlineExceeded, Draining, ServiceError, UnknownJob
-from service.jobs import Job, Result
+from service.api.idempotency import key_of
+from service.api.kinds import Asked, KindOfWork
+from service.api.negotiation import answer_type
+from service.errors import DeadlineExceeded, Draining, ServiceError
+from service.jobs import Job
 from service.store.base import Record
 
 _LOG = logging.getLogger("mulan.api")
 _CLEANUP_S = 5
 
 
-async def run(job: Job, context: Context, request: Request) -> tuple[Result, Record]:
-    """The job's result, and its record for the times.
+async def answer(kind: KindOfWork, request: Request, context: Context) -> Response:
+    """The whole way of a waiting endpoint. Raises ServiceError, ClientDisconnect."""
+    with context.gate.enter():
+        media_type = answer_type(request, kind.offers)
+        await context.quotas.admit(request.state.owner)
+        asked = await kind.read(request, context)
+        wait = asked.wanted.timeout_s or context.settings.default_timeout_s
+        job, job_id = await hand_in(kind, asked, wait, request, context, attended=True)
+        record = await _attend(job_id, job, context, request)
+        return await render(kind, media_type, record, context)
 
-    Raises ServiceError: QueueFull and the like on admission, DeadlineExceeded, Draining when the
-    service stops before the end, or the job's own failure. Raises ClientDisconnect when the client
-    has left. However it ends, the job then runs no more and is forgotten.
+
+async def hand_in(
+    kind: KindOfWork,
+    asked: Asked,
+    wait: float,
+    request: Request,
+    context: Context,
+    attended: bool,
+) -> tuple[Job, str]:
+    """Judge, price, decode and queue; the job, and the id of the one that was queued or joined.
+
+    Raises ServiceError; what it refuses was not decoded.
     """
-    await context.store.put(job)
+    key, owner = key_of(request, asked), request.state.owner
+    model = context.catalogue.get(asked.wanted.model)
+    cost = kind.price(asked, model, context)
+    await context.quotas.charge(owner, cost)
+    task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
+    job = admission.job(task, model, wait, asked.wanted.priority, owner, cost, context.settings)
+    return job, await context.store.put(job, key, attended)
+
+
+async def render(kind: KindOfWork, media_type: str, record: Record, context: Context) -> Response:
+    """The answer of a job that has ended. Raises what it failed with, and NotReady."""
+    if isinstance(record.outcome, ServiceError):
+        record.outcome.job = record.job.id
+        raise record.outcome
+    model = context.catalogue.by_checkpoint(record.job.checkpoint)
+    return await anyio.to_thread.run_sync(kind.render, media_type, record, model)
+
+
+async def _attend(job_id: str, job: Job, context: Context, request: Request) -> Record:
+    """The job's record at its end. However it ends, somebody has then waited for it.
+
+    Raises DeadlineExceeded, Draining when the service stops before the end, and ClientDisconnect
+    when the client has left.
+    """
     try:
-        record = await _end_of(job, context, request)
+        return await _end_of(job_id, job, context, request)
     finally:
         with anyio.move_on_after(_CLEANUP_S, shield=True):
-            await _drop(job, context)
-    if isinstance(record.outcome, ServiceError):
-        record.outcome.job = job.id
-        raise record.outcome
-    assert record.outcome is not None
-    return record.outcome, record
+            try:
+                await context.store.leave(job_id)
+            except ServiceError as error:
+                _LOG.warning("job %s could not be left: %s", job_id, error.detail)
 
 
-async def _end_of(job: Job, context: Context, request: Request) -> Record:
+async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> Record:
     """The first of: the job's end, its deadline, the client's leaving, the service's."""
     ended: Record | None = None
     reason: Exception | None = None
@@ -61,7 +104,7 @@ async def _end_of(job: Job, context: Context, request: Request) -> Record:
         group.start_soon(stop_after, disconnect, ClientDisconnect())
         group.start_soon(stop_after, context.gate.closed.wait, Draining("the service is stopping"))
         try:
-            ended = await context.store.wait(job.id)
+            ended = await context.store.wait(job_id)
         except ServiceError as error:
             reason = error
         group.cancel_scope.cancel()
@@ -70,15 +113,5 @@ async def _end_of(job: Job, context: Context, request: Request) -> Record:
         return ended
     assert reason is not None
     if isinstance(reason, ServiceError):
-        reason.job = job.id
+        reason.job = job_id
     raise reason
-
-
-async def _drop(job: Job, context: Context) -> None:
-    try:
-        await context.store.cancel(job.id)
-        await context.store.forget(job.id)
-    except UnknownJob:
-        pass
-    except ServiceError as error:
-        _LOG.warning("job %s could not be dropped: %s", job.id, error.detail)

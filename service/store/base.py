@@ -1,12 +1,11 @@
 """The store's interface. API processes put and wait; workers claim and complete."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from service.jobs import Job, Kind, Outcome
+from service.jobs import Job, Kind, Outcome, Status
 from service.store.news import News
-from service.store.status import Status
 
 
 class Key(NamedTuple):
@@ -128,7 +127,7 @@ class Store(Protocol):
         ResultExpired."""
         ...
 
-    def watch(self, job_id: str, after: int | None) -> AsyncIterator[News]:
+    def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:
         """What happens to a job, from where it stands or after the event of that number, until it
         has ended; also while the store is away. Raises UnknownJob."""
         ...

@@ -5,11 +5,10 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from service.jobs import Job
+from service.jobs import UNFINISHED, Job, Status
 from service.store import news
 from service.store.base import Key, Record, Standing
 from service.store.news import Advance, Story
-from service.store.status import UNFINISHED, Status
 
 
 @dataclass(slots=True)

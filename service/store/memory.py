@@ -5,18 +5,17 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import replace
 from weakref import WeakSet
 
 from service.errors import ServiceError
-from service.jobs import Job, Outcome
+from service.jobs import Job, Outcome, Status
 from service.store import rules
 from service.store.base import Claim, Key, Record, Standing
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.entries import Entry
 from service.store.news import Advance, News
-from service.store.status import Status
 
 
 class MemoryStore:
@@ -162,7 +161,7 @@ class MemoryStore:
             raise rules.expired(job_id)
         return entry.record
 
-    async def watch(self, job_id: str, after: int | None) -> AsyncIterator[News]:
+    async def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:
         entry = self._entry(job_id)
         entry.watchers += 1
         try:

@@ -7,7 +7,7 @@ who was away for longer starts again from where the job stands.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from service.store.status import UNFINISHED, Status
+from service.jobs import UNFINISHED, Status
 
 KEPT = 32
 

@@ -11,13 +11,13 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from typing import Any, cast
 
 from redis.asyncio import Redis
 
 from service.errors import ComputationFailed, StoreUnavailable
-from service.jobs import Job, Outcome
+from service.jobs import UNFINISHED, Job, Outcome, Status
 from service.store import keys, news, replies, rules
 from service.store.base import Claim, Key, Record, Standing
 from service.store.bounds import REMEMBERED_S, Bounds
@@ -25,7 +25,6 @@ from service.store.connection import reaching
 from service.store.ear import Ear
 from service.store.news import News
 from service.store.scripts import Scripts
-from service.store.status import UNFINISHED, Status
 from service.store.wire import encode_job, encode_outcome
 
 logger = logging.getLogger(__name__)
@@ -174,7 +173,7 @@ class RedisStore:
                     logger.info("waiting on while the store is away: %s", error)
                 await self._until(heard)
 
-    async def watch(self, job_id: str, after: int | None) -> AsyncIterator[News]:
+    async def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:
         with self._ear.turned(job_id) as heard:
             while True:
                 heard.clear()

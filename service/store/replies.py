@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from service.errors import ComputationFailed
-from service.jobs import Job, Kind, Outcome
+from service.jobs import Job, Kind, Outcome, Status
 from service.store.base import Standing
 from service.store.news import Advance, Story
-from service.store.status import Status
 from service.store.wire import WireError, decode_job, decode_outcome
 
 

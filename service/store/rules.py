@@ -14,9 +14,8 @@ from service.errors import (
     ServiceError,
     UnknownJob,
 )
-from service.jobs import Outcome
+from service.jobs import Outcome, Status
 from service.store.bounds import Bounds
-from service.store.status import Status
 
 # Of the latest ends, so many tell the rate at which the queue drains.
 WINDOW = 64

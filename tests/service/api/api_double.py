@@ -20,6 +20,7 @@ from service.jobs import Job, Outcome, SampleResult, SampleTask, ScoreResult
 from service.settings import Settings
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
+from service.store.quotas import Quotas
 
 EXECUTION = "cpu/fake/float32/test"
 CONFIG = ModelConfig(
@@ -95,7 +96,9 @@ class Service:
         self.catalogue.add(manifest("tiny", CONFIG), EXECUTION)
         fast = {"fast": {"name": "ddpm", "steps": 7, "grid": "time"}}
         self.catalogue.add(manifest("colour", COLOUR, presets=fast), EXECUTION)
-        self.app = create_app(Context(settings, self.store, self.catalogue, self.gate))
+        self.app = create_app(
+            Context(settings, self.store, self.catalogue, self.gate, Quotas(settings))
+        )
         self.worker = FakeWorker(self.store, [model.checkpoint for model in self.catalogue])
 
     def client(self, **headers: str) -> httpx.AsyncClient:

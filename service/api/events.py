@@ -1,0 +1,84 @@
+"""GET /v1/jobs/{id}/events: what happens to a job, as server-sent events."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+
+import anyio
+from fastapi import APIRouter, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from service.api import documentation
+from service.api.context import Context, InContext
+from service.api.jobs import describe, owned
+from service.errors import UnknownJob
+from service.store.news import Advance, End, News, Reset
+
+router = APIRouter(tags=["jobs"])
+
+# Seconds between comments that keep a silent stream open.
+HEARTBEAT_S = 10
+_NEVER = -1
+
+
+@router.get(
+    "/v1/jobs/{id}/events",
+    summary="Watch a job",
+    response_class=EventSourceResponse,
+    responses=documentation.stream(),
+)
+async def watch_job(
+    id: str,  # noqa: A002
+    request: Request,
+    context: InContext,
+) -> EventSourceResponse:
+    """`progress` events, of samples with a preview of the images, then one of `succeeded`,
+    `failed`, `cancelled`, `timed-out`. With `Last-Event-ID` the stream goes on from there, or
+    starts again with `reset`."""
+    await owned(id, request, context)
+    last = request.headers.get("last-event-id")
+    send, receive = anyio.create_memory_object_stream[ServerSentEvent](0)
+
+    async def tell() -> None:
+        """Until the job has ended or is forgotten; a service that stops sends the watcher on."""
+        async with send, anyio.create_task_group() as group:
+
+            async def stop() -> None:
+                await context.gate.draining.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop)
+            async with aclosing(context.store.watch(id, _number(last))) as news:
+                with suppress(UnknownJob):
+                    async for one in news:
+                        await send.send(await _event(id, one, context))
+            group.cancel_scope.cancel()
+
+    async def told() -> AsyncIterator[ServerSentEvent]:
+        async with receive:
+            async for event in receive:
+                yield event
+
+    return EventSourceResponse(told(), data_sender_callable=tell, ping=HEARTBEAT_S, sep="\n")
+
+
+def _number(last_event_id: str | None) -> int | None:
+    """What was heard; what is no number of ours is too old to go on from."""
+    if last_event_id is None:
+        return None
+    known = last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 19
+    return int(last_event_id) if known else _NEVER
+
+
+async def _event(job_id: str, news: News, context: Context) -> ServerSentEvent:
+    match news:
+        case Advance(number, progress, preview):
+            picture = base64.b64encode(preview).decode() if preview else None
+            data = json.dumps({"progress": progress, "preview": picture})
+            return ServerSentEvent(data, event="progress", id=str(number))
+        case Reset(number):
+            return ServerSentEvent("{}", event="reset", id=str(number))
+        case End(number, status):
+            answer = describe(await context.store.standing(job_id)).model_dump_json()
+            return ServerSentEvent(answer, event=status, id=str(number))

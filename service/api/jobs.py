@@ -1,0 +1,139 @@
+"""/v1/jobs: work that is queued now and asked for later."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import TypeAdapter
+
+from service.api import documentation, waiting
+from service.api.bodies import read_json
+from service.api.context import Context, InContext
+from service.api.kinds import KindOfWork
+from service.api.likelihoods import LIKELIHOODS
+from service.api.negotiation import JSON, answer_type, body_type
+from service.api.samples import SAMPLES
+from service.contracts import PRIORITIES
+from service.errors import InvalidRequest, JobNotFinished
+from service.job_contracts import AnyJob, JobAnswer, JobsAnswer
+from service.jobs import UNFINISHED, Kind, Status
+from service.store import rules
+from service.store.base import Standing
+
+router = APIRouter(tags=["jobs"])
+
+MOST_LISTED = 100
+KINDS: dict[Kind, KindOfWork] = {"samples": SAMPLES, "likelihoods": LIKELIHOODS}
+_PRIORITY_NAMES = {number: name for name, number in PRIORITIES.items()}
+_ANY_JOB: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
+
+
+@router.post(
+    "/v1/jobs",
+    summary="Queue work",
+    status_code=202,
+    responses=documentation.queued(),
+    openapi_extra=documentation.job_body(),
+)
+async def create_job(request: Request, response: Response, context: InContext) -> JobAnswer:
+    """Queue what a waiting endpoint would take, and come back for its result."""
+    with context.gate.enter():
+        await context.quotas.admit(request.state.owner)
+        body_type(request, (JSON,))
+        wanted = await read_json(request, _ANY_JOB)
+        kind = KINDS[wanted.kind]
+        asked = await kind.take(wanted.request, context)
+        wait = wanted.request.timeout_s or context.settings.max_timeout_s
+        _, job_id = await waiting.hand_in(kind, asked, wait, request, context, attended=False)
+        response.headers["Location"] = f"/v1/jobs/{job_id}"
+        return describe(await context.store.standing(job_id))
+
+
+@router.get("/v1/jobs", summary="Your jobs", responses=documentation.problems(401, 422, 503))
+async def list_jobs(
+    request: Request,
+    context: InContext,
+    status: Annotated[Status | None, Query(description="Only those that stand so.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> JobsAnswer:
+    """The caller's jobs, the latest first."""
+    context.gate.check_loaded()
+    before = None if cursor is None else _place(cursor)
+    found = await context.store.jobs(request.state.owner, status, limit + 1, before)
+    page = found[:limit]
+    more = str(page[-1].place) if len(found) > limit else None
+    return JobsAnswer(jobs=tuple(describe(standing) for standing in page), next_cursor=more)
+
+
+@router.get("/v1/jobs/{id}", summary="How a job stands", responses=documentation.job())
+async def show_job(id: str, request: Request, context: InContext) -> JobAnswer:  # noqa: A002
+    """Where it stands now."""
+    return describe(await owned(id, request, context))
+
+
+@router.get(
+    "/v1/jobs/{id}/result",
+    summary="What a job came to",
+    response_class=Response,
+    responses=documentation.results(),
+)
+async def show_result(id: str, request: Request, context: InContext) -> Response:  # noqa: A002
+    """The body that the waiting endpoint would have returned, or its problem."""
+    standing = await owned(id, request, context)
+    kind = KINDS[standing.kind]
+    media_type = answer_type(request, kind.offers)
+    if standing.status in UNFINISHED:
+        raise JobNotFinished(f"job {id} is {standing.status}")
+    return await waiting.render(kind, media_type, await context.store.record(id), context)
+
+
+@router.delete(
+    "/v1/jobs/{id}",
+    summary="Cancel a job, or forget its result",
+    status_code=204,
+    responses=documentation.job(),
+)
+async def delete_job(id: str, request: Request, context: InContext) -> None:  # noqa: A002
+    """Work stops at the next network evaluation. Of a job that has ended, the result goes."""
+    standing = await owned(id, request, context)
+    if standing.status in UNFINISHED:
+        await context.store.cancel(id)
+    else:
+        await context.store.expire(id)
+
+
+async def owned(job_id: str, request: Request, context: Context) -> Standing:
+    """A job of the caller's. Raises UnknownJob, also for one of somebody else's."""
+    context.gate.check_loaded()
+    standing = await context.store.standing(job_id)
+    if standing.owner != request.state.owner:
+        raise rules.unknown(job_id)
+    return standing
+
+
+def describe(standing: Standing) -> JobAnswer:
+    """A job as its caller sees it."""
+    return JobAnswer(
+        id=standing.id,
+        kind=standing.kind,
+        model=standing.model,
+        checkpoint=standing.checkpoint,
+        priority=_PRIORITY_NAMES[standing.priority],
+        status=standing.status,
+        progress=standing.progress,
+        created_at=_time(standing.created_at),
+        deadline=_time(standing.deadline),
+        started_at=None if standing.started_at is None else _time(standing.started_at),
+        finished_at=None if standing.finished_at is None else _time(standing.finished_at),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _place(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise InvalidRequest.at("cursor", "is no next_cursor")
+    return int(cursor)
