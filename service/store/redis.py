@@ -72,11 +72,10 @@ class RedisStore:
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
-        life = min(max(0.0, job.deadline - now) + SLACK_S, LONGEST_S)
         verdict, *more = await self._scripts.run(
             "put",
             *(job.id, f"{job.checkpoint}:{job.priority}", job.deadline, job.cost, now),
-            *(self._bounds.capacity, self._bounds.capacity_cost, int(1000 * life)),
+            *(self._bounds.capacity, self._bounds.capacity_cost, life_ms(job, now)),
             *(encode_job(job), *(key or ("", "")), int(attended)),
             *(*self._keep, *replies.about(job)),
         )
@@ -121,10 +120,9 @@ class RedisStore:
             logger.warning("%d jobs of silent workers were taken back", taken)
 
     async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
-        life_ms = int(1000 * SLACK_S)
         watched: int = await self._scripts.run(
             *("report", claim.job.id, claim.epoch, progress, preview),
-            *(self._clock(), news.KEPT, life_ms),
+            *(self._clock(), news.KEPT, int(1000 * SLACK_S)),
         )
         return bool(watched)
 
@@ -263,3 +261,8 @@ class RedisStore:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poll_s):
                 await event.wait()
+
+
+def life_ms(job: Job, now: float) -> int:
+    """How long a job's payload lives that is queued now."""
+    return int(1000 * min(max(0.0, job.deadline - now) + SLACK_S, LONGEST_S))

@@ -27,6 +27,7 @@ NAMES = (
     "release",
     "renew",
     "report",
+    "retry",
     "sweep",
     "watch",
 )

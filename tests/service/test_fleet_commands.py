@@ -113,6 +113,56 @@ def test_a_worker_out_of_time_hands_its_job_to_the_next(fleet: Fleet) -> None:
         assert len(running.result().json()["images"]) == 64
 
 
+def test_an_api_that_stops_answers_first_and_loses_no_job(fleet: Fleet) -> None:
+    api, worker = fleet.start("api", "--port", "0"), fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(api, "ready after")
+    with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor() as pool:
+        job = {"kind": "samples", "request": work(64, 150)}
+        path = client.post("/v1/jobs", json=job).headers["location"]
+        running = pool.submit(client.post, "/v1/samples", json=work(64, 150))
+        time.sleep(0.5)
+        api.send_signal(signal.SIGTERM)
+        while (ready := client.get("/readyz")).status_code == 200:
+            time.sleep(0.01)
+        assert ready.json()["code"] == "draining"
+        for endpoint, body in (("/v1/samples", work(1, 1)), ("/v1/jobs", job)):
+            refusal = client.post(endpoint, json=body)
+            assert (refusal.status_code, refusal.json()["code"]) == (503, "draining")
+        assert not running.done()
+        assert running.result().status_code == 200
+    assert api.wait(30) == 0
+    next_api = fleet.start("api", "--port", "0")
+    url = line_with(next_api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(next_api, "ready after")
+    with httpx.Client(base_url=url, timeout=120) as client:
+        began = time.monotonic()
+        while client.get(path).json()["status"] != "succeeded":
+            assert time.monotonic() - began < READY_WITHIN_S
+            time.sleep(0.05)
+        assert len(client.get(f"{path}/result").json()["images"]) == 64
+    assert worker.poll() is None
+
+
+def test_an_api_out_of_time_sends_its_clients_home(fleet: Fleet) -> None:
+    api = fleet.start("api", "--port", "0", "--drain-s", "0.5")
+    fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(api, "ready after")
+    with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor() as pool:
+        path = client.post(
+            "/v1/jobs", json={"kind": "samples", "request": work(512, 1000)}
+        ).headers["location"]
+        waiting = pool.submit(client.post, "/v1/samples", json=work(512, 1000))
+        watching = pool.submit(client.get, f"{path}/events")
+        time.sleep(0.5)
+        api.send_signal(signal.SIGTERM)
+        refusal = waiting.result()
+        assert (refusal.status_code, refusal.json()["code"]) == (503, "draining")
+        assert "event: progress" in watching.result().text
+    assert api.wait(30) == 0
+
+
 def work(count: int, steps: int) -> dict[str, Any]:
     return {"model": "good", "count": count, "seed": 1, "solver": {"name": "ddpm", "steps": steps}}
 

@@ -1,0 +1,81 @@
+"""Dead letters: jobs that killed every worker that ran them alone, kept for a look into them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from redis.asyncio import Redis
+
+from service.errors import ServiceError
+from service.jobs import Job
+from service.store import keys, replies, rules
+from service.store.connection import reaching
+from service.store.redis import life_ms
+from service.store.scripts import Scripts
+from service.store.wire import encode_job
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A job, when it was given up, in seconds since the epoch, and why."""
+
+    job: Job
+    died_at: float
+    reason: str
+
+
+class DeadLetters:
+    """Those of one Redis. Every method may raise StoreUnavailable."""
+
+    def __init__(self, client: Redis, clock: Callable[[], float] = time.time) -> None:
+        self._client, self._clock = client, clock
+        self._scripts = Scripts(client)
+
+    async def all(self) -> list[Letter]:
+        """The latest first."""
+        with reaching():
+            names: Any = await self._client.zrange(keys.DEAD, 0, -1, desc=True)
+            async with self._client.pipeline(transaction=True) as pipe:
+                for name in names:
+                    pipe.hgetall(keys.LETTER + name.decode())
+                found = await pipe.execute()
+        return [_letter(fields) for fields in found if fields]
+
+    async def retry(self, job_id: str, wait_s: float) -> None:
+        """Queue the job again under its id, for `wait_s` seconds; it will run alone.
+
+        Raises UnknownJob.
+        """
+        letter = await self._one(job_id)
+        now = self._clock()
+        job = replace(letter.job, deadline=now + wait_s)
+        done = await self._scripts.run(
+            *("retry", job.id, f"{job.checkpoint}:{job.priority}", job.deadline, job.cost, now),
+            *(life_ms(job, now), encode_job(job), *replies.about(job)),
+        )
+        if not done:
+            raise rules.unknown(job_id)
+
+    async def drop(self, job_id: str) -> None:
+        """Throw the letter away. Raises UnknownJob."""
+        with reaching():
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.delete(keys.LETTER + job_id)
+                pipe.zrem(keys.DEAD, job_id)
+                deleted, _ = await pipe.execute()
+        if not deleted:
+            raise rules.unknown(job_id)
+
+    async def _one(self, job_id: str) -> Letter:
+        with reaching():
+            fields = await self._client.hgetall(keys.LETTER + job_id)
+        if not fields:
+            raise rules.unknown(job_id)
+        return _letter(fields)
+
+
+def _letter(fields: Any) -> Letter:
+    reason = replies.outcome(fields[b"reason"])
+    assert isinstance(reason, ServiceError)
+    return Letter(replies.job(fields[b"task"]), float(fields[b"died_at"]), reason.detail)

@@ -1,0 +1,148 @@
+"""`mulan jobs`: what operators see and do, on a real Redis."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from redis_server import RedisServer
+from small_engine import CHECKPOINT, samples
+
+from models.specs import Ddpm
+from service.cli import main
+from service.jobs import Job
+from service.store.bounds import Bounds
+from service.store.connection import connect
+from service.store.redis import RedisStore
+
+LEASE_S = 0.1
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(running: RedisServer) -> RedisServer:
+    running.flush()
+    return running
+
+
+def with_store(server: RedisServer, act: Callable[[RedisStore], Awaitable[Any]]) -> Any:
+    """What `act` brings on a store of a process of its own."""
+
+    async def run() -> Any:
+        async with connect(server.url) as client:
+            bounds = Bounds(9, 9, 60.0, LEASE_S, most_crashes=1)
+            store = RedisStore(client, bounds, poll_s=0.05)
+            try:
+                return await act(store)
+            finally:
+                await store.close()
+
+    return asyncio.run(run())
+
+
+def job(name: str) -> Job:
+    whole = samples(name, Ddpm(steps=5), 2)
+    return replace(whole, owner="someone", model="tiny", deadline=time.time() + 600)
+
+
+def put(server: RedisServer, *names: str) -> None:
+    async def act(store: RedisStore) -> None:
+        for name in names:
+            await store.put(job(name))
+
+    with_store(server, act)
+
+
+def die(server: RedisServer) -> None:
+    """Put a job `fatal`, and let worker after worker die of it."""
+
+    async def act(store: RedisStore) -> None:
+        await store.put(job("fatal"))
+        async with asyncio.timeout(30):
+            while (await store.standing("fatal")).status in ("queued", "running"):
+                if (await store.standing("fatal")).status == "queued":
+                    await store.report(await store.claim((CHECKPOINT,)), 0.0)
+                await store.sweep()
+                await asyncio.sleep(LEASE_S / 2)
+
+    with_store(server, act)
+
+
+def mulan(server: RedisServer, *arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(main, ["jobs", *arguments, "--store", server.url])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def mulan_json(server: RedisServer, *arguments: str) -> Any:
+    return json.loads(mulan(server, *arguments, "--json"))
+
+
+def test_jobs_are_listed_shown_and_cancelled(server: RedisServer) -> None:
+    assert mulan(server, "list") == "none\n"
+    put(server, "first", "second")
+    lines = mulan(server, "list").splitlines()
+    assert [line.split()[:2] for line in lines] == [["second", "queued"], ["first", "queued"]]
+    shown = mulan_json(server, "show", "first")
+    assert (shown["owner"], shown["model"], shown["kind"]) == ("someone", "tiny", "samples")
+    assert "someone" in mulan(server, "show", "first")
+    assert mulan_json(server, "cancel", "first")["status"] == "cancelled"
+    (job,) = mulan_json(server, "list", "--status", "queued")["jobs"]
+    assert job["id"] == "second"
+    assert len(mulan_json(server, "list", "--limit", "1")["jobs"]) == 1
+
+
+def test_a_dead_job_is_listed_and_tried_again(server: RedisServer) -> None:
+    assert mulan_json(server, "dead", "list") == {"letters": []}
+    die(server)
+    (letter,) = mulan_json(server, "dead", "list")["letters"]
+    assert (letter["id"], letter["owner"], letter["model"]) == ("fatal", "someone", "tiny")
+    assert "workers died or hung" in letter["reason"]
+    assert "fatal" in mulan(server, "dead", "list")
+    again = mulan_json(server, "dead", "retry", "fatal")
+    assert (again["status"], again["owner"]) == ("queued", "someone")
+    assert mulan_json(server, "dead", "list") == {"letters": []}
+    assert mulan(server, "dead", "retry", "fatal", code=1) == "Error: no job 'fatal'\n"
+
+    async def act(store: RedisStore) -> None:
+        claim = await asyncio.wait_for(store.claim((CHECKPOINT,)), 5)
+        assert claim.alone
+        assert replace(claim.job, deadline=0.0) == replace(job("fatal"), deadline=0.0)
+
+    with_store(server, act)
+
+
+def test_a_dead_job_is_dropped(server: RedisServer) -> None:
+    die(server)
+    assert mulan_json(server, "dead", "drop", "fatal") == {"id": "fatal", "dropped": True}
+    assert mulan(server, "dead", "list") == "none\n"
+    assert mulan(server, "dead", "drop", "fatal", code=1) == "Error: no job 'fatal'\n"
+
+
+@pytest.mark.parametrize("command", [("show",), ("cancel",), ("dead", "retry"), ("dead", "drop")])
+def test_an_unknown_job_is_one_line(server: RedisServer, command: tuple[str, ...]) -> None:
+    assert mulan(server, *command, "nobody", code=1) == "Error: no job 'nobody'\n"
+
+
+def test_no_redis_is_one_line(server: RedisServer, tmp_path: Path) -> None:
+    for store, words in (
+        ("redis://127.0.0.1:1/0", "the queue cannot be reached"),
+        ("memory", "jobs have to wait in Redis"),
+        ("kafka://", "MULAN_STORE"),
+    ):
+        result = CliRunner().invoke(main, ["jobs", "list", "--store", store])
+        assert result.exit_code == 1
+        assert words in result.output
+        assert len(result.output.splitlines()) == 1
