@@ -161,7 +161,24 @@ def results() -> dict[int | str, dict[str, Any]]:
 
 def stream() -> dict[int | str, dict[str, Any]]:
     """Every response of /v1/jobs/{id}/events."""
-    content = {EVENTS: {"schema": {"type": "string"}}}
+    event = {
+        "description": "One event of the stream.",
+        "type": "object",
+        "properties": {
+            "event": {
+                "enum": ["progress", "reset", "succeeded", "failed", "cancelled", "timed-out"]
+            },
+            "id": {"type": "string", "description": "To go on from, as Last-Event-ID."},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "description": "Of `progress`: `progress`, 0 to 1, and `preview`, base64 of a PNG "
+                "or null. Of the last event: the job.",
+            },
+        },
+        "required": ["event", "id", "data"],
+    }
+    content = {EVENTS: {"schema": event}}
     return {200: {"description": "Server-sent events", "content": content}, **_job_problems(503)}
 
 
@@ -169,6 +186,18 @@ def sample_body() -> dict[str, Any]:
     """The request body of /v1/samples."""
     body = _body({JSON: _content(SampleRequest, _SAMPLE_EXAMPLES)})
     return {**body, "parameters": [_IDEMPOTENCY]}
+
+
+def resumption() -> dict[str, Any]:
+    """The header by which a stream goes on."""
+    parameter = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "The last event that was heard.",
+        "schema": {"type": "string"},
+    }
+    return {"parameters": [parameter]}
 
 
 def job_body() -> dict[str, Any]:

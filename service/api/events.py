@@ -27,6 +27,7 @@ _NEVER = -1
     summary="Watch a job",
     response_class=EventSourceResponse,
     responses=documentation.stream(),
+    openapi_extra=documentation.resumption(),
 )
 async def watch_job(
     id: str,  # noqa: A002

@@ -1,0 +1,111 @@
+"""Every endpoint of the OpenAPI document, asked for whatever the document allows and some more."""
+
+import asyncio
+import base64
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import numpy as np
+import pytest
+import schemathesis
+import uvicorn
+from api_double import Service, png
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.core.transport import Response
+from schemathesis.specs.openapi import checks
+
+from service.settings import Settings
+
+EXAMPLES = 60
+IMAGE = base64.b64encode(png(np.zeros((4, 3), np.uint8))).decode()
+CHECKED = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+OPERATIONS = [
+    (method, path)
+    for path, operations in Service(Settings()).app.openapi()["paths"].items()
+    for method in operations
+]
+
+
+@contextlib.asynccontextmanager
+async def serving(listener: socket.socket) -> AsyncIterator[uvicorn.Server]:
+    """An API with a worker that computes nothing."""
+    service = Service(Settings(default_timeout_s=0.5, max_timeout_s=0.5))
+    service.gate.open()
+    server = uvicorn.Server(uvicorn.Config(service.app, lifespan="off", log_level="warning"))
+    working = asyncio.create_task(service.worker.run())
+    answering = asyncio.create_task(server.serve([listener]))
+    yield server
+    await answering
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    begun = threading.Event()
+    servers: list[uvicorn.Server] = []
+
+    async def run() -> None:
+        async with serving(listener) as server:
+            servers.append(server)
+            begun.set()
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    assert begun.wait(10)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    servers[0].should_exit = True
+    thread.join(30)
+    listener.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def document(url: str) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_url(f"{url}/openapi.json")
+
+
+def real(case: schemathesis.Case, job_id: str) -> None:
+    """Let a request name what there is: a model, an image, a job."""
+    if "id" in case.path_parameters:
+        case.path_parameters["id"] = job_id
+    if "name" in case.path_parameters:
+        case.path_parameters["name"] = "tiny"
+    body = case.body.get("request", case.body) if isinstance(case.body, dict) else None
+    if isinstance(body, dict):
+        body["model"] = "tiny"
+        if "images" in body and case.media_type == "application/json":
+            body["images"] = [IMAGE]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_as_documented(
+    url: str, document: schemathesis.BaseSchema, method: str, path: str
+) -> None:
+    seen: set[int] = set()
+    queued = httpx.post(f"{url}/v1/jobs", json={"kind": "samples", "request": {"model": "tiny"}})
+    job_id = queued.json()["id"]
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=document[path][method].as_strategy(), named=st.booleans())
+    def ask(case: schemathesis.Case, named: bool) -> None:
+        if named:
+            real(case, job_id)
+        response: Response = case.call()
+        seen.add(response.status_code)
+        # A timeout may be any number above 0.
+        assert response.status_code < 500 or response.status_code == 504, response.text
+        case.validate_response(response, checks=CHECKED)
+
+    ask()
+    assert seen & {200, 202, 204}, seen
