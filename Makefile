@@ -4,13 +4,16 @@ BIN := $(VENV)/bin
 # One thread a process: the tests run in parallel, and two busy threads on two cores stall each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: run test test-golden test-golden-quick test-gpu check format clean
+.PHONY: run test chaos test-golden test-golden-quick test-gpu check format clean
 
 run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
 	$(BIN)/mulan serve
 
 test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outside this repository
-	$(PYTEST) -n auto --dist loadgroup -m "not gpu and not golden"
+	$(PYTEST) -n auto --dist loadgroup -m "not gpu and not golden and not chaos"
+
+chaos: $(VENV)/.dev  ## Minutes of killed workers, a Redis that goes and comes, floods; the short ones too
+	$(PYTEST) tests/chaos
 
 test-golden: $(VENV)/.dev  ## Parity with the official implementation; GOLDEN_ARRAYS names its arrays
 	$(PYTEST) -n auto -m golden

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
 
@@ -50,14 +51,10 @@ def _run(part: str, settings: Settings, log: Path) -> None:
 class Crew(AbstractContextManager["Crew"]):
     """One API and `size` workers; a worker that dies is replaced at once."""
 
-    def __init__(self, size: int, zoo: Path, redis_url: str, log: Path) -> None:
-        self.settings = Settings(
-            port=free_port(),
-            models=zoo,
-            threads=1,
-            store=redis_url,
-            lease_s=2.0,
-            drain_s=5.0,
+    def __init__(self, size: int, zoo: Path, redis_url: str, log: Path, **settings: Any) -> None:
+        chosen = {"models": zoo, "store": redis_url, "port": free_port(), "threads": 1}
+        self.settings = Settings.model_validate(
+            {**chosen, "lease_s": 2.0, "drain_s": 5.0, **settings}
         )
         self.size, self.log = size, log
         self.address = f"http://127.0.0.1:{self.settings.port}"
@@ -98,6 +95,26 @@ class Crew(AbstractContextManager["Crew"]):
                 pass
             time.sleep(0.05)
         raise AssertionError(f"not ready: {self.log.read_text()}")
+
+    def replaced_within(self) -> float:
+        """Seconds until a worker that is killed has been replaced by one that is ready."""
+        ready, began = self._ready_workers(), time.monotonic()
+        self.workers[0].kill()
+        while self._ready_workers() == ready:
+            assert time.monotonic() - began < READY_WITHIN_S
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def memory(self) -> dict[int, int]:
+        """Resident bytes of each process."""
+        found = {}
+        for process in (self._api, *self.workers):
+            pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1]
+            found[process.pid or 0] = int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return found
+
+    def _ready_workers(self) -> int:
+        return self.log.read_text().count(": worker ")
 
     def kill_one(self, chance: random.Random) -> None:
         """SIGKILL to a worker."""

@@ -5,78 +5,22 @@ import contextlib
 import random
 import time
 from collections import Counter
-from typing import Any
+from datetime import datetime
 
 import httpx
 import pytest
 import redis
 from crew import POISON, Crew
 from redis_server import RedisServer
+from traffic import LONG, Ends, ask, ask_all, body, images, nothing_left
 
 from service.store import keys
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
-TIMEOUT_S = 120.0
 # A replaced worker is ready after a second: its imports are done, its checkpoint is tiny.
 KILL_EVERY_S, KILLS = 2.5, 4
 CLIENTS, KINDS = 24, 36
-
-SOLVERS: list[dict[str, Any]] = [
-    {"name": "ddpm", "steps": 150},
-    {"name": "rtk-mala", "segments": 4, "inner_steps": 5},
-    {"name": "ddpm", "steps": 20},
-    {"name": "dpm-2m", "steps": 50},
-]
-LONG = {"name": "ddpm", "steps": 1000}
-
-
-def body(number: int, **more: Any) -> dict[str, Any]:
-    request = {"model": "tiny", "count": 1 + number % 7, "seed": number, "timeout_s": TIMEOUT_S}
-    return request | {"solver": SOLVERS[number % len(SOLVERS)]} | more
-
-
-class Ends:
-    """Counts how often each job was said to have ended."""
-
-    def __init__(self, server: RedisServer) -> None:
-        self.counts: Counter[str] = Counter()
-        self._client = redis.Redis(port=server.port)
-        self._subscription = self._client.pubsub()
-        self._subscription.subscribe(keys.ENDS)
-        assert self._subscription.get_message(timeout=5) is not None, "not subscribed"
-
-    def read(self) -> Counter[str]:
-        while message := self._subscription.get_message(timeout=0.2):
-            self.counts[message["data"].decode()] += 1
-        return self.counts
-
-    def close(self) -> None:
-        self._subscription.close()
-        self._client.close()
-
-
-async def ask(client: httpx.AsyncClient, request: dict[str, Any]) -> httpx.Response:
-    return await client.post("/v1/samples", json=request, timeout=TIMEOUT_S)
-
-
-async def ask_all(crew: Crew, requests: list[dict[str, Any]]) -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=crew.address) as client:
-        return await asyncio.gather(*(ask(client, request) for request in requests))
-
-
-def images(answer: httpx.Response) -> list[str]:
-    assert answer.status_code == 200, answer.text
-    return [image["png"] for image in answer.json()["images"]]
-
-
-def nothing_left(server: RedisServer) -> bool:
-    """No queue and no job; what a worker's sweep keeps is its own."""
-    with redis.Redis(port=server.port) as client:
-        names = [name.decode() for name in client.scan_iter()]
-    return not any(
-        name.startswith((keys.QUEUE, keys.JOB, keys.TASK, keys.RESULT)) for name in names
-    )
 
 
 def test_killed_workers_lose_nothing(crew: Crew, own_redis: RedisServer) -> None:
@@ -198,3 +142,44 @@ def test_clients_that_leave_leave_nothing_behind(crew: Crew, own_redis: RedisSer
     while not nothing_left(own_redis):
         assert time.monotonic() - began < 20
         time.sleep(0.1)
+
+
+def test_fifty_clients_with_one_key_are_one_job(crew: Crew, own_redis: RedisServer) -> None:
+    ends = Ends(own_redis)
+    request = body(3, solver={"name": "ddpm", "steps": 100})
+
+    async def fifty() -> list[httpx.Response]:
+        headers = {"Idempotency-Key": "once"}
+        limits = httpx.Limits(max_connections=50)
+        async with httpx.AsyncClient(base_url=crew.address, limits=limits) as client:
+            return await asyncio.gather(
+                *(
+                    client.post("/v1/samples", json=request, headers=headers, timeout=60)
+                    for _ in range(50)
+                )
+            )
+
+    answers = asyncio.run(fifty())
+    assert images(answers[0])
+    assert len({answer.content for answer in answers}) == 1
+    assert ends.read() == Counter([answers[0].json()["id"]])
+    ends.close()
+
+
+def test_a_job_longer_than_the_lease_runs_once(crew: Crew, own_redis: RedisServer) -> None:
+    with (
+        httpx.Client(base_url=crew.address, timeout=60) as client,
+        redis.Redis(port=own_redis.port) as store,
+    ):
+        job = {"kind": "samples", "request": body(5, solver=LONG, count=128)}
+        path = client.post("/v1/jobs", json=job).headers["location"]
+        while (state := client.get(path).json())["status"] in ("queued", "running"):
+            time.sleep(0.1)
+        spent = datetime.fromisoformat(state["finished_at"]) - datetime.fromisoformat(
+            state["started_at"]
+        )
+        assert state["status"] == "succeeded"
+        assert spent.total_seconds() > 1.5 * crew.settings.lease_s
+        assert store.hget(keys.JOB + state["id"], "epoch") == b"1"
+        assert len(images(client.get(f"{path}/result"))) == 128
+        client.delete(path)

@@ -1,0 +1,234 @@
+"""The same and worse, for minutes: `make chaos`."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import redis
+from crew import Crew
+from redis_server import RedisServer
+from tiny_zoo import CONFIG, write_checkpoint
+from traffic import LONG, Ends, ask, ask_all, body, images, nothing_left
+
+from service.codec import encode_npy
+from service.store import keys
+
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+
+JOBS, AT_ONCE = 300, 24
+LEAVERS, LEAVING_AT_ONCE = 2_000, 100
+OVERLOAD_S, CALIBRATION_S = 60.0, 10.0
+QUEUED = 32
+PATIENCE_S = 600.0
+
+
+async def mixed(client: httpx.AsyncClient, number: int) -> Any:
+    """Job `number` in one of three ways; what it came to, without its id and times."""
+    match number % 5:
+        case 0:
+            chance = np.random.default_rng(number)
+            tokens = chance.integers(0, CONFIG.vocabulary, (3, *CONFIG.image_shape), np.uint8)
+            answer = await client.post(
+                f"/v1/likelihoods?model=tiny&seed={number}&timeout_s={PATIENCE_S}",
+                content=encode_npy(tokens),
+                headers={"Content-Type": "application/x-npy"},
+            )
+            assert answer.status_code == 200, answer.text
+            return answer.json()["results"]
+        case 1:
+            request = body(number, timeout_s=PATIENCE_S)
+            queued = await client.post("/v1/jobs", json={"kind": "samples", "request": request})
+            assert queued.status_code == 202, queued.text
+            path = queued.headers["location"]
+            while (await client.get(path)).json()["status"] in ("queued", "running"):
+                await asyncio.sleep(0.2)
+            result = images(await client.get(f"{path}/result"))
+            await client.delete(path)
+            return result
+        case _:
+            return images(await client.post("/v1/samples", json=body(number, timeout_s=PATIENCE_S)))
+
+
+async def all_mixed(crew: Crew) -> list[Any]:
+    """What all jobs came to, so many of them at once."""
+    turn = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(base_url=crew.address, timeout=PATIENCE_S) as client:
+
+        async def one(number: int) -> Any:
+            async with turn:
+                return await mixed(client, number)
+
+        return await asyncio.gather(*(one(number) for number in range(JOBS)))
+
+
+def test_killed_again_and_again(crew: Crew, own_redis: RedisServer) -> None:
+    every_s = 2 * crew.replaced_within()
+    quiet = asyncio.run(all_mixed(crew))
+    ends, before = Ends(own_redis), crew.replaced
+    chance = random.Random(13)
+
+    async def rough() -> list[Any]:
+        working = asyncio.ensure_future(all_mixed(crew))
+        while not working.done():
+            await asyncio.wait({working}, timeout=every_s)
+            crew.kill_one(chance)
+        return await working
+
+    assert asyncio.run(rough()) == quiet
+    assert crew.replaced - before >= 5
+    told = ends.read()
+    assert len(told) == JOBS
+    assert set(told.values()) == {1}
+    ends.close()
+
+
+def test_redis_stops_pauses_and_comes_back(crew: Crew, own_redis: RedisServer) -> None:
+    quiet = asyncio.run(all_mixed(crew))
+    before = crew.replaced
+
+    async def accepted(number: int, client: httpx.AsyncClient) -> list[str]:
+        while True:
+            answer = await ask(client, body(number))
+            if answer.status_code != 503:
+                return images(answer)
+            assert answer.json()["code"] == "store-unavailable"
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+
+    async def interrupted() -> list[Any]:
+        async with httpx.AsyncClient(base_url=crew.address, timeout=PATIENCE_S) as client:
+            waits = [n for n in range(JOBS) if n % 5 > 1]
+            answering = [asyncio.ensure_future(accepted(n, client)) for n in waits]
+            for how in ("stop", "pause", "stop"):
+                await asyncio.sleep(1.0)
+                if how == "stop":
+                    own_redis.stop()
+                else:
+                    own_redis.signal(SIGSTOP)
+                began = time.monotonic()
+                assert (await client.get("/livez")).status_code == 200
+                assert time.monotonic() - began < 1.0
+                refusal = await ask(client, body(1))
+                assert refusal.status_code == 503
+                assert int(refusal.headers["retry-after"]) >= 1
+                await asyncio.sleep(3.0)
+                if how == "stop":
+                    await asyncio.to_thread(own_redis.start)
+                else:
+                    own_redis.signal(SIGCONT)
+            return await asyncio.gather(*answering)
+
+    assert asyncio.run(interrupted()) == [quiet[n] for n in range(JOBS) if n % 5 > 1]
+    assert crew.replaced == before
+
+
+def test_two_thousand_leave(crew: Crew, own_redis: RedisServer) -> None:
+    chance = random.Random(17)
+
+    async def leave(leavers: int) -> None:
+        turn = asyncio.Semaphore(LEAVING_AT_ONCE)
+        limits = httpx.Limits(max_connections=LEAVING_AT_ONCE, max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=crew.address, limits=limits) as client:
+
+            async def visit(number: int) -> None:
+                async with turn:
+                    with contextlib.suppress(httpx.TimeoutException):
+                        request = body(number, solver=LONG)
+                        after = chance.uniform(0.01, 1.0)
+                        await client.post("/v1/samples", json=request, timeout=after)
+
+            await asyncio.gather(*(visit(number) for number in range(leavers)))
+
+    asyncio.run(leave(LEAVERS // 4))
+    settled(own_redis)
+    before = crew.memory()
+    asyncio.run(leave(LEAVERS))
+    # A thousand evaluations each: whoever still worked for them would not be done in minutes.
+    settled(own_redis)
+    began = time.monotonic()
+    (answer,) = asyncio.run(ask_all(crew, [body(2)]))
+    assert images(answer)
+    assert time.monotonic() - began < 5
+    after = crew.memory()
+    assert after.keys() == before.keys()
+    grown = {pid: (after[pid] - before[pid]) >> 20 for pid in before}
+    assert all(megabytes < 24 for megabytes in grown.values()), grown
+    with redis.Redis(port=own_redis.port) as client:
+        assert client.get(keys.WAITING_COST) in (None, b"0")
+        assert client.zcard(keys.WAITING) == client.scard(keys.QUEUES) == 0
+
+
+def settled(server: RedisServer) -> None:
+    """Wait until nothing is left of any job."""
+    began = time.monotonic()
+    while not nothing_left(server):
+        assert time.monotonic() - began < 30
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def small_crew(tmp_path: Path, own_redis: RedisServer) -> Iterator[Crew]:
+    own_redis.flush()
+    write_checkpoint(tmp_path / "zoo" / "tiny")
+    crew = Crew(1, tmp_path / "zoo", own_redis.url, tmp_path / "log", max_queued_jobs=QUEUED)
+    with crew:
+        crew.wait_until_ready()
+        yield crew
+
+
+def test_twice_what_it_can_do(small_crew: Crew, own_redis: RedisServer) -> None:
+    request = body(1, count=16, solver={"name": "ddpm", "steps": 200})
+
+    async def overload() -> tuple[float, list[tuple[httpx.Response, float]], int]:
+        limits = httpx.Limits(max_connections=1_000)
+        address, waiting = small_crew.address, 0
+        async with httpx.AsyncClient(base_url=address, limits=limits) as client:
+            done = 0
+            began = time.monotonic()
+
+            async def keep_asking() -> None:
+                nonlocal done
+                while time.monotonic() - began < CALIBRATION_S:
+                    assert (await ask(client, request)).status_code == 200
+                    done += 1
+
+            await asyncio.gather(*(keep_asking() for _ in range(16)))
+            capacity = done / (time.monotonic() - began)
+
+            async def timed() -> tuple[httpx.Response, float]:
+                sent = time.monotonic()
+                answer = await ask(client, request)
+                return answer, time.monotonic() - sent
+
+            asked = []
+            began = time.monotonic()
+            with redis.Redis(port=own_redis.port) as store:
+                while (now := time.monotonic() - began) < OVERLOAD_S:
+                    while len(asked) < 2 * capacity * now:
+                        asked.append(asyncio.ensure_future(timed()))
+                    waiting = max(waiting, int(store.zcard(keys.WAITING)))
+                    await asyncio.sleep(0.02)
+            return capacity, await asyncio.gather(*asked), waiting
+
+    capacity, answers, waiting = asyncio.run(overload())
+    statuses = Counter(answer.status_code for answer, _ in answers)
+    assert set(statuses) == {200, 429}, statuses
+    assert waiting <= QUEUED
+    # What is inside: the queue, and the jobs that a worker holds at once.
+    bound = 3 * (QUEUED + 64) / capacity
+    slowest = max(spent for answer, spent in answers if answer.status_code == 200)
+    assert slowest < bound, (slowest, bound)
+    for answer, spent in answers:
+        if answer.status_code == 429:
+            assert answer.json()["code"] == "queue-full"
+            assert 1 <= int(answer.headers["retry-after"]) <= max(5, 4 * QUEUED / capacity)
+            assert spent < bound
+    assert statuses[200] > 0.5 * capacity * OVERLOAD_S, (statuses, capacity)
