@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     max_tick_s: float = Field(
         120, gt=0, description="Longest network call; a worker that is longer at one has hung."
     )
+    max_crashes: int = Field(
+        5, ge=1, description="Workers that may die of a job running alone; it is then given up."
+    )
     insecure: bool = Field(False, description="Serve past loopback without API keys.")
     api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(_digests)] = Field(
         (), description="Comma-separated API keys; kept as SHA-256 digests.", repr=False

@@ -43,12 +43,14 @@ async def hand_in(
 ) -> tuple[Job, str]:
     """Judge, price, decode and queue; the job, and the id of the one that was queued or joined.
 
-    Raises ServiceError; what it refuses was not decoded.
+    Raises ServiceError. What there is no room for is refused before it is decoded.
     """
     key, owner = key_of(request, asked), request.state.owner
     model = context.catalogue.get(asked.wanted.model)
     cost = kind.price(asked, model, context)
     await context.quotas.charge(owner, cost)
+    if key is None:
+        await context.store.room(cost)
     task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
     job = admission.job(task, model, wait, asked.wanted.priority, owner, cost, context.settings)
     return job, await context.store.put(job, key, attended)

@@ -64,6 +64,11 @@ class Store(Protocol):
     """Every method may raise StoreUnavailable. Ended jobs go in two steps: first their result, and
     after a while that there was one."""
 
+    async def room(self, cost: int) -> None:
+        """See whether a job of this cost could wait just now, before it is made. Raises
+        QueueFull."""
+        ...
+
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         """Admit a job; its id, or that of the job that has the same key and is remembered.
 

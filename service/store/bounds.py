@@ -22,7 +22,7 @@ class Bounds:
     retained: int
     retention_s: float
     lease_s: float = 30.0
-    most_crashes: int = 3
+    most_crashes: int = 5
     capacity_cost: int = 10_000_000
 
     @classmethod
@@ -33,5 +33,6 @@ class Bounds:
             settings.max_retained_jobs,
             settings.retention_s,
             settings.lease_s,
+            settings.max_crashes,
             capacity_cost=settings.max_queued_row_evaluations,
         )

@@ -34,6 +34,10 @@ class MemoryStore:
         self._arrival = asyncio.Event()
         self._listeners: WeakSet[rules.Cancellations] = WeakSet()
 
+    async def room(self, cost: int) -> None:
+        if refusal := self._load().refusal(cost, self._bounds):
+            raise refusal
+
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         self._expire()
         if key is not None and (known := self._keys.get(key.scope)):
@@ -43,8 +47,7 @@ class MemoryStore:
             if entry.waiters is not None:
                 entry.waiters += 1
             return known
-        if refusal := self._load().refusal(job.cost, self._bounds):
-            raise refusal
+        await self.room(job.cost)
         self._admitted += 1
         entry = self._entries[job.id] = Entry.of(job, self._admitted, key, attended)
         if key is not None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from service.errors import ComputationFailed, StoreUnavailable
+from service.errors import ComputationFailed, QueueFull, StoreUnavailable
 from service.jobs import UNFINISHED, Job, Outcome, Status
 from service.store import keys, news, replies, rules
 from service.store.base import Claim, Key, Record, Standing
@@ -70,6 +70,12 @@ class RedisStore:
         """Listen no more. The client stays open: it is its owner's."""
         await self._ear.close()
 
+    async def room(self, cost: int) -> None:
+        now, bounds = self._clock(), self._bounds
+        full = await self._scripts.run("room", cost, now, bounds.capacity, bounds.capacity_cost)
+        if full:
+            raise self._refusal(cost, now, full[1:])
+
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
         verdict, *more = await self._scripts.run(
@@ -82,11 +88,7 @@ class RedisStore:
         if verdict == b"mismatch":
             raise rules.mismatch()
         if verdict == b"full":
-            jobs, cost, done, done_cost, since = map(float, more)
-            load = rules.Load(int(jobs), int(cost), int(done), int(done_cost), now - since)
-            refusal = load.refusal(job.cost, self._bounds)
-            assert refusal is not None
-            raise refusal
+            raise self._refusal(job.cost, now, more)
         job_id: str = more[0].decode()
         return job_id
 
@@ -252,6 +254,13 @@ class RedisStore:
             finished_at=replies.seconds(finished),
             outcome=None if result is None else replies.outcome(result),
         )
+
+    def _refusal(self, cost: int, now: float, full: list[Any]) -> QueueFull:
+        jobs, waiting, done, done_cost, since = map(float, full)
+        load = rules.Load(int(jobs), int(waiting), int(done), int(done_cost), now - since)
+        refusal = load.refusal(cost, self._bounds)
+        assert refusal is not None
+        return refusal
 
     def _is_older(self, ended: float | None, age: float) -> bool:
         return ended is not None and ended < self._clock() - age

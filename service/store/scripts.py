@@ -28,6 +28,7 @@ NAMES = (
     "renew",
     "report",
     "retry",
+    "room",
     "sweep",
     "watch",
 )

@@ -17,10 +17,15 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
 
 
 @pytest.fixture(scope="module")
-def crew(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Crew]:
-    """One for all tests: what one does to it must not harm the next."""
+def crew(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    own_redis: RedisServer,
+) -> Iterator[Crew]:
+    """One for all tests of a module: what one does to it must not harm the next."""
     folder = tmp_path_factory.mktemp("crew")
     write_checkpoint(folder / "zoo" / "tiny")
-    with Crew(3, folder / "zoo", own_redis.url, folder / "log") as crew:
+    settings = getattr(request.module, "SETTINGS", {})
+    with Crew(3, folder / "zoo", own_redis.url, folder / "log", **settings) as crew:
         crew.wait_until_ready()
         yield crew

@@ -18,6 +18,7 @@ from service.store import keys
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
+SETTINGS = {"max_crashes": 3}
 # A replaced worker is ready after a second: its imports are done, its checkpoint is tiny.
 KILL_EVERY_S, KILLS = 2.5, 4
 CLIENTS, KINDS = 24, 36

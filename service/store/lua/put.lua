@@ -18,18 +18,8 @@ if known and redis.call('EXISTS', names.task .. known) == 1 then
 end
 local before = standing(id)
 if unfinished(before) then return {'admitted', id} end
-local waiting = redis.call('ZCARD', names.waiting)
-local waiting_cost = waiting > 0 and tonumber(redis.call('GET', names.waiting_cost)) or 0
-if waiting >= tonumber(capacity)
-    or waiting > 0 and waiting_cost + tonumber(cost) > tonumber(capacity_cost) then
-  local since, done, done_cost = now, -1, 0
-  for _, line in ipairs(redis.call('LRANGE', names.drained, 0, -1)) do
-    local at, spent = line:match('^(%S+) (%S+)$')
-    if done < 0 then since = at else done_cost = done_cost + tonumber(spent) end
-    done = done + 1
-  end
-  return {'full', waiting, waiting_cost, done, done_cost, since}
-end
+local full = overload(cost, now, capacity, capacity_cost)
+if full then return full end
 if before.status then forget(id) end
 if attended == '1' then
   about[#about + 1], about[#about + 2] = 'waiters', 1

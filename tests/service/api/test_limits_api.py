@@ -49,6 +49,9 @@ class TestCostThatWaits:
         problem = assert_problem(response, 429, "queue-full")
         assert "row-evaluations" in str(problem["detail"])
         assert int(response.headers["retry-after"]) >= 1
+        # What is no picture is not looked at where there is no room.
+        body = {"model": "tiny", "images": [NO_PNG]}
+        assert_problem(await client.post("/v1/likelihoods", json=body), 429, "queue-full")
         service.worker.proceed.set()
 
 

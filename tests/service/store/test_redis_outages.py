@@ -56,7 +56,12 @@ async def is_unavailable_within_bounds(store: RedisStore, held: Claim) -> None:
 
     heart = asyncio.create_task(beat())
     for call in (
+        store.room(1),
         store.put(job("more")),
+        store.leave("j"),
+        store.standing("j"),
+        store.jobs(None, None, 9, None),
+        store.expire("j"),
         store.claim(("a" * 64,)),
         store.renew([held]),
         store.sweep(),
