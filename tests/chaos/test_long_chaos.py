@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
 JOBS, AT_ONCE = 300, 24
 LEAVERS, LEAVING_AT_ONCE = 2_000, 100
 OVERLOAD_S, CALIBRATION_S = 60.0, 10.0
-QUEUED = 32
+QUEUED = 16
 PATIENCE_S = 600.0
 LEAST_BETWEEN_KILLS_S = 4.0
 
@@ -192,7 +192,7 @@ def small_crew(tmp_path: Path, own_redis: RedisServer) -> Iterator[Crew]:
 
 
 def test_twice_what_it_can_do(small_crew: Crew, own_redis: RedisServer) -> None:
-    request = body(1, count=16, solver={"name": "ddpm", "steps": 200})
+    request = body(1, count=16, solver={"name": "ddpm", "steps": 30})
 
     async def overload() -> tuple[float, list[tuple[httpx.Response, float]], int]:
         limits = httpx.Limits(max_connections=1_000)

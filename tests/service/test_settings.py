@@ -85,6 +85,15 @@ def test_keys_are_kept_as_digests_and_not_shown(monkeypatch: pytest.MonkeyPatch)
     assert "api_keys" not in repr(settings)
 
 
+def test_a_password_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULAN_STORE", "redis:/user:secret@example")
+    with pytest.raises(SettingsError) as refusal:
+        read_settings()
+    assert "MULAN_STORE" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+    assert "secret" not in repr(read_settings(store="redis://user:secret@example/0"))
+
+
 def test_every_setting_but_the_keys_is_a_flag() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
     for name in Settings.model_fields.keys() - {"api_keys"}:

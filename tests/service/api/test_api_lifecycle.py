@@ -136,6 +136,24 @@ async def test_a_client_that_leaves_takes_its_work_along(service: Service) -> No
     assert all(message.get("status") != 500 for message in sent)
 
 
+async def test_many_who_leave_leave_no_task_and_no_job(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    service.worker.proceed.clear()
+    assert (await client.get("/livez")).status_code == 200
+    before = len(asyncio.all_tasks())
+    asked = [asyncio.ensure_future(client.post("/v1/samples", json=BODY)) for _ in range(200)]
+    for number, request in enumerate(asked):
+        if number % 7 == 0:
+            await asyncio.sleep(0.002)
+        request.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    await until(lambda: len(asyncio.all_tasks()) == before)
+    assert await service.store.jobs(None, None, 300, None) == []
+    service.worker.proceed.set()
+    assert (await client.post("/v1/samples", json=BODY)).status_code == 200
+
+
 async def test_ended_jobs_leave_nothing_behind(client: httpx.AsyncClient, service: Service) -> None:
     for _ in range(3):
         assert (await client.post("/v1/samples", json=BODY)).status_code == 200

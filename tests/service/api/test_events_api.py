@@ -10,6 +10,7 @@ import pytest
 from api_double import Service
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from service.api import events as events_route
 from service.store.base import Claim
 from service.store.news import KEPT
 
@@ -125,6 +126,19 @@ async def test_cancelling_ends_the_stream(client: httpx.AsyncClient, service: Se
     await watched(service, path)
     await client.delete(path)
     assert names(await listening)[-1] == "cancelled"
+
+
+async def test_a_silent_stream_is_kept_open_by_comments(
+    client: httpx.AsyncClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_route, "HEARTBEAT_S", 0.01)
+    service.worker.proceed.clear()
+    path = await queue(client)
+    listening = asyncio.ensure_future(client.get(f"{path}/events"))
+    await watched(service, path)
+    await asyncio.sleep(0.1)
+    service.worker.proceed.set()
+    assert (await listening).text.count("\n: ping") >= 2
 
 
 async def test_a_drain_sends_the_watcher_on(client: httpx.AsyncClient, service: Service) -> None:
