@@ -43,7 +43,13 @@ def list_jobs(status: Status | None, limit: int, as_json: bool, store: str | Non
     """Everybody's jobs, the latest first."""
 
     async def act(shared: Shared) -> Facts:
-        found = await shared.store.jobs(None, status, limit, None)
+        found: list[Standing] = []
+        before: int | None = None
+        while len(found) < limit:
+            page = await shared.store.jobs(None, status, limit - len(found), before)
+            found, before = [*found, *page.jobs], page.before
+            if before is None:
+                break
         return {"jobs": [_facts(standing) for standing in found]}
 
     facts = _run(act, store)

@@ -60,10 +60,9 @@ async def list_jobs(
     """The caller's jobs, the latest first."""
     context.gate.check_loaded()
     before = None if cursor is None else _place(cursor)
-    found = await context.store.jobs(request.state.owner, status, limit + 1, before)
-    page = found[:limit]
-    more = str(page[-1].place) if len(found) > limit else None
-    return JobsAnswer(jobs=tuple(describe(standing) for standing in page), next_cursor=more)
+    page = await context.store.jobs(request.state.owner, status, limit, before)
+    more = None if page.before is None else str(page.before)
+    return JobsAnswer(jobs=tuple(map(describe, page.jobs)), next_cursor=more)
 
 
 @router.get("/v1/jobs/{id}", summary="How a job stands", responses=documentation.job())

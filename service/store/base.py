@@ -35,6 +35,13 @@ class Standing:
     finished_at: float | None
 
 
+class Page(NamedTuple):
+    """Some jobs of a list, and the place `before` which it goes on; None at its end."""
+
+    jobs: list[Standing]
+    before: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A job with its images and its end; times are seconds since the epoch."""
@@ -118,9 +125,9 @@ class Store(Protocol):
 
     async def jobs(
         self, owner: str | None, status: Status | None, limit: int, before: int | None
-    ) -> list[Standing]:
+    ) -> Page:
         """An owner's jobs, or everybody's, the latest first; those of a status; those admitted
-        before a place."""
+        before a place. A page may hold fewer than `limit` and not be the last."""
         ...
 
     async def record(self, job_id: str) -> Record:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 from service.errors import ServiceError
 from service.jobs import Job, Outcome, Status
 from service.store import rules
-from service.store.base import Claim, Key, Record, Standing
+from service.store.base import Claim, Key, Page, Record, Standing
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.entries import Entry
 from service.store.news import Advance, News
@@ -134,20 +134,20 @@ class MemoryStore:
 
     async def jobs(
         self, owner: str | None, status: Status | None, limit: int, before: int | None
-    ) -> list[Standing]:
+    ) -> Page:
         self._expire()
         found: list[Standing] = []
         for entry in reversed(self._entries.values()):
             job = entry.standing
-            if len(found) == limit:
-                break
             if (
                 owner in (None, job.owner)
                 and status in (None, job.status)
                 and (before is None or job.place < before)
             ):
+                if len(found) == limit:
+                    return Page(found, found[-1].place)
                 found.append(job)
-        return found
+        return Page(found, None)
 
     async def record(self, job_id: str) -> Record:
         self._expire()

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from service.errors import ComputationFailed, QueueFull, StoreUnavailable
 from service.jobs import UNFINISHED, Job, Outcome, Status
 from service.store import keys, news, replies, rules
-from service.store.base import Claim, Key, Record, Standing
+from service.store.base import Claim, Key, Page, Record, Standing
 from service.store.bounds import REMEMBERED_S, Bounds
 from service.store.connection import reaching
 from service.store.ear import Ear
@@ -38,6 +38,8 @@ SLACK_S = 3_600.0
 LONGEST_S = 7 * 86_400.0
 LETTER_S = 7 * 86_400.0
 WATCHED_S = 3 * POLL_S
+# Jobs that one look at a list goes through.
+LOOKED_AT = 2_000
 
 
 class RedisStore:
@@ -151,10 +153,12 @@ class RedisStore:
 
     async def jobs(
         self, owner: str | None, status: Status | None, limit: int, before: int | None
-    ) -> list[Standing]:
+    ) -> Page:
         index = keys.INDEX if owner is None else keys.OWNED + owner
         below = "+inf" if before is None else f"({before}"
-        return replies.standings(await self._scripts.run("list", index, status or "", limit, below))
+        return replies.page(
+            *await self._scripts.run("list", index, status or "", limit, below, LOOKED_AT)
+        )
 
     async def record(self, job_id: str) -> Record:
         record = await self._read(job_id)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from service.errors import ComputationFailed
 from service.jobs import Job, Kind, Outcome, Status
-from service.store.base import Standing
+from service.store.base import Page, Standing
 from service.store.news import Advance, Story
 from service.store.wire import WireError, decode_job, decode_outcome
 
@@ -40,12 +40,13 @@ def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
     )
 
 
-def standings(listed: Sequence[Any]) -> list[Standing]:
+def page(listed: Sequence[Any], last: bytes) -> Page:
     """The answer of the list script."""
-    return [
+    jobs = [
         standing(job_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
         for job_id, flat in listed
     ]
+    return Page(jobs, int(float(last)) if last else None)
 
 
 def story(status: bytes, progress: bytes, told: int, kept: Sequence[Any]) -> Story:

@@ -1,16 +1,20 @@
--- Jobs of an index, the latest first, below a place and of a status if one is given: {id, fields}.
-local index, status, limit, below = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local found = {}
+-- Jobs of an index, the latest first, below a place and of a status if one is given: {{id, fields},
+-- where to go on from, or ''}. Looks at so many only, for nobody else is served meanwhile.
+local index, status, limit, below, most = unpack(ARGV)
+local found, looked, last = {}, 0, ''
 repeat
   local page = redis.call('ZREVRANGEBYSCORE', index, below, '-inf', 'WITHSCORES', 'LIMIT', 0, 100)
   for i = 1, #page, 2 do
-    below = '(' .. page[i + 1]
-    local job = standing(page[i])
+    local id, job = page[i], standing(page[i])
     if not job.status then
-      redis.call('ZREM', index, page[i])
-    elseif (status == '' or job.status == status) and #found < limit then
-      found[#found + 1] = {page[i], redis.call('HGETALL', names.job .. page[i])}
+      redis.call('ZREM', index, id)
+    elseif status == '' or job.status == status then
+      if #found == tonumber(limit) then return {found, last} end
+      found[#found + 1] = {id, redis.call('HGETALL', names.job .. id)}
     end
+    last, looked = page[i + 1], looked + 1
+    below = '(' .. last
   end
-until #page == 0 or #found == limit
-return found
+  if #page == 0 then return {found, ''} end
+until looked >= tonumber(most)
+return {found, last}

@@ -254,3 +254,19 @@ async def test_a_redis_without_room_is_unavailable(make: MakeStore, client: Redi
     finally:
         await client.config_set("maxmemory", 0)
     await store.put(job("j"))
+
+
+async def test_a_long_list_is_looked_through_in_pieces(
+    make: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.redis.LOOKED_AT", 1)
+    store = make(Bounds(500, 500, 60.0))
+    for number in range(250):
+        await store.put(job(f"j{number}"))
+    await store.cancel("j0")
+    found, before, looks = list[str](), None, 0
+    while before is not None or not looks:
+        page = await store.jobs(None, "cancelled", 10, before)
+        found, before, looks = [*found, *(one.id for one in page.jobs)], page.before, looks + 1
+    assert found == ["j0"]
+    assert looks > 2

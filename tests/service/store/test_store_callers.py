@@ -80,7 +80,7 @@ async def test_a_key_joins_also_where_the_queue_is_full(store: Store) -> None:
     await store.put(job("first", deadline=5_000.0), KEY)
     while True:
         try:
-            await store.put(job(f"more {len(await store.jobs(None, None, 100, None))}"))
+            await store.put(job(f"more {len((await store.jobs(None, None, 100, None)).jobs)}"))
         except QueueFull:
             break
     assert await store.put(job("again"), KEY) == "first"
@@ -151,7 +151,9 @@ async def test_jobs_are_listed_by_owner_and_status_the_latest_first(store: Store
     async def names(
         owner: str | None, status: str | None = None, limit: int = 9, before: int | None = None
     ) -> list[str]:
-        return [one.id for one in await store.jobs(owner, status, limit, before)]  # type: ignore[arg-type]
+        page = await store.jobs(owner, status, limit, before)  # type: ignore[arg-type]
+        assert page.before is None or len(page.jobs) == limit
+        return [one.id for one in page.jobs]
 
     assert await names("a") == ["a3", "a2", "a1"]
     assert await names("b") == ["b1"]
