@@ -18,7 +18,9 @@ from service.jobs import Job
 from service.store.base import Record
 
 _LOG = logging.getLogger("mulan.api")
+# Seconds: for the store to hear that somebody has left, and until it is told again.
 _CLEANUP_S = 5
+_AGAIN_S = 1
 
 
 async def answer(kind: KindOfWork, request: Request, context: Context) -> Response:
@@ -74,11 +76,23 @@ async def _attend(job_id: str, job: Job, context: Context, request: Request) -> 
     try:
         return await _end_of(job_id, job, context, request)
     finally:
-        with anyio.move_on_after(_CLEANUP_S, shield=True):
+        with anyio.CancelScope(shield=True):
+            await _leave(job_id, job, context)
+
+
+async def _leave(job_id: str, job: Job, context: Context) -> None:
+    """Also when the store is away for a while: nobody is to work for a client who has left."""
+    while True:
+        with anyio.move_on_after(_CLEANUP_S):
             try:
                 await context.store.leave(job_id)
             except ServiceError as error:
                 _LOG.warning("job %s could not be left: %s", job_id, error.detail)
+            else:
+                return
+        if time.time() > job.deadline or context.gate.closed.is_set():
+            return
+        await anyio.sleep(_AGAIN_S)
 
 
 async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> Record:

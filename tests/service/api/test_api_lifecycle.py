@@ -8,7 +8,8 @@ import httpx
 import pytest
 from api_double import Service, assert_problem
 
-from service.errors import UnknownJob
+from service.api import waiting
+from service.errors import StoreUnavailable, UnknownJob
 from service.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +135,26 @@ async def test_a_client_that_leaves_takes_its_work_along(service: Service) -> No
     await until(lambda: service.worker.cancelled == [service.worker.jobs[0].id])
     await assert_forgotten(service)
     assert all(message.get("status") != 500 for message in sent)
+
+
+async def test_who_leaves_while_the_store_is_away_takes_the_work_along_later(
+    client: httpx.AsyncClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.worker.proceed.clear()
+    asked = asyncio.ensure_future(client.post("/v1/samples", json=BODY))
+    await until(lambda: service.worker.jobs)
+    leave, failures = service.store.leave, [StoreUnavailable("gone fishing")]
+
+    async def away_once(job_id: str) -> None:
+        if failures:
+            raise failures.pop()
+        await leave(job_id)
+
+    monkeypatch.setattr(service.store, "leave", away_once)
+    monkeypatch.setattr(waiting, "_AGAIN_S", 0.01)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    await until(lambda: service.worker.cancelled == [service.worker.jobs[0].id])
 
 
 async def test_many_who_leave_leave_no_task_and_no_job(
