@@ -54,7 +54,7 @@ class LatentUse(NamedTuple):
 @torch.no_grad()
 def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
     """What z* says about `images` `[N, H, W, C]`."""
-    config, device = model.config, next(model.parameters()).device
+    config, device = model.config, model.device
     chosen = []
     for part in torch.split(torch.from_numpy(images), batch):
         x = tokens_to_data(part.permute(0, 3, 1, 2).to(device), config.vocabulary).float()

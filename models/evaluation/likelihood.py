@@ -206,8 +206,7 @@ def _encode(model: Mulan, tokens: Tensor) -> Tensor:
 
 def _on_device(model: Mulan, images: Tokens) -> Tensor:
     """Tokens `[N, C, H, W]`, where the model is."""
-    device = next(model.parameters()).device
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(model.device)
 
 
 def _column(scores: Sequence[Score], rows: Sequence[int], field: str) -> Tensor:

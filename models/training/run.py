@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from models.checkpoint import save_manifest, save_weights
-from models.data import Tokens, digest, divide, fingerprint, load_tokens
-from models.errors import DataError
+from models.data import digest, divide, fingerprint, load_images
 from models.manifest import DataRecord, Manifest, TrainingRecord
 from models.training.recipe import Recipe
 from models.training.trainer import Trainer
@@ -23,9 +22,9 @@ def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Mani
 
     `command` is recorded, so that a reader can do the same. Raises DataError, TrainingError.
     """
-    images = _images(recipe.data.source, recipe)
+    images = load_images(recipe.data.source, recipe.model)
     test_source = recipe.data.test_source
-    test = None if test_source is None else _images(test_source, recipe)
+    test = None if test_source is None else load_images(test_source, recipe.model)
     parts = divide(len(images), recipe.data.split, recipe.data.split_seed)
     held_out = images[parts["density"]] if "density" in parts else images[parts["train"]]
     trainer = Trainer(recipe, images[parts["train"]], held_out, device, out / WORK)
@@ -70,16 +69,6 @@ def describe_machine(device: torch.device) -> str:
     capability = torch.backends.cpu.get_cpu_capability()
     threads = torch.get_num_threads()
     return f"CPU ({platform.machine()}, {capability}), {os.cpu_count()} cores, {threads} thread(s)"
-
-
-def _images(source: str, recipe: Recipe) -> Tokens:
-    """Images that the recipe's model takes. Raises DataError."""
-    images = load_tokens(source, recipe.model.vocabulary)
-    if images.shape[1:] != recipe.model.image_shape:
-        raise DataError(
-            f"{source}: images are {images.shape[1:]}, the model's {recipe.model.image_shape}"
-        )
-    return images
 
 
 def _public_name(source: str) -> str:
