@@ -9,6 +9,7 @@ import torch
 from models.cli.compute import SEED, device, threads
 from models.cli.options import as_json, emit, one_line_errors
 from models.cli.recipes import chosen_recipe, training_data, training_test_data
+from models.manifest import MANIFEST
 from models.training.run import train as follow
 
 
@@ -36,7 +37,8 @@ def train(
     """Train a checkpoint by RECIPE, a shipped name (digits) or a TOML file, into --out.
 
     Deterministic by seed on one kind of machine with one number of threads. A run that was killed
-    goes on from where it last saved when the same command is given again.
+    goes on from where it last saved when the same command is given again; one that is finished is
+    left as it is.
     """
     chosen = chosen_recipe(recipe, data, test_data, steps=steps, seed=seed)
     options = {
@@ -48,6 +50,8 @@ def train(
     given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
     command = ["mulan", "models", "train", recipe, "--out", "DIR", "--device", str(device), *given]
     command += ["--threads", str(torch.get_num_threads())]
+    already = (out / MANIFEST).exists()
     manifest = follow(chosen, out, device, shlex.join(command))
     record = {"name": manifest.name, "sha256": manifest.sha256, "folder": str(out)}
-    emit(record, f"{out}: {manifest.name} {manifest.sha256}", as_json)
+    note = ", already trained" if already else ""
+    emit(record, f"{out}: {manifest.name} {manifest.sha256}{note}", as_json)

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.checkpoint import load_checkpoint
-from models.errors import TrainingError
 from models.evaluation.figure import Record, bits_per_dimension
 from models.evaluation.likelihood import ElboTerms, Estimate, elbo_terms
 from models.evaluation.parts import RecordedData, subset
 from models.likelihood import standard_error
-from models.manifest import MANIFEST, Manifest, read_manifest
+from models.manifest import Manifest
 from models.training.recipe import Recipe, override
 from models.training.run import train
 
@@ -166,11 +165,7 @@ def ablation_table(found: Ablation) -> str:
 
 
 def _trained(recipe: Recipe, folder: Path, images: int, device: torch.device) -> _Trained:
-    if not (folder / MANIFEST).exists():
-        train(recipe, folder, device, "mulan models evaluate ablation")
-    manifest = read_manifest(folder)
-    if manifest.training is None or manifest.training.recipe != recipe.record():
-        raise TrainingError(f"{folder} is of another recipe; delete it or compare elsewhere")
+    manifest = train(recipe, folder, device, "mulan models evaluate ablation")
     model = load_checkpoint(folder, device).model
     data = RecordedData(manifest, recipe.data.source, recipe.data.test_source)
     return _Trained(manifest, elbo_terms(model, subset(data.images("test"), images), seed=0))

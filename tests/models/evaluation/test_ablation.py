@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from models.errors import TrainingError
-from models.evaluation import ablation
 from models.evaluation.ablation import Ablation, TwoWay, ablate, ablation_table, arms
+from models.training import run
 from models.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def test_what_is_trained_is_not_trained_again(
     compared: tuple[Ablation, Path], small_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, out = compared
-    monkeypatch.setattr(ablation, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(run, "Trainer", lambda *_: pytest.fail("trained again"))
     assert ablate(small_recipe, range(2), 50, out, CPU) == found
 
 
