@@ -48,8 +48,8 @@ def train(
         "--test-data": test_data and Path(test_data).name,
     }
     given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
-    command = ["mulan", "models", "train", recipe, "--out", "DIR", "--device", str(device), *given]
-    command += ["--threads", str(torch.get_num_threads())]
+    command = ["mulan", "models", "train", Path(recipe).name, "--out", "DIR"]
+    command += ["--device", str(device), *given, "--threads", str(torch.get_num_threads())]
     already = (out / MANIFEST).exists()
     manifest = follow(chosen, out, device, shlex.join(command))
     record = {"name": manifest.name, "sha256": manifest.sha256, "folder": str(out)}
