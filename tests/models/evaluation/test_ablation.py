@@ -41,6 +41,8 @@ def test_figures_add_up(compared: tuple[Ablation, Path]) -> None:
     for arm in (learned, whole):
         assert arm.gain.mean == pytest.approx(fixed.bound.mean - arm.bound.mean, abs=1e-9)
         assert arm.bound.mean == pytest.approx(sum(r.elbo.bound.mean for r in arm.runs) / 2)
+        assert arm.paper.mean == pytest.approx(sum(r.elbo.paper.mean for r in arm.runs) / 2)
+        assert arm.paper.mean < arm.bound.mean
         assert arm.gain.over_images is not None
         assert arm.bound.over_images is not None
         assert arm.gain.over_images < arm.bound.over_images
@@ -55,7 +57,8 @@ def test_it_is_written_and_told(compared: tuple[Ablation, Path]) -> None:
     assert (out / "ablation.png").stat().st_size > 5000
     lines = ablation_table(found).splitlines()
     assert len(lines) == 5
-    assert lines[3].startswith(f"| learned | {found.arms[1].bound} |")
+    learned = found.arms[1]
+    assert lines[3].startswith(f"| learned | {learned.bound} | {learned.paper} |")
 
 
 def test_what_is_trained_is_not_trained_again(
