@@ -247,4 +247,19 @@ class Rk45(_Spec):
         return max(FEWEST_EVALUATIONS, min(self.max_evaluations, expected))
 
 
-Spec = SamplerSpec | Rk45
+class FlowPath(_Spec):
+    """The probability-flow ODE in a fixed number of second-order steps, from image to noise, then
+    fresh noise on the image: what a verdict on an image costs."""
+
+    name: Literal["path"] = "path"
+    probes: int = Field(1, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
+    steps: int = Field(30, ge=2, le=1000, description="Steps from image to noise.")
+    fresh: int = Field(8, ge=1, le=1000, description="Draws of x_t for the bound's terms.")
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations of one row."""
+        return self.steps + 1 + self.fresh
+
+
+Spec = SamplerSpec | Rk45 | FlowPath

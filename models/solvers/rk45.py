@@ -98,7 +98,7 @@ class Rk45Solver:
         zero = torch.zeros_like(problem.columns.tolerance)
         none = torch.zeros_like(problem.columns.max_evaluations)
         if self.fixed_steps is None:
-            fastest = _dgamma_ds(problem, zero).flatten(1).amax(1)
+            fastest = problem.condition.dgamma_ds(zero).flatten(1).amax(1)
             step = (FIRST_GAMMA / fastest).clamp(max=1.0)
         else:
             step = zero + 1 / self.fixed_steps
@@ -110,7 +110,7 @@ class Rk45Solver:
     def ask(self, problem: Problem[Columns], state: State) -> Query:
         t = problem.condition.clock.t(self._s(state))
         noise = problem.condition.schedule.noise(t)
-        weight = 0.5 * _dgamma_ds(problem, t) * noise.sigma
+        weight = 0.5 * problem.condition.dgamma_ds(t) * noise.sigma
         cotangents = weight[:, None] * problem.columns.probes
         x = noise.alpha * self._x(state)
         return Query(x.to(self.dtype), t, cotangents.to(self.dtype))
@@ -119,7 +119,7 @@ class Rk45Solver:
         assert answer.vjps is not None
         t = problem.condition.clock.t(self._s(state))
         noise = problem.condition.schedule.noise(t)
-        slope = 0.5 * _dgamma_ds(problem, t) * noise.rho * answer.eps
+        slope = 0.5 * problem.condition.dgamma_ds(t) * noise.rho * answer.eps
         rate = (answer.vjps.double() * problem.columns.probes).flatten(2).sum(2)
         told = state._replace(
             slopes=_put(state.slopes, state.stage, slope),
@@ -205,14 +205,6 @@ class Rk45Solver:
         remaining = 1 - accepted.s
         step = torch.where(h > remaining - ROUNDING, remaining, h)
         return accepted._replace(step=step, stage=torch.ones_like(state.stage))
-
-
-def _dgamma_ds(problem: Problem[Columns], t: Tensor) -> Tensor:
-    """Rate of gamma by the network's time, `[rows, C, H, W]`."""
-    schedule = problem.condition.schedule
-    rate = schedule.dgamma_dt(t)
-    mean = rate.flatten(1).mean(1).clamp(min=torch.finfo(rate.dtype).tiny)
-    return rate * per_row((schedule.gamma_max - schedule.gamma_min) / mean)
 
 
 def _combine(weights: Tensor, stages: Tensor) -> Tensor:
