@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from models.anomaly.calibration import Calibration
 from models.config import ModelConfig
 from models.manifest import Manifest
 from models.presets import Presets, presets
@@ -11,11 +12,13 @@ from service.errors import UnknownModel
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One checkpoint, and `execution`: device type, runtime, dtype and build that run it."""
+    """One checkpoint, and `execution`: device type, runtime, dtype and build that run it. Without a
+    calibration it gives no verdicts."""
 
     manifest: Manifest
     execution: str
     presets: Presets
+    calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -39,9 +42,13 @@ class Catalogue:
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
 
-    def add(self, manifest: Manifest, execution: str) -> None:
+    def add(
+        self, manifest: Manifest, execution: str, calibration: Calibration | None = None
+    ) -> None:
         """Serve a checkpoint; one of the same name is replaced. Raises CheckpointError."""
-        self._models[manifest.name] = ServedModel(manifest, execution, presets(manifest))
+        self._models[manifest.name] = ServedModel(
+            manifest, execution, presets(manifest), calibration
+        )
 
     def get(self, name: str) -> ServedModel:
         """Raises UnknownModel."""

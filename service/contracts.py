@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from models.presets import PresetName, Presets
-from models.specs import Rk45, SamplerSpec
+from models.specs import FlowPath, Rk45, SamplerSpec
 
 MAX_SEED = 2**53 - 1
 BY_NAME, BY_PRESET = "by-name", "by-preset"
@@ -112,6 +112,30 @@ class LikelihoodRequest(LikelihoodParameters):
     images: tuple[str, ...] = Field(description="Base64 of PNGs of the model's shape.")
 
 
+class AnomalyParameters(_Request):
+    """How to judge; beside the images as JSON, form fields or query parameters."""
+
+    model: ModelName
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="False-alarm rate: an image is flagged if its p-value is at most this. At "
+        "least 1/(m + 1) for m calibration images.",
+    )
+    heatmap: bool = Field(False, description="Return each image's contribution map as a PNG.")
+    seed: int = Field(
+        0, ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."
+    )
+    timeout_s: Timeout = None
+
+
+class AnomalyRequest(AnomalyParameters):
+    """Images to judge."""
+
+    images: tuple[str, ...] = Field(description="Base64 of PNGs of the model's shape.")
+
+
 class Timing(_Answer):
     """Where the time went."""
 
@@ -190,6 +214,49 @@ class LikelihoodAnswer(_Answer):
     execution: str = Field(description="Device type, runtime, dtype and build.")
     results: tuple[ImageScore, ...]
     settings: LikelihoodSettings
+    timing: Timing
+
+
+class ImageVerdict(_Answer):
+    """Whether one image is like the calibration's. One that could not be solved has no score, and
+    the p-value of a score above every other."""
+
+    index: int
+    status: Literal["ok", "failed"]
+    score: float | None = Field(description="Higher is more anomalous.")
+    p_value: float = Field(description="(1 + calibration scores >= score) / (m + 1).")
+    is_anomaly: bool = Field(description="p_value <= alpha.")
+    statistics: dict[str, float] = Field(description="What the score was made of.")
+    heatmap: str | None = Field(
+        None,
+        description="Base64 of a grey PNG: each pixel's contribution to the negative ELBO, 0 to "
+        "the image's largest.",
+        exclude_if=lambda heatmap: heatmap is None,
+    )
+    nfe: int = Field(description="Network evaluations.")
+    reason: str | None = Field(
+        None, description="Why it failed.", exclude_if=lambda reason: reason is None
+    )
+
+
+class AnomalySettings(_Answer):
+    """Every parameter, resolved; the solver's are the calibration's."""
+
+    alpha: float
+    seed: int
+    solver: FlowPath
+    calibration_images: int = Field(description="m.")
+
+
+class AnomalyAnswer(_Answer):
+    """One verdict an image, in the order of the request."""
+
+    id: str
+    model: str
+    checkpoint: str = Field(description="SHA-256 of the weights.")
+    execution: str = Field(description="Device type, runtime, dtype and build.")
+    results: tuple[ImageVerdict, ...]
+    settings: AnomalySettings
     timing: Timing
 
 

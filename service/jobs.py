@@ -6,12 +6,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.anomaly.readings import Reading
 from models.scores import Score
-from models.specs import Rk45, SamplerSpec
+from models.specs import FlowPath, Rk45, SamplerSpec
 from service.errors import ServiceError
 
 Tokens = NDArray[np.uint8]
-Kind = Literal["samples", "likelihoods"]
+Kind = Literal["samples", "likelihoods", "anomalies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,18 @@ class ScoreTask:
     kind: ClassVar[Kind] = "likelihoods"
 
 
-Task = SampleTask | ScoreTask
+@dataclass(frozen=True, slots=True)
+class AnomalyTask:
+    """Read images, tokens `[N, H, W, C]`, for verdicts on them."""
+
+    solver: FlowPath
+    seed: int
+    images: Tokens
+
+    kind: ClassVar[Kind] = "anomalies"
+
+
+Task = SampleTask | ScoreTask | AnomalyTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +86,13 @@ class ScoreResult:
     execution: str
 
 
-Result = SampleResult | ScoreResult
+@dataclass(frozen=True, slots=True)
+class AnomalyResult:
+    """One reading an image, in the order of the request; the calibration makes verdicts of them."""
+
+    readings: tuple[Reading, ...]
+    execution: str
+
+
+Result = SampleResult | ScoreResult | AnomalyResult
 Outcome = Result | ServiceError

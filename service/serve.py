@@ -104,9 +104,9 @@ class _Process:
         models = {}
         limits = Limits()
         loading = asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
-        for manifest, served in await loading:
+        for manifest, served, calibration in await loading:
             try:
-                self.catalogue.add(manifest, served.execution)
+                self.catalogue.add(manifest, served.execution, calibration)
                 models[manifest.sha256] = served
             except CheckpointError as error:
                 logger.error("refused %s", error)

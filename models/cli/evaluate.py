@@ -6,6 +6,7 @@ import click
 import torch
 
 from models.checkpoint import load_checkpoint
+from models.cli.evaluate_anomalies import anomalies
 from models.cli.evaluate_mixtures import mog
 from models.cli.evaluate_samples import samples
 from models.cli.options import as_json, device, emit, one_line_errors, root, threads
@@ -38,6 +39,7 @@ def evaluate() -> None:
     """Measure a checkpoint, or the samplers."""
 
 
+evaluate.add_command(anomalies)
 evaluate.add_command(mog)
 evaluate.add_command(samples)
 

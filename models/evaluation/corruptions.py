@@ -17,7 +17,7 @@ LEAST_PIECE = 2
 def _rotated(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
     """By a quarter turn; by half a one where the sides differ."""
     turns = 1 if images.shape[1] == images.shape[2] else 2
-    return np.rot90(images, turns, axes=(1, 2))
+    return np.rot90(images, turns, axes=(1, 2)).astype(np.uint8)
 
 
 def _inverted(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:

@@ -29,7 +29,7 @@ class RecordedData:
         """
         given = self.test_data or self.data
         if self.manifest.data is None and part == "test" and given:
-            return _fitting(
+            return fitting(
                 load_tokens(given, self.manifest.config.vocabulary), self.manifest, given
             )
         source, sha256 = self._source(part)
@@ -73,7 +73,9 @@ class RecordedData:
         return indices
 
 
-def _fitting(images: Tokens, manifest: Manifest, source: str) -> Tokens:
+def fitting(images: Tokens, manifest: Manifest, source: str) -> Tokens:
+    """The images, if they are of the model's shape; raises DataError. None is ever resized: that
+    alone would tell them from the model's own."""
     if images.shape[1:] != manifest.config.image_shape:
         raise DataError(
             f"{source}: images are {images.shape[1:]}, the model's {manifest.config.image_shape}"

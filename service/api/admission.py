@@ -5,11 +5,18 @@ import secrets
 import time
 import uuid
 
+from models.anomaly.calibration import Calibration
 from models.specs import Rk45, SamplerSpec
 from service.catalogue import ServedModel
-from service.contracts import MAX_SEED, LikelihoodParameters, Preset, SampleRequest
+from service.contracts import (
+    MAX_SEED,
+    AnomalyParameters,
+    LikelihoodParameters,
+    Preset,
+    SampleRequest,
+)
 from service.errors import InvalidRequest, TooLarge
-from service.jobs import Job, SampleTask, ScoreTask, Task, Tokens
+from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task, Tokens
 from service.settings import Settings
 
 
@@ -27,10 +34,7 @@ def sample_task(request: SampleRequest, model: ServedModel, settings: Settings) 
 
 def check_scores(request: LikelihoodParameters, images: int, settings: Settings) -> None:
     """Judge a scoring request by its numbers alone. Raises TooLarge, InvalidRequest."""
-    if not images:
-        raise InvalidRequest.at("images", "should hold at least one image")
-    if images > settings.max_images:
-        raise TooLarge("too-many-images", f"{images} images; at most {settings.max_images}")
+    _check_count(images, settings)
     factors = (images, request.draws, request.probes, rk45(request).expected_evaluations)
     _check_cost("images x draws x probes x steps", factors, settings)
 
@@ -38,6 +42,37 @@ def check_scores(request: LikelihoodParameters, images: int, settings: Settings)
 def score_task(request: LikelihoodParameters, images: Tokens) -> ScoreTask:
     """The task with every parameter resolved."""
     return ScoreTask(rk45(request), request.seed, request.draws, images)
+
+
+def check_verdicts(
+    request: AnomalyParameters, model: ServedModel, images: int, settings: Settings
+) -> Calibration:
+    """Judge a request for verdicts by its numbers alone; the calibration that it will be judged
+    by. Raises TooLarge, InvalidRequest."""
+    _check_count(images, settings)
+    calibration = model.calibration
+    if calibration is None:
+        raise InvalidRequest(
+            f"{model.name} has no calibration that fits it; see mulan models calibrate",
+            "calibration-missing",
+        )
+    least = calibration.smallest_alpha
+    if request.alpha < least:
+        count = calibration.calibration_images.images
+        raise InvalidRequest.at(
+            "alpha", f"should be at least 1/(m + 1) = {least:.4g}, with m = {count}"
+        )
+    solver = calibration.solver
+    factors = (images, solver.probes, solver.evaluations)
+    _check_cost("images x probes x steps", factors, settings)
+    return calibration
+
+
+def anomaly_task(
+    request: AnomalyParameters, calibration: Calibration, images: Tokens
+) -> AnomalyTask:
+    """The task, to be solved as the calibration was."""
+    return AnomalyTask(calibration.solver, request.seed, images)
 
 
 def rk45(request: LikelihoodParameters) -> Rk45:
@@ -52,6 +87,13 @@ def job(
     now = time.time()
     wait = min(timeout_s or settings.default_timeout_s, settings.max_timeout_s)
     return Job(uuid.uuid4().hex, model.checkpoint, task, now + wait, now, owner)
+
+
+def _check_count(images: int, settings: Settings) -> None:
+    if not images:
+        raise InvalidRequest.at("images", "should hold at least one image")
+    if images > settings.max_images:
+        raise TooLarge("too-many-images", f"{images} images; at most {settings.max_images}")
 
 
 def _check_cost(formula: str, factors: tuple[int, ...], settings: Settings) -> None:

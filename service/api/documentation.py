@@ -14,6 +14,9 @@ from models.pictures import encode_png
 from service.api.negotiation import JSON, MULTIPART, NPY, PNG
 from service.api.problem import MEDIA_TYPE
 from service.contracts import (
+    AnomalyAnswer,
+    AnomalyParameters,
+    AnomalyRequest,
     LikelihoodAnswer,
     LikelihoodParameters,
     LikelihoodRequest,
@@ -23,7 +26,7 @@ from service.contracts import (
 )
 
 VERSION = version("mulan-serve")
-SUMMARY = "Images and likelihoods from MULAN diffusion models."
+SUMMARY = "Images, likelihoods and anomaly verdicts from MULAN diffusion models."
 DESCRIPTION = """\
 **Pixels.** A `.npy` carries tokens 0..V-1, uint8, `[N, H, W, C]`. A PNG carries
 `round(255 v / (V - 1))`, grey or RGB. A sample can be scored without any conversion.
@@ -40,7 +43,7 @@ _MEANINGS = {
     413: "body-too-large, too-many-images, image-too-large",
     415: "unsupported-media-type",
     422: "invalid-request, wrong-image-shape, wrong-dtype, invalid-pixel-value, "
-    "request-too-expensive",
+    "request-too-expensive, calibration-missing",
     429: "queue-full",
     500: "computation-failed",
     503: "not-ready, draining, store-unavailable",
@@ -87,6 +90,13 @@ _LIKELIHOOD_EXAMPLES = {
         },
     },
 }
+_ANOMALY_EXAMPLES = {
+    "default": {"summary": "One image", "value": {"model": "digits", "images": [_BLACK]}},
+    "heatmap": {
+        "summary": "Fewer false alarms, and where it is odd",
+        "value": {"model": "digits", "images": [_BLACK], "alpha": 0.01, "heatmap": True},
+    },
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -121,13 +131,24 @@ def sample_body() -> dict[str, Any]:
 
 def likelihood_body() -> dict[str, Any]:
     """The request bodies of /v1/likelihoods, and the query that goes with an array."""
+    return _images_body(LikelihoodParameters, LikelihoodRequest, _LIKELIHOOD_EXAMPLES)
+
+
+def anomaly_body() -> dict[str, Any]:
+    """Those of /v1/anomalies."""
+    return _images_body(AnomalyParameters, AnomalyRequest, _ANOMALY_EXAMPLES)
+
+
+def _images_body(
+    fields: type[BaseModel], whole: type[BaseModel], examples: dict[str, Any]
+) -> dict[str, Any]:
     files = {"type": "array", "items": _BINARY, "description": "Each a PNG or a .npy."}
-    form = LikelihoodParameters.model_json_schema(ref_template=_REF)
+    form = fields.model_json_schema(ref_template=_REF)
     form = {**form, "properties": {**form["properties"], "images": files}}
     form["required"] = [*form["required"], "images"]
     array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
     content = {
-        JSON: _content(LikelihoodRequest, _LIKELIHOOD_EXAMPLES),
+        JSON: _content(whole, examples),
         MULTIPART: {"schema": form},
         NPY: {"schema": array},
     }
@@ -139,7 +160,7 @@ def likelihood_body() -> dict[str, Any]:
             "description": schema.get("description", "") + " With a body that is not JSON.",
             "schema": schema,
         }
-        for name, schema in LikelihoodParameters.model_json_schema()["properties"].items()
+        for name, schema in fields.model_json_schema()["properties"].items()
     ]
     return {**_body(content), "parameters": parameters}
 
@@ -167,8 +188,10 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
         [
             (SampleRequest, "validation"),
             (LikelihoodRequest, "validation"),
+            (AnomalyRequest, "validation"),
             (SampleAnswer, "serialization"),
             (LikelihoodAnswer, "serialization"),
+            (AnomalyAnswer, "serialization"),
             (Problem, "serialization"),
         ],
         ref_template=_REF,

@@ -4,18 +4,15 @@ from dataclasses import asdict
 from math import isfinite
 
 import anyio
-import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from models.scores import Score
-from service import codec
 from service.api import admission, documentation, waiting
-from service.api.bodies import from_base64, parse_fields, read_json, read_multipart
-from service.api.context import Context, InContext
+from service.api.context import InContext
 from service.api.headers import server_timing, timing
-from service.api.negotiation import JSON, MULTIPART, NPY, answer_type, body_type
+from service.api.images import count, decode, read_images
+from service.api.negotiation import JSON, answer_type
 from service.catalogue import ServedModel
-from service.codec import Part
 from service.contracts import (
     ImageScore,
     LikelihoodAnswer,
@@ -24,8 +21,7 @@ from service.contracts import (
     LikelihoodSettings,
     ScoreTerms,
 )
-from service.errors import InvalidRequest, MalformedBody, TooLarge
-from service.jobs import Job, ScoreResult, ScoreTask, Tokens
+from service.jobs import Job, ScoreResult, ScoreTask
 from service.store.base import Record
 
 router = APIRouter(tags=["likelihoods"])
@@ -43,49 +39,15 @@ async def create_likelihoods(request: Request, context: InContext) -> Response:
     image's content: a score depends neither on the image's position nor on its neighbours."""
     with context.gate.enter():
         answer_type(request, (JSON,))
-        wanted, parts = await _read(request, context)
+        wanted, parts = await read_images(request, context, LikelihoodParameters, LikelihoodRequest)
         model = context.catalogue.get(wanted.model)
-        images = await anyio.to_thread.run_sync(_decode, wanted, parts, model, context)
+        admission.check_scores(wanted, count(parts), context.settings)
+        images = await anyio.to_thread.run_sync(decode, parts, model, context)
         task = admission.score_task(wanted, images)
         job = admission.job(task, model, wanted.timeout_s, request.state.owner, context.settings)
         result, record = await waiting.run(job, context, request)
         assert isinstance(result, ScoreResult)
         return await anyio.to_thread.run_sync(_render, job, task, result, record, model)
-
-
-async def _read(request: Request, context: Context) -> tuple[LikelihoodParameters, list[Part]]:
-    limit = context.settings.max_images
-    query = request.query_params.multi_items()
-    match body_type(request, (MULTIPART, NPY, JSON)):
-        case "application/json":
-            wanted = await read_json(request, LikelihoodRequest)
-            if query:
-                raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
-            if len(wanted.images) > limit:
-                raise TooLarge("too-many-images", f"{len(wanted.images)} images; at most {limit}")
-            parts = await anyio.to_thread.run_sync(from_base64, wanted.images, "images")
-            if any(part.form != "png" for part in parts):
-                raise MalformedBody("images: JSON carries PNGs only")
-            return wanted, parts
-        case "application/x-npy":
-            part = Part("images", await request.body())
-            if part.form != "npy":
-                raise MalformedBody("the body is not a .npy")
-            return parse_fields(query, LikelihoodParameters), [part]
-        case _:
-            parts, fields = await read_multipart(request, "images", limit)
-            return parse_fields([*query, *fields], LikelihoodParameters), parts
-
-
-def _decode(
-    wanted: LikelihoodParameters, parts: list[Part], model: ServedModel, context: Context
-) -> Tokens:
-    """Count and price first, decode then."""
-    settings = context.settings
-    admission.check_scores(wanted, sum(codec.count_images(part) for part in parts), settings)
-    return np.concatenate(
-        [codec.decode(part, model.config, settings.max_image_pixels) for part in parts]
-    )
 
 
 def _render(

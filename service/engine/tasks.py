@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.anomaly.readings import Reading
+from models.anomaly.rows import path_problem, readings
 from models.denoiser import Denoiser
 from models.likelihood import score_problem, summarise
 from models.network import data_to_tokens
@@ -15,10 +17,20 @@ from models.rows import concat, pad, split, take
 from models.sampling import sample_problem
 from models.solvers import SAMPLERS
 from models.solvers.base import AnySolver, Problem, Status
+from models.solvers.path import PathSolver
 from models.solvers.rk45 import LogDensity, Rk45Solver
 from service.engine.lane import QUANTUM, first
 from service.errors import ComputationFailed
-from service.jobs import Result, SampleResult, SampleTask, ScoreResult, ScoreTask, Task
+from service.jobs import (
+    AnomalyResult,
+    AnomalyTask,
+    Result,
+    SampleResult,
+    SampleTask,
+    ScoreResult,
+    ScoreTask,
+    Task,
+)
 
 
 class Served(NamedTuple):
@@ -156,6 +168,37 @@ class Scoring:
         return ScoreResult(tuple(scores), self._served.execution)
 
 
+class Inspecting:
+    """Readings for verdicts: a row an image, a known number of evaluations."""
+
+    adaptive = False
+    group = 1
+
+    def __init__(self, task: AnomalyTask, served: Served) -> None:
+        self.solver = PathSolver()
+        self.rows = len(task.images)
+        self.evaluations = task.solver.evaluations
+        self.probes = task.solver.probes
+        self.weight = 1 + task.solver.probes
+        self._task, self._served = task, served
+        self._readings: dict[int, Reading] = {}
+
+    def problem(self, first_row: int, last_row: int) -> Problem[Any]:
+        task, served = self._task, self._served
+        images = np.ascontiguousarray(task.images[first_row:last_row].transpose(0, 3, 1, 2))
+        padded = pad(torch.as_tensor(images, device=served.device), QUANTUM)
+        problem = path_problem(served.denoiser, padded, task.solver, task.seed)
+        return first(problem, last_row - first_row)
+
+    def collect(self, rows: NDArray[np.int64], problem: Problem[Any], state: Any) -> None:
+        ended = first((problem, self.solver.path(problem, state)), len(rows))
+        self._readings.update(zip(rows.tolist(), readings(*ended), strict=True))
+
+    def result(self) -> AnomalyResult:
+        ordered = (self._readings[row] for row in range(self.rows))
+        return AnomalyResult(tuple(ordered), self._served.execution)
+
+
 def assign(task: Task, served: Served) -> Assignment:
     """The engine's view of a task."""
     match task:
@@ -163,3 +206,5 @@ def assign(task: Task, served: Served) -> Assignment:
             return Sampling(task, served)
         case ScoreTask():
             return Scoring(task, served)
+        case AnomalyTask():
+            return Inspecting(task, served)

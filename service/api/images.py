@@ -1,0 +1,66 @@
+"""Images that come with a request: as JSON, as a form, or as one array."""
+
+from typing import Protocol, TypeVar, cast
+
+import anyio
+import numpy as np
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from service import codec
+from service.api.bodies import from_base64, parse_fields, read_json, read_multipart
+from service.api.context import Context
+from service.api.negotiation import JSON, MULTIPART, NPY, body_type
+from service.catalogue import ServedModel
+from service.codec import Part
+from service.errors import InvalidRequest, MalformedBody, TooLarge
+from service.jobs import Tokens
+
+Parameters = TypeVar("Parameters", bound=BaseModel)
+
+
+class Images(Protocol):
+    """A request that carries its images itself."""
+
+    @property
+    def images(self) -> tuple[str, ...]: ...
+
+
+async def read_images(
+    request: Request, context: Context, parameters: type[Parameters], whole: type[Parameters]
+) -> tuple[Parameters, list[Part]]:
+    """The request's parameters, and its images as they came, not yet decoded; `whole` is what a
+    JSON body is. Raises BadRequest of many kinds."""
+    limit = context.settings.max_images
+    query = request.query_params.multi_items()
+    match body_type(request, (MULTIPART, NPY, JSON)):
+        case "application/json":
+            wanted = await read_json(request, whole)
+            if query:
+                raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
+            texts = cast(Images, wanted).images
+            if len(texts) > limit:
+                raise TooLarge("too-many-images", f"{len(texts)} images; at most {limit}")
+            parts = await anyio.to_thread.run_sync(from_base64, texts, "images")
+            if any(part.form != "png" for part in parts):
+                raise MalformedBody("images: JSON carries PNGs only")
+            return wanted, parts
+        case "application/x-npy":
+            part = Part("images", await request.body())
+            if part.form != "npy":
+                raise MalformedBody("the body is not a .npy")
+            return parse_fields(query, parameters), [part]
+        case _:
+            parts, fields = await read_multipart(request, "images", limit)
+            return parse_fields([*query, *fields], parameters), parts
+
+
+def count(parts: list[Part]) -> int:
+    """How many images the parts declare; decodes none. Raises MalformedBody, InvalidRequest."""
+    return sum(codec.count_images(part) for part in parts)
+
+
+def decode(parts: list[Part], model: ServedModel, context: Context) -> Tokens:
+    """Tokens `[N, H, W, C]` of images that were counted and priced."""
+    pixels = context.settings.max_image_pixels
+    return np.concatenate([codec.decode(part, model.config, pixels) for part in parts])
