@@ -1,6 +1,5 @@
 """What makes a verdict of a reading: fitted once, and kept beside the checkpoint. Torch-free."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,15 +22,13 @@ from models.anomaly.statistics import (
     with_codec,
 )
 from models.config import ModelConfig
-from models.errors import CheckpointError, DataError
+from models.errors import CheckpointError
 from models.files import write_atomically
 from models.manifest import Manifest, first_fault
 from models.pictures import Bytes
 from models.specs import FlowPath
 
 CALIBRATION = "calibration.json"
-# Fewer say nothing: of 19 calibration images the smallest p-value is 0.05.
-FEWEST = 20
 NOT_FINITE = "the score is not finite"
 
 
@@ -142,51 +139,6 @@ class Calibration(_Record):
     def _reference(self) -> NDArray[np.float64]:
         failed = [FAILED] * self.calibration_images.failed
         return np.array([*self.scores, *failed], np.float64)
-
-
-def fit(
-    manifest: Manifest,
-    solver: FlowPath,
-    seed: int,
-    density: tuple[Sequence[Reading], Bytes],
-    calibration: tuple[Sequence[Reading], Bytes],
-    command: str,
-) -> Calibration:
-    """From readings of disjoint images `[N, H, W, C]`.
-
-    Raises DataError where either are too few to say anything.
-    """
-    solved = []
-    for name, (readings, images) in (("density", density), ("calibration", calibration)):
-        rows = [
-            with_codec(reading.values, image)
-            for reading, image in zip(readings, images, strict=True)
-            if reading.values is not None
-        ]
-        if len(rows) < FEWEST:
-            raise DataError(f"{len(rows)} {name} images were solved; at least {FEWEST} are needed")
-        solved.append(rows)
-    fitted = Density.fit(FITTED, table(solved[0], FITTED))
-    sources = (
-        Source(images=len(images), failed=len(images) - len(rows), sha256=_digest(images))
-        for (_, images), rows in zip((density, calibration), solved, strict=True)
-    )
-    return Calibration(
-        checkpoint=manifest.sha256,
-        solver=solver,
-        seed=seed,
-        preprocessing=Preprocessing.of(manifest.config),
-        density_images=next(sources),
-        calibration_images=next(sources),
-        mean_nll=-float(np.mean([row["log_px_given_z"] for row in solved[0]])),
-        density=fitted,
-        scores=tuple(np.sort(fitted.score(table(solved[1], FITTED))).tolist()),
-        command=command,
-    )
-
-
-def _digest(images: Bytes) -> str:
-    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:

@@ -1,46 +1,48 @@
 """How likely the statistics of an image are among those of normal images. NumPy alone."""
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-# Added to the variances of the standardised statistics: several are nearly functions of others.
-RIDGE = 0.05
-_FLAT = 1e-9
+Vector = tuple[float, ...]
+Matrix = tuple[Vector, ...]
+
+
+class Component(BaseModel):
+    """One Gaussian of the mixture, over standardised statistics."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    log_weight: float
+    mean: Vector
+    whitening: Matrix = Field(description="P, where P P^T is the inverse covariance; triangular.")
 
 
 class Density(BaseModel):
-    """A Gaussian over standardised statistics; its score is the squared distance from the mean in
-    units of the shrunk covariance, minus twice the log-density but for a constant."""
+    """A mixture of Gaussians; its score is minus the log-density of the standardised statistics."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     names: tuple[str, ...] = Field(description="The statistics, in the order of what follows.")
-    mean: tuple[float, ...]
-    scale: tuple[float, ...] = Field(description="Standard deviations; 1 where there is none.")
-    whitening: tuple[tuple[float, ...], ...] = Field(
-        description="Rows of the inverse Cholesky factor of correlation + ridge."
-    )
-
-    @classmethod
-    def fit(cls, names: Sequence[str], table: NDArray[np.float64]) -> "Density":
-        """Of statistics `table` `[rows, names]`."""
-        mean, spread = table.mean(0), table.std(0)
-        scale = np.where(spread > _FLAT * np.maximum(1, np.abs(mean)), spread, 1.0)
-        standard = (table - mean) / scale
-        covariance = standard.T @ standard / len(table) + RIDGE * np.eye(len(names))
-        whitening = np.linalg.inv(np.linalg.cholesky(covariance))
-        return cls(
-            names=tuple(names),
-            mean=tuple(mean.tolist()),
-            scale=tuple(scale.tolist()),
-            whitening=tuple(tuple(row) for row in whitening.tolist()),
-        )
+    mean: Vector
+    scale: Vector = Field(description="Standard deviations; 1 where there is none.")
+    components: tuple[Component, ...]
 
     def score(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of statistics `[rows, names]`: `[rows]`, higher for stranger ones."""
+        """Of statistics `[rows, names]`: `[rows]`, higher for stranger ones; infinite past what
+        a number can hold."""
         standard = (table - np.array(self.mean)) / np.array(self.scale)
-        scores: NDArray[np.float64] = np.square(standard @ np.array(self.whitening).T).sum(1)
+        with np.errstate(over="ignore"):
+            terms = np.stack([_log_density(one, standard) for one in self.components])
+        scores: NDArray[np.float64] = -np.logaddexp.reduce(terms, axis=0)
         return scores
+
+
+def _log_density(component: Component, standard: NDArray[np.float64]) -> NDArray[np.float64]:
+    whitening = np.array(component.whitening)
+    offset = (standard - np.array(component.mean)) @ whitening
+    constant = np.log(np.diag(whitening)).sum() - 0.5 * len(whitening) * math.log(2 * math.pi)
+    density: NDArray[np.float64] = component.log_weight + constant - 0.5 * np.square(offset).sum(1)
+    return density

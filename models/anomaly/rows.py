@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from models.anomaly.readings import Reading
-from models.data import Tokens
 from models.denoiser import Denoiser
 from models.encoder import top_k
 from models.likelihood import content_seed, dequantize
 from models.network import tokens_to_data
 from models.noise import Stream, rademacher
+from models.pictures import Bytes
 from models.rows import NoiseKey
 from models.solve import solve
 from models.solvers.base import Problem, Status, count_column
@@ -48,7 +48,7 @@ def path_problem(denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int) 
 @torch.no_grad()
 def read(
     denoiser: Denoiser,
-    images: Tokens,
+    images: Bytes,
     spec: FlowPath,
     seed: int,
     device: torch.device | str = "cpu",

@@ -7,7 +7,8 @@ import click
 import torch
 from tqdm import tqdm
 
-from models.anomaly.calibration import fit, save_calibration
+from models.anomaly.calibration import save_calibration
+from models.anomaly.fitting import fit
 from models.anomaly.rows import calls, read
 from models.checkpoint import load_checkpoint
 from models.cli.options import as_json, device, emit, one_line_errors, threads

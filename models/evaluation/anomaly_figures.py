@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib import pyplot
 
 from models.evaluation.anomalies import SCORE
-from models.evaluation.roc import Scores, auroc, curve
+from models.evaluation.roc import Scores, curve, measures
 
 matplotlib.use("agg")
 LIKELIHOOD = "log_px_given_z"
 PANEL_INCHES = 3.2
 DOTS_PER_INCH = 110
 BINS = 40
-LEAST = 1e-3
+EDGE = 1e-3
 
 
 def roc_curves(
@@ -29,7 +29,7 @@ def roc_curves(
     for axis, (name, strange) in zip(axes[0], abnormal.items(), strict=True):
         for statistic, label in ((SCORE, "combination"), (LIKELIHOOD, "raw likelihood")):
             pair = normal[statistic], strange[statistic]
-            axis.plot(*curve(*pair), label=f"{label}, {auroc(*pair):.3f}")
+            axis.plot(*curve(*pair), label=f"{label}, {measures(*pair).auroc:.3f}")
         axis.plot([0, 1], [0, 1], "k:", linewidth=1)
         axis.set(title=name, xlabel="false alarms", ylabel="found")
         axis.legend(frameon=False, loc="lower right", fontsize="small")
@@ -40,15 +40,11 @@ def roc_curves(
 def score_histograms(
     normal: Mapping[str, Scores], abnormal: Mapping[str, Mapping[str, Scores]], path: Path
 ) -> None:
-    """Scores on a logarithmic axis, those of normal images beneath the abnormal ones'; failed
-    images are left out."""
+    """Scores, those of normal images beneath the abnormal ones'; failed images are left out."""
     sets = {"normal": normal, **abnormal}
-    scores = {
-        name: np.maximum(found[SCORE][np.isfinite(found[SCORE])], LEAST)
-        for name, found in sets.items()
-    }
-    present = np.concatenate(list(scores.values()))
-    edges = np.geomspace(present.min(), present.max() * 1.01, BINS).tolist()
+    scores = {name: found[SCORE][np.isfinite(found[SCORE])] for name, found in sets.items()}
+    present = np.arcsinh(np.concatenate(list(scores.values())))
+    edges = np.sinh(np.linspace(present.min(), present.max() + EDGE, BINS)).tolist()
     figure, axis = pyplot.subplots(
         figsize=(2.4 * PANEL_INCHES, PANEL_INCHES + 0.4), layout="constrained"
     )
@@ -62,7 +58,7 @@ def score_histograms(
             alpha=0.4 if name == "normal" else 1.0,
             label=name,
         )
-    axis.set(xscale="log", xlabel="score", ylabel="share of images")
+    axis.set(xscale="asinh", xlabel="score", ylabel="share of images")
     axis.legend(frameon=False, fontsize="small")
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)

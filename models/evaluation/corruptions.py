@@ -21,14 +21,16 @@ def _rotated(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Toke
 
 
 def _inverted(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
-    return (vocabulary - 1 - images).astype(np.uint8)
+    inverted: Tokens = np.uint8(vocabulary - 1) - images
+    return inverted
 
 
 def _blurred(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
     """Each pixel the mean of the nine around it; edges repeat."""
     wide = np.pad(images.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), axis=(1, 2))
-    return np.rint(windows.mean(axis=(-2, -1))).astype(np.uint8)
+    blurred: Tokens = np.rint(windows.mean(axis=(-2, -1))).astype(np.uint8)
+    return blurred
 
 
 def _salt_and_pepper(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:

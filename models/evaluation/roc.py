@@ -1,6 +1,5 @@
 """How well a score tells abnormal images from normal ones, with bootstrap intervals."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ Scores = NDArray[np.float64]
 RESAMPLES = 500
 LEVEL = 0.95
 RECALL = 0.95
+ROUNDING = 1e-12
 
 
 class Interval(BaseModel):
@@ -42,6 +42,14 @@ class Separation(BaseModel):
     fpr95: Interval
 
 
+class Measures(NamedTuple):
+    """The same, without intervals."""
+
+    auroc: float
+    aupr: float
+    fpr95: float
+
+
 class Curve(NamedTuple):
     """The share of normal and of abnormal images flagged, from none to all, each `[points]`."""
 
@@ -54,23 +62,32 @@ def separation(
 ) -> Separation:
     """Of scores `[n]` of normal and `[m]` of abnormal images; infinite ones may be among them."""
     dice = np.random.Generator(np.random.PCG64(seed))
-    measures: dict[str, Callable[[Scores, Scores], float]] = {
-        "auroc": auroc,
-        "aupr": aupr,
-        "fpr95": fpr95,
-    }
-    again = [
-        tuple(scores[dice.integers(0, len(scores), len(scores))] for scores in (normal, abnormal))
-        for _ in range(resamples)
-    ]
+    pair = normal, abnormal
+    again = np.array(
+        [
+            measures(*(scores[dice.integers(0, len(scores), len(scores))] for scores in pair))
+            for _ in range(resamples)
+        ]
+    )
     tail = (1 - LEVEL) / 2
+    ends = np.quantile(again, [tail, 1 - tail], axis=0).tolist()
+    intervals = (
+        Interval(value=value, low=low, high=high)
+        for value, low, high in zip(measures(*pair), *ends, strict=True)
+    )
+    return Separation(**dict(zip(Measures._fields, intervals, strict=True)))
 
-    def interval(measure: Callable[[Scores, Scores], float]) -> Interval:
-        drawn = [measure(*pair) for pair in again]
-        low, high = np.quantile(drawn, [tail, 1 - tail])
-        return Interval(value=measure(normal, abnormal), low=float(low), high=float(high))
 
-    return Separation(**{name: interval(measure) for name, measure in measures.items()})
+def measures(normal: Scores, abnormal: Scores) -> Measures:
+    """Of scores `[n]` of normal and `[m]` of abnormal images."""
+    false_alarms, found = curve(normal, abnormal)
+    gained, hits = np.diff(found), found[1:] * len(abnormal)
+    precision = hits / (hits + false_alarms[1:] * len(normal))
+    return Measures(
+        auroc=float(np.trapezoid(found, false_alarms)),
+        aupr=float((gained * precision).sum()),
+        fpr95=float(false_alarms[np.searchsorted(found, RECALL - ROUNDING)]),
+    )
 
 
 def curve(normal: Scores, abnormal: Scores) -> Curve:
@@ -82,25 +99,3 @@ def curve(normal: Scores, abnormal: Scores) -> Curve:
     ]
     shares = [np.concatenate([[0.0], count / count[-1]]) for count in flagged]
     return Curve(*shares)
-
-
-def auroc(normal: Scores, abnormal: Scores) -> float:
-    """Area under the ROC curve."""
-    ordered = np.sort(normal)
-    below = np.searchsorted(ordered, abnormal, side="left")
-    not_above = np.searchsorted(ordered, abnormal, side="right")
-    return float((below + not_above).mean() / (2 * len(normal)))
-
-
-def aupr(normal: Scores, abnormal: Scores) -> float:
-    """Average precision: over the distinct scores, recall gained times precision there."""
-    false_alarms, found = curve(normal, abnormal)
-    hits, misses = found * len(abnormal), false_alarms * len(normal)
-    precision = hits[1:] / (hits[1:] + misses[1:])
-    return float((np.diff(found) * precision).sum())
-
-
-def fpr95(normal: Scores, abnormal: Scores) -> float:
-    """False alarms at the first threshold that finds 95 % of the abnormal images."""
-    false_alarms, found = curve(normal, abnormal)
-    return float(false_alarms[np.searchsorted(found, RECALL - 1e-12)])

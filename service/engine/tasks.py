@@ -185,7 +185,7 @@ class Inspecting:
 
     def problem(self, first_row: int, last_row: int) -> Problem[Any]:
         task, served = self._task, self._served
-        images = np.ascontiguousarray(task.images[first_row:last_row].transpose(0, 3, 1, 2))
+        images = task.images[first_row:last_row].transpose(0, 3, 1, 2).copy()
         padded = pad(torch.as_tensor(images, device=served.device), QUANTUM)
         problem = path_problem(served.denoiser, padded, task.solver, task.seed)
         return first(problem, last_row - first_row)
