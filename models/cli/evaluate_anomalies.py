@@ -87,6 +87,8 @@ def anomalies(
         raise CheckpointError(f"{folder}: no {CALIBRATION}; see mulan models calibrate")
     if alpha < calibration.smallest_alpha:
         raise click.UsageError(f"alpha is below 1/(m + 1) = {calibration.smallest_alpha:.4g}")
+    if normal in abnormal:
+        raise click.UsageError(f"{normal} cannot be normal and abnormal")
     recorded = RecordedData(manifest, data, test_data)
     usual = recorded.images("test") if normal == TEST else _load(normal, manifest)
     sets = {normal: subset(usual, images, seed)}

@@ -103,6 +103,7 @@ def test_what_cannot_be_measured_is_refused(calibrated: Path, tmp_path: Path) ->
         (["--abnormal", str(tmp_path / "wide.npy")], "images are (28, 28, 1)"),
         (["--alpha", "0.01"], "1/(m + 1) = 0.02439"),
         (["--alpha", "1"], "alpha"),
+        (["--abnormal", "test"], "test cannot be normal and abnormal"),
     ):
         printed = run(*command, *more)
         assert printed.exit_code != 0
