@@ -5,6 +5,7 @@ it costs any (`evaluations`); a test holds every solver to it.
 """
 
 import math
+from abc import abstractmethod
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -88,9 +89,9 @@ class _Walk(_Spec):
     points: Points = None
 
     @property
+    @abstractmethod
     def pieces(self) -> int:
         """Intervals of the grid."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _one_point_between_pieces(self) -> Self:
@@ -147,7 +148,7 @@ class _Rtk(_Walk):
 
     segments: Segments = 25
     inner_steps: InnerSteps = 1
-    start: Start = "ancestral"
+    start: Start = "multistep"
     step_size: StepSize = 0.4
     step_sizes: StepSizes = None
 

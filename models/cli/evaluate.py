@@ -9,7 +9,16 @@ from models.checkpoint import load_checkpoint
 from models.cli.evaluate_anomalies import anomalies
 from models.cli.evaluate_mixtures import mog
 from models.cli.evaluate_samples import samples
-from models.cli.options import as_json, device, emit, one_line_errors, root, threads
+from models.cli.options import (
+    as_json,
+    data,
+    device,
+    emit,
+    one_line_errors,
+    root,
+    test_data,
+    threads,
+)
 from models.evaluation.ablation import ablate, ablation_table
 from models.evaluation.card import IMAGES, ODE_IMAGES, carded, judge, write_card
 from models.evaluation.card_text import likelihood_table, recognition_table
@@ -22,10 +31,6 @@ from models.training.recipe import override, read_recipe
 
 BATCH = 64
 
-data = click.option(
-    "--data", help="Where the divided images lie, if not under their recorded name."
-)
-test_data = click.option("--test-data", help="Where the separate test images lie, likewise.")
 images = click.option("--images", type=click.IntRange(2), help=f"At most; else {IMAGES}.")
 ode_images = click.option(
     "--ode-images",
@@ -133,7 +138,9 @@ def recognition(
 @test_data
 @images
 @ode_images
-@click.option("--keep", is_flag=True, help="Keep the likelihood's figures from the last card.")
+@click.option(
+    "--keep-likelihood", is_flag=True, help="Take the likelihood's figures from the last card."
+)
 @device
 @threads
 @as_json
@@ -144,7 +151,7 @@ def card(
     test_data: str | None,
     images: int | None,
     ode_images: int | None,
-    keep: bool,
+    keep_likelihood: bool,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -161,7 +168,7 @@ def card(
         recorded,
         images=images or IMAGES,
         ode_images=ode_images or ODE_IMAGES,
-        keep=keep,
+        keep_likelihood=keep_likelihood,
     )
     emit(manifest.evaluation, f"{folder}: card written", as_json)
 

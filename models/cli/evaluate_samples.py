@@ -6,8 +6,19 @@ import click
 import torch
 
 from models.checkpoint import load_checkpoint
-from models.cli.options import as_json, device, emit, one_line_errors, root, threads
+from models.cli.options import (
+    as_json,
+    data,
+    device,
+    drawings,
+    emit,
+    one_line_errors,
+    root,
+    test_data,
+    threads,
+)
 from models.evaluation.card_text import CURVES
+from models.evaluation.drawing import Drawings
 from models.evaluation.parts import RecordedData
 from models.evaluation.sweep import Tuning, sweep, write_csv
 from models.evaluation.sweep_figures import side_by_side, sweep_curves
@@ -24,8 +35,8 @@ BATCH = 64
 @click.command()
 @click.argument("name")
 @root
-@click.option("--data", help="Where the divided images lie, if not under their recorded name.")
-@click.option("--test-data", help="Where the separate test images lie, likewise.")
+@data
+@test_data
 @click.option("--images", type=click.IntRange(16), default=1000, show_default=True)
 @click.option("--at-most", type=click.IntRange(1), help="Evaluations of the dearest rows.")
 @click.option("--seed", type=click.IntRange(0), default=2, show_default=True)
@@ -34,6 +45,7 @@ BATCH = 64
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the table as CSV, the curves, and samples side by side.",
 )
+@drawings
 @device
 @threads
 @as_json
@@ -47,6 +59,7 @@ def samples(
     at_most: int | None,
     seed: int,
     out: Path | None,
+    keep: Path | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -56,20 +69,20 @@ def samples(
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
-    denoiser, where = warm_up(checkpoint.model, BATCH), torch.device(device)
+    denoiser = warm_up(checkpoint.model, BATCH)
+    kept = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
     specs = [
         spec
         for spec in settings(checkpoint.manifest)
         if at_most is None or spec.evaluations <= at_most
     ]
-    found = sweep(
-        denoiser, RecordedData(checkpoint.manifest, data, test_data), specs, images, seed, where
-    )
+    recorded = RecordedData(checkpoint.manifest, data, test_data)
+    found = sweep(kept, recorded, specs, images, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_csv(found, out / "samples.csv")
         sweep_curves(found, out / CURVES)
-        side_by_side(found, denoiser, where, out / "side-by-side.png")
+        side_by_side(found, kept, out / "side-by-side.png")
     emit(found.model_dump(mode="json"), report(found), as_json)
 
 

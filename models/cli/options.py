@@ -23,6 +23,15 @@ root = click.option(
     show_default="the shipped ones",
     help="Folder of checkpoint folders.",
 )
+data = click.option(
+    "--data", help="Where the divided images lie, if not under their recorded name."
+)
+test_data = click.option("--test-data", help="Where the separate test images lie, likewise.")
+drawings = click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for all that is drawn; a run that was killed goes on from there.",
+)
 device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …")
 threads = click.option(
     "--threads", type=click.IntRange(1), help="CPU threads; the default is torch's."

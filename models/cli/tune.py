@@ -6,8 +6,18 @@ import click
 import torch
 
 from models.checkpoint import load_checkpoint, save_manifest
-from models.cli.options import as_json, device, emit, one_line_errors, threads
+from models.cli.options import (
+    as_json,
+    data,
+    device,
+    drawings,
+    emit,
+    one_line_errors,
+    test_data,
+    threads,
+)
 from models.evaluation.card_text import CURVES
+from models.evaluation.drawing import Drawings
 from models.evaluation.parts import RecordedData, subset
 from models.evaluation.recognition import classifier_of
 from models.evaluation.sweep import REFERENCE, Judge, Tuning, sweep
@@ -21,8 +31,8 @@ BATCH = 64
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--data", help="Where the divided images lie, if not under their recorded name.")
-@click.option("--test-data", help="Where the separate test images lie, likewise.")
+@data
+@test_data
 @click.option(
     "--pilot",
     type=click.IntRange(16),
@@ -38,6 +48,7 @@ BATCH = 64
     help="Images that each chosen setting draws to be measured.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@drawings
 @device
 @threads
 @as_json
@@ -49,6 +60,7 @@ def tune(
     pilot: int,
     images: int,
     seed: int,
+    keep: Path | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -62,10 +74,11 @@ def tune(
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(folder, device)
     recorded = RecordedData(checkpoint.manifest, data, test_data)
-    denoiser, where = warm_up(checkpoint.model, BATCH), torch.device(device)
+    denoiser = warm_up(checkpoint.model, BATCH)
+    kept = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
     judge = Judge.of(classifier_of(recorded), subset(recorded.images("train"), REFERENCE))
-    chosen = list(Pilot(denoiser, judge, pilot, seed, where).chosen())
-    found = sweep(denoiser, recorded, chosen, images, seed + 1, where)
+    chosen = list(Pilot(kept, judge, pilot, seed).chosen())
+    found = sweep(kept, recorded, chosen, images, seed + 1)
     command = f"mulan models tune {folder.name} --pilot {pilot} --images {images} --seed {seed}"
     tuning = Tuning(command=command, pilot=pilot, sweep=found)
     manifest = checkpoint.manifest.model_copy(

@@ -50,10 +50,10 @@ def write_card(
     *,
     images: int = IMAGES,
     ode_images: int = ODE_IMAGES,
-    keep: bool = False,
+    keep_likelihood: bool = False,
 ) -> Manifest:
     """Measure on `images` of the test images, `ode_images` of them by the ODE, draw, and write
-    card, pictures and figures into the folder. To `keep` is to take the figures that hang on the
+    card, pictures and figures into the folder. To `keep_likelihood` is to take what hangs on the
     weights alone from the last card.
 
     Raises DataError where images or labels are not found.
@@ -62,7 +62,7 @@ def write_card(
     test = data.images("test")
     chosen = subset(test, images)
     use = latent_use(model, test)
-    last = _last(manifest) if keep else None
+    last = _last(manifest) if keep_likelihood else None
     evaluation = Evaluation(
         likelihood=last.likelihood
         if last

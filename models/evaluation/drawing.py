@@ -1,6 +1,11 @@
 """Images by any sampler, outside the service."""
 
+import hashlib
+import io
+import json
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +15,7 @@ from tqdm import tqdm
 
 from models.data import Tokens
 from models.denoiser import Denoiser
+from models.files import write_atomically
 from models.network import data_to_tokens
 from models.sampling import sample_problem
 from models.solve import solve
@@ -48,3 +54,36 @@ def draw_samples(
             found.append(torch.stack([sample.nfe.double(), sample.acceptance_rate.double()]).cpu())
     evaluations, acceptance = torch.cat(found, dim=1)
     return Drawn(np.concatenate(tokens), evaluations, acceptance)
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """What one checkpoint draws. With a `folder`, every set of images is kept there and taken from
+    there again, so that a long comparison that was killed goes on."""
+
+    denoiser: Denoiser
+    checkpoint: str
+    device: torch.device
+    folder: Path | None = None
+
+    def draw(self, spec: SamplerSpec, count: int, seed: int) -> Drawn:
+        """Images 0..count-1 of a request with `seed`."""
+        if self.folder is None:
+            return draw_samples(self.denoiser, spec, count, seed, self.device)
+        name = json.dumps([self.checkpoint, spec.model_dump(), count, seed], sort_keys=True)
+        path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npz"
+        if path.exists():
+            with np.load(path) as kept:
+                rates = torch.from_numpy(kept["evaluations"]), torch.from_numpy(kept["acceptance"])
+                return Drawn(kept["tokens"], *rates)
+        drawn = draw_samples(self.denoiser, spec, count, seed, self.device)
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            tokens=drawn.tokens,
+            evaluations=drawn.evaluations.numpy(),
+            acceptance=drawn.acceptance_rate.numpy(),
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, file.getvalue())
+        return drawn

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from models.data import Tokens
-from models.denoiser import Denoiser
 from models.evaluation.classifier import Classifier
 from models.evaluation.distances import Distance, Reference
-from models.evaluation.drawing import draw_samples
+from models.evaluation.drawing import Drawings
 from models.evaluation.figure import Record
 from models.evaluation.parts import RecordedData, subset
 from models.evaluation.recognition import classifier_of
@@ -111,19 +109,14 @@ class Judge:
 
 
 def sweep(
-    denoiser: Denoiser,
-    data: RecordedData,
-    specs: Sequence[SamplerSpec],
-    images: int,
-    seed: int,
-    device: torch.device,
+    drawings: Drawings, data: RecordedData, specs: Sequence[SamplerSpec], images: int, seed: int
 ) -> Sweep:
     """Draw `images` by each of the specs, all with the same `seed`, and compare them to test
     images. Raises DataError."""
     judge = Judge.of(classifier_of(data), subset(data.images("test"), REFERENCE))
     rows = []
     for spec in tqdm(specs, desc="samplers", file=sys.stderr):
-        drawn = draw_samples(denoiser, spec, images, seed, device)
+        drawn = drawings.draw(spec, images, seed)
         kernel, frechet = judge.distances(drawn.tokens)
         accepted = float(drawn.acceptance_rate.mean())
         rows.append(

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import matplotlib
-import torch
 from matplotlib import pyplot
 
-from models.denoiser import Denoiser
-from models.evaluation.drawing import draw_samples
+from models.evaluation.drawing import Drawings
 from models.evaluation.sweep import Sweep
 from models.pictures import grey_levels
 
@@ -48,20 +46,15 @@ def sweep_curves(found: Sweep, path: Path) -> None:
     pyplot.close(figure)
 
 
-def side_by_side(
-    found: Sweep,
-    denoiser: Denoiser,
-    device: torch.device,
-    path: Path,
-) -> None:
+def side_by_side(found: Sweep, drawings: Drawings, path: Path) -> None:
     """The same images by every sampler at about 20 evaluations."""
     names = dict.fromkeys(row.solver.name for row in found.rows)
     rows = [row for name in names if (row := found.at(SIDE_EVALUATIONS, name)) is not None]
-    levels = grey_levels(denoiser.config.vocabulary)
+    levels = grey_levels(drawings.denoiser.config.vocabulary)
     size = (SIDE_INCHES * len(rows), SIDE_INCHES + 0.4)
     figure, axes = pyplot.subplots(1, len(rows), figsize=size, layout="constrained", squeeze=False)
     for axis, row in zip(axes[0], rows, strict=True):
-        drawn = levels[draw_samples(denoiser, row.solver, SIDE**2, found.seed, device).tokens]
+        drawn = levels[drawings.draw(row.solver, SIDE**2, found.seed).tokens]
         _, height, width, channels = drawn.shape
         grid = drawn.reshape(SIDE, SIDE, height, width, channels).swapaxes(1, 2)
         axis.imshow(grid.reshape(SIDE * height, SIDE * width, channels).squeeze(), cmap="grey")

@@ -1,5 +1,6 @@
 """Multistep rules: the ODE's and the ancestral step, the data carried along (Lu et al., 2022)."""
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -37,11 +38,11 @@ class _Multistep(Stepwise[State]):
         x = self.step(problem, state, eps, here, there)
         return State(x, state.step + 1, data.to(state.x.dtype))
 
+    @abstractmethod
     def step(
         self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
     ) -> Tensor:
         """x at `there`, by the prediction carried along."""
-        raise NotImplementedError
 
 
 class Dpm2mSolver(_Multistep):

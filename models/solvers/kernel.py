@@ -170,12 +170,12 @@ class Walk(NamedTuple):
         phase, segment = plan.phase(self.nfe), self.nfe // plan.length
         # A row needs its draw either to leave this segment's start or to guess at the next one's.
         draw = normal(key, Stream.STEP, segment + ~plan.ancestral, tuple(x.shape[1:]))
-        predicted = predicted_data(self.anchor, eps, kernel.here).to(x.dtype)
+        predicted = predicted_data(self.anchor, eps, kernel.here)
         before = condition.schedule.gamma(plan.ends.time(condition, (segment - 1).clamp(min=0)))
         onward = carried(predicted, self.data, before, kernel.here, kernel.there)
         eps = where(plan.multistep, implied_eps(self.anchor, onward, kernel.here), eps.double())
         drawn = ancestral_step(self.anchor, eps, kernel.here, kernel.there, draw)
-        x, data = where(phase < 0, (drawn, predicted), (x, self.data))
+        x, data = where(phase < 0, (drawn, predicted.to(x.dtype)), (x, self.data))
         inside = Walk(self.anchor, x, self.t, self.r, self.nfe + 1, data)
         entered = _enter(condition, plan, x, self.r, kernel.there, self.nfe + 1, draw, data)
         moved = where(phase == plan.chain - 1, entered, inside)

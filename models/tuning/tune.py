@@ -13,8 +13,7 @@ import torch
 from tqdm import tqdm
 
 from models.acceptance import adapted
-from models.denoiser import Denoiser
-from models.evaluation.drawing import draw_samples
+from models.evaluation.drawing import Drawings
 from models.evaluation.sweep import BASELINES, BUDGETS, Judge, Sweep
 from models.presets import PresetName, Presets
 from models.specs import Ddpm, RtkMala, SamplerSpec
@@ -38,11 +37,10 @@ class Trial(NamedTuple):
 class Pilot:
     """What the trials draw: images `count` with `seed`, for `judge`."""
 
-    denoiser: Denoiser
+    drawings: Drawings
     judge: Judge
     count: int
     seed: int
-    device: torch.device
 
     def chosen(self) -> Iterator[SamplerSpec]:
         """The best settings of every sampler at each budget, and the baselines."""
@@ -77,15 +75,15 @@ class Pilot:
         """The spec with its step sizes adapted, where acceptance can tell."""
         if not isinstance(spec, RtkMala):
             return spec
-        index = torch.arange(ADAPTING_IMAGES, device=self.device)
-        return adapted(self.denoiser, spec, index, self.seed)
+        index = torch.arange(ADAPTING_IMAGES, device=self.drawings.device)
+        return adapted(self.drawings.denoiser, spec, index, self.seed)
 
     def _trials(self, shapes: Iterable[Shape], budget: int) -> Iterator[Trial]:
         for shape in shapes:
             spec = shape.spec(budget)
             if spec is not None:
                 spec = self.settle(spec)
-                drawn = draw_samples(self.denoiser, spec, self.count, self.seed, self.device)
+                drawn = self.drawings.draw(spec, self.count, self.seed)
                 trial = Trial(self.judge.kernel_distance(drawn.tokens).value, shape, spec)
                 tqdm.write(f"{trial.distance:8.5f} {spec.model_dump_json()}", file=sys.stderr)
                 yield trial

@@ -14,7 +14,7 @@ from models.checkpoint import load_checkpoint
 from models.cli import models as command
 from models.evaluation import classifier
 from models.evaluation.distances import Distance
-from models.evaluation.drawing import draw_samples
+from models.evaluation.drawing import Drawings, draw_samples
 from models.evaluation.sweep import RTK, Row, Sweep, Tuning
 from models.evaluation.sweep_text import rivals_table, savings, sweep_table
 from models.manifest import read_manifest
@@ -225,3 +225,26 @@ def test_drawing_in_parts_changes_nothing(small_checkpoint: Path) -> None:
         for batch in (2, 64)
     )
     assert (one.tokens == two.tokens).all()
+
+
+def test_what_was_drawn_is_taken_again(small_checkpoint: Path, tmp_path: Path) -> None:
+    """From a folder, for the same checkpoint, settings, number and seed only."""
+    checkpoint = load_checkpoint(small_checkpoint)
+    denoiser = Counting(checkpoint.model)
+    spec = RtkMala(segments=2)
+    for sha256, settings, count, seed, fresh in (
+        ("a", spec, 5, 0, True),
+        ("a", spec, 5, 0, False),
+        ("b", spec, 5, 0, True),
+        ("a", spec, 5, 1, True),
+        ("a", spec, 4, 0, True),
+        ("a", RtkMala(segments=2, step_size=0.3), 5, 0, True),
+    ):
+        denoiser.rows = 0
+        drawings = Drawings(denoiser, sha256, torch.device("cpu"), tmp_path / "kept")
+        drawn = drawings.draw(settings, count, seed)
+        assert denoiser.rows == (count * settings.evaluations if fresh else 0)
+        expected = draw_samples(denoiser, settings, count, seed, torch.device("cpu"))
+        assert (drawn.tokens == expected.tokens).all()
+        assert torch.equal(drawn.evaluations, expected.evaluations)
+        assert torch.equal(drawn.acceptance_rate, expected.acceptance_rate)

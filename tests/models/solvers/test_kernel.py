@@ -17,7 +17,7 @@ from models.solve import solve
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem, Status
 from models.solvers.kernel import Kernel
-from models.specs import Ddpm, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec
+from models.specs import Ddpm, Dpm2mSde, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
 
 CONFIG = ModelConfig(image_shape=(2, 2, 1), latent_size=3, latent_k=1)
 DENOISER = Gaussian(CONFIG, torch.linspace(-0.5, 0.5, 4), 0.3 * torch.eye(4) + 0.1)
@@ -89,16 +89,22 @@ def test_a_dimension_whose_gamma_stands_still_stays_put(spec: SamplerSpec) -> No
 
 @pytest.mark.parametrize("grid", ["gamma", "time"])
 @pytest.mark.parametrize("rtk", [RtkUla, RtkUld, RtkMala])
-def test_without_inner_steps_rtk_is_ddpm(rtk: type[RtkUla | RtkUld | RtkMala], grid: Grid) -> None:
+@pytest.mark.parametrize(("start", "steps"), [("ancestral", Ddpm), ("multistep", Dpm2mSde)])
+def test_without_inner_steps_rtk_is_what_starts_it(
+    rtk: type[RtkUla | RtkUld | RtkMala],
+    start: Start,
+    steps: type[Ddpm | Dpm2mSde],
+    grid: Grid,
+) -> None:
     index = torch.arange(16)
-    ddpm = sample_problem(DENOISER, Ddpm(steps=6, grid=grid), 5, index)
-    spec = rtk(segments=6, grid=grid)
+    plain = sample_problem(DENOISER, steps(steps=6, grid=grid), 5, index)
+    spec = rtk(segments=6, grid=grid, start=start)
     bare: Problem[Any] = sample_problem(DENOISER, spec, 5, index)
     plan = bare.columns.plan._replace(chain=torch.zeros_like(index))
     bare = bare._replace(columns=bare.columns._replace(plan=plan))
     samples = [
         SAMPLERS[name].sample(problem, solve(SAMPLERS[name], problem, DENOISER))
-        for name, problem in (("ddpm", ddpm), (spec.name, bare))
+        for name, problem in ((steps().name, plain), (spec.name, bare))
     ]
     assert torch.equal(samples[0].x, samples[1].x)
     assert torch.equal(samples[0].nfe, samples[1].nfe)
