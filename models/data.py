@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from models.config import ModelConfig
 from models.errors import DataError
 from models.manifest import Indices, Part
 from models.pictures import to_tokens
@@ -21,6 +22,7 @@ from models.pictures import to_tokens
 Tokens = NDArray[np.uint8]
 PARTS: tuple[Part, ...] = ("train", "density", "calibration", "test")
 Labels = NDArray[np.int64]
+NAMED = ("digits",)
 # The magic number of an idx file of bytes ends in its number of axes.
 _IDX_BYTES = 0x0800
 _UNREADABLE = (
@@ -41,7 +43,7 @@ def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
     .npz (its only array), all of which hold tokens; or a folder of 8-bit PNGs, grey or RGB, in
     the order of their names, which hold round(255 v / (vocabulary - 1)). Raises DataError.
     """
-    if source == "digits":
+    if source in NAMED:
         images = np.asarray(load_digits().images, dtype=np.uint8)
     else:
         images = _read(Path(source), vocabulary)
@@ -56,13 +58,23 @@ def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
     return images
 
 
+def load_images(source: str, config: ModelConfig) -> Tokens:
+    """The same, of the shape and vocabulary that a model of `config` takes. Raises DataError."""
+    images = load_tokens(source, config.vocabulary)
+    if images.shape[1:] != config.image_shape:
+        raise DataError(
+            f"{source}: images are {images.shape[1:]}, the model's {config.image_shape}"
+        )
+    return images
+
+
 def load_labels(source: str) -> Labels:
     """Classes `[N]` of the images that `load_tokens(source)` gives.
 
     Known for `digits`, and for an idx file of images that has its labels beside it under the usual
     names: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Raises DataError.
     """
-    if source == "digits":
+    if source in NAMED:
         return np.asarray(load_digits().target, dtype=np.int64)
     path = Path(source)
     name = path.name.replace("images-idx3", "labels-idx1")

@@ -3,6 +3,7 @@
 ModelError
 ├── CheckpointError   a checkpoint that must not be served
 ├── DataError         a data set that cannot be read
+├── EvaluationError   a figure that cannot be had
 └── TrainingError     a training run that cannot go on
 """
 
@@ -17,6 +18,10 @@ class CheckpointError(ModelError):
 
 class DataError(ModelError):
     """A data set that is missing, unreadable, or not made of pixel tokens."""
+
+
+class EvaluationError(ModelError):
+    """A figure that cannot be had: not one image has a score."""
 
 
 class TrainingError(ModelError):

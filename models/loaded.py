@@ -66,7 +66,7 @@ class Loaded:
         self.dtype = DTYPES[dtype]
         self.model = model.to(self.dtype).eval().requires_grad_(False)
         self.config = model.config
-        self.device = next(model.parameters()).device
+        self.device = self.model.device
         self._denoiser = EagerDenoiser(self.model, quantum=1)
 
     # Images and latents

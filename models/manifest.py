@@ -50,6 +50,9 @@ class TrainingRecord(_Record):
     machine: str
     torch: str
     history: list[dict[str, float]] = Field(description="One entry a watch; see Progress.")
+    held_out_draws: int = Field(
+        1, description="Noise draws of each held-out image at a watch; a single one was by `seed`."
+    )
 
 
 class Origin(_Record):

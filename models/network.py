@@ -71,6 +71,11 @@ class Mulan(nn.Module):
         self.gamma = ScheduleNetwork(config) if config.latent_size else LinearSchedule(config)
         self.score = ScoreNetwork(config)
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next(self.parameters()).device
+
     def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
         """The predicted noise `[rows, C, H, W]` in x_t, whatever the network predicts.
 

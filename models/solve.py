@@ -11,15 +11,15 @@ def solve(
     solver: AnySolver,
     problem: Problem[Any],
     denoiser: Denoiser,
-    on_call: Callable[[], object] = lambda: None,
+    on_call: Callable[[Any], object] = lambda state: None,
 ) -> Any:
     """Ask, evaluate and tell until no row runs; returns the final state.
 
-    `on_call` is called after each network call.
+    `on_call` is given the state after each network call.
     """
     state = solver.init(problem)
     while (solver.status(problem, state) == Status.RUNNING).any():
         answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)
-        on_call()
+        on_call(state)
     return state

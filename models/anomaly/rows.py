@@ -60,7 +60,9 @@ def read(
     solver, found = PathSolver(), list[Reading]()
     for part in torch.split(torch.from_numpy(images).permute(0, 3, 1, 2), batch):
         problem = path_problem(denoiser, part.contiguous().to(device), spec, seed)
-        found += readings(problem, solver.path(problem, solve(solver, problem, denoiser, on_call)))
+        found += readings(
+            problem, solver.path(problem, solve(solver, problem, denoiser, lambda _: on_call()))
+        )
     return found
 
 

@@ -11,7 +11,8 @@ from models.anomaly.calibration import save_calibration
 from models.anomaly.fitting import fit
 from models.anomaly.rows import calls, read
 from models.checkpoint import load_checkpoint
-from models.cli.options import as_json, device, emit, one_line_errors, threads
+from models.cli.compute import SEED, device, threads
+from models.cli.options import as_json, data, emit, one_line_errors
 from models.evaluation.parts import RecordedData, subset
 from models.runtimes.warmup import warm_up
 from models.specs import FlowPath
@@ -22,7 +23,7 @@ IMAGES = 2000
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--data", help="Where the divided images lie, if not under their recorded name.")
+@data
 @click.option(
     "--images",
     type=click.IntRange(1),
@@ -30,7 +31,7 @@ IMAGES = 2000
     show_default=True,
     help="Most images of the density and of the calibration part, each.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--steps", type=click.IntRange(2), default=FlowPath().steps, show_default=True)
 @click.option("--fresh", type=click.IntRange(1), default=FlowPath().fresh, show_default=True)
 @click.option("--probes", type=click.IntRange(1), default=FlowPath().probes, show_default=True)
@@ -46,8 +47,7 @@ def calibrate(
     steps: int,
     fresh: int,
     probes: int,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """Fit the anomaly verdicts of the checkpoint in FOLDER and write calibration.json there.
@@ -55,8 +55,6 @@ def calibrate(
     The density of normal statistics is fitted on the density part of the checkpoint's own split,
     p-values come from its calibration part; neither was trained on.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     checkpoint = load_checkpoint(folder, device)
     recorded = RecordedData(checkpoint.manifest, data)
     spec, denoiser = (

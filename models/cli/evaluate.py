@@ -1,42 +1,59 @@
 """`mulan models evaluate`: figures from checkpoints and their data."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
+from pydantic import ValidationError
 
 from models.checkpoint import load_checkpoint
+from models.cli.compute import SEED, device, threads
 from models.cli.evaluate_anomalies import anomalies
 from models.cli.evaluate_mixtures import mog
 from models.cli.evaluate_samples import samples
 from models.cli.options import (
     as_json,
     data,
-    device,
     emit,
     one_line_errors,
     root,
     test_data,
-    threads,
 )
+from models.cli.recipes import chosen_recipe, training_data, training_test_data
 from models.evaluation.ablation import ablate, ablation_table
 from models.evaluation.card import IMAGES, ODE_IMAGES, carded, judge, write_card
 from models.evaluation.card_text import likelihood_table, recognition_table
 from models.evaluation.likelihood import evaluate_likelihood
 from models.evaluation.parts import RecordedData, subset
+from models.evaluation.recognition import real_images
 from models.runtimes.warmup import warm_up
 from models.shelf import find
 from models.specs import Rk45
-from models.training.recipe import override, read_recipe
 
 BATCH = 64
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-images = click.option("--images", type=click.IntRange(2), help=f"At most; else {IMAGES}.")
-ode_images = click.option(
-    "--ode-images",
-    type=click.IntRange(2),
-    help=f"Of these, how many by the ODE, at most; else {ODE_IMAGES}.",
-)
+MOST_DRAWS = 1000
+
+
+def _images(otherwise: object) -> Option:
+    return click.option("--images", type=click.IntRange(2), help=f"At most; else {otherwise}.")
+
+
+def _ode_images(otherwise: object) -> Option:
+    note = f"Of these, how many by the ODE, at most; else {otherwise}."
+    return click.option("--ode-images", type=click.IntRange(2), help=note)
+
+
+def _of_rk45(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """The value, where the ODE's settings take it."""
+    try:
+        Rk45.model_validate({parameter.name: value})
+    except ValidationError as error:
+        raise click.BadParameter(error.errors()[0]["msg"]) from error
+    return value
 
 
 @click.group()
@@ -54,12 +71,14 @@ evaluate.add_command(samples)
 @root
 @data
 @test_data
-@images
-@ode_images
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--draws", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--probes", type=click.IntRange(1), default=Rk45().probes, show_default=True)
-@click.option("--tolerance-nats", type=float, default=Rk45().tolerance_nats, show_default=True)
+@_images("as many as its card")
+@_ode_images("as many as its card")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--draws", type=click.IntRange(1, MOST_DRAWS), default=1, show_default=True)
+@click.option("--probes", default=Rk45().probes, show_default=True, callback=_of_rk45)
+@click.option(
+    "--tolerance-nats", default=Rk45().tolerance_nats, show_default=True, callback=_of_rk45
+)
 @click.option("--paper", is_flag=True, help="By the authors' estimator too, which is no bound.")
 @device
 @threads
@@ -77,23 +96,21 @@ def likelihood(
     probes: int,
     tolerance_nats: float,
     paper: bool,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """Test bits/dim of the checkpoint NAME, by negative ELBO and by ODE.
 
     Unless told otherwise, of the images that its card measured: the card's figures again.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
     recorded = RecordedData(checkpoint.manifest, data, test_data)
     carded_images, carded_ode_images = carded(checkpoint.manifest)
+    chosen = subset(recorded.images("test"), images or carded_images, seed)
     figures = evaluate_likelihood(
         checkpoint.model,
         warm_up(checkpoint.model, BATCH),
-        subset(recorded.images("test"), images or carded_images, seed),
+        chosen,
         Rk45(probes=probes, tolerance_nats=tolerance_nats),
         draws=draws,
         ode_images=ode_images or carded_ode_images,
@@ -119,16 +136,13 @@ def recognition(
     data: str | None,
     test_data: str | None,
     samples: int,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """Whether a classifier of the real images recognises what the checkpoint NAME draws."""
-    if threads is not None:
-        torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
-    recorded = RecordedData(checkpoint.manifest, data, test_data)
-    found = judge(checkpoint, warm_up(checkpoint.model, BATCH), recorded, samples)
+    real = real_images(RecordedData(checkpoint.manifest, data, test_data))
+    found = judge(checkpoint, warm_up(checkpoint.model, BATCH), real, samples)
     emit(found.model_dump(mode="json"), recognition_table(found), as_json)
 
 
@@ -136,8 +150,8 @@ def recognition(
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @data
 @test_data
-@images
-@ode_images
+@_images(IMAGES)
+@_ode_images(ODE_IMAGES)
 @click.option(
     "--keep-likelihood", is_flag=True, help="Take the likelihood's figures from the last card."
 )
@@ -152,20 +166,17 @@ def card(
     images: int | None,
     ode_images: int | None,
     keep_likelihood: bool,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """Measure the checkpoint in FOLDER and write its card there, with all its pictures."""
-    if threads is not None:
-        torch.set_num_threads(threads)
     checkpoint = load_checkpoint(folder, device)
-    recorded = RecordedData(checkpoint.manifest, data, test_data)
+    real = real_images(RecordedData(checkpoint.manifest, data, test_data))
     manifest = write_card(
         folder,
         checkpoint,
         warm_up(checkpoint.model, BATCH),
-        recorded,
+        real,
         images=images or IMAGES,
         ode_images=ode_images or ODE_IMAGES,
         keep_likelihood=keep_likelihood,
@@ -176,11 +187,11 @@ def card(
 @evaluate.command()
 @click.argument("recipe")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--data", help="Images to divide, instead of the recipe's: a name or a path.")
-@click.option("--test-data", help="Separate test images: a path.")
+@training_data
+@training_test_data
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
 @click.option("--steps", type=click.IntRange(1), help="Instead of the recipe's.")
-@images
+@_images(IMAGES)
 @device
 @threads
 @as_json
@@ -193,20 +204,13 @@ def ablation(
     seeds: int,
     steps: int | None,
     images: int | None,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """Train RECIPE with its learned schedule and with a fixed one, and compare bits/dim.
 
     A comparison that was killed goes on when the same command is given again.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    chosen = override(
-        read_recipe(recipe),
-        data={"source": data, "test_source": test_data},
-        optimisation={"steps": steps},
-    )
-    found = ablate(chosen, range(seeds), images or IMAGES, out, torch.device(device))
+    chosen = chosen_recipe(recipe, data, test_data, steps=steps)
+    found = ablate(chosen, range(seeds), images or IMAGES, out, device)
     emit(found.model_dump(mode="json"), ablation_table(found), as_json)

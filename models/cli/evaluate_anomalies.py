@@ -8,14 +8,15 @@ import torch
 
 from models.anomaly.calibration import CALIBRATION, read_calibration
 from models.checkpoint import load_checkpoint
-from models.cli.options import as_json, device, emit, one_line_errors, root, threads
-from models.data import Tokens, load_tokens
+from models.cli.compute import SEED, device, threads
+from models.cli.options import as_json, data, emit, one_line_errors, root, test_data
+from models.data import Tokens, load_images
 from models.errors import CheckpointError
 from models.evaluation.anomalies import ALPHA, evaluate_anomalies, judge_sets, strangeness
 from models.evaluation.anomaly_figures import roc_curves, score_histograms
 from models.evaluation.anomaly_text import anomaly_tables
 from models.evaluation.corruptions import CORRUPTIONS, corrupt
-from models.evaluation.parts import RecordedData, fitting, subset
+from models.evaluation.parts import RecordedData, subset
 from models.manifest import Manifest
 from models.runtimes.warmup import warm_up
 from models.shelf import find
@@ -42,8 +43,8 @@ EVERY = "corruptions"
     help=f"Abnormal images, as often as wanted: a name or a path; or what damages the normal ones: "
     f"{', '.join(CORRUPTIONS)}; or {EVERY}, for each of these.",
 )
-@click.option("--data", help="Where the divided images lie, if not under their recorded name.")
-@click.option("--test-data", help="Where the separate test images lie, likewise.")
+@data
+@test_data
 @click.option(
     "--images",
     type=click.IntRange(2),
@@ -52,7 +53,7 @@ EVERY = "corruptions"
     help="Most images of each set.",
 )
 @click.option("--alpha", type=click.FloatRange(0, 1, True, True), default=ALPHA, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -73,14 +74,11 @@ def anomalies(
     alpha: float,
     seed: int,
     out: Path | None,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """AUROC, AUPR and FPR95 of a calibrated checkpoint's score and of every statistic, and its
     false alarms on normal images."""
-    if threads is not None:
-        torch.set_num_threads(threads)
     folder, manifest = find(name, root)
     calibration = read_calibration(folder, manifest)
     if calibration is None:
@@ -118,4 +116,4 @@ def _abnormal(
 
 
 def _load(source: str, manifest: Manifest) -> Tokens:
-    return fitting(load_tokens(source, manifest.config.vocabulary), manifest, source)
+    return load_images(source, manifest.config)

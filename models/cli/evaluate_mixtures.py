@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-import torch
 
-from models.cli.options import as_json, emit, one_line_errors, threads
+from models.cli.compute import threads
+from models.cli.options import as_json, emit, one_line_errors
 from models.evaluation.mixtures.pictures import curves, slices
 from models.evaluation.mixtures.report import Findings, summary, write_csv
 from models.evaluation.mixtures.study import BUDGETS, TARGETS, Point, RareWeight, Study
@@ -45,12 +45,9 @@ def mog(
     seeds: int,
     targets: tuple[str, ...],
     budgets: tuple[int, ...],
-    threads: int | None,
     as_json: bool,
 ) -> None:
     """Every sampler on mixtures of Gaussians whose score is exact: a table and pictures."""
-    if threads is not None:
-        torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     chosen = [target for target in TARGETS if not targets or target.name in targets]
     points: list[Point] = []

@@ -6,16 +6,15 @@ import click
 import torch
 
 from models.checkpoint import load_checkpoint
+from models.cli.compute import SEED, device, threads
 from models.cli.options import (
     as_json,
     data,
-    device,
     drawings,
     emit,
     one_line_errors,
     root,
     test_data,
-    threads,
 )
 from models.evaluation.card_text import CURVES
 from models.evaluation.drawing import Drawings
@@ -39,7 +38,7 @@ BATCH = 64
 @test_data
 @click.option("--images", type=click.IntRange(16), default=1000, show_default=True)
 @click.option("--at-most", type=click.IntRange(1), help="Evaluations of the dearest rows.")
-@click.option("--seed", type=click.IntRange(0), default=2, show_default=True)
+@click.option("--seed", type=SEED, default=2, show_default=True)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -60,17 +59,14 @@ def samples(
     seed: int,
     out: Path | None,
     keep: Path | None,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """How far the samples of the checkpoint NAME are from test images, by every sampler at 5 to
     100 evaluations, as tuned where it is, and by DDPM at 250 and 1000."""
-    if threads is not None:
-        torch.set_num_threads(threads)
     checkpoint = load_checkpoint(find(name, root)[0], device)
     denoiser = warm_up(checkpoint.model, BATCH)
-    kept = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
+    kept = Drawings(denoiser, checkpoint.manifest.sha256, device, keep)
     specs = [
         spec
         for spec in settings(checkpoint.manifest)

@@ -24,17 +24,15 @@ root = click.option(
     help="Folder of checkpoint folders.",
 )
 data = click.option(
-    "--data", help="Where the divided images lie, if not under their recorded name."
+    "--data",
+    help="Where the divided images lie, if not under their recorded name; or a folder that holds "
+    "all that is recorded.",
 )
 test_data = click.option("--test-data", help="Where the separate test images lie, likewise.")
 drawings = click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for all that is drawn; a run that was killed goes on from there.",
-)
-device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …")
-threads = click.option(
-    "--threads", type=click.IntRange(1), help="CPU threads; the default is torch's."
 )
 
 

@@ -6,15 +6,14 @@ import click
 import torch
 
 from models.checkpoint import load_checkpoint, save_manifest
+from models.cli.compute import SEED, device, threads
 from models.cli.options import (
     as_json,
     data,
-    device,
     drawings,
     emit,
     one_line_errors,
     test_data,
-    threads,
 )
 from models.evaluation.card_text import CURVES
 from models.evaluation.drawing import Drawings
@@ -47,7 +46,7 @@ BATCH = 64
     show_default=True,
     help="Images that each chosen setting draws to be measured.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @drawings
 @device
 @threads
@@ -61,8 +60,7 @@ def tune(
     images: int,
     seed: int,
     keep: Path | None,
-    device: str,
-    threads: int | None,
+    device: torch.device,
     as_json: bool,
 ) -> None:
     """Choose the presets of the checkpoint in FOLDER, and write them there with what was measured.
@@ -70,13 +68,11 @@ def tune(
     Settings are chosen against training images; those chosen are measured against test images. The
     card shows them after the next `mulan models evaluate card`.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     checkpoint = load_checkpoint(folder, device)
     recorded = RecordedData(checkpoint.manifest, data, test_data)
-    denoiser = warm_up(checkpoint.model, BATCH)
-    kept = Drawings(denoiser, checkpoint.manifest.sha256, torch.device(device), keep)
     judge = Judge.of(classifier_of(recorded), subset(recorded.images("train"), REFERENCE))
+    denoiser = warm_up(checkpoint.model, BATCH)
+    kept = Drawings(denoiser, checkpoint.manifest.sha256, device, keep)
     chosen = list(Pilot(kept, judge, pilot, seed).chosen())
     found = sweep(kept, recorded, chosen, images, seed + 1)
     command = f"mulan models tune {folder.name} --pilot {pilot} --images {images} --seed {seed}"

@@ -5,7 +5,6 @@ Measured and drawn here; the words are in `card_text`, and come from the manifes
 
 from pathlib import Path
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from models.checkpoint import Checkpoint, save_manifest
@@ -26,8 +25,8 @@ from models.evaluation.drawing import draw_samples
 from models.evaluation.figures import training_curve
 from models.evaluation.learned_schedule import draw_schedule, latent_use, schedule_spread
 from models.evaluation.likelihood import evaluate_likelihood
-from models.evaluation.parts import RecordedData, subset
-from models.evaluation.recognition import Recognition, classifier_of, recognise
+from models.evaluation.parts import subset
+from models.evaluation.recognition import RealImages, Recognition, recognise
 from models.evaluation.sweep import Tuning
 from models.files import write_atomically
 from models.manifest import Manifest
@@ -46,7 +45,7 @@ def write_card(
     folder: Path,
     checkpoint: Checkpoint,
     denoiser: Denoiser,
-    data: RecordedData,
+    real: RealImages,
     *,
     images: int = IMAGES,
     ode_images: int = ODE_IMAGES,
@@ -55,13 +54,10 @@ def write_card(
     """Measure on `images` of the test images, `ode_images` of them by the ODE, draw, and write
     card, pictures and figures into the folder. To `keep_likelihood` is to take what hangs on the
     weights alone from the last card.
-
-    Raises DataError where images or labels are not found.
     """
     manifest, model = checkpoint
-    test = data.images("test")
-    chosen = subset(test, images)
-    use = latent_use(model, test)
+    chosen = subset(real.test, images)
+    use = latent_use(model, real.test)
     last = _last(manifest) if keep_likelihood else None
     evaluation = Evaluation(
         likelihood=last.likelihood
@@ -69,8 +65,8 @@ def write_card(
         else evaluate_likelihood(model, denoiser, chosen, Rk45(), ode_images=ode_images),
         coders=last.coders
         if last
-        else simple_coders(data.images("train"), chosen, manifest.config.vocabulary),
-        recognition=judge(checkpoint, denoiser, data),
+        else simple_coders(real.train, chosen, manifest.config.vocabulary),
+        recognition=judge(checkpoint, denoiser, real),
         schedule=schedule_spread(model, use),
     )
     manifest = manifest.model_copy(update={"evaluation": evaluation.model_dump(mode="json")})
@@ -92,15 +88,12 @@ def carded(manifest: Manifest) -> tuple[int, int]:
 
 
 def judge(
-    checkpoint: Checkpoint, denoiser: Denoiser, data: RecordedData, samples: int = JUDGED
+    checkpoint: Checkpoint, denoiser: Denoiser, real: RealImages, samples: int = JUDGED
 ) -> Recognition:
-    """Train a classifier on the checkpoint's training images and show it `samples` drawn by the
-    balanced preset. Raises DataError."""
-    manifest = checkpoint.manifest
-    preset = presets(manifest)["balanced"]
-    real = data.images("test"), data.labels("test")
-    drawn = draw_samples(denoiser, preset, samples, SAMPLE_SEED, _device(checkpoint))
-    return recognise(classifier_of(data), real, drawn.tokens, preset, SAMPLE_SEED)
+    """Show the classifier of real images `samples` drawn by the balanced preset."""
+    preset = presets(checkpoint.manifest)["balanced"]
+    drawn = draw_samples(denoiser, preset, samples, SAMPLE_SEED, checkpoint.model.device)
+    return recognise(real, drawn.tokens, preset, SAMPLE_SEED)
 
 
 def _draw_sheets(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> None:
@@ -109,7 +102,7 @@ def _draw_sheets(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> No
     sheets = {SAMPLES: (presets(manifest)["balanced"], SHEET)}
     sheets |= {solver_sheet(name): (at_twenty(manifest, name), SOLVER_SHEET) for name in SAMPLERS}
     for name, (spec, count) in sheets.items():
-        drawn = draw_samples(denoiser, spec, count, SAMPLE_SEED, _device(checkpoint))
+        drawn = draw_samples(denoiser, spec, count, SAMPLE_SEED, checkpoint.model.device)
         sheet = contact_sheet(drawn.tokens, manifest.config.vocabulary)
         write_atomically(folder / name, sheet)
 
@@ -128,7 +121,3 @@ def _last(manifest: Manifest) -> Evaluation | None:
         return Evaluation.model_validate(manifest.evaluation)
     except ValidationError:
         return None
-
-
-def _device(checkpoint: Checkpoint) -> torch.device:
-    return next(checkpoint.model.parameters()).device

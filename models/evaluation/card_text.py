@@ -7,6 +7,7 @@ from models.evaluation.figure import Record
 from models.evaluation.learned_schedule import ScheduleSpread
 from models.evaluation.likelihood import LikelihoodEvaluation
 from models.evaluation.recognition import Recognition
+from models.evaluation.schedule_text import schedule_text
 from models.evaluation.sweep import Tuning
 from models.evaluation.sweep_text import rivals_table, savings, sweep_table
 from models.manifest import Manifest
@@ -18,6 +19,10 @@ SAMPLES, CURVE, SCHEDULE = "samples.png", "training.png", "schedule.png"
 CURVES = "samplers.png"
 SHEET_EVALUATIONS = 20
 SAMPLE_SEED = 7
+CLASSES = {
+    "fashion-mnist": "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, "
+    "ankle boot"
+}
 
 
 class Evaluation(Record):
@@ -42,14 +47,14 @@ def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
         f"![Samples]({SAMPLES})",
         f"Images by the `balanced` preset, `{presets(manifest)['balanced'].model_dump_json()}`, "
         f"seed {SAMPLE_SEED}.",
-        _recognition(evaluation.recognition),
+        _recognition(manifest, evaluation.recognition),
         "## Likelihood",
         likelihood_table(evaluation.likelihood),
         _likelihood_notes(manifest, evaluation.likelihood),
         coder_table(evaluation.likelihood, evaluation.coders),
         "## What the schedule learned",
         f"![gamma over time, and by pixel and latent]({SCHEDULE})",
-        _schedule(manifest, evaluation.schedule),
+        schedule_text(manifest, evaluation.schedule),
         _samplers(manifest),
         _training(manifest),
         _sheets(manifest),
@@ -62,7 +67,7 @@ def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
 def likelihood_table(figures: LikelihoodEvaluation) -> str:
     """Bits/dim by both ways and with both latent terms, as Markdown."""
     lines = [
-        "| test bits/dim | images | with log C(n, k): a bound | with the paper's KL: none |",
+        "| test bits/dim | images | with log C(n, k), a bound | with the paper's KL, not one |",
         "|---|---|---|---|",
     ]
     for name, row in (("negative ELBO", figures.elbo), ("ODE", figures.ode)):
@@ -79,9 +84,9 @@ def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
     rows = {
         "this model, negative ELBO with log C(n, k)": str(figures.elbo.bound),
         "each pixel's own histogram in the training images": str(coders.marginal),
-        "lossless WebP, a file an image": str(coders.webp),
+        "lossless WebP, one file for each image": str(coders.webp),
         "lossless WebP, many images in one file": f"{coders.webp_strip:.4f}",
-        "PNG, a file an image": str(coders.png),
+        "PNG, one file for each image": str(coders.png),
         "PNG, many images in one file": f"{coders.png_strip:.4f}",
     }
     head = f"| coder of the same {coders.images} images | bits/dim |\n|---|---|\n"
@@ -90,8 +95,9 @@ def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
 
 def recognition_table(found: Recognition) -> str:
     """Samples beside real images, as Markdown."""
+    last_class = len(found.test_classes) - 1
     lines = [
-        "| | images | mean top-class confidence | images by class |",
+        f"| | images | mean top-class confidence | images by class, 0 to {last_class} |",
         "|---|---|---|---|",
     ]
     for name, count, confidence, classes in (
@@ -122,11 +128,13 @@ def _architecture(manifest: Manifest) -> str:
     )
 
 
-def _recognition(found: Recognition) -> str:
+def _recognition(manifest: Manifest, found: Recognition) -> str:
+    names = CLASSES.get(manifest.name)
     return (
-        "A small classifier, trained on the real training images and right on "
-        f"{100 * found.test_accuracy:.1f} % of the test images, sees them so:\n\n"
+        "What a small classifier, trained on the real training images and right on "
+        f"{100 * found.test_accuracy:.1f} % of the test images, takes the samples for:\n\n"
         + recognition_table(found)
+        + (f"\n\nThe classes, in order: {names}." if names else "")
     )
 
 
@@ -137,19 +145,9 @@ def _likelihood_notes(manifest: Manifest, figures: LikelihoodEvaluation) -> str:
         f"Means ± standard errors over images. ELBO: {figures.elbo_draws} noise draws an image, "
         f"evenly spread times. ODE: {ode.draws} draw(s), {ode.settings.probes} probes, tolerance "
         f"{ode.settings.tolerance_nats} nats, {ode.nfe:.0f} evaluations an image, {ode.failed} "
-        f"failed. Naming the latent costs {latent:.4f} bits/dim of the bound."
-    )
-
-
-def _schedule(manifest: Manifest, spread: ScheduleSpread) -> str:
-    if not manifest.config.latent_size:
-        return "Gamma is fixed: linear in t, the same for all pixels and images."
-    return (
-        f"At t = ½, where gamma is {spread.mean:.2f} on average, it differs by "
-        f"{spread.over_pixels:.3f} between the pixels of one schedule and by "
-        f"{spread.over_latents:.3f} between the latents of one pixel (standard deviations). "
-        f"{spread.images} test images choose {spread.latents_used} latents, with an entropy of "
-        f"{spread.entropy:.2f} nats, of at most {manifest.config.log_latents:.2f}."
+        f"failed. Naming the latent costs {latent:.4f} bits/dim of the bound. The two are bounds "
+        "of two models that share a network, and the ODE's pays for its dequantization: either may "
+        "be the lower (`docs/likelihood.md`)."
     )
 
 
@@ -201,7 +199,9 @@ def _training(manifest: Manifest) -> str:
         f"    {record.command}\n\n"
         f"{record.steps} steps, seed {record.seed}, {record.seconds / 60:.0f} minutes on "
         f"{record.machine}, torch {record.torch}. At the end the latent's KL was "
-        f"{last['latent']:.2f} nats{told}."
+        f"{last['latent']:.2f} nats{told}. The curve's held-out images have "
+        f"{record.held_out_draws} noise draw(s) each, the same at every look: it shows the course, "
+        "the table above the level."
     )
 
 
@@ -225,9 +225,12 @@ def _data(manifest: Manifest) -> str:
         f"| {part} | {entry.count} | `{entry.sha256[:16]}…` |"
         for part, entry in record.split.items()
     ]
-    source = record.source + (f" and {record.test_source}" if record.test_source else "")
+    sources = [f"{record.source} (SHA-256 of the pixels `{record.sha256}`)"]
+    if record.test_source and record.test_sha256:
+        sources.append(f"{record.test_source} (`{record.test_sha256}`)")
     return (
-        f"## Data\n\n{source}, {record.licence}. Divided by seed {record.split_seed}; the hashes "
-        "are of the sorted indices.\n\n| part | images | SHA-256 |\n|---|---|---|\n"
-        + "\n".join(rows)
+        f"## Data\n\n{' and '.join(sources)}, {record.licence}. Divided by seed "
+        f"{record.split_seed}; the hashes of the parts are of their sorted indices, the same for "
+        "every data set divided so.\n\n| part | images | SHA-256 of the indices |\n"
+        "|---|---|---|\n" + "\n".join(rows)
     )

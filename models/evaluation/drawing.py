@@ -48,7 +48,9 @@ def draw_samples(
     with tqdm(total=total, desc=f"{spec.name}, {count} images", file=sys.stderr) as bar:
         for indices in parts:
             problem = sample_problem(denoiser, spec, seed, indices)
-            sample = solver.sample(problem, solve(solver, problem, denoiser, bar.update))
+            sample = solver.sample(
+                problem, solve(solver, problem, denoiser, lambda _: bar.update())
+            )
             images = data_to_tokens(sample.x, denoiser.config).permute(0, 2, 3, 1)
             tokens.append(images.cpu().numpy())
             found.append(torch.stack([sample.nfe.double(), sample.acceptance_rate.double()]).cpu())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 matplotlib.use("agg")
 FIGURE_INCHES = (7.0, 3.6)
@@ -26,5 +27,10 @@ def training_curve(history: Sequence[dict[str, float]], path: Path) -> None:
         right.plot(steps, told, label="what z tells of an image")
     right.set(xlabel="step", ylabel="nats")
     right.legend(frameon=False)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG and forget it."""
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.data import Tokens
 from models.encoder import top_k
 from models.evaluation.figure import Record
+from models.evaluation.figures import save
 from models.network import Mulan, tokens_to_data
 
 matplotlib.use("agg")
@@ -21,7 +22,6 @@ Grid = NDArray[np.float64]
 TIMES = 65
 SHOWN = 4
 COLUMN_INCHES, ROW_INCHES = 1.75, 1.9
-DOTS_PER_INCH = 110
 HALF = 0.5
 GAMMA_HALF = r"$\gamma(1/2)$"
 
@@ -31,7 +31,9 @@ class ScheduleSpread(Record):
 
     `over_pixels` is within one latent's schedule, a mean over latents; `over_latents` is of one
     pixel's gamma between latents, a mean over pixels. Latents count as often as images choose them.
-    `entropy` is that of the latents chosen, in nats.
+    `entropy` is that of the latents chosen, in nats. `by_patch` is the share of the variance
+    between pixels that a pixel's place in its patch of `config.patch` pixels explains; None where
+    there are no patches, or it was not measured.
     """
 
     images: int
@@ -40,6 +42,7 @@ class ScheduleSpread(Record):
     over_latents: float
     latents_used: int
     entropy: float
+    by_patch: float | None = None
 
 
 class LatentUse(NamedTuple):
@@ -54,7 +57,7 @@ class LatentUse(NamedTuple):
 @torch.no_grad()
 def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
     """What z* says about `images` `[N, H, W, C]`."""
-    config, device = model.config, next(model.parameters()).device
+    config, device = model.config, model.device
     chosen = []
     for part in torch.split(torch.from_numpy(images), batch):
         x = tokens_to_data(part.permute(0, 3, 1, 2).to(device), config.vocabulary).float()
@@ -71,6 +74,7 @@ def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
 @torch.no_grad()
 def schedule_spread(model: Mulan, use: LatentUse) -> ScheduleSpread:
     """How far the learned schedule is from one curve for all."""
+    config = model.config
     gamma = _gamma(model, use.latents, HALF)
     weights = use.counts / use.counts.sum()
     mean = np.tensordot(weights, gamma, axes=1)
@@ -82,7 +86,18 @@ def schedule_spread(model: Mulan, use: LatentUse) -> ScheduleSpread:
         over_latents=float(np.sqrt(between).mean()),
         latents_used=len(use.counts),
         entropy=float(-(weights * np.log(weights)).sum()),
+        by_patch=by_patch(mean, config.patch) if config.latent_size and config.patch > 1 else None,
     )
+
+
+def by_patch(values: Grid, patch: int) -> float:
+    """The share of the variance between pixels of `values` `[C, H, W]` that goes with their place
+    in a patch of `patch` by `patch` pixels."""
+    places = [
+        values[:, row::patch, column::patch] for row in range(patch) for column in range(patch)
+    ]
+    within = sum(float(np.square(place - place.mean()).sum()) for place in places)
+    return 1 - within / float(np.square(values - values.mean()).sum())
 
 
 @torch.no_grad()
@@ -113,8 +128,7 @@ def draw_schedule(model: Mulan, use: LatentUse, path: Path) -> None:
         axes[0].set_ylabel(label)
         if row:
             figure.colorbar(drawn, ax=axes, shrink=0.8)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
-    pyplot.close(figure)
+    save(figure, path)
 
 
 def _curves(model: Mulan, use: LatentUse, axis: Axes) -> None:

@@ -1,7 +1,7 @@
 """How likely a model finds images: by the negative ELBO and by the probability-flow ODE."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from models.config import ModelConfig
 from models.data import Tokens
 from models.denoiser import Denoiser
 from models.encoder import categorical_kl, top_k
+from models.errors import EvaluationError
 from models.evaluation.figure import Figure, Record, bits_per_dimension
 from models.evaluation.paper import PaperEvaluation, evaluate_paper
 from models.evaluation.parts import subset
@@ -22,11 +23,13 @@ from models.objective import negative_elbo
 from models.rows import take
 from models.scores import Score
 from models.solve import solve
-from models.solvers.rk45 import Rk45Solver
+from models.solvers.base import Problem, Status
+from models.solvers.rk45 import Columns, Rk45Solver, State
 from models.specs import Rk45
 
 BATCH = 64
 ELBO_DRAWS = 32
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} [{elapsed}<{remaining}{postfix}]"
 
 
 class Estimate(Record):
@@ -89,7 +92,7 @@ def evaluate_likelihood(
 
     The ODE, which takes hundreds of evaluations an image, solves `ode_images` of them; with `paper`
     so does the authors' own estimator.
-    Raises ArithmeticError when not one image could be scored.
+    Raises EvaluationError when not one image could be scored.
     """
     elbo = elbo_terms(model, images, seed, elbo_draws).estimate(model.config)
     solved = _on_device(model, subset(images, ode_images, seed))
@@ -142,12 +145,31 @@ def score(
     """Scores of `tokens` `[N, C, H, W]` by the ODE, at most `batch` rows at a time where an image's
     draws allow it."""
     solver, scores = Rk45Solver(), []
-    for part in tqdm(torch.split(tokens, max(1, batch // draws)), "ODE", file=sys.stderr):
-        problem = score_problem(denoiser, part, spec, seed, draws)
-        density = solver.density(problem, solve(solver, problem, denoiser))
-        rows = torch.split(torch.arange(len(part) * draws, device=tokens.device), draws)
-        scores += [summarise(denoiser.config, take(density, row)) for row in rows]
+    with tqdm(total=len(tokens), desc="ODE, images", bar_format=BAR, file=sys.stderr) as bar:
+        for part in torch.split(tokens, max(1, batch // draws)):
+            problem = score_problem(denoiser, part, spec, seed, draws)
+            state = solve(solver, problem, denoiser, _follow(bar, solver, problem, draws))
+            density = solver.density(problem, state)
+            rows = torch.split(torch.arange(len(part) * draws, device=tokens.device), draws)
+            scores += [summarise(denoiser.config, take(density, row)) for row in rows]
+            bar.update(len(scores) - bar.n)
     return scores
+
+
+def _follow(
+    bar: "tqdm[None]", solver: Rk45Solver, problem: Problem[Columns], draws: int
+) -> Callable[[State], None]:
+    """Moves the bar, in images, by how far the rows of one batch have come."""
+    before = bar.n
+
+    def show(state: State) -> None:
+        done = int((solver.status(problem, state) != Status.RUNNING).sum())
+        calls = int(state.nfe.max())
+        bar.set_postfix_str(f"{calls} evaluations, {done}/{len(state.s)} rows done", refresh=False)
+        come = float(solver.progress(problem, state).sum()) / draws
+        bar.update(before + come - bar.n)
+
+    return show
 
 
 def _ode_estimate(
@@ -155,7 +177,7 @@ def _ode_estimate(
 ) -> OdeEstimate:
     ok = [index for index, score in enumerate(scores) if score.ok]
     if not ok:
-        raise ArithmeticError(f"no image could be scored: {scores[0].reason}")
+        raise EvaluationError(f"no image could be scored: {scores[0].reason}")
     estimate = _estimate(config, -_column(scores, ok, "log_px_given_z"), paper_kl[ok])
     return OdeEstimate(
         **dict(estimate),
@@ -184,8 +206,7 @@ def _encode(model: Mulan, tokens: Tensor) -> Tensor:
 
 def _on_device(model: Mulan, images: Tokens) -> Tensor:
     """Tokens `[N, C, H, W]`, where the model is."""
-    device = next(model.parameters()).device
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(model.device)
 
 
 def _column(scores: Sequence[Score], rows: Sequence[int], field: str) -> Tensor:

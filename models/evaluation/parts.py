@@ -1,11 +1,12 @@
 """The images a checkpoint was never trained on, and those it was, found again and verified."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data import Labels, Tokens, digest, divide, fingerprint, load_labels, load_tokens
+from models.data import NAMED, Labels, Tokens, digest, divide, fingerprint, load_images, load_labels
 from models.errors import DataError
 from models.manifest import Manifest, Part
 
@@ -14,8 +15,9 @@ from models.manifest import Manifest, Part
 class RecordedData:
     """The images that a checkpoint records, by part of its own split.
 
-    `data` and `test_data` are where they lie, if not under the names that the manifest has. Of an
-    imported checkpoint, which records none, what is given there is all test images.
+    `data` and `test_data` are where they lie, if not under the names that the manifest has; `data`
+    may be the folder of both. Of an imported checkpoint, which records none, what is given there is
+    all test images.
     """
 
     manifest: Manifest
@@ -29,11 +31,9 @@ class RecordedData:
         """
         given = self.test_data or self.data
         if self.manifest.data is None and part == "test" and given:
-            return fitting(
-                load_tokens(given, self.manifest.config.vocabulary), self.manifest, given
-            )
+            return load_images(given, self.manifest.config)
         source, sha256 = self._source(part)
-        images = load_tokens(source, self.manifest.config.vocabulary)
+        images = load_images(source, self.manifest.config)
         if digest(images) != sha256:
             raise DataError(f"{source} is not the data that the checkpoint records")
         chosen: Tokens = images[self._indices(part, len(images))]
@@ -51,8 +51,20 @@ class RecordedData:
         if record is None or part not in record.split:
             raise DataError(f"{self.manifest.name} records no {part} images")
         if part == "test" and record.test_source is not None:
-            return self.test_data or record.test_source, record.test_sha256
-        return self.data or record.source, record.sha256
+            place = self._place(self.test_data, record.test_source, "--test-data")
+            return place, record.test_sha256
+        return self._place(self.data, record.source, "--data"), record.sha256
+
+    def _place(self, given: str | None, name: str, option: str) -> str:
+        """What is given; where that is a folder that holds the recorded name, what is there."""
+        folder = self.data if given is None else given
+        if folder is not None and (inside := Path(folder) / name).exists():
+            return str(inside)
+        if given is None and name not in NAMED and not Path(name).exists():
+            raise DataError(
+                f"{name} is not here: give its path by {option} or its folder by --data"
+            )
+        return name if given is None else given
 
     def _indices(self, part: Part, count: int) -> NDArray[np.int64]:
         record = self.manifest.data
@@ -71,16 +83,6 @@ class RecordedData:
                 f"{self.manifest.name}: the {part} indices differ from the recorded ones"
             )
         return indices
-
-
-def fitting(images: Tokens, manifest: Manifest, source: str) -> Tokens:
-    """The images, if they are of the model's shape; raises DataError. None is ever resized: that
-    alone would tell them from the model's own."""
-    if images.shape[1:] != manifest.config.image_shape:
-        raise DataError(
-            f"{source}: images are {images.shape[1:]}, the model's {manifest.config.image_shape}"
-        )
-    return images
 
 
 def subset(images: Tokens, count: int | None, seed: int = 0) -> Tokens:

@@ -54,7 +54,7 @@ def agrees(denoiser: EagerDenoiser, rows: int) -> bool:
 
 def _rows_of_all_kinds(denoiser: EagerDenoiser, rows: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Points, times, latents and cotangents such as solvers ask about."""
-    device = next(denoiser.model.parameters()).device
+    device = denoiser.model.device
     key = NoiseKey(*torch.arange(rows, device=device).expand(2, rows))
     config = denoiser.config
     latents = uniform(key, Stream.LATENT, 0, (config.latent_size,))

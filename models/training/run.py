@@ -9,23 +9,27 @@ import numpy as np
 import torch
 
 from models.checkpoint import save_manifest, save_weights
-from models.data import Tokens, digest, divide, fingerprint, load_tokens
-from models.errors import DataError
-from models.manifest import DataRecord, Manifest, TrainingRecord
+from models.data import digest, divide, fingerprint, load_images
+from models.errors import TrainingError
+from models.manifest import MANIFEST, DataRecord, Manifest, TrainingRecord, read_manifest
 from models.training.recipe import Recipe
-from models.training.trainer import Trainer
+from models.training.trainer import WATCH_DRAWS, Trainer
 
 WORK = "training"
 
 
 def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Manifest:
-    """Follow a recipe and write the checkpoint to `out`; what a killed run left there is taken up.
+    """Follow a recipe and write the checkpoint to `out`; what a killed run left there is taken up,
+    and what a finished one left is the answer.
 
-    `command` is recorded, so that a reader can do the same. Raises DataError, TrainingError.
+    `command` is recorded, so that a reader can do the same. Raises DataError, CheckpointError, and
+    TrainingError where `out` is of another recipe or the loss diverges.
     """
-    images = _images(recipe.data.source, recipe)
+    if (out / MANIFEST).exists():
+        return _finished(recipe, out)
+    images = load_images(recipe.data.source, recipe.model)
     test_source = recipe.data.test_source
-    test = None if test_source is None else _images(test_source, recipe)
+    test = None if test_source is None else load_images(test_source, recipe.model)
     parts = divide(len(images), recipe.data.split, recipe.data.split_seed)
     held_out = images[parts["density"]] if "density" in parts else images[parts["train"]]
     trainer = Trainer(recipe, images[parts["train"]], held_out, device, out / WORK)
@@ -56,10 +60,18 @@ def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Mani
             machine=describe_machine(device),
             torch=torch.__version__,
             history=[entry._asdict() for entry in trainer.history],
+            held_out_draws=WATCH_DRAWS,
         ),
     )
     save_manifest(out, manifest)
     shutil.rmtree(out / WORK)
+    return manifest
+
+
+def _finished(recipe: Recipe, out: Path) -> Manifest:
+    manifest = read_manifest(out)
+    if manifest.training is None or manifest.training.recipe != recipe.record():
+        raise TrainingError(f"{out} is of another recipe; delete it or train elsewhere")
     return manifest
 
 
@@ -70,16 +82,6 @@ def describe_machine(device: torch.device) -> str:
     capability = torch.backends.cpu.get_cpu_capability()
     threads = torch.get_num_threads()
     return f"CPU ({platform.machine()}, {capability}), {os.cpu_count()} cores, {threads} thread(s)"
-
-
-def _images(source: str, recipe: Recipe) -> Tokens:
-    """Images that the recipe's model takes. Raises DataError."""
-    images = load_tokens(source, recipe.model.vocabulary)
-    if images.shape[1:] != recipe.model.image_shape:
-        raise DataError(
-            f"{source}: images are {images.shape[1:]}, the model's {recipe.model.image_shape}"
-        )
-    return images
 
 
 def _public_name(source: str) -> str:

@@ -66,7 +66,7 @@ SHAPES = (
     ),
 )
 # Tried for the best shape of each sampler, after power 1.
-POWERS = (0.5, 0.7, 1.4)
+POWERS = (0.35, 0.5, 0.7, 1.4)
 
 
 def untuned() -> list[SamplerSpec]:

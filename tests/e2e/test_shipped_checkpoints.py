@@ -7,9 +7,21 @@ import httpx
 import numpy as np
 import pytest
 
-from models.evaluation.card_text import CARD, CURVE, SAMPLES, SCHEDULE, Evaluation, solver_sheet
+from models.checkpoint import load_checkpoint
+from models.evaluation.card_text import (
+    CARD,
+    CURVE,
+    SAMPLES,
+    SCHEDULE,
+    Evaluation,
+    card_text,
+    solver_sheet,
+)
 from models.evaluation.coders import Coders
+from models.evaluation.likelihood import elbo_terms
+from models.evaluation.parts import RecordedData
 from models.manifest import read_manifest
+from models.presets import presets
 from models.solvers import SAMPLERS
 from models.zoo import ZOO
 
@@ -36,7 +48,30 @@ def test_a_folder_is_small_and_its_card_complete(name: str) -> None:
     for picture in [SAMPLES, CURVE, SCHEDULE, *map(solver_sheet, SAMPLERS)]:
         assert (folder / picture).stat().st_size > 1000
         assert f"]({picture})" in text
-    assert read_manifest(folder).sha256 in text
+    assert text == card_text(read_manifest(folder), evaluation(name))
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "mnist"])
+def test_the_official_training_images_are_divided_in_three(name: str) -> None:
+    record = read_manifest(ZOO / name).data
+    assert record is not None
+    counts = {part: indices.count for part, indices in record.split.items()}
+    assert counts == {"train": 50_000, "density": 5_000, "calibration": 5_000, "test": 10_000}
+
+
+def test_the_digits_bound_is_found_again() -> None:
+    """Of all test images, with all draws."""
+    manifest, model = load_checkpoint(ZOO / "digits")
+    recorded = evaluation("digits").likelihood
+    images = RecordedData(manifest).images("test")
+    found = elbo_terms(model, images, recorded.seed, recorded.elbo_draws).estimate(model.config)
+    for one, other in (
+        (found.bound, recorded.elbo.bound),
+        (found.paper, recorded.elbo.paper),
+    ):
+        assert one.mean == pytest.approx(other.mean, abs=1e-3)
+        assert one.standard_error == pytest.approx(other.standard_error, abs=1e-3)
+    assert found.images == recorded.elbo.images == 297
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -57,6 +92,7 @@ def test_its_bound_is_below_every_simple_coder(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_classifier_of_real_images_accepts_its_samples(name: str) -> None:
     found = evaluation(name).recognition
+    assert found.sampler == presets(read_manifest(ZOO / name))["balanced"]
     assert found.sample_confidence.mean > found.test_confidence.mean - 0.1
     assert min(found.sample_classes) > 0.02 * found.samples
     assert sum(found.sample_classes) == found.samples == 1000

@@ -58,7 +58,7 @@ TUNED_FRAMES = (
     Frame(2, "ancestral"),
     Frame(3, "ancestral"),
     Frame(2, "kernel"),
-    *(uneven(count, "ancestral") for count in (4, 8)),
+    *(uneven(count, "ancestral") for count in (4, 8, 20)),
     *(uneven(count, "multistep") for count in (6, 12)),
     *(Frame(count, "multistep") for count in (5, 10, 20, 30)),
 )

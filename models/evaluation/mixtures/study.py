@@ -30,13 +30,14 @@ BUDGETS = (10, 20, 30, 60, 100)
 COMPARED = (60, 100)
 FLOOR = "exact draws"
 ROWS, TUNING_ROWS, ADAPTING_ROWS = 1500, 600, 300
-# Few of those are rare ones: where there are any, the best few specs are drawn from again.
-FINALISTS, FINAL_ROWS = 3, 12_000
+# Few of those are rare ones: where they are to be counted, the best few specs draw again.
+FINALISTS, FINAL_ROWS = 4, 12_000
 RARE_DRAWS, RARE_ROWS = 12, 5000
 # Draws for tuning, and for counting rare modes, are never those that measure accuracy.
 TUNING_SEED, RARE_SEED = 1_000_000, 2_000_000
-# A tenth wrong in the rare modes' weight costs a choice as much as this times a tenth of accuracy.
-RARE_COST = 0.05
+# A relative error of the rare modes' weight costs a choice this share of it in marginal accuracy,
+# as far as the error exceeds what chance does to exact draws.
+RARE_COST = 0.1
 
 
 class Point(Record):
@@ -47,7 +48,6 @@ class Point(Record):
     budget: int
     spec: SamplerSpec | None
     evaluations: int
-    score: float | None
     accuracy: Figure
     rare_weight: Figure | None
 
@@ -75,17 +75,17 @@ class Study:
     def run(self) -> Iterator[Point]:
         """The noise floor first, then each arm at each budget."""
         exact = [self.target.draw(ROWS, seed) for seed in self.seeds]
-        yield self._point(FLOOR, 0, None, None, exact)
+        yield self._point(FLOOR, 0, None, exact)
         for arm in tqdm(every_arm(), desc=self.target.name):
             for budget in self.budgets:
-                spec, score = self._best(arm, budget)
+                spec = self._best(arm, budget)
                 if spec is not None:
                     draws = (self._draw(arm, spec, ROWS, seed) for seed in self.seeds)
-                    yield self._point(arm.name, budget, spec, score, draws)
+                    yield self._point(arm.name, budget, spec, draws)
 
     def rare_weights(self, points: Sequence[Point]) -> Iterator[RareWeight]:
-        """At each compared budget, of exact draws, the better ancestral grid, `dpm-2m`, and the
-        tuned RTK arm that did best on the tuning draws."""
+        """At each compared budget, of exact draws, the better ancestral grid, `dpm-2m`, and every
+        tuned RTK arm."""
         if not self.target.has_rare:
             return
         seeds = range(RARE_SEED, RARE_SEED + RARE_DRAWS)
@@ -95,9 +95,8 @@ class Study:
             yield self._rare(FLOOR, budget, exact)
             here = [p for p in points if p.target == self.target.name and p.budget == budget]
             ddpm = max((p for p in here if p.arm in DDPM), key=lambda p: p.accuracy.mean)
-            ode = next(p for p in here if p.arm == "dpm-2m")
-            rtk = max((p for p in here if is_tuned(p.arm)), key=lambda p: p.score or 0.0)
-            for point in tqdm((ddpm, ode, rtk), desc=f"rare modes, {budget}"):
+            others = [p for p in here if p.arm == "dpm-2m" or is_tuned(p.arm)]
+            for point in tqdm((ddpm, *others), desc=f"rare modes, {budget}"):
                 assert point.spec is not None
                 arm, spec = arms[point.arm], point.spec
                 found = (self._draw(arm, spec, RARE_ROWS, seed) for seed in seeds)
@@ -118,35 +117,31 @@ class Study:
             self.mixture, spec, torch.arange(ADAPTING_ROWS), TUNING_SEED
         ).segment_step_sizes
 
-    def _best(self, arm: Arm, budget: int) -> tuple[SamplerSpec | None, float | None]:
-        """The arm's best spec on the tuning draws, and its score there; none where it has no
-        choice."""
+    def _best(self, arm: Arm, budget: int) -> SamplerSpec | None:
+        """The arm's best spec on the tuning draws; None where the budget pays for none."""
         specs = arm.specs(budget, self._sizes)
-        if len(specs) < 2:
-            return (specs[0] if specs else None), None
-        ranked = self._ranked(arm, specs, TUNING_ROWS)
-        if self.target.has_rare:
-            ranked = self._ranked(arm, [spec for _, spec in ranked[:FINALISTS]], FINAL_ROWS)
-        score, best = ranked[0]
-        return best, score
+        if len(specs) > 1:
+            specs = self._ranked(arm, specs, TUNING_ROWS)
+            if self.target.has_rare and budget in COMPARED:
+                specs = self._ranked(arm, specs[:FINALISTS], FINAL_ROWS)
+        return specs[0] if specs else None
 
-    def _ranked(
-        self, arm: Arm, specs: Sequence[SamplerSpec], rows: int
-    ) -> list[tuple[float, SamplerSpec]]:
+    def _ranked(self, arm: Arm, specs: Sequence[SamplerSpec], rows: int) -> list[SamplerSpec]:
         """The specs by falling score of so many tuning draws."""
-        draws = (self._draw(arm, spec, rows, TUNING_SEED) for spec in specs)
-        scored = [(self._score(x), spec) for x, spec in zip(draws, specs, strict=True)]
-        return sorted(scored, key=lambda pair: -pair[0])
+        return sorted(
+            specs, key=lambda spec: -self._score(self._draw(arm, spec, rows, TUNING_SEED))
+        )
 
     def _score(self, x: torch.Tensor) -> float:
-        return self.target.accuracy(x) - RARE_COST * abs(self.target.rare_error(x))
+        chance = self.target.rare_chance(len(x))
+        excess = max(abs(self.target.rare_error(x)) - chance, 0.0)
+        return self.target.accuracy(x) - RARE_COST * excess
 
     def _point(
         self,
         arm: str,
         budget: int,
         spec: SamplerSpec | None,
-        score: float | None,
         draws: Iterable[torch.Tensor],
     ) -> Point:
         found = [(self.target.accuracy(x), self.target.rare_error(x)) for x in draws]
@@ -157,7 +152,6 @@ class Study:
             budget=budget,
             spec=spec,
             evaluations=0 if spec is None else spec.evaluations,
-            score=score,
             accuracy=Figure.of(accuracy),
             rare_weight=Figure.of(rare) if self.target.has_rare else None,
         )

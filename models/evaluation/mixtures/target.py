@@ -99,7 +99,18 @@ class Target:
     def rare_error(self, x: Tensor) -> float:
         """How wrong the rarest modes' weight is, all together and relatively; 0 where all modes
         are as rare."""
+        return float(self.mode_weights(x)[self._rare].sum()) / self._rare_weight - 1
+
+    def rare_chance(self, rows: int) -> float:
+        """The standard deviation of `rare_error` over exact samples `[rows, D]`."""
+        return math.sqrt((1 / self._rare_weight - 1) / rows)
+
+    @property
+    def _rare(self) -> Tensor:
         weights = torch.tensor(self.weights, dtype=torch.float64)
-        rare = weights <= weights.min() * 1.001
-        expected = weights[rare].sum() / weights.sum()
-        return float(self.mode_weights(x)[rare].sum() / expected - 1)
+        return weights <= weights.min() * 1.001
+
+    @property
+    def _rare_weight(self) -> float:
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        return float(weights[self._rare].sum() / weights.sum())

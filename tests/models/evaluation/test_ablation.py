@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from models.errors import TrainingError
-from models.evaluation import ablation
 from models.evaluation.ablation import Ablation, TwoWay, ablate, ablation_table, arms
+from models.training import run
 from models.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -41,6 +41,8 @@ def test_figures_add_up(compared: tuple[Ablation, Path]) -> None:
     for arm in (learned, whole):
         assert arm.gain.mean == pytest.approx(fixed.bound.mean - arm.bound.mean, abs=1e-9)
         assert arm.bound.mean == pytest.approx(sum(r.elbo.bound.mean for r in arm.runs) / 2)
+        assert arm.paper.mean == pytest.approx(sum(r.elbo.paper.mean for r in arm.runs) / 2)
+        assert arm.paper.mean < arm.bound.mean
         assert arm.gain.over_images is not None
         assert arm.bound.over_images is not None
         assert arm.gain.over_images < arm.bound.over_images
@@ -55,14 +57,15 @@ def test_it_is_written_and_told(compared: tuple[Ablation, Path]) -> None:
     assert (out / "ablation.png").stat().st_size > 5000
     lines = ablation_table(found).splitlines()
     assert len(lines) == 5
-    assert lines[3].startswith(f"| learned | {found.arms[1].bound} |")
+    learned = found.arms[1]
+    assert lines[3].startswith(f"| learned | {learned.bound} | {learned.paper} |")
 
 
 def test_what_is_trained_is_not_trained_again(
     compared: tuple[Ablation, Path], small_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, out = compared
-    monkeypatch.setattr(ablation, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(run, "Trainer", lambda *_: pytest.fail("trained again"))
     assert ablate(small_recipe, range(2), 50, out, CPU) == found
 
 

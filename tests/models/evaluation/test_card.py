@@ -4,16 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from models.checkpoint import load_checkpoint
+from models.checkpoint import load_checkpoint, save_manifest
+from models.cli import evaluate as commands
 from models.cli.evaluate import evaluate
+from models.data import digest, fingerprint, load_tokens
 from models.evaluation import card, classifier
 from models.evaluation.card import write_card
 from models.evaluation.card_text import Evaluation
 from models.evaluation.parts import RecordedData
+from models.evaluation.recognition import real_images
 from models.manifest import Manifest, read_manifest
 from models.runtimes.eager import EagerDenoiser
 from models.solvers import SAMPLERS
@@ -35,7 +39,7 @@ def carded(
             folder,
             checkpoint,
             EagerDenoiser(checkpoint.model),
-            RecordedData(checkpoint.manifest),
+            real_images(RecordedData(checkpoint.manifest)),
             images=30,
             ode_images=3,
         )
@@ -96,3 +100,28 @@ def test_recognition_alone(carded: tuple[Manifest, Path], monkeypatch: pytest.Mo
     printed = CliRunner().invoke(evaluate, command, catch_exceptions=False)
     assert "| samples | 5 |" in printed.stdout
     assert "| test images | 300 |" in printed.stdout
+
+
+@pytest.mark.parametrize("command", [["recognition", "small", "--models"], ["card"]])
+def test_missing_images_are_found_before_anything_is_drawn(
+    command: list[str], small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here those of training: the checkpoint names a file for them, and has its test images."""
+    manifest = read_manifest(small_checkpoint)
+    test = load_tokens("digits", 17)
+    assert manifest.data is not None
+    split = manifest.data.split | {"test": fingerprint(np.arange(len(test)))}
+    record = {"source": "gone.npy", "test_source": "digits", "test_sha256": digest(test)}
+    data = manifest.data.model_copy(update=record | {"split": split})
+    shutil.copytree(small_checkpoint, tmp_path / "small")
+    save_manifest(tmp_path / "small", manifest.model_copy(update={"data": data}))
+    for module, name in (
+        (card, "draw_samples"),
+        (card, "evaluate_likelihood"),
+        (commands, "warm_up"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("too early"))
+    folder = tmp_path if "--models" in command else tmp_path / "small"
+    ran = CliRunner().invoke(evaluate, [*command, str(folder)])
+    assert ran.exit_code == 1
+    assert "gone.npy" in ran.output

@@ -9,7 +9,7 @@ from PIL import Image
 
 from models.config import ModelConfig
 from models.data import Tokens
-from models.evaluation.learned_schedule import draw_schedule, latent_use, schedule_spread
+from models.evaluation.learned_schedule import by_patch, draw_schedule, latent_use, schedule_spread
 from models.network import Mulan
 
 CONFIG = ModelConfig(
@@ -68,12 +68,29 @@ def test_spread() -> None:
     assert (found.images, found.latents_used) == (40, 2)
 
 
+def test_a_pattern_of_patches_is_told_from_one_of_images() -> None:
+    places = np.tile(np.array([[1.0, 2.0], [5.0, 0.0]]), (3, 4))[None]
+    ramp = np.repeat(np.arange(4.0), 2)[None, None] + np.zeros((1, 6, 1))
+    assert by_patch(places, 2) == pytest.approx(1)
+    assert by_patch(ramp, 2) == pytest.approx(0)
+    # The variance is 3.5 of the places, and 1.25 of the ramp.
+    assert by_patch(places + ramp, 2) == pytest.approx(3.5 / 4.75)
+
+
+@pytest.mark.parametrize(("changed", "measured"), [({"patch": 2}, True), ({}, False)])
+def test_patches_are_measured_where_there_are_any(changed: dict[str, int], measured: bool) -> None:
+    made = model(CONFIG.model_copy(update=changed))
+    found = schedule_spread(made, latent_use(made, IMAGES)).by_patch
+    assert (found is not None) == measured
+
+
 def test_one_curve_for_all_has_no_spread() -> None:
-    fixed = model(CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
+    fixed = model(CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0, "patch": 2}))
     found = schedule_spread(fixed, latent_use(fixed, IMAGES))
     assert found.over_pixels == found.over_latents == found.entropy == 0
     assert found.mean == pytest.approx((CONFIG.gamma_min + CONFIG.gamma_max) / 2)
     assert found.latents_used == 1
+    assert found.by_patch is None
 
 
 @pytest.mark.parametrize("latent_size", [0, 3])

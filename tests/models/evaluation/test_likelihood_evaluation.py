@@ -1,15 +1,19 @@
 """Test bits/dim by two independent ways, on a model whose density is known."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from models.config import ModelConfig
 from models.data import Tokens
+from models.errors import EvaluationError
+from models.evaluation import likelihood
 from models.evaluation.likelihood import LikelihoodEvaluation, evaluate_likelihood
 from models.network import Mulan
 from models.runtimes.eager import EagerDenoiser
@@ -93,8 +97,21 @@ def test_it_can_be_written_down_and_read_again() -> None:
 
 
 def test_without_a_single_score_there_is_no_figure() -> None:
-    with pytest.raises(ArithmeticError, match="stopped being finite"):
+    with pytest.raises(EvaluationError, match="stopped being finite"):
         evaluated(Broken, elbo_draws=1)
+
+
+def test_the_ode_is_seen_to_move_within_one_batch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(likelihood, "tqdm", partial(tqdm, mininterval=0, miniters=0))
+    evaluated(ode_images=5, elbo_draws=1, draws=2, batch=64)
+    shown = [line for line in capsys.readouterr().err.split("\r") if line.startswith("ODE")]
+    come = [float(line.split("|")[2].split("/")[0]) for line in shown]
+    assert come == sorted(come)
+    assert (come[0], come[-1]) == (0, 5)
+    assert any(0 < images < 5 for images in come)
+    assert "10/10 rows done" in shown[-1]
 
 
 def test_the_ode_may_solve_fewer_images() -> None:

@@ -7,11 +7,15 @@ import torch
 from models.data import Labels, Tokens, load_labels, load_tokens
 from models.errors import DataError
 from models.evaluation.classifier import Classifier, fit_classifier
-from models.evaluation.recognition import recognise
+from models.evaluation.recognition import RealImages, recognise
 from models.specs import Ddpm
 
 IMAGES, LABELS = load_tokens("digits", 17), load_labels("digits")
 TEST: tuple[Tokens, Labels] = (IMAGES[1400:], LABELS[1400:])
+
+
+def real(classifier: Classifier) -> RealImages:
+    return RealImages(IMAGES[:1400], *TEST, classifier)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,7 @@ def classifier() -> Classifier:
 
 def test_it_recognises_real_digits_and_not_noise(classifier: Classifier) -> None:
     noise = np.random.default_rng(0).integers(0, 17, (400, 8, 8, 1), dtype=np.uint8)
-    found = recognise(classifier, TEST, noise, Ddpm(), seed=3)
+    found = recognise(real(classifier), noise, Ddpm(), seed=3)
     assert found.test_accuracy > 0.9
     assert found.test_confidence.mean > 0.9
     assert found.sample_confidence.mean < found.test_confidence.mean - 0.1
@@ -29,7 +33,7 @@ def test_it_recognises_real_digits_and_not_noise(classifier: Classifier) -> None
 
 
 def test_real_images_are_as_good_as_themselves(classifier: Classifier) -> None:
-    found = recognise(classifier, TEST, TEST[0], Ddpm(), seed=3)
+    found = recognise(real(classifier), TEST[0], Ddpm(), seed=3)
     assert found.sample_confidence == found.test_confidence
     assert found.sample_classes == found.test_classes
     right = classifier.probabilities(TEST[0]).argmax(1).numpy() == TEST[1]

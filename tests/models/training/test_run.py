@@ -7,10 +7,12 @@ from tiny_recipe import TINY
 
 from models.checkpoint import load_checkpoint
 from models.data import digest, divide, fingerprint, load_tokens
-from models.errors import DataError
-from models.training.recipe import parse_recipe
+from models.errors import DataError, TrainingError
+from models.manifest import WEIGHTS
+from models.training import run
+from models.training.recipe import override, parse_recipe, read_recipe
 from models.training.run import WORK, train
-from models.training.trainer import Trainer
+from models.training.trainer import WATCH_DRAWS, Trainer
 
 CPU = torch.device("cpu")
 
@@ -33,6 +35,27 @@ def test_the_division_is_recorded(tiny, tmp_path):
     assert manifest.data.split == {part: fingerprint(index) for part, index in parts.items()}
     assert manifest.training.steps == 11
     assert [entry["step"] for entry in manifest.training.history] == [4, 8, 11]
+    assert manifest.training.held_out_draws == WATCH_DRAWS
+
+
+def test_a_finished_run_is_not_trained_again(tiny, tmp_path, monkeypatch):
+    manifest = train(tiny(), tmp_path, CPU, "mulan models train tiny")
+    weights = (tmp_path / WEIGHTS).read_bytes()
+    monkeypatch.setattr(run, "Trainer", lambda *_: pytest.fail("trained again"))
+    assert train(tiny(), tmp_path, CPU, "the same again") == manifest
+    with pytest.raises(TrainingError, match="another recipe"):
+        train(tiny(steps=12), tmp_path, CPU, "")
+    assert (tmp_path / WEIGHTS).read_bytes() == weights
+
+
+def test_the_shipped_digits_recipe_is_determined_by_its_seed(tmp_path):
+    recipe = read_recipe("digits")
+    found = [
+        train(override(recipe, optimisation={"steps": 3, "seed": seed}), tmp_path / name, CPU, "")
+        for name, seed in (("one", 0), ("same", 0), ("other", 1))
+    ]
+    one, same, other = (manifest.sha256 for manifest in found)
+    assert one == same != other
 
 
 @pytest.fixture
