@@ -15,12 +15,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from models.presets import PresetName, Presets
-from models.specs import FlowPath, Rk45, SamplerSpec
+from models.specs import Adams, FlowPath, SamplerSpec
 
 MAX_SEED = 2**53 - 1
 BY_NAME, BY_PRESET = "by-name", "by-preset"
 
-_RK45: dict[str, Any] = dict(Rk45.model_fields)
+_SCORING: dict[str, Any] = dict(Adams.model_fields)
 
 
 class _Request(BaseModel):
@@ -98,8 +98,8 @@ class LikelihoodParameters(_Request):
     draws: int = Field(
         1, ge=1, le=64, description="Dequantizations, averaged as importance weights."
     )
-    probes: int = _RK45["probes"]
-    tolerance_nats: float = _RK45["tolerance_nats"]
+    probes: int = _SCORING["probes"]
+    tolerance_nats: float = _SCORING["tolerance_nats"]
     seed: int = Field(
         0, ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."
     )

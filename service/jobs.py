@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.anomaly.readings import Reading
 from models.scores import Score
-from models.specs import FlowPath, Rk45, SamplerSpec
+from models.specs import Adams, FlowPath, SamplerSpec
 from service.errors import ServiceError
 
 Tokens = NDArray[np.uint8]
@@ -31,7 +31,7 @@ class SampleTask:
 class ScoreTask:
     """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each."""
 
-    solver: Rk45
+    solver: Adams
     seed: int
     draws: int
     images: Tokens

@@ -1,5 +1,6 @@
 """The registry: adding a solver is one file here, one line below, and its parameters in specs."""
 
+from models.solvers.adams import AdamsSolver
 from models.solvers.base import AnySampler, AnySolver
 from models.solvers.ddim import DdimSolver
 from models.solvers.ddpm import DdpmSolver
@@ -25,6 +26,7 @@ SAMPLERS: dict[str, AnySampler] = {
 
 SOLVERS: dict[str, AnySolver] = {
     **SAMPLERS,
+    AdamsSolver.name: AdamsSolver(),
     Rk45Solver.name: Rk45Solver(),
     PathSolver.name: PathSolver(),
 }

@@ -1,6 +1,5 @@
 """The same log-density in a fixed number of evaluations, and what the path itself is like."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -8,14 +7,13 @@ from torch import Tensor
 
 from models.noise import Stream, normal
 from models.rows import Answer, Query, where
-from models.schedule import Noise, per_row
+from models.schedule import per_row
 from models.solvers.base import Problem, finished
+from models.solvers.flow import divergence, end, line
 from models.specs import FlowPath
 
 # Quarters of the network's time, for each of which the path's measures are kept apart.
 BINS = 4
-# Below this, a difference of gamma within a step is taken for none.
-SMALL = 1e-4
 
 
 class Columns(NamedTuple):
@@ -51,7 +49,7 @@ class State(NamedTuple):
 
 class Path(NamedTuple):
     """What the rows came to. `noise` is x at t = 1, `[rows, C, H, W]`; `prior` and `log_det`
-    `[rows, probes]` add up, as in `rk45.LogDensity`, to log p_0.
+    `[rows, probes]` add up, as in `flow.LogDensity`, to log p_0.
 
     By quarters of the way, `[rows, BINS]`: `length`, the integral of |eps|^2 / D over s; `bend`,
     that of |d eps / ds|^2 / D; `cost`, the diffusion part of the negative ELBO in nats. `map`
@@ -70,7 +68,7 @@ class Path(NamedTuple):
 
 
 class PathSolver:
-    """dx̄ = eps dρ from image to noise as in `rk45`, over `steps` equal steps of the network's time.
+    """dx̄ = eps dρ from image to noise (`flow`), over `steps` equal steps of the network's time.
 
     A step is predicted with eps on a line through the last two answers, and corrected, once the
     answer at its end is there, with the line through both ends: second order for one evaluation
@@ -132,16 +130,11 @@ class PathSolver:
 
     def path(self, problem: Problem[Columns], state: State) -> Path:
         """What the finished rows came to; those that are not DONE mean nothing."""
-        schedule = problem.condition.schedule
-        noise = schedule.noise(torch.ones_like(schedule.gamma_max)).alpha * state.x
-        dimensions = noise[0].numel()
-        prior = -0.5 * (noise.flatten(1).square().sum(1) + dimensions * math.log(2 * math.pi))
-        softplus = torch.nn.functional.softplus
-        shrinking = softplus(schedule.gamma_max) - softplus(schedule.gamma_min)
+        noise, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
         return Path(
             noise,
             prior,
-            state.log_det - 0.5 * dimensions * shrinking[:, None],
+            log_det,
             state.length,
             state.bend,
             state.map,
@@ -166,7 +159,6 @@ class PathSolver:
 
     def _walk(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
         """Correct the step that ends here, and predict the next."""
-        assert answer.vjps is not None
         columns, h = problem.columns, 1 / problem.columns.steps.double()
         nfe, eps = state.nfe, answer.eps.double()
         begun = nfe > 0
@@ -177,14 +169,14 @@ class PathSolver:
             for point in ((nfe - 1).clamp(min=0), nfe, nfe + 1)
         )
         change = where(begun, eps - state.eps, torch.zeros_like(eps))
-        x = state.x + step(state.eps, change, before, here)
-        rate = (answer.vjps.double() * columns.probes).flatten(2).sum(2)
+        x = state.x + line(state.eps, change, before, here)
+        rate = divergence(answer, columns.probes)
         squares = [one.flatten(1).square().mean(1) for one in (state.eps, eps, change)]
         bins = _bin((nfe - 1).clamp(min=0), columns.steps) * (begun * h)[:, None]
         return state._replace(
             nfe=nfe + 1,
             x=x,
-            ahead=x + step(eps, change, here, there),
+            ahead=x + line(eps, change, here, there),
             eps=eps,
             rate=rate,
             log_det=state.log_det + (begun * h / 2)[:, None] * (state.rate + rate),
@@ -201,16 +193,6 @@ class PathSolver:
         terms = 0.5 * problem.condition.dgamma_ds(t) * squares / per_row(count)
         cost = _bin(index.clamp(min=0), count) * terms.flatten(1).sum(1)[:, None]
         return state._replace(nfe=state.nfe + 1, map=state.map + terms, cost=state.cost + cost)
-
-
-def step(eps: Tensor, change: Tensor, here: Noise, there: Noise) -> Tensor:
-    """Integral of e dρ from `here` to `there`, `[rows, C, H, W]`; e is `eps` `here` and gains
-    `change` over the step at even pace while gamma rises evenly."""
-    half = 0.5 * (there.gamma - here.gamma)
-    # The mean of ρ over the step, in units of ρ here: (e^half - 1) / half.
-    flat = half < SMALL
-    mean = torch.where(flat, 1 + half / 2, half.expm1() / half.where(~flat, torch.ones_like(half)))
-    return here.rho * (half.expm1() * eps + (half.exp() - mean) * change)
 
 
 def _bin(index: Tensor, count: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import time
 import uuid
 
 from models.anomaly.calibration import Calibration
-from models.specs import Rk45, SamplerSpec
+from models.specs import Adams, SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts import (
     MAX_SEED,
@@ -35,13 +35,13 @@ def sample_task(request: SampleRequest, model: ServedModel, settings: Settings) 
 def check_scores(request: LikelihoodParameters, images: int, settings: Settings) -> None:
     """Judge a scoring request by its numbers alone. Raises TooLarge, InvalidRequest."""
     _check_count(images, settings)
-    factors = (images, request.draws, request.probes, rk45(request).expected_evaluations)
+    factors = (images, request.draws, request.probes, scoring(request).expected_evaluations)
     _check_cost("images x draws x probes x steps", factors, settings)
 
 
 def score_task(request: LikelihoodParameters, images: Tokens) -> ScoreTask:
     """The task with every parameter resolved."""
-    return ScoreTask(rk45(request), request.seed, request.draws, images)
+    return ScoreTask(scoring(request), request.seed, request.draws, images)
 
 
 def check_verdicts(
@@ -75,9 +75,9 @@ def anomaly_task(
     return AnomalyTask(calibration.solver, request.seed, images)
 
 
-def rk45(request: LikelihoodParameters) -> Rk45:
+def scoring(request: LikelihoodParameters) -> Adams:
     """The ODE solver's parameters."""
-    return Rk45(probes=request.probes, tolerance_nats=request.tolerance_nats)
+    return Adams(probes=request.probes, tolerance_nats=request.tolerance_nats)
 
 
 def job(

@@ -16,9 +16,10 @@ from models.network import data_to_tokens
 from models.rows import concat, pad, split, take
 from models.sampling import sample_problem
 from models.solvers import SAMPLERS
+from models.solvers.adams import AdamsSolver
 from models.solvers.base import AnySolver, Problem, Status
+from models.solvers.flow import LogDensity
 from models.solvers.path import PathSolver
-from models.solvers.rk45 import LogDensity, Rk45Solver
 from service.engine.lane import QUANTUM, first
 from service.errors import ComputationFailed
 from service.jobs import (
@@ -137,7 +138,7 @@ class Scoring:
     adaptive = True
 
     def __init__(self, task: ScoreTask, served: Served) -> None:
-        self.solver = Rk45Solver()
+        self.solver = AdamsSolver()
         self.rows = len(task.images) * task.draws
         self.group = task.draws
         self.evaluations = task.solver.expected_evaluations

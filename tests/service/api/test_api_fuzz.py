@@ -24,7 +24,7 @@ ARRAY = npy(np.zeros((2, 4, 3, 1), np.uint8))
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 solvers = st.fixed_dictionaries(
-    {"name": st.sampled_from(["ddpm", "rtk-mala", "rtk-ula", "rtk-uld", "rk45", ""])},
+    {"name": st.sampled_from(["ddpm", "rtk-mala", "rtk-ula", "rtk-uld", "adams", ""])},
     optional={"steps": scalars, "segments": st.integers(-1, 200), "preset": scalars},
 )
 values = st.recursive(
