@@ -12,6 +12,7 @@ from models.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
 from models.cli.evaluate_anomalies import anomalies
 from models.cli.evaluate_mixtures import mog
+from models.cli.evaluate_ode import ode
 from models.cli.evaluate_samples import samples
 from models.cli.options import (
     as_json,
@@ -63,6 +64,7 @@ def evaluate() -> None:
 
 evaluate.add_command(anomalies)
 evaluate.add_command(mog)
+evaluate.add_command(ode)
 evaluate.add_command(samples)
 
 

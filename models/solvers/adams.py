@@ -25,7 +25,7 @@ from models.specs import Adams
 # would leap over a change of log-density that no error estimate sees.
 FIRST_GAMMA, MAX_GAMMA = 0.5, 0.3
 MIN_STEP = 1e-7
-# Of the tolerance: what the scatter of the steps' errors may come to, and what their sum may.
+# Parts of the tolerance: what the steps' errors may come to as scatter, and what as a sum.
 SHARE, TREND = 0.2, 0.4
 # A step is taken again where its error is this many times what it should be; else the next one is
 # shorter. On networks estimates scatter, and refusing costs an evaluation.
@@ -68,9 +68,10 @@ class AdamsSolver:
     A step is predicted with eps on a line through the last two answers and corrected, once the
     answer at its end is there, with the line through both ends; the answer is not asked for again
     (PEC; a predictor and corrector as in Zhao et al., UniPC, 2023). The log-det goes by the
-    trapezoid rule. Networks are rough along the path: there higher orders gain nothing, and a
-    step's errors are as good as independent. So a step of length h may err by the share sqrt(h) of
-    the tolerance, and the tolerance is shared out cautiously for where errors do add up.
+    trapezoid rule. Networks are rough along the path: there higher orders gain nothing, and the
+    errors of steps are as good as independent. So a step of length h may err by the share sqrt(h)
+    of a part of the tolerance. Where errors do add up, by more than the share sqrt(s) of another
+    part, it may err by as much less.
 
     The error of a step, in nats, is that of the log-det and, since d log p/dx = -eps/sigma, of x;
     and the length of the error of x in units of sigma, because a probe's log-det depends on x more

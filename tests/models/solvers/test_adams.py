@@ -41,9 +41,9 @@ def test_a_diagonal_gaussian_has_its_pulled_back_density(
     tolerance: float, dimensions: int, noise: tuple[float, int]
 ) -> None:
     denoiser = mixture(dimensions, 1, noise, seed=2)
-    problem = problem_of(denoiser, images_of(denoiser, 8), tolerance_nats=tolerance)
+    problem = problem_of(denoiser, images_of(denoiser, 3), tolerance_nats=tolerance)
     density = density_of(denoiser, problem, ADAMS)
-    assert density.status.tolist() == [Status.DONE] * 8
+    assert density.status.tolist() == [Status.DONE] * 3
     error = log_p0(density) - pulled_back(denoiser, problem.columns.image)
     assert error.abs().max() <= tolerance
     # Signs have no variance on a diagonal Jacobian.
@@ -54,7 +54,7 @@ def test_a_diagonal_gaussian_has_its_pulled_back_density(
 def test_the_tolerance_is_honoured(tolerance: float) -> None:
     within: list[bool] = []
     for noise in (OFFICIAL, SMALL):
-        for dimensions in (2, 8, 64, 784):
+        for dimensions in (2, 8, 64):
             for components in (1, 5):
                 denoiser = mixture(dimensions, components, noise)
                 problem = problem_of(denoiser, images_of(denoiser, 8), tolerance_nats=tolerance)
@@ -169,7 +169,8 @@ def test_a_row_gives_up_at_its_own_limit() -> None:
 def test_a_step_that_never_succeeds_ends_in_a_status() -> None:
     good = mixture(4, 2)
     denoiser = Erratic(good.config, good.weights, good.means, good.variances)
-    problem = problem_of(denoiser, images_of(good, 2), tolerance_nats=0.01, max_evaluations=20_000)
+    denoiser.jump = 1e6
+    problem = problem_of(denoiser, images_of(good, 2), tolerance_nats=0.01)
     assert density_of(denoiser, problem, ADAMS).status.tolist() == [Status.STEP_TOO_SMALL] * 2
 
 
