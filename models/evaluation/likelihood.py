@@ -118,16 +118,15 @@ def elbo_terms(model: Mulan, images: Tokens, seed: int, draws: int = ELBO_DRAWS)
     one image are evenly spread.
     """
     generator = torch.Generator().manual_seed(seed)
-    parts = [
-        _elbo(model, tokens, draws, generator)
-        for tokens in tqdm(
-            torch.split(_on_device(model, images), BATCH), "ELBO", file=sys.stderr, leave=False
-        )
-    ]
+    batches = torch.split(_on_device(model, images), BATCH)
+    with tqdm(total=len(images) * draws, desc="ELBO, draws", file=sys.stderr, leave=False) as bar:
+        parts = [_elbo(model, tokens, draws, generator, bar) for tokens in batches]
     return ElboTerms(*(torch.cat(terms).cpu() for terms in zip(*parts, strict=True)))
 
 
-def _elbo(model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator) -> ElboTerms:
+def _elbo(
+    model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator, bar: "tqdm[None]"
+) -> ElboTerms:
     logits = _encode(model, tokens)
     latent = top_k(logits, model.config.latent_k)
     offset = torch.rand(len(tokens), generator=generator)
@@ -137,6 +136,7 @@ def _elbo(model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator) 
         epsilon0, epsilon = torch.randn(2, *tokens.shape, generator=generator).to(logits)
         terms = negative_elbo(model, tokens, latent, logits, t, epsilon0, epsilon)
         total += (terms.reconstruction + terms.prior + terms.diffusion).double() / draws
+        bar.update(len(tokens))
     return ElboTerms(total, categorical_kl(logits).double())
 
 
