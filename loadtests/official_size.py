@@ -29,8 +29,8 @@ from models.runtimes.eager import EagerDenoiser
 from models.sampling import sample_problem
 from models.solve import solve
 from models.solvers import SAMPLERS
-from models.solvers.rk45 import Rk45Solver
-from models.specs import Ddpm, Rk45
+from models.solvers.adams import AdamsSolver
+from models.specs import Adams, Ddpm
 
 COPIES = ("params", "ema_params", "mu", "nu")
 SPREAD = 0.02
@@ -90,9 +90,9 @@ def sample_it(_: Path, folder: Path) -> str:
 
 
 def score_it(_: Path, folder: Path) -> str:
-    denoiser, solver = EagerDenoiser(load_checkpoint(folder).model, quantum=1), Rk45Solver(1)
+    denoiser, solver = EagerDenoiser(load_checkpoint(folder).model, quantum=1), AdamsSolver(1)
     tokens = torch.zeros((1, 3, 32, 32), dtype=torch.uint8)
-    problem = score_problem(denoiser, tokens, Rk45(probes=1), 0, 1)
+    problem = score_problem(denoiser, tokens, Adams(probes=1), 0, 1)
     density = solver.density(problem, solve(solver, problem, denoiser))
     finite = bool(density.log_det.isfinite().all())
     return f"one image by {int(density.nfe[0])} right-hand sides, finite: {finite}"

@@ -16,7 +16,7 @@ import torch
 
 from models.presets import presets
 from models.rows import pad
-from models.specs import Ddpm, Rk45
+from models.specs import Adams, Ddpm
 from service.engine.lane import QUANTUM
 from service.engine.packer import evaluate
 from service.engine.scheduler import Limits
@@ -66,7 +66,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| | bytes a row | save a tick, ms | tick, ms | trajectory, s |")
     print("|---|---|---|---|---|")
-    for manifest, served in load_models():
+    for manifest, served, _ in load_models():
         found = presets(manifest)
         specs = {
             "balanced": found["balanced"],
@@ -77,7 +77,7 @@ def main() -> None:
             work = assign(SampleTask(spec, 7, ROWS), served)
             print(row(f"{manifest.name}, {name} ({spec.name})", work, served))
         images = np.zeros((ROWS, *manifest.config.image_shape), np.uint8)
-        work = assign(ScoreTask(Rk45(), 7, 1, images), served)
+        work = assign(ScoreTask(Adams(), 7, 1, images), served)
         print(row(f"{manifest.name}, likelihood", work, served))
 
 

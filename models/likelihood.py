@@ -19,8 +19,8 @@ from models.noise import Stream, rademacher, uniform
 from models.rows import NoiseKey, take
 from models.scores import Score
 from models.solvers.base import Problem, Status, column, count_column
-from models.solvers.rk45 import Columns, LogDensity
-from models.specs import Rk45
+from models.solvers.flow import Columns, LogDensity
+from models.specs import Adams, Rk45
 
 
 class Dequantized(NamedTuple):
@@ -32,7 +32,7 @@ class Dequantized(NamedTuple):
 
 
 def score_problem(
-    denoiser: Denoiser, tokens: Tensor, spec: Rk45, seed: int, draws: int
+    denoiser: Denoiser, tokens: Tensor, spec: Adams | Rk45, seed: int, draws: int
 ) -> Problem[Columns]:
     """Rows for images `tokens` `[N, C, H, W]` uint8, `draws` each, one image after another.
 

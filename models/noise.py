@@ -28,6 +28,7 @@ class Stream(IntEnum):
     ACCEPT = 4
     DEQUANTIZE = 5
     PROBE = 6
+    FRESH = 7
 
 
 def philox(counter: Tensor, key: Tensor) -> Tensor:

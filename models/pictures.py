@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,15 @@ def contact_sheet(images: Bytes, vocabulary: int) -> bytes:
         y, x = index // columns * step_y + GAP, index % columns * step_x + GAP
         sheet[y : y + height * scale, x : x + width * scale] = tile
     return _write_png(sheet)
+
+
+def coded_bits(pixels: Bytes, options: dict[str, Any]) -> int:
+    """Length of one file of `pixels` `[H, W, C]`, with the tokens as its grey or RGB levels;
+    `options` are Pillow's."""
+    file = io.BytesIO()
+    image = np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    Image.fromarray(image).save(file, **options)
+    return 8 * file.getbuffer().nbytes
 
 
 def _write_png(pixels: Bytes) -> bytes:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.clock import Clock
-from models.schedule import Schedule
+from models.schedule import Schedule, per_row
 
 Tree = TypeVar("Tree")
 
@@ -27,6 +27,12 @@ class Condition(NamedTuple):
     latent: Tensor
     schedule: Schedule
     clock: Clock
+
+    def dgamma_ds(self, t: Tensor) -> Tensor:
+        """Rate of gamma by the network's time at times `t` `[rows]`, `[rows, C, H, W]`."""
+        rate = self.schedule.dgamma_dt(t)
+        mean = rate.flatten(1).mean(1).clamp(min=torch.finfo(rate.dtype).tiny)
+        return rate * per_row((self.schedule.gamma_max - self.schedule.gamma_min) / mean)
 
 
 class Query(NamedTuple):

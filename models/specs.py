@@ -69,12 +69,12 @@ StepSizes = Annotated[
 ]
 LANGEVIN = "Step of the inner chain, relative to the DDPM step's variance."
 
-# Of an ODE solve: what it took on the shipped digits, and how that grows with precision
-# (models/evaluation, docs/performance.md).
-TYPICAL_EVALUATIONS = 350
+# Of an ODE solve: what it takes on the shipped checkpoints, and how that grows with precision
+# (docs/likelihood.md).
+TYPICAL_EVALUATIONS = 80
 TYPICAL_TOLERANCE = 0.5
-GROWTH = 0.35
-FEWEST_EVALUATIONS = 20
+GROWTH = 0.45
+FEWEST_EVALUATIONS = 50
 
 
 class _Spec(BaseModel):
@@ -225,10 +225,9 @@ SamplerSpec = Annotated[
 ]
 
 
-class Rk45(_Spec):
-    """The probability-flow ODE by Dormand and Prince's pair, steps chosen row by row."""
+class _Flow(_Spec):
+    """What every solver of the probability-flow ODE with error control takes."""
 
-    name: Literal["rk45"] = "rk45"
     probes: int = Field(2, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
     tolerance_nats: float = Field(
         0.5,
@@ -240,6 +239,13 @@ class Rk45(_Spec):
         2000, ge=8, le=20_000, description="Right-hand sides after which a row gives up."
     )
 
+
+class Adams(_Flow):
+    """The probability-flow ODE by a predictor and corrector of second order, one evaluation a
+    step, steps chosen row by row."""
+
+    name: Literal["adams"] = "adams"
+
     @property
     def expected_evaluations(self) -> int:
         """Right-hand sides that a row will probably take: a guess, for prices and plans."""
@@ -248,4 +254,27 @@ class Rk45(_Spec):
         return max(FEWEST_EVALUATIONS, min(self.max_evaluations, expected))
 
 
-Spec = SamplerSpec | Rk45
+class Rk45(_Flow):
+    """The same ODE by Dormand and Prince's pair: dearer on networks, made for tolerances far below
+    what their roughness is worth."""
+
+    name: Literal["rk45"] = "rk45"
+
+
+class FlowPath(_Spec):
+    """The probability-flow ODE in a fixed number of second-order steps, from image to noise, then
+    fresh noise on the image: what a verdict on an image costs."""
+
+    name: Literal["path"] = "path"
+    probes: int = Field(1, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
+    steps: int = Field(30, ge=2, le=1000, description="Steps from image to noise.")
+    fresh: int = Field(8, ge=1, le=1000, description="Draws of x_t for the bound's terms.")
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations of one row."""
+        return self.steps + 1 + self.fresh
+
+
+FlowSpec = Annotated[Adams | Rk45, Field(discriminator="name")]
+Spec = SamplerSpec | Adams | Rk45 | FlowPath

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from models.anomaly.calibration import Calibration
 from models.config import ModelConfig
 from models.manifest import Manifest
 from models.presets import Presets, presets
@@ -13,11 +14,13 @@ _RETRY_S = 5
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One checkpoint, and `execution`: device type, runtime, dtype and build that run it."""
+    """One checkpoint, and `execution`: device type, runtime, dtype and build that run it. Without a
+    calibration it gives no verdicts."""
 
     manifest: Manifest
     execution: str
     presets: Presets
+    calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -42,15 +45,19 @@ class Catalogue:
         self._models: dict[str, ServedModel] = {}
         self._gone: dict[str, ServedModel] = {}
 
-    def add(self, manifest: Manifest, execution: str) -> None:
+    def add(
+        self, manifest: Manifest, execution: str, calibration: Calibration | None = None
+    ) -> None:
         """Serve a checkpoint; one of the same name is replaced. Raises CheckpointError."""
-        self._models[manifest.name] = ServedModel(manifest, execution, presets(manifest))
+        self._models[manifest.name] = ServedModel(
+            manifest, execution, presets(manifest), calibration
+        )
 
-    def replace(self, models: Iterable[tuple[Manifest, str]]) -> None:
+    def replace(self, models: Iterable[tuple[Manifest, str, Calibration | None]]) -> None:
         """Serve these and no others; what was served before is missed. Raises CheckpointError."""
         served = {
-            manifest.name: ServedModel(manifest, execution, presets(manifest))
-            for manifest, execution in models
+            manifest.name: ServedModel(manifest, execution, presets(manifest), calibration)
+            for manifest, execution, calibration in models
         }
         self._gone = self._gone | self._models
         self._models = served

@@ -15,12 +15,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from models.presets import PresetName, Presets
-from models.specs import Rk45, SamplerSpec
+from models.specs import Adams, FlowPath, SamplerSpec
 
 MAX_SEED = 2**53 - 1
 BY_NAME, BY_PRESET = "by-name", "by-preset"
 
-_RK45: dict[str, Any] = dict(Rk45.model_fields)
+_SCORING: dict[str, Any] = dict(Adams.model_fields)
 
 
 class _Request(BaseModel):
@@ -106,8 +106,8 @@ class LikelihoodParameters(_Request):
     draws: int = Field(
         1, ge=1, le=64, description="Dequantizations, averaged as importance weights."
     )
-    probes: int = _RK45["probes"]
-    tolerance_nats: float = _RK45["tolerance_nats"]
+    probes: int = _SCORING["probes"]
+    tolerance_nats: float = _SCORING["tolerance_nats"]
     seed: int = Field(
         0, ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."
     )
@@ -117,6 +117,31 @@ class LikelihoodParameters(_Request):
 
 class LikelihoodRequest(LikelihoodParameters):
     """Images to score."""
+
+    images: tuple[str, ...] = Field(description="Base64 of PNGs of the model's shape.")
+
+
+class AnomalyParameters(_Request):
+    """How to judge; beside the images as JSON, form fields or query parameters."""
+
+    model: ModelName
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="False-alarm rate: an image is flagged if its p-value is at most this. At "
+        "least 1/(m + 1) for m calibration images.",
+    )
+    heatmap: bool = Field(False, description="Return each image's contribution map as a PNG.")
+    seed: int = Field(
+        0, ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."
+    )
+    timeout_s: Timeout = None
+    priority: PriorityName = "normal"
+
+
+class AnomalyRequest(AnomalyParameters):
+    """Images to judge."""
 
     images: tuple[str, ...] = Field(description="Base64 of PNGs of the model's shape.")
 
@@ -199,6 +224,49 @@ class LikelihoodAnswer(_Answer):
     execution: str = Field(description="Device type, runtime, dtype and build.")
     results: tuple[ImageScore, ...]
     settings: LikelihoodSettings
+    timing: Timing
+
+
+class ImageVerdict(_Answer):
+    """Whether one image is like the calibration's. One that could not be solved has no score, and
+    the p-value of a score above every other."""
+
+    index: int
+    status: Literal["ok", "failed"]
+    score: float | None = Field(description="Higher is more anomalous.")
+    p_value: float = Field(description="(1 + calibration scores >= score) / (m + 1).")
+    is_anomaly: bool = Field(description="p_value <= alpha.")
+    statistics: dict[str, float] = Field(description="What the score was made of.")
+    heatmap: str | None = Field(
+        None,
+        description="Base64 of a grey PNG: each pixel's contribution to the negative ELBO, 0 to "
+        "the image's largest.",
+        exclude_if=lambda heatmap: heatmap is None,
+    )
+    nfe: int = Field(description="Network evaluations.")
+    reason: str | None = Field(
+        None, description="Why it failed.", exclude_if=lambda reason: reason is None
+    )
+
+
+class AnomalySettings(_Answer):
+    """Every parameter, resolved; the solver's are the calibration's."""
+
+    alpha: float
+    seed: int
+    solver: FlowPath
+    calibration_images: int = Field(description="m.")
+
+
+class AnomalyAnswer(_Answer):
+    """One verdict an image, in the order of the request."""
+
+    id: str
+    model: str
+    checkpoint: str = Field(description="SHA-256 of the weights.")
+    execution: str = Field(description="Device type, runtime, dtype and build.")
+    results: tuple[ImageVerdict, ...]
+    settings: AnomalySettings
     timing: Timing
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contracts import LikelihoodRequest, PriorityName, SampleRequest
+from service.contracts import AnomalyRequest, LikelihoodRequest, PriorityName, SampleRequest
 from service.jobs import Kind, Status
 
 
@@ -27,7 +27,14 @@ class LikelihoodJob(_Request):
     request: LikelihoodRequest
 
 
-AnyJob = Annotated[SampleJob | LikelihoodJob, Field(discriminator="kind")]
+class AnomalyJob(_Request):
+    """What POST /v1/anomalies would take as JSON."""
+
+    kind: Literal["anomalies"]
+    request: AnomalyRequest
+
+
+AnyJob = Annotated[SampleJob | LikelihoodJob | AnomalyJob, Field(discriminator="kind")]
 
 
 class JobAnswer(BaseModel):

@@ -6,12 +6,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.anomaly.calibration import Calibration
+from models.anomaly.readings import Reading
 from models.scores import Score
-from models.specs import Rk45, SamplerSpec
+from models.specs import Adams, FlowPath, SamplerSpec
 from service.errors import ServiceError
 
 Tokens = NDArray[np.uint8]
-Kind = Literal["samples", "likelihoods"]
+Kind = Literal["samples", "likelihoods", "anomalies"]
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
 UNFINISHED: frozenset[Status] = frozenset(("queued", "running"))
 
@@ -32,7 +34,7 @@ class SampleTask:
 class ScoreTask:
     """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each."""
 
-    solver: Rk45
+    solver: Adams
     seed: int
     draws: int
     images: Tokens
@@ -40,7 +42,26 @@ class ScoreTask:
     kind: ClassVar[Kind] = "likelihoods"
 
 
-Task = SampleTask | ScoreTask
+@dataclass(frozen=True, slots=True)
+class AnomalyTask:
+    """Judge images, tokens `[N, H, W, C]`, by a calibration that the job carries: whatever becomes
+    of the checkpoint's own, the verdict is of the one that the images were solved for."""
+
+    calibration: Calibration
+    seed: int
+    alpha: float
+    heatmap: bool
+    images: Tokens
+
+    kind: ClassVar[Kind] = "anomalies"
+
+    @property
+    def solver(self) -> FlowPath:
+        """The calibration's."""
+        return self.calibration.solver
+
+
+Task = SampleTask | ScoreTask | AnomalyTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +100,14 @@ class ScoreResult:
     execution: str
 
 
-Result = SampleResult | ScoreResult
+@dataclass(frozen=True, slots=True)
+class AnomalyResult:
+    """One reading an image, in the order of the request; contributions only where a heatmap is
+    wanted. The calibration makes verdicts of them."""
+
+    readings: tuple[Reading, ...]
+    execution: str
+
+
+Result = SampleResult | ScoreResult | AnomalyResult
 Outcome = Result | ServiceError

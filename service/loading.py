@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoint import load_checkpoint
 from models.errors import CheckpointError
 from models.manifest import Manifest
@@ -25,6 +26,7 @@ class Loaded(NamedTuple):
 
     manifest: Manifest
     served: Served
+    calibration: Calibration | None
 
 
 def load_models(
@@ -69,7 +71,17 @@ def _load(folder: Path, device: torch.device, rows: int) -> Loaded:
     presets(manifest)
     denoiser = warm_up(model, rows)
     logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
-    return Loaded(manifest, Served(denoiser, device, execution(device)))
+    served = Served(denoiser, device, execution(device))
+    return Loaded(manifest, served, _calibration(folder, manifest))
+
+
+def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:
+    """None too for one that is not this checkpoint's: the rest is served all the same."""
+    try:
+        return read_calibration(folder, manifest)
+    except CheckpointError as error:
+        logger.error("%s gives no verdicts: %s", manifest.name, error)
+        return None
 
 
 def _check_unique(manifest: Manifest, models: Sequence[Loaded]) -> None:

@@ -67,9 +67,9 @@ class _Serve(Process):
         models = {}
         limits = Limits()
         loading = asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
-        for manifest, served in await loading:
+        for manifest, served, calibration in await loading:
             try:
-                self.catalogue.add(manifest, served.execution)
+                self.catalogue.add(manifest, served.execution, calibration)
                 models[manifest.sha256] = served
             except CheckpointError as error:
                 logger.error("refused %s", error)
@@ -113,7 +113,10 @@ class _Serve(Process):
         try:
             await self.store.sweep()
             if self.shared is not None:
-                models = [Announced(model.manifest, model.execution) for model in self.catalogue]
+                models = [
+                    Announced(model.manifest, model.execution, model.calibration)
+                    for model in self.catalogue
+                ]
                 await self.shared.fleet.announce(self.shared.store.name, self.since, models)
         except StoreUnavailable as error:
             logger.warning("%s", error)

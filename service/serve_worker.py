@@ -70,7 +70,7 @@ class _Process:
         await self.shared.reached()
         self.worker = worker = Worker(
             self.shared.store,
-            {manifest.sha256: served for manifest, served in loaded},
+            {model.manifest.sha256: model.served for model in loaded},
             limits,
             tend_every=self.settings.lease_s / 3,
             max_tick=self.settings.max_tick_s,
@@ -83,8 +83,11 @@ class _Process:
 
     async def _announce(self, worker: Worker, loaded: Sequence[Loaded]) -> None:
         """Say what is served, for as long as it is."""
-        models = [Announced(manifest, served.execution) for manifest, served in loaded]
-        names = ", ".join(f"{manifest.name} on {execution}" for manifest, execution in models)
+        models = [
+            Announced(manifest, served.execution, calibration)
+            for manifest, served, calibration in loaded
+        ]
+        names = ", ".join(f"{model.manifest.name} on {model.execution}" for model in models)
         elapsed = time.monotonic() - self.began
         logger.info("ready after %.1f s: worker %s serves %s", elapsed, self.name, names)
         since = time.time()

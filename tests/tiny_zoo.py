@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import torch
+from small_calibration import small_calibration
 
+from models.anomaly.calibration import save_calibration
 from models.checkpoint import save_manifest, save_weights
 from models.config import ModelConfig
 from models.manifest import Manifest
 from models.network import Mulan
+from models.specs import FlowPath
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),
@@ -25,10 +28,11 @@ CONFIG = ModelConfig(
 
 
 def write_checkpoint(folder: Path) -> None:
-    """A checkpoint called like its folder; other names have other weights."""
+    """A calibrated checkpoint called like its folder; other names have other weights."""
     torch.manual_seed(len(folder.name))
     tensors = Mulan(CONFIG).state_dict()
     sha256 = save_weights(folder, CONFIG, tensors)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     manifest = Manifest(name=folder.name, config=CONFIG, sha256=sha256, parameters=parameters)
     save_manifest(folder, manifest)
+    save_calibration(folder, small_calibration(sha256, CONFIG, FlowPath(steps=4, fresh=2)))

@@ -13,7 +13,7 @@ export = LazyGroup(
 )
 models = LazyGroup(
     name="models",
-    help="List, show, import, export, train, tune and evaluate checkpoints.",
+    help="List, show, import, export, train, tune, calibrate and evaluate checkpoints.",
     commands_at={
         "list": "models.cli.shelf:list_checkpoints",
         "show": "models.cli.shelf:show_checkpoint",
@@ -21,6 +21,7 @@ models = LazyGroup(
         "export": "models.cli:export",
         "train": "models.cli.train:train",
         "tune": "models.cli.tune:tune",
+        "calibrate": "models.cli.calibrate:calibrate",
         "evaluate": "models.cli.evaluate:evaluate",
     },
 )

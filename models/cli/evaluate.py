@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from models.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
+from models.cli.evaluate_anomalies import anomalies
 from models.cli.evaluate_mixtures import mog
+from models.cli.evaluate_ode import ode
 from models.cli.evaluate_samples import samples
 from models.cli.options import (
     as_json,
@@ -29,7 +31,7 @@ from models.evaluation.parts import RecordedData, subset
 from models.evaluation.recognition import real_images
 from models.runtimes.warmup import warm_up
 from models.shelf import find
-from models.specs import Rk45
+from models.specs import Adams
 
 BATCH = 64
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -46,10 +48,10 @@ def _ode_images(otherwise: object) -> Option:
     return click.option("--ode-images", type=click.IntRange(2), help=note)
 
 
-def _of_rk45(context: click.Context, parameter: click.Parameter, value: float) -> float:
+def _of_adams(context: click.Context, parameter: click.Parameter, value: float) -> float:
     """The value, where the ODE's settings take it."""
     try:
-        Rk45.model_validate({parameter.name: value})
+        Adams.model_validate({parameter.name: value})
     except ValidationError as error:
         raise click.BadParameter(error.errors()[0]["msg"]) from error
     return value
@@ -60,7 +62,9 @@ def evaluate() -> None:
     """Measure a checkpoint, or the samplers."""
 
 
+evaluate.add_command(anomalies)
 evaluate.add_command(mog)
+evaluate.add_command(ode)
 evaluate.add_command(samples)
 
 
@@ -73,9 +77,9 @@ evaluate.add_command(samples)
 @_ode_images("as many as its card")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--draws", type=click.IntRange(1, MOST_DRAWS), default=1, show_default=True)
-@click.option("--probes", default=Rk45().probes, show_default=True, callback=_of_rk45)
+@click.option("--probes", default=Adams().probes, show_default=True, callback=_of_adams)
 @click.option(
-    "--tolerance-nats", default=Rk45().tolerance_nats, show_default=True, callback=_of_rk45
+    "--tolerance-nats", default=Adams().tolerance_nats, show_default=True, callback=_of_adams
 )
 @click.option("--paper", is_flag=True, help="By the authors' estimator too, which is no bound.")
 @device
@@ -109,7 +113,7 @@ def likelihood(
         checkpoint.model,
         warm_up(checkpoint.model, BATCH),
         chosen,
-        Rk45(probes=probes, tolerance_nats=tolerance_nats),
+        Adams(probes=probes, tolerance_nats=tolerance_nats),
         draws=draws,
         ode_images=ode_images or carded_ode_images,
         seed=seed,

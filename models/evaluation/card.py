@@ -33,7 +33,7 @@ from models.manifest import Manifest
 from models.pictures import contact_sheet
 from models.presets import presets
 from models.solvers import SAMPLERS
-from models.specs import Rk45, SamplerSpec
+from models.specs import Adams, SamplerSpec
 
 SHEET, SOLVER_SHEET, JUDGED = 64, 16, 1000
 # What the commands measure where they are not told otherwise.
@@ -62,7 +62,7 @@ def write_card(
     evaluation = Evaluation(
         likelihood=last.likelihood
         if last
-        else evaluate_likelihood(model, denoiser, chosen, Rk45(), ode_images=ode_images),
+        else evaluate_likelihood(model, denoiser, chosen, Adams(), ode_images=ode_images),
         coders=last.coders
         if last
         else simple_coders(real.train, chosen, manifest.config.vocabulary),

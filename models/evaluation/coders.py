@@ -1,15 +1,14 @@
 """What simple lossless coders make of the same images: the mark that a model has to beat."""
 
-import io
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from models.data import Tokens
 from models.evaluation.figure import Figure, Record
+from models.pictures import coded_bits
 
 PNG: dict[str, Any] = {"format": "PNG", "optimize": True}
 WEBP: dict[str, Any] = {"format": "WEBP", "lossless": True, "quality": 100, "method": 6}
@@ -42,22 +41,14 @@ def simple_coders(train: Tokens, test: Tokens, vocabulary: int) -> Coders:
         images=count,
         png=Figure.of(_each(test, PNG)),
         webp=Figure.of(_each(test, WEBP)),
-        png_strip=_bits(strip, PNG) / strip.size,
-        webp_strip=_bits(strip, WEBP) / strip.size,
+        png_strip=coded_bits(strip, PNG) / strip.size,
+        webp_strip=coded_bits(strip, WEBP) / strip.size,
         marginal=Figure.of(_marginal(train, test, vocabulary)),
     )
 
 
 def _each(images: Tokens, options: dict[str, Any]) -> Tensor:
-    return torch.tensor([_bits(image, options) / image.size for image in images])
-
-
-def _bits(pixels: Tokens, options: dict[str, Any]) -> int:
-    """Length of one file, with the tokens as its grey or RGB levels."""
-    file = io.BytesIO()
-    image = np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    Image.fromarray(image).save(file, **options)
-    return 8 * file.getbuffer().nbytes
+    return torch.tensor([coded_bits(image, options) / image.size for image in images])
 
 
 def _marginal(train: Tokens, test: Tokens, vocabulary: int) -> Tensor:

@@ -23,9 +23,10 @@ from models.objective import negative_elbo
 from models.rows import take
 from models.scores import Score
 from models.solve import solve
+from models.solvers.adams import AdamsSolver, State
 from models.solvers.base import Problem, Status
-from models.solvers.rk45 import Columns, Rk45Solver, State
-from models.specs import Rk45
+from models.solvers.flow import Columns
+from models.specs import Adams, FlowSpec
 
 BATCH = 64
 ELBO_DRAWS = 32
@@ -44,7 +45,7 @@ class Estimate(Record):
 class OdeEstimate(Estimate):
     """The same by the ODE; the errors are root mean squares over images, in nats."""
 
-    settings: Rk45
+    settings: FlowSpec
     draws: int
     failed: int = Field(description="Images without a number; they are left out.")
     nfe: float = Field(description="Network evaluations of one image, mean.")
@@ -79,7 +80,7 @@ def evaluate_likelihood(
     model: Mulan,
     denoiser: Denoiser,
     images: Tokens,
-    spec: Rk45,
+    spec: Adams,
     *,
     draws: int = 1,
     elbo_draws: int = ELBO_DRAWS,
@@ -117,16 +118,15 @@ def elbo_terms(model: Mulan, images: Tokens, seed: int, draws: int = ELBO_DRAWS)
     one image are evenly spread.
     """
     generator = torch.Generator().manual_seed(seed)
-    parts = [
-        _elbo(model, tokens, draws, generator)
-        for tokens in tqdm(
-            torch.split(_on_device(model, images), BATCH), "ELBO", file=sys.stderr, leave=False
-        )
-    ]
+    batches = torch.split(_on_device(model, images), BATCH)
+    with tqdm(total=len(images) * draws, desc="ELBO, draws", file=sys.stderr, leave=False) as bar:
+        parts = [_elbo(model, tokens, draws, generator, bar) for tokens in batches]
     return ElboTerms(*(torch.cat(terms).cpu() for terms in zip(*parts, strict=True)))
 
 
-def _elbo(model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator) -> ElboTerms:
+def _elbo(
+    model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator, bar: "tqdm[None]"
+) -> ElboTerms:
     logits = _encode(model, tokens)
     latent = top_k(logits, model.config.latent_k)
     offset = torch.rand(len(tokens), generator=generator)
@@ -136,15 +136,16 @@ def _elbo(model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator) 
         epsilon0, epsilon = torch.randn(2, *tokens.shape, generator=generator).to(logits)
         terms = negative_elbo(model, tokens, latent, logits, t, epsilon0, epsilon)
         total += (terms.reconstruction + terms.prior + terms.diffusion).double() / draws
+        bar.update(len(tokens))
     return ElboTerms(total, categorical_kl(logits).double())
 
 
 def score(
-    denoiser: Denoiser, tokens: Tensor, spec: Rk45, *, seed: int, draws: int, batch: int
+    denoiser: Denoiser, tokens: Tensor, spec: Adams, *, seed: int, draws: int, batch: int
 ) -> list[Score]:
     """Scores of `tokens` `[N, C, H, W]` by the ODE, at most `batch` rows at a time where an image's
     draws allow it."""
-    solver, scores = Rk45Solver(), []
+    solver, scores = AdamsSolver(), []
     with tqdm(total=len(tokens), desc="ODE, images", bar_format=BAR, file=sys.stderr) as bar:
         for part in torch.split(tokens, max(1, batch // draws)):
             problem = score_problem(denoiser, part, spec, seed, draws)
@@ -157,7 +158,7 @@ def score(
 
 
 def _follow(
-    bar: "tqdm[None]", solver: Rk45Solver, problem: Problem[Columns], draws: int
+    bar: "tqdm[None]", solver: AdamsSolver, problem: Problem[Columns], draws: int
 ) -> Callable[[State], None]:
     """Moves the bar, in images, by how far the rows of one batch have come."""
     before = bar.n
@@ -173,7 +174,7 @@ def _follow(
 
 
 def _ode_estimate(
-    config: ModelConfig, scores: Sequence[Score], paper_kl: Tensor, spec: Rk45, draws: int
+    config: ModelConfig, scores: Sequence[Score], paper_kl: Tensor, spec: Adams, draws: int
 ) -> OdeEstimate:
     ok = [index for index, score in enumerate(scores) if score.ok]
     if not ok:

@@ -1,9 +1,11 @@
 """The registry: adding a solver is one file here, one line below, and its parameters in specs."""
 
+from models.solvers.adams import AdamsSolver
 from models.solvers.base import AnySampler, AnySolver
 from models.solvers.ddim import DdimSolver
 from models.solvers.ddpm import DdpmSolver
 from models.solvers.dpm_2m import Dpm2mSdeSolver, Dpm2mSolver
+from models.solvers.path import PathSolver
 from models.solvers.rk45 import Rk45Solver
 from models.solvers.rtk_mala import RtkMalaSolver
 from models.solvers.rtk_ula import RtkUlaSolver
@@ -24,5 +26,7 @@ SAMPLERS: dict[str, AnySampler] = {
 
 SOLVERS: dict[str, AnySolver] = {
     **SAMPLERS,
+    AdamsSolver.name: AdamsSolver(),
     Rk45Solver.name: Rk45Solver(),
+    PathSolver.name: PathSolver(),
 }

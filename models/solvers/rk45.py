@@ -1,6 +1,5 @@
-"""The log-density of images by the probability-flow ODE, steps chosen row by row."""
+"""The log-density of images by the probability-flow ODE, to any precision."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -10,6 +9,16 @@ from models.rows import Answer, Query, where
 from models.schedule import Noise, per_row
 from models.solvers.base import Problem, Status
 from models.solvers.dormand_prince import ERROR, NODES, ORDER, QUINTIC, ROUGHNESS, STAGES, WEIGHTS
+from models.solvers.flow import (
+    Columns,
+    LogDensity,
+    advance,
+    at,
+    divergence,
+    end,
+    question,
+    within,
+)
 from models.specs import Rk45
 
 # Steps in units of gamma: the first, of the fastest pixel; the longest, of the mean. Longer ones
@@ -18,19 +27,6 @@ FIRST_GAMMA, MAX_GAMMA = 0.5, 2.0
 MIN_STEP = 1e-7
 SAFETY = 0.9
 MIN_FACTOR, MAX_FACTOR = 0.2, 3.0
-ROUNDING = 1e-12
-
-
-class Columns(NamedTuple):
-    """The dequantized image `[rows, C, H, W]` in data units, float64; the trace's probes
-    `[rows, probes, C, H, W]`, fixed for the whole solve; minus the log-density of the
-    dequantization noise; and the spec. Rows share a lane where their number of probes agrees."""
-
-    image: Tensor
-    probes: Tensor
-    dequantization: Tensor
-    tolerance: Tensor
-    max_evaluations: Tensor
 
 
 class State(NamedTuple):
@@ -53,27 +49,8 @@ class State(NamedTuple):
     code: Tensor
 
 
-class LogDensity(NamedTuple):
-    """What the rows came to, in nats; `log_det` is `[rows, probes]`, all others `[rows]`.
-
-    log N(x_1; 0, I) + log |det dx_1/dx_0| + dequantization bounds log P(tokens | z) from below.
-    """
-
-    prior: Tensor
-    log_det: Tensor
-    dequantization: Tensor
-    error: Tensor
-    nfe: Tensor
-    status: Tensor
-
-
 class Rk45Solver:
-    """dx̄ = eps dρ with x̄ = x/alpha, ρ = e^(gamma/2), per pixel, over the network's own time s.
-
-    In this form the drift's linear part is gone, and with it half of the divergence: the rest,
-    d log_det/ds = sum of w_i d eps_i/dx_i with w = sigma/2 dgamma/ds, is estimated by probes e as
-    the sum of (J^T (w e))_i e_i. Pulling back is chosen over pushing forward because it is
-    cheaper: with two probes 3.2 forward passes on a CPU, against 6.1.
+    """Dormand and Prince's pair (`dormand_prince`) on dx̄/ds = eps dρ/ds (`flow`).
 
     A step of length h may err by the share h of the tolerance. Its error in nats has three parts.
     The embedded pair's, in log_det and, since d log p/dx = -eps/sigma, in x. A higher difference of
@@ -98,7 +75,7 @@ class Rk45Solver:
         zero = torch.zeros_like(problem.columns.tolerance)
         none = torch.zeros_like(problem.columns.max_evaluations)
         if self.fixed_steps is None:
-            fastest = _dgamma_ds(problem, zero).flatten(1).amax(1)
+            fastest = problem.condition.dgamma_ds(zero).flatten(1).amax(1)
             step = (FIRST_GAMMA / fastest).clamp(max=1.0)
         else:
             step = zero + 1 / self.fixed_steps
@@ -108,19 +85,13 @@ class Rk45Solver:
         return State(zero, step, none, image, rates[:, 0], slopes, rates, zero, none, code)
 
     def ask(self, problem: Problem[Columns], state: State) -> Query:
-        t = problem.condition.clock.t(self._s(state))
-        noise = problem.condition.schedule.noise(t)
-        weight = 0.5 * _dgamma_ds(problem, t) * noise.sigma
-        cotangents = weight[:, None] * problem.columns.probes
-        x = noise.alpha * self._x(state)
-        return Query(x.to(self.dtype), t, cotangents.to(self.dtype))
+        s, x = self._s(state), self._x(state)
+        return question(problem.condition, s, x, problem.columns.probes, self.dtype)
 
     def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        assert answer.vjps is not None
-        t = problem.condition.clock.t(self._s(state))
-        noise = problem.condition.schedule.noise(t)
-        slope = 0.5 * _dgamma_ds(problem, t) * noise.rho * answer.eps
-        rate = (answer.vjps.double() * problem.columns.probes).flatten(2).sum(2)
+        t, noise = at(problem.condition, self._s(state))
+        slope = 0.5 * problem.condition.dgamma_ds(t) * noise.rho * answer.eps
+        rate = divergence(answer, problem.columns.probes)
         told = state._replace(
             slopes=_put(state.slopes, state.stage, slope),
             rates=_put(state.rates, state.stage, rate),
@@ -146,21 +117,14 @@ class Rk45Solver:
 
     def density(self, problem: Problem[Columns], state: State) -> LogDensity:
         """The terms of the finished rows; those of a row that is not DONE mean nothing."""
-        schedule = problem.condition.schedule
-        x = (schedule.noise(torch.ones_like(state.s)).alpha * state.x).flatten(1)
-        dimensions = x.shape[1]
-        prior = -0.5 * (x.square().sum(1) + dimensions * math.log(2 * math.pi))
-        softplus = torch.nn.functional.softplus
-        shrinking = softplus(schedule.gamma_max) - softplus(schedule.gamma_min)
-        log_det = state.log_det - 0.5 * dimensions * shrinking[:, None]
+        _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
         dequantization = problem.columns.dequantization
         return LogDensity(prior, log_det, dequantization, state.error, state.nfe, state.code)
 
     def _s(self, state: State) -> Tensor:
         """Where the stage stands that is asked next."""
         nodes = torch.tensor(NODES, dtype=state.s.dtype, device=state.s.device)
-        s = state.s + nodes[state.stage] * state.step
-        return torch.where(s > 1 - ROUNDING, 1.0, s)
+        return advance(state.s, nodes[state.stage] * state.step)
 
     def _x(self, state: State) -> Tensor:
         """x/alpha of the stage that is asked next."""
@@ -181,8 +145,7 @@ class Rk45Solver:
         rough = ROUGHNESS * h * _combine(quintic, state.rates).mean(1)
         nats = torch.stack([gain, rough, drift.flatten(1).norm(dim=1)]).norm(dim=0)
         excess = nats / (problem.columns.tolerance * h)
-        s = state.s + h
-        s = torch.where(s > 1 - ROUNDING, 1.0, s)
+        s = advance(state.s, h)
         done = torch.where(s == 1, int(Status.DONE), int(Status.RUNNING)).to(torch.int8)
         factor = (SAFETY * excess ** (-1 / (ORDER - 1))).clamp(MIN_FACTOR, MAX_FACTOR)
         accepted = state._replace(
@@ -202,17 +165,7 @@ class Rk45Solver:
             accepted = where(excess <= 1, accepted, refused)
             schedule = problem.condition.schedule
             h = (h * factor).minimum(MAX_GAMMA / (schedule.gamma_max - schedule.gamma_min))
-        remaining = 1 - accepted.s
-        step = torch.where(h > remaining - ROUNDING, remaining, h)
-        return accepted._replace(step=step, stage=torch.ones_like(state.stage))
-
-
-def _dgamma_ds(problem: Problem[Columns], t: Tensor) -> Tensor:
-    """Rate of gamma by the network's time, `[rows, C, H, W]`."""
-    schedule = problem.condition.schedule
-    rate = schedule.dgamma_dt(t)
-    mean = rate.flatten(1).mean(1).clamp(min=torch.finfo(rate.dtype).tiny)
-    return rate * per_row((schedule.gamma_max - schedule.gamma_min) / mean)
+        return accepted._replace(step=within(h, accepted.s), stage=torch.ones_like(state.stage))
 
 
 def _combine(weights: Tensor, stages: Tensor) -> Tensor:

@@ -5,11 +5,19 @@ import secrets
 import time
 import uuid
 
-from models.specs import Rk45, SamplerSpec
+from models.anomaly.calibration import Calibration
+from models.specs import Adams, SamplerSpec
 from service.catalogue import ServedModel
-from service.contracts import MAX_SEED, PRIORITIES, LikelihoodParameters, Preset, SampleRequest
+from service.contracts import (
+    MAX_SEED,
+    PRIORITIES,
+    AnomalyParameters,
+    LikelihoodParameters,
+    Preset,
+    SampleRequest,
+)
 from service.errors import InvalidRequest, TooLarge
-from service.jobs import Job, SampleTask, ScoreTask, Task, Tokens
+from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task, Tokens
 from service.settings import Settings
 
 
@@ -31,22 +39,41 @@ def sample_task(request: SampleRequest, model: ServedModel) -> SampleTask:
 
 def score_cost(request: LikelihoodParameters, images: int, settings: Settings) -> int:
     """The same, by the request's numbers alone. Raises TooLarge, InvalidRequest."""
-    if not images:
-        raise InvalidRequest.at("images", "should hold at least one image")
-    if images > settings.max_images:
-        raise TooLarge("too-many-images", f"{images} images; at most {settings.max_images}")
-    factors = (images, request.draws, request.probes, rk45(request).expected_evaluations)
+    _check_count(images, settings)
+    factors = (images, request.draws, request.probes, scoring(request).expected_evaluations)
     return _cost("images x draws x probes x steps", factors, settings)
 
 
 def score_task(request: LikelihoodParameters, images: Tokens) -> ScoreTask:
     """The task with every parameter resolved."""
-    return ScoreTask(rk45(request), request.seed, request.draws, images)
+    return ScoreTask(scoring(request), request.seed, request.draws, images)
 
 
-def rk45(request: LikelihoodParameters) -> Rk45:
+def verdict_cost(
+    request: AnomalyParameters, model: ServedModel, images: int, settings: Settings
+) -> int:
+    """The same. Raises TooLarge, and InvalidRequest also for want of a calibration."""
+    _check_count(images, settings)
+    calibration = _calibration(model)
+    least = calibration.smallest_alpha
+    if request.alpha < least:
+        count = calibration.calibration_images.images
+        raise InvalidRequest.at(
+            "alpha", f"should be at least 1/(m + 1) = {least:.4g}, with m = {count}"
+        )
+    solver = calibration.solver
+    factors = (images, solver.probes, solver.evaluations)
+    return _cost("images x probes x steps", factors, settings)
+
+
+def anomaly_task(request: AnomalyParameters, model: ServedModel, images: Tokens) -> AnomalyTask:
+    """The task, to be solved as the calibration was. Raises InvalidRequest for want of one."""
+    return AnomalyTask(_calibration(model), request.seed, request.alpha, request.heatmap, images)
+
+
+def scoring(request: LikelihoodParameters) -> Adams:
     """The ODE solver's parameters."""
-    return Rk45(probes=request.probes, tolerance_nats=request.tolerance_nats)
+    return Adams(probes=request.probes, tolerance_nats=request.tolerance_nats)
 
 
 def job(
@@ -76,6 +103,22 @@ def job(
 def _sampler(request: SampleRequest, model: ServedModel) -> SamplerSpec:
     solver = request.solver
     return model.presets[solver.preset] if isinstance(solver, Preset) else solver
+
+
+def _calibration(model: ServedModel) -> Calibration:
+    if model.calibration is None:
+        raise InvalidRequest(
+            f"{model.name} has no calibration that fits it; see mulan models calibrate",
+            "calibration-missing",
+        )
+    return model.calibration
+
+
+def _check_count(images: int, settings: Settings) -> None:
+    if not images:
+        raise InvalidRequest.at("images", "should hold at least one image")
+    if images > settings.max_images:
+        raise TooLarge("too-many-images", f"{images} images; at most {settings.max_images}")
 
 
 def _cost(formula: str, factors: tuple[int, ...], settings: Settings) -> int:

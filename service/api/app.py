@@ -3,7 +3,17 @@
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from service.api import documentation, events, health, jobs, likelihoods, models, problem, samples
+from service.api import (
+    anomalies,
+    documentation,
+    events,
+    health,
+    jobs,
+    likelihoods,
+    models,
+    problem,
+    samples,
+)
 from service.api.context import Context
 from service.api.middleware import Authentication, BodyLimit, RequestId
 
@@ -25,7 +35,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(Authentication, digests=settings.api_keys, guarded=guarded)
     app.add_middleware(RequestId)
     problem.install(app)
-    for module in (samples, likelihoods, jobs, events, models, health):
+    for module in (samples, likelihoods, anomalies, jobs, events, models, health):
         app.include_router(module.router)
     app.add_api_route("/", _home, include_in_schema=False)
     documentation.install(app, keys=bool(settings.api_keys))

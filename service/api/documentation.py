@@ -14,6 +14,9 @@ from models.pictures import encode_png
 from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PNG
 from service.api.problem import MEDIA_TYPE
 from service.contracts import (
+    AnomalyAnswer,
+    AnomalyParameters,
+    AnomalyRequest,
     LikelihoodAnswer,
     LikelihoodParameters,
     LikelihoodRequest,
@@ -21,10 +24,10 @@ from service.contracts import (
     SampleAnswer,
     SampleRequest,
 )
-from service.job_contracts import LikelihoodJob, SampleJob
+from service.job_contracts import AnomalyJob, LikelihoodJob, SampleJob
 
 VERSION = version("mulan-serve")
-SUMMARY = "Images and likelihoods from MULAN diffusion models."
+SUMMARY = "Images, likelihoods and anomaly verdicts from MULAN diffusion models."
 DESCRIPTION = """\
 **Pixels.** A `.npy` carries tokens 0..V-1, uint8, `[N, H, W, C]`. A PNG carries
 `round(255 v / (V - 1))`, grey or RGB. A sample can be scored without any conversion.
@@ -43,7 +46,7 @@ _MEANINGS = {
     413: "body-too-large, too-many-images, image-too-large",
     415: "unsupported-media-type",
     422: "invalid-request, wrong-image-shape, wrong-dtype, invalid-pixel-value, "
-    "request-too-expensive, idempotency-mismatch",
+    "request-too-expensive, calibration-missing, idempotency-mismatch",
     429: "queue-full, rate-limited",
     500: "computation-failed",
     503: "not-ready, draining, store-unavailable",
@@ -104,6 +107,13 @@ _LIKELIHOOD_EXAMPLES = {
         },
     },
 }
+_ANOMALY_EXAMPLES = {
+    "default": {"summary": "One image", "value": {"model": "digits", "images": [_BLACK]}},
+    "heatmap": {
+        "summary": "Fewer false alarms, and where it is odd",
+        "value": {"model": "digits", "images": [_BLACK], "alpha": 0.01, "heatmap": True},
+    },
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -153,8 +163,7 @@ def job() -> dict[int | str, dict[str, Any]]:
 
 def results() -> dict[int | str, dict[str, Any]]:
     """Every response of /v1/jobs/{id}/result: what the waiting endpoints answer with."""
-    references = [_REF.format(model=model.__name__) for model in (SampleAnswer, LikelihoodAnswer)]
-    schema = {"oneOf": [{"$ref": reference} for reference in references]}
+    schema = _one_of(SampleAnswer, LikelihoodAnswer, AnomalyAnswer)
     success = {"description": "The result", "content": {JSON: {"schema": schema}, **SAMPLE_ANSWERS}}
     return {200: success, **_job_problems(406, 409, 410, 500, 503, 504)}
 
@@ -202,25 +211,32 @@ def resumption() -> dict[str, Any]:
 
 def job_body() -> dict[str, Any]:
     """The request body of /v1/jobs, and how to send it twice."""
-    schema = {
-        "oneOf": [
-            {"$ref": _REF.format(model=model.__name__)} for model in (SampleJob, LikelihoodJob)
-        ],
-        "discriminator": {"propertyName": "kind"},
-    }
+    schema = _one_of(SampleJob, LikelihoodJob, AnomalyJob)
+    schema["discriminator"] = {"propertyName": "kind"}
     body = _body({JSON: {"schema": schema, "examples": _JOB_EXAMPLES}})
     return {**body, "parameters": [_IDEMPOTENCY]}
 
 
 def likelihood_body() -> dict[str, Any]:
     """The request bodies of /v1/likelihoods, and the query that goes with an array."""
+    return _images_body(LikelihoodParameters, LikelihoodRequest, _LIKELIHOOD_EXAMPLES)
+
+
+def anomaly_body() -> dict[str, Any]:
+    """Those of /v1/anomalies."""
+    return _images_body(AnomalyParameters, AnomalyRequest, _ANOMALY_EXAMPLES)
+
+
+def _images_body(
+    fields: type[BaseModel], whole: type[BaseModel], examples: dict[str, Any]
+) -> dict[str, Any]:
     files = {"type": "array", "items": _BINARY, "description": "Each a PNG or a .npy."}
-    form = LikelihoodParameters.model_json_schema(ref_template=_REF)
+    form = fields.model_json_schema(ref_template=_REF)
     form = {**form, "properties": {**form["properties"], "images": files}}
     form["required"] = [*form["required"], "images"]
     array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
     content = {
-        JSON: _content(LikelihoodRequest, _LIKELIHOOD_EXAMPLES),
+        JSON: _content(whole, examples),
         MULTIPART: {"schema": form},
         NPY: {"schema": array},
     }
@@ -232,7 +248,7 @@ def likelihood_body() -> dict[str, Any]:
             "description": schema.get("description", "") + " With a body that is not JSON.",
             "schema": schema,
         }
-        for name, schema in LikelihoodParameters.model_json_schema()["properties"].items()
+        for name, schema in fields.model_json_schema()["properties"].items()
     ]
     return {**_body(content), "parameters": [*parameters, _IDEMPOTENCY]}
 
@@ -260,10 +276,13 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
         [
             (SampleRequest, "validation"),
             (LikelihoodRequest, "validation"),
+            (AnomalyRequest, "validation"),
             (SampleJob, "validation"),
             (LikelihoodJob, "validation"),
+            (AnomalyJob, "validation"),
             (SampleAnswer, "serialization"),
             (LikelihoodAnswer, "serialization"),
+            (AnomalyAnswer, "serialization"),
             (Problem, "serialization"),
         ],
         ref_template=_REF,
@@ -287,6 +306,10 @@ def _drop_foreign_errors(document: dict[str, Any]) -> None:
         for operation in operations.values():
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
+
+
+def _one_of(*models: type[BaseModel]) -> dict[str, Any]:
+    return {"oneOf": [{"$ref": _REF.format(model=model.__name__)} for model in models]}
 
 
 def _body(content: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from service.api import documentation, waiting
+from service.api.anomalies import ANOMALIES
 from service.api.bodies import read_json
 from service.api.context import Context, InContext
 from service.api.kinds import KindOfWork
@@ -23,7 +24,11 @@ from service.store.base import Standing
 router = APIRouter(tags=["jobs"])
 
 MOST_LISTED = 100
-KINDS: dict[Kind, KindOfWork] = {"samples": SAMPLES, "likelihoods": LIKELIHOODS}
+KINDS: dict[Kind, KindOfWork] = {
+    "samples": SAMPLES,
+    "likelihoods": LIKELIHOODS,
+    "anomalies": ANOMALIES,
+}
 _PRIORITY_NAMES = {number: name for name, number in PRIORITIES.items()}
 _ANY_JOB: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
 

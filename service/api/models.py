@@ -1,7 +1,10 @@
 """GET /v1/models."""
 
+from typing import Any
+
 from fastapi import APIRouter
 
+from models.anomaly.calibration import Calibration
 from service.api import documentation
 from service.api.context import InContext
 from service.catalogue import ServedModel
@@ -35,6 +38,16 @@ async def show_model(name: str, context: InContext) -> ModelAnswer:
     return _describe(context.catalogue.get(name), context.settings)
 
 
+def _summary(calibration: Calibration) -> dict[str, Any]:
+    """What its verdicts rest on, without the numbers themselves."""
+    wanted = {"checkpoint", "solver", "seed", "density_images", "calibration_images", "command"}
+    return {
+        **calibration.model_dump(mode="json", include=wanted),
+        "smallest_alpha": calibration.smallest_alpha,
+        "statistics": calibration.density.names,
+    }
+
+
 def _describe(model: ServedModel, settings: Settings) -> ModelAnswer:
     config = model.config
     return ModelAnswer(
@@ -53,6 +66,6 @@ def _describe(model: ServedModel, settings: Settings) -> ModelAnswer:
             max_timeout_s=settings.max_timeout_s,
         ),
         presets=model.presets,
-        calibration=None,
+        calibration=None if model.calibration is None else _summary(model.calibration),
         evaluation=model.manifest.evaluation,
     )

@@ -1,6 +1,7 @@
 """What a job's task means to the engine: how many rows, of what kind, and what they come to."""
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -8,17 +9,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.anomaly.readings import Reading
+from models.anomaly.rows import path_problem, readings
 from models.denoiser import Denoiser
 from models.likelihood import score_problem, summarise
 from models.network import data_to_tokens
 from models.rows import concat, pad, split, take
 from models.sampling import sample_problem
 from models.solvers import SAMPLERS
+from models.solvers.adams import AdamsSolver
 from models.solvers.base import AnySolver, Problem, Status
-from models.solvers.rk45 import LogDensity, Rk45Solver
+from models.solvers.flow import LogDensity
+from models.solvers.path import PathSolver
 from service.engine.lane import QUANTUM, first
 from service.errors import ComputationFailed
-from service.jobs import Result, SampleResult, SampleTask, ScoreResult, ScoreTask, Task, Tokens
+from service.jobs import (
+    AnomalyResult,
+    AnomalyTask,
+    Result,
+    SampleResult,
+    SampleTask,
+    ScoreResult,
+    ScoreTask,
+    Task,
+    Tokens,
+)
 
 
 class Served(NamedTuple):
@@ -136,7 +151,7 @@ class Scoring:
     adaptive = True
 
     def __init__(self, task: ScoreTask, served: Served) -> None:
-        self.solver = Rk45Solver()
+        self.solver = AdamsSolver()
         self.rows = len(task.images) * task.draws
         self.group = task.draws
         self.evaluations = task.solver.expected_evaluations
@@ -170,6 +185,42 @@ class Scoring:
         return ScoreResult(tuple(scores), self._served.execution)
 
 
+class Inspecting:
+    """Readings for verdicts: a row an image, a known number of evaluations."""
+
+    adaptive = False
+    group = 1
+
+    def __init__(self, task: AnomalyTask, served: Served) -> None:
+        self.solver = PathSolver()
+        self.rows = len(task.images)
+        self.evaluations = task.solver.evaluations
+        self.probes = task.solver.probes
+        self.weight = 1 + task.solver.probes
+        self._task, self._served = task, served
+        self._readings: dict[int, Reading] = {}
+
+    def problem(self, first_row: int, last_row: int) -> Problem[Any]:
+        task, served = self._task, self._served
+        images = task.images[first_row:last_row].transpose(0, 3, 1, 2).copy()
+        padded = pad(torch.as_tensor(images, device=served.device), QUANTUM)
+        problem = path_problem(served.denoiser, padded, task.solver, task.seed)
+        return first(problem, last_row - first_row)
+
+    def collect(self, rows: NDArray[np.int64], problem: Problem[Any], state: Any) -> None:
+        ended = first((problem, self.solver.path(problem, state)), len(rows))
+        for row, reading in zip(rows.tolist(), readings(*ended), strict=True):
+            wanted = reading if self._task.heatmap else replace(reading, contribution=None)
+            self._readings[row] = wanted
+
+    def preview(self, rows: int, problem: Problem[Any], state: Any) -> None:
+        """There is nothing to see."""
+
+    def result(self) -> AnomalyResult:
+        ordered = (self._readings[row] for row in range(self.rows))
+        return AnomalyResult(tuple(ordered), self._served.execution)
+
+
 def assign(task: Task, served: Served) -> Assignment:
     """The engine's view of a task."""
     match task:
@@ -177,3 +228,5 @@ def assign(task: Task, served: Served) -> Assignment:
             return Sampling(task, served)
         case ScoreTask():
             return Scoring(task, served)
+        case AnomalyTask():
+            return Inspecting(task, served)

@@ -1,7 +1,8 @@
 """Which checkpoints are served, and by whom: workers announce them, APIs read that.
 
-An announcement lives for `ALIVE_S` and is made again before that. A checkpoint's papers lie apart,
-named by the SHA-256 of their own text, so that they are read once and not at every look.
+An announcement lives for `ALIVE_S` and is made again before that. A checkpoint's papers, manifest
+and calibration, lie apart, named by the SHA-256 of their own text, so that they are read once and
+not at every look.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio import Redis
 
+from models.anomaly.calibration import Calibration
+from models.errors import CheckpointError
 from models.manifest import Manifest
 from service.store import keys
 from service.store.connection import reaching
@@ -27,6 +30,14 @@ class Announced(NamedTuple):
 
     manifest: Manifest
     execution: str
+    calibration: Calibration | None = None
+
+
+class _Papers(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    manifest: Manifest
+    calibration: Calibration | None
 
 
 class _Entry(BaseModel):
@@ -44,11 +55,14 @@ class Fleet:
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self._papers: dict[str, Manifest] = {}
+        self._papers: dict[str, _Papers] = {}
 
     async def announce(self, name: str, since: float, models: Iterable[Announced]) -> None:
         """Say that worker `name`, at work since then, serves these."""
-        said = [(manifest.model_dump_json(), execution) for manifest, execution in models]
+        said = [
+            (_Papers(manifest=manifest, calibration=calibration).model_dump_json(), execution)
+            for manifest, execution, calibration in models
+        ]
         serves = tuple((_digest(papers), execution) for papers, execution in said)
         entry = _Entry(since=since, serves=serves).model_dump_json()
         life_ms = int(1000 * ALIVE_S)
@@ -69,14 +83,15 @@ class Fleet:
                 await pipe.execute()
 
     async def present(self) -> list[Announced]:
-        """What is served now, each checkpoint once, the latest worker's last."""
+        """What is served now, each checkpoint once, by the latest worker's word."""
         entries = await self._entries()
         await self._read_papers({digest for entry in entries for digest, _ in entry.serves})
         found: dict[str, Announced] = {}
         for entry in entries:
             for digest, execution in entry.serves:
-                if manifest := self._papers.get(digest):
-                    found[manifest.sha256] = Announced(manifest, execution)
+                if papers := self._papers.get(digest):
+                    manifest, calibration = papers.manifest, papers.calibration
+                    found[manifest.sha256] = Announced(manifest, execution, calibration)
         return list(found.values())
 
     async def _entries(self) -> list[_Entry]:
@@ -94,8 +109,8 @@ class Fleet:
             texts = await self._values([keys.PAPERS + digest for digest in unread])
         self._papers = {name: self._papers[name] for name in digests & self._papers.keys()}
         for digest, text in zip(unread, texts, strict=True):
-            if text is not None and (manifest := _manifest(text)):
-                self._papers[digest] = manifest
+            if text is not None and (papers := _papers(text)):
+                self._papers[digest] = papers
 
     async def _values(self, names: Sequence[str]) -> list[bytes | None]:
         values: Any = await self._client.mget(names) if names else []
@@ -114,9 +129,18 @@ def _entry(text: bytes) -> _Entry | None:
         return None
 
 
-def _manifest(text: bytes) -> Manifest | None:
+def _papers(text: bytes) -> _Papers | None:
+    """None for what cannot be read; without a calibration that does not hold in this process,
+    which is to judge by it: its coder may be another than the worker's."""
     try:
-        return Manifest.model_validate_json(text)
+        papers = _Papers.model_validate_json(text)
     except ValidationError as error:
         logger.error("a checkpoint's papers cannot be read: %s", error)
         return None
+    try:
+        if papers.calibration is not None:
+            papers.calibration.check(papers.manifest)
+    except CheckpointError as error:
+        logger.error("%s gives no verdicts: %s", papers.manifest.name, error)
+        return papers.model_copy(update={"calibration": None})
+    return papers

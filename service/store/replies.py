@@ -7,7 +7,8 @@ from service.errors import ComputationFailed
 from service.jobs import Job, Kind, Outcome, Status
 from service.store.base import Page, Standing
 from service.store.news import Advance, Story
-from service.store.wire import WireError, decode_job, decode_outcome
+from service.store.parts import WireError
+from service.store.wire import decode_job, decode_outcome
 
 
 def about(job: Job) -> list[str | float]:

@@ -167,3 +167,41 @@ def test_noise_is_less_likely_than_digits(address: str, test_images: np.ndarray)
     )
     bits = [row["bits_per_dim"] for row in response.json()["results"]]
     assert max(bits[:4]) < min(bits[4:])
+
+
+def verdicts(address: str, images: np.ndarray, **query: str) -> list[dict[str, Any]]:
+    response = httpx.post(
+        f"{address}/v1/anomalies",
+        params={"model": "digits"} | query,
+        content=npy(images),
+        headers={"Content-Type": "application/x-npy"},
+        timeout=TIMEOUT_S,
+    )
+    assert response.status_code == 200, response.text
+    assert "NaN" not in response.text
+    rows: list[dict[str, Any]] = response.json()["results"]
+    return rows
+
+
+def test_odd_images_are_told_from_digits(address: str, test_images: np.ndarray) -> None:
+    levels = [np.full((8, 8, 1), level, np.uint8) for level in (0, 8, 16)]
+    noise = np.random.default_rng(0).integers(0, 17, (2, 8, 8, 1), dtype=np.uint8)
+    pixel = test_images[0].copy()
+    pixel[4, 4] = (pixel[4, 4] + 1) % 17
+    odd = np.stack([*levels, *noise, 16 - test_images[1]])
+    rows = verdicts(address, np.stack([*odd, pixel, *test_images[:17]]), heatmap="true")
+    assert all(row["status"] == "ok" and row["nfe"] <= 40 for row in rows)
+    assert all(np.isfinite([row["score"], *row["statistics"].values()]).all() for row in rows)
+    assert all(row["is_anomaly"] for row in rows[: len(odd)])
+    usual = rows[len(odd) + 1 :]
+    assert sum(row["is_anomaly"] for row in usual) <= 4
+    assert rows[len(odd)]["score"] < min(row["score"] for row in rows[: len(odd)])
+    shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(row["heatmap"])))) for row in rows]
+    assert all(picture.shape == (8, 8) and picture.max() == 255 for picture in shown)
+
+
+def test_a_verdict_does_not_depend_on_its_neighbours(address: str, test_images: np.ndarray) -> None:
+    many = verdicts(address, test_images[:5])
+    (alone,) = verdicts(address, test_images[3:4], alpha="0.01")
+    assert alone["score"] == pytest.approx(many[3]["score"], rel=1e-6)
+    assert (alone["p_value"], alone["nfe"]) == (many[3]["p_value"], many[3]["nfe"])

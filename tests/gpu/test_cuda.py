@@ -10,8 +10,8 @@ from models.runtimes.eager import EagerDenoiser
 from models.sampling import sample_problem
 from models.solve import solve
 from models.solvers import SAMPLERS
-from models.solvers.rk45 import Rk45Solver
-from models.specs import Ddpm, Rk45
+from models.solvers.adams import AdamsSolver
+from models.specs import Adams, Ddpm
 from models.zoo import ZOO
 from service.loading import load_models
 
@@ -48,8 +48,8 @@ def test_images_and_scores_agree_with_the_cpu() -> None:
     bounds = []
     for device in (CPU, CUDA):
         denoiser = _denoiser(device)
-        problem = score_problem(denoiser, tokens.to(device), Rk45(tolerance_nats=0.01), 0, 1)
-        density = Rk45Solver().density(problem, solve(Rk45Solver(), problem, denoiser))
+        problem = score_problem(denoiser, tokens.to(device), Adams(tolerance_nats=0.01), 0, 1)
+        density = AdamsSolver().density(problem, solve(AdamsSolver(), problem, denoiser))
         rows = torch.arange(len(tokens), device=device).split(1)
         scores = [summarise(denoiser.config, take(density, row)) for row in rows]
         bounds.append([score.log_px_lower_bound for score in scores])

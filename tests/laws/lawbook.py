@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.analytic import Mixture
+from models.anomaly.rows import path_problem
 from models.config import ModelConfig
 from models.likelihood import score_problem
 from models.rows import Answer, count, pad, take
@@ -19,7 +20,8 @@ from models.runtimes.eager import QUANTUM
 from models.sampling import sample_problem
 from models.solvers import SAMPLERS, SOLVERS
 from models.solvers.base import Problem, Status
-from models.specs import Spec
+from models.solvers.path import PathSolver
+from models.specs import FlowPath, Spec
 
 CONFIG = ModelConfig(
     image_shape=(2, 3, 1), vocabulary=17, latent_size=4, latent_k=1, gamma_min=-7.9, gamma_max=5.0
@@ -30,7 +32,7 @@ DENOISER = Mixture(
     torch.linspace(-0.8, 0.8, 18).view(6, 3).T,
     torch.full((3, 6), 0.05),
 )
-SMALL = {"steps": 3, "segments": 2, "inner_steps": 2, "tolerance_nats": 2.0}
+SMALL = {"steps": 3, "segments": 2, "inner_steps": 2, "tolerance_nats": 2.0, "fresh": 2}
 ROWS = 11
 
 Rows = tuple[Problem[Any], Any]
@@ -77,7 +79,11 @@ def problem_of(spec: Any, index: Tensor, seed: int = 0) -> Problem[Any]:
     else:
         dice = torch.Generator().manual_seed(17)
         images = torch.randint(17, (int(index.max()) + 1, *CONFIG.chw), generator=dice)
-        problem = score_problem(DENOISER, images[padded].to(torch.uint8), spec, seed, draws=1)
+        tokens = images[padded].to(torch.uint8)
+        if isinstance(spec, FlowPath):
+            problem = path_problem(DENOISER, tokens, spec, seed)
+        else:
+            problem = score_problem(DENOISER, tokens, spec, seed, draws=1)
     return take(problem, torch.arange(len(index)))
 
 
@@ -113,7 +119,10 @@ def finish(solver: Any, rows: Rows) -> Rows:
 
 def evaluations(solver: Any, rows: Rows) -> Tensor:
     """What the rows themselves say they were evaluated."""
-    outcome = solver.sample(*rows) if solver.name in SAMPLERS else solver.density(*rows)
+    if solver.name in SAMPLERS:
+        outcome = solver.sample(*rows)
+    else:
+        outcome = solver.path(*rows) if isinstance(solver, PathSolver) else solver.density(*rows)
     told: Tensor = outcome.nfe
     return told
 

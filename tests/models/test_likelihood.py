@@ -15,9 +15,10 @@ from models.network import data_to_tokens, tokens_to_data
 from models.rows import NoiseKey, take
 from models.scores import Score
 from models.solve import solve
+from models.solvers.adams import AdamsSolver
 from models.solvers.base import Status
-from models.solvers.rk45 import LogDensity, Rk45Solver
-from models.specs import Rk45
+from models.solvers.flow import LogDensity
+from models.specs import Adams
 
 CONFIG = ModelConfig(
     image_shape=(2, 3, 1), vocabulary=17, latent_size=5, latent_k=2, gamma_min=-7.9, gamma_max=5.0
@@ -36,8 +37,8 @@ IMAGES = torch.randint(
 def scores_of(
     denoiser: Any, tokens: Tensor, seed: int = 0, draws: int = 1, **spec: Any
 ) -> list[Score]:
-    problem = score_problem(denoiser, tokens, Rk45(**spec), seed, draws)
-    solver = Rk45Solver()
+    problem = score_problem(denoiser, tokens, Adams(**spec), seed, draws)
+    solver = AdamsSolver()
     density = solver.density(problem, solve(solver, problem, denoiser))
     rows = torch.arange(len(tokens) * draws).split(draws)
     return [summarise(denoiser.config, take(density, row)) for row in rows]
@@ -128,13 +129,13 @@ def test_a_score_depends_on_the_image_and_the_seed_alone() -> None:
 
 
 def test_draws_share_the_probes_and_nothing_else() -> None:
-    columns = score_problem(DENOISER, IMAGES, Rk45(probes=3), seed=0, draws=4).columns
+    columns = score_problem(DENOISER, IMAGES, Adams(probes=3), seed=0, draws=4).columns
     probes = columns.probes.unflatten(0, (7, 4))
     assert (probes == probes[:, :1]).all()
     assert probes[:, 0].unique(dim=0).shape[0] == 7
     assert set(probes.unique().tolist()) == {-1.0, 1.0}
     assert columns.image.unique(dim=0).shape[0] == 28
-    fewer = score_problem(DENOISER, IMAGES, Rk45(probes=2), seed=0, draws=2).columns
+    fewer = score_problem(DENOISER, IMAGES, Adams(probes=2), seed=0, draws=2).columns
     assert torch.equal(fewer.image, columns.image.unflatten(0, (7, 4))[:, :2].flatten(0, 1))
     assert torch.equal(fewer.probes.unflatten(0, (7, 2))[:, 0], probes[:, 0, :2])
 
@@ -148,7 +149,7 @@ def test_each_image_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return encode(x)
 
     monkeypatch.setattr(DENOISER, "encode", counting)
-    problem = score_problem(DENOISER, IMAGES, Rk45(), seed=0, draws=5)
+    problem = score_problem(DENOISER, IMAGES, Adams(), seed=0, draws=5)
     assert encoded == [7]
     latent = problem.condition.latent.unflatten(0, (7, 5))
     assert (latent == latent[:, :1]).all()

@@ -8,7 +8,7 @@ import torch
 from models.config import ModelConfig
 from models.network import Mulan
 from models.runtimes.eager import EagerDenoiser
-from models.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde, Rk45, RtkMala, RtkUla, RtkUld, SamplerSpec
+from models.specs import Adams, Ddim, Ddpm, Dpm2m, Dpm2mSde, RtkMala, RtkUla, RtkUld, SamplerSpec
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
 from service.engine.tasks import Served
@@ -100,5 +100,5 @@ def images(count: int, seed: int = 0) -> Tokens:
 
 def scores(name: str, tokens: Tokens, draws: int = 1, seed: int = 7, **spec: float) -> Job:
     """A short job of scoring."""
-    settings = Rk45.model_validate({"probes": 1, "tolerance_nats": 10.0, **spec})
+    settings = Adams.model_validate({"probes": 1, "tolerance_nats": 10.0, **spec})
     return job(name, ScoreTask(settings, seed, draws, tokens))

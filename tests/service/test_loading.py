@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_engine import CONFIG, drive, small_model
+from small_engine import CONFIG, drive, images, small_model
 
+from models.anomaly.calibration import CALIBRATION, read_calibration, save_calibration
+from models.anomaly.fitting import fit
+from models.anomaly.rows import read
 from models.checkpoint import save_manifest, save_weights
-from models.manifest import MANIFEST, WEIGHTS, Manifest
-from models.specs import Ddpm
+from models.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.runtimes.eager import EagerDenoiser
+from models.specs import Ddpm, FlowPath
 from service.engine.engine import Engine
 from service.jobs import Job, SampleResult, SampleTask
 from service.loading import execution, load_models
@@ -107,3 +111,35 @@ def test_a_folder_without_manifest_is_no_checkpoint(
     (tmp_path / "notes").mkdir()
     assert load_models(tmp_path, CPU) == []
     assert refusals(caplog) == []
+
+
+def calibrate(folder: Path) -> None:
+    """By ever so few images."""
+    spec = FlowPath(steps=2, fresh=1)
+    parts = [images(20, seed) for seed in (0, 1)]
+    density, own = ((read(EagerDenoiser(small_model()), part, spec, 0), part) for part in parts)
+    save_calibration(folder, fit(read_manifest(folder), spec, 0, density, own, "test"))
+
+
+def test_a_calibration_is_loaded_with_its_checkpoint(tmp_path: Path) -> None:
+    calibrate(write(tmp_path, "a"))
+    write(tmp_path, "b", seed=1)
+    with_one, without = load_models(tmp_path, CPU)
+    assert with_one.calibration is not None
+    assert with_one.calibration == read_calibration(tmp_path / "a", with_one.manifest)
+    assert without.calibration is None
+
+
+def test_another_s_calibration_leaves_the_rest_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(tmp_path, "a")
+    calibrate(folder)
+    (folder / CALIBRATION).rename(write(tmp_path, "b", seed=1) / CALIBRATION)
+    served = load_models(tmp_path, CPU)
+    assert [(model.manifest.name, model.calibration) for model in served] == [
+        ("a", None),
+        ("b", None),
+    ]
+    (line,) = refusals(caplog)
+    assert line.startswith("b gives no verdicts: calibration.json is of the weights")

@@ -18,7 +18,7 @@ from models.evaluation.likelihood import LikelihoodEvaluation, evaluate_likeliho
 from models.network import Mulan
 from models.runtimes.eager import EagerDenoiser
 from models.schedule import Noise
-from models.specs import Rk45
+from models.specs import Adams
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),
@@ -53,7 +53,7 @@ class Broken(Standard):
 def evaluated(kind: type[Mulan] = Standard, **options: Any) -> LikelihoodEvaluation:
     torch.manual_seed(0)
     model = kind(CONFIG).eval().requires_grad_(False)
-    spec = options.pop("spec", Rk45(tolerance_nats=0.01))
+    spec = options.pop("spec", Adams(tolerance_nats=0.01))
     return evaluate_likelihood(model, EagerDenoiser(model), IMAGES, spec, **options)
 
 
@@ -90,7 +90,7 @@ def test_the_batch_does_not_matter() -> None:
 
 
 def test_it_can_be_written_down_and_read_again() -> None:
-    found = evaluated(spec=Rk45(probes=1), elbo_draws=2)
+    found = evaluated(spec=Adams(probes=1), elbo_draws=2)
     assert LikelihoodEvaluation.model_validate_json(found.model_dump_json()) == found
     assert found.ode.trace_standard_error is None
     assert found.ode.draw_standard_error is None

@@ -1,129 +1,32 @@
-"""The probability-flow solver against closed forms, another integrator and its own promises."""
+"""The precise probability-flow solver against closed forms, another integrator and its promises."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import solve_ivp
+from flows import (
+    OFFICIAL,
+    SMALL,
+    Erratic,
+    config_of,
+    density_of,
+    images_of,
+    integrated,
+    log_p0,
+    mixture,
+    problem_of,
+    pulled_back,
+    with_exact_trace,
+)
 from torch import Tensor
 
-from models.analytic import Gaussian, Mixture
-from models.config import ModelConfig
-from models.likelihood import score_problem
-from models.rows import Answer, Condition, Query, take
-from models.solve import solve
+from models.analytic import Gaussian
 from models.solvers import dormand_prince as table
-from models.solvers.base import Problem, Status
-from models.solvers.rk45 import LogDensity, Rk45Solver
-from models.specs import Rk45
+from models.solvers.base import Status
+from models.solvers.rk45 import Rk45Solver
 
-OFFICIAL = (-13.3, 256)
-SMALL = (-7.9, 17)
-
-
-def config_of(dimensions: int, noise: tuple[float, int] = OFFICIAL) -> ModelConfig:
-    gamma_min, vocabulary = noise
-    return ModelConfig(
-        image_shape=(1, dimensions, 1),
-        vocabulary=vocabulary,
-        latent_size=4,
-        latent_k=1,
-        gamma_min=gamma_min,
-    )
-
-
-def mixture(
-    dimensions: int, components: int, noise: tuple[float, int] = OFFICIAL, seed: int = 0
-) -> Mixture:
-    dice = torch.Generator().manual_seed(100 * dimensions + 10 * components + seed)
-    return Mixture(
-        config_of(dimensions, noise),
-        0.2 + torch.rand(components, generator=dice),
-        0.4 * torch.randn(components, dimensions, generator=dice),
-        0.02 + 0.3 * torch.rand(components, dimensions, generator=dice),
-        schedule_seed=seed,
-    )
-
-
-def images_of(denoiser: Mixture, count: int) -> Tensor:
-    """Tokens of draws from the denoiser's data."""
-    dice = torch.Generator().manual_seed(1)
-    component = torch.multinomial(denoiser.weights, count, replacement=True, generator=dice)
-    spread = torch.randn(count, denoiser.config.dimensions, generator=dice)
-    x = denoiser.means[component] + denoiser.variances[component].sqrt() * spread
-    vocabulary = denoiser.config.vocabulary
-    tokens = (vocabulary * (x + 1) / 2).floor().clamp(0, vocabulary - 1)
-    return tokens.to(torch.uint8).view(count, *denoiser.config.chw)
-
-
-def problem_of(denoiser: Any, tokens: Tensor, **spec: Any) -> Problem[Any]:
-    return score_problem(denoiser, tokens, Rk45(**spec), seed=0, draws=1)
-
-
-def with_exact_trace(problem: Problem[Any]) -> Problem[Any]:
-    """D probes sqrt(D) e_i in the place of random ones: their mean is the trace itself."""
-    rows, *shape = problem.columns.image.shape
-    size = math.prod(shape)
-    probes = math.sqrt(size) * torch.eye(size).view(1, size, *shape).expand(rows, -1, -1, -1, -1)
-    return problem._replace(columns=problem.columns._replace(probes=probes))
-
-
-def density_of(
-    denoiser: Any, problem: Problem[Any], solver: Rk45Solver | None = None
-) -> LogDensity:
-    solver = solver or Rk45Solver()
-    return solver.density(problem, solve(solver, problem, denoiser))
-
-
-def log_p0(density: LogDensity) -> Tensor:
-    """log p_0(x at t = 0 | z), `[rows]`."""
-    return density.prior + density.log_det.mean(1)
-
-
-def pulled_back(denoiser: Mixture, image: Tensor) -> Tensor:
-    """log p_0 of a diagonal Gaussian's flow: x_1 = a_1 m + r (x_0 - a_0 m), the ratio r of the
-    standard deviations at the two ends."""
-    mean, variance, config = denoiser.means[0], denoiser.variances[0], denoiser.config
-    scales = [
-        (1 / (1 + math.exp(gamma)), 1 / (1 + math.exp(-gamma)))
-        for gamma in (config.gamma_min, config.gamma_max)
-    ]
-    (signal0, noise0), (signal1, noise1) = scales
-    ratio = torch.sqrt((signal1 * variance + noise1) / (signal0 * variance + noise0))
-    centred = math.sqrt(signal0) * (image.flatten(1) - mean)
-    x1 = math.sqrt(signal1) * mean + ratio * centred
-    return (ratio.log() - 0.5 * x1.square() - 0.5 * math.log(2 * math.pi)).sum(1)
-
-
-def integrated(denoiser: Any, problem: Problem[Any], row: int) -> float:
-    """log p_0 of one row by another integrator: in t, of the plain drift and its full Jacobian."""
-    one = take(problem, torch.tensor([row]))
-    schedule, shape = one.condition.schedule, one.columns.image.shape
-
-    def drift(x: Tensor, t: Tensor) -> Tensor:
-        noise = schedule.noise(t)
-        flat = [leaf.flatten(1) for leaf in (noise.alpha, noise.sigma)]
-        (score,) = torch.autograd.grad(
-            denoiser.log_density(x[None], *flat).sum(), x, create_graph=True
-        )
-        sigma = noise.sigma.flatten()
-        rate = schedule.dgamma_dt(t).flatten()
-        return 0.5 * rate * sigma * (-sigma * score - sigma * x)
-
-    def slope(time: float, y: np.ndarray) -> np.ndarray:
-        t = torch.tensor([time], dtype=torch.float64)
-        x = torch.from_numpy(y[:-1].copy()).requires_grad_()
-        jacobian = torch.autograd.functional.jacobian(lambda at: drift(at, t), x)
-        return np.append(drift(x, t).detach().numpy(), float(jacobian.trace()))
-
-    start = one.condition.schedule.noise(torch.zeros(1, dtype=torch.float64)).alpha
-    y0 = np.append((start * one.columns.image).flatten().numpy(), 0.0)
-    assert shape[0] == 1
-    end = solve_ivp(slope, (0, 1), y0, method="DOP853", rtol=1e-10, atol=1e-10).y[:, -1]
-    x1 = end[:-1]
-    return float(end[-1] - 0.5 * (x1 @ x1) - 0.5 * len(x1) * math.log(2 * math.pi))
+RK45 = Rk45Solver()
 
 
 @pytest.mark.parametrize("noise", [OFFICIAL, SMALL])
@@ -134,7 +37,7 @@ def test_a_diagonal_gaussian_has_its_pulled_back_density(
     for seed in range(3):
         denoiser = mixture(dimensions, 1, noise, seed)
         problem = problem_of(denoiser, images_of(denoiser, 8), tolerance_nats=1e-4 * dimensions)
-        density = density_of(denoiser, problem)
+        density = density_of(denoiser, problem, RK45)
         assert density.status.tolist() == [Status.DONE] * 8
         error = log_p0(density) - pulled_back(denoiser, problem.columns.image)
         assert error.abs().max() <= 1e-4 * dimensions
@@ -171,11 +74,11 @@ def test_probes_average_to_the_trace() -> None:
     dimensions = 3
     denoiser = mixture(dimensions, 4)
     problem = problem_of(denoiser, images_of(denoiser, 4), tolerance_nats=1e-4)
-    exact = density_of(denoiser, with_exact_trace(problem))
+    exact = density_of(denoiser, with_exact_trace(problem), RK45)
     bits = torch.arange(2**dimensions)[:, None] >> torch.arange(dimensions) & 1
     signs = (2 * bits - 1).float().view(1, -1, *denoiser.config.chw).expand(4, -1, -1, -1, -1)
     every = problem._replace(columns=problem.columns._replace(probes=signs))
-    density = density_of(denoiser, every)
+    density = density_of(denoiser, every, RK45)
     assert torch.allclose(log_p0(density), log_p0(exact), rtol=0, atol=3e-4)
     assert density.log_det.std(1).min() > 1e-3
 
@@ -202,7 +105,7 @@ def test_the_tolerance_is_honoured(tolerance: float) -> None:
                 tokens = images_of(denoiser, 8)
                 problem = problem_of(denoiser, tokens, tolerance_nats=tolerance)
                 reference = density_of(denoiser, problem, Rk45Solver(60, torch.float64))
-                density = density_of(denoiser, problem)
+                density = density_of(denoiser, problem, RK45)
                 assert density.error.max() <= tolerance
                 within += ((log_p0(density) - log_p0(reference)).abs() <= tolerance).tolist()
     assert np.mean(within) >= 0.95
@@ -212,7 +115,7 @@ def test_a_tighter_tolerance_costs_more_and_errs_less() -> None:
     denoiser = mixture(16, 4)
     tokens = images_of(denoiser, 8)
     found = [
-        density_of(denoiser, problem_of(denoiser, tokens, tolerance_nats=tolerance))
+        density_of(denoiser, problem_of(denoiser, tokens, tolerance_nats=tolerance), RK45)
         for tolerance in (1.0, 0.01, 0.0001)
     ]
     costs = [float(density.nfe.double().mean()) for density in found]
@@ -229,28 +132,17 @@ def test_a_row_gives_up_at_its_own_limit() -> None:
     problem = problem_of(denoiser, images_of(denoiser, 3))
     limits = torch.tensor([8, 2000, 20])
     problem = problem._replace(columns=problem.columns._replace(max_evaluations=limits))
-    density = density_of(denoiser, problem)
+    density = density_of(denoiser, problem, RK45)
     given_up = Status.TOO_MANY_EVALUATIONS
     assert density.status.tolist() == [given_up, Status.DONE, given_up]
     assert density.nfe[[0, 2]].tolist() == [8, 20]
-
-
-class Erratic(Mixture):
-    """Answers that jump with every question: no step is short enough."""
-
-    calls = 0
-
-    def evaluate(self, query: Query, condition: Condition) -> Answer:
-        answer = super().evaluate(query, condition)
-        self.calls += 1
-        return answer._replace(eps=answer.eps + (-1) ** (self.calls // 2))
 
 
 def test_a_step_that_never_succeeds_ends_in_a_status() -> None:
     good = mixture(4, 2)
     denoiser = Erratic(good.config, good.weights, good.means, good.variances)
     problem = problem_of(denoiser, images_of(good, 2), tolerance_nats=0.01, max_evaluations=20_000)
-    density = density_of(denoiser, problem)
+    density = density_of(denoiser, problem, RK45)
     assert density.status.tolist() == [Status.STEP_TOO_SMALL] * 2
 
 

@@ -13,6 +13,7 @@ from service.settings import Settings
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 FIELDS = ["model", "count", "seed", "solver", "latent", "timeout_s", "images", "draws", "probes"]
+FIELDS += ["alpha", "heatmap"]
 BOUNDARY = b"frontier"
 FORM = (
     b'--frontier\r\nContent-Disposition: form-data; name="model"\r\n\r\ntiny\r\n'
@@ -23,7 +24,7 @@ ARRAY = npy(np.zeros((2, 4, 3, 1), np.uint8))
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 solvers = st.fixed_dictionaries(
-    {"name": st.sampled_from(["ddpm", "rtk-mala", "rtk-ula", "rtk-uld", "rk45", ""])},
+    {"name": st.sampled_from(["ddpm", "rtk-mala", "rtk-ula", "rtk-uld", "adams", ""])},
     optional={"steps": scalars, "segments": st.integers(-1, 200), "preset": scalars},
 )
 values = st.recursive(
@@ -57,7 +58,7 @@ def ask(path: str, **request: Any) -> None:
 
 
 @SETTINGS
-@given(st.sampled_from(["/v1/samples", "/v1/likelihoods"]), bodies, st.booleans())
+@given(st.sampled_from(["/v1/samples", "/v1/likelihoods", "/v1/anomalies"]), bodies, st.booleans())
 def test_any_json(path: str, body: dict[str, Any], named: bool) -> None:
     body = body | {"model": "tiny"} if named else body
     headers = {"Content-Type": "application/json"}

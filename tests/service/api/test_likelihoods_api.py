@@ -12,7 +12,7 @@ import pytest
 from api_double import EXECUTION, Service, assert_problem, npy, png
 
 from models.scores import Score
-from models.specs import Rk45
+from models.specs import Adams
 from service.jobs import ScoreResult
 
 pytestmark = pytest.mark.anyio
@@ -237,7 +237,7 @@ async def test_each_bad_array_is_refused_by_name(
         ({"tolerance_nats": 0}, "tolerance_nats"),
         ({"tolerance_nats": 11}, "tolerance_nats"),
         ({"seed": 2**53}, "seed"),
-        ({"solver": {"name": "rk45"}}, "solver"),
+        ({"solver": {"name": "adams"}}, "solver"),
     ],
 )
 async def test_parameters_out_of_bounds(
@@ -271,7 +271,7 @@ async def test_too_costly_a_request(client: httpx.AsyncClient, service: Service)
     images = npy(np.repeat(TOKENS, 100, 0))
     response = await post_npy(client, images, draws=8, probes=8, tolerance_nats=0.05)
     problem = assert_problem(response, 422, "request-too-expensive")
-    steps = Rk45(tolerance_nats=0.05).expected_evaluations
+    steps = Adams(tolerance_nats=0.05).expected_evaluations
     assert f"{300 * 8 * 8 * steps} row-evaluations" in str(problem["detail"])
     assert f"300 x 8 x 8 x {steps}" in str(problem["detail"])
     assert "at most 1000000" in str(problem["detail"])

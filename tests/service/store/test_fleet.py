@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 from redis_server import RedisServer
+from small_calibration import small_calibration
 from tiny_zoo import CONFIG
 
 from models.manifest import Manifest
@@ -22,6 +23,11 @@ def announced(
 ) -> Announced:
     fields = {"name": name, "config": CONFIG, "sha256": digit * 64, "parameters": 3}
     return Announced(Manifest.model_validate(fields | more), execution)
+
+
+def calibrated(name: str, digit: str = "a", mean_nll: float = 10.0) -> Announced:
+    calibration = small_calibration(digit * 64, CONFIG, mean_nll=mean_nll)
+    return announced(name, digit)._replace(calibration=calibration)
 
 
 @pytest.fixture
@@ -65,6 +71,30 @@ async def test_the_latest_workers_papers_of_a_checkpoint_hold(fleet: Fleet) -> N
     await fleet.announce("new", 2.0, [retuned])
     await fleet.announce("old", 1.0, [announced("small")])
     assert await fleet.present() == [retuned]
+
+
+async def test_a_calibration_is_announced_with_its_checkpoint(fleet: Fleet, client: Redis) -> None:
+    small, large = calibrated("small"), announced("large", "b")
+    await fleet.announce("old", 1.0, [small, large])
+    catalogue = Catalogue()
+    catalogue.replace(await Fleet(client).present())
+    assert catalogue.get("small").calibration == small.calibration
+    assert catalogue.get("large").calibration is None
+    again = calibrated("small", mean_nll=11.0)
+    await fleet.announce("new", 2.0, [again])
+    assert await fleet.present() == [again, large]
+
+
+async def test_a_calibration_that_does_not_hold_here_gives_no_verdicts(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    small = calibrated("small")
+    assert small.calibration is not None
+    coder = small.calibration.preprocessing.model_copy(update={"codec_bits": (1, 2, 3)})
+    elsewhere = small.calibration.model_copy(update={"preprocessing": coder})
+    await fleet.announce("w", 1.0, [small._replace(calibration=elsewhere)])
+    assert await fleet.present() == [announced("small")]
+    assert "small gives no verdicts: calibration.json is for codec_bits" in caplog.text
 
 
 async def test_what_cannot_be_read_hides_nobody_else(fleet: Fleet, client: Redis) -> None:

@@ -9,14 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from small_calibration import small_calibration
+from tiny_zoo import CONFIG
 
+from models.anomaly.readings import Reading
 from models.scores import Score
-from models.specs import Ddpm, Rk45, RtkMala, RtkUld
+from models.specs import Adams, Ddpm, FlowPath, RtkMala, RtkUld
 from service import errors
-from service.jobs import Job, SampleResult, SampleTask, ScoreResult, ScoreTask, Tokens
+from service.jobs import (
+    AnomalyResult,
+    AnomalyTask,
+    Job,
+    SampleResult,
+    SampleTask,
+    ScoreResult,
+    ScoreTask,
+    Tokens,
+)
+from service.store.parts import WireError
 from service.store.wire import (
     VERSION,
-    WireError,
     decode_job,
     decode_outcome,
     encode_job,
@@ -35,16 +47,24 @@ latents = st.none() | st.lists(st.integers(0, 99)).map(tuple)
 sample_tasks = st.builds(SampleTask, specs, seeds, st.integers(1, 1024), latents)
 score_tasks = st.builds(
     ScoreTask,
-    st.builds(Rk45, tolerance_nats=st.floats(1e-6, 10)),
+    st.builds(Adams, tolerance_nats=st.floats(1e-6, 10)),
     seeds,
     st.integers(1, 64),
     tokens,
 )
+calibrations = st.builds(
+    small_calibration,
+    st.text(),
+    st.just(CONFIG),
+    st.builds(FlowPath, steps=st.integers(2, 1000)),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+anomaly_tasks = st.builds(AnomalyTask, calibrations, seeds, st.floats(0, 1), st.booleans(), tokens)
 jobs = st.builds(
     Job,
     id=st.text(),
     checkpoint=st.text(),
-    task=sample_tasks | score_tasks,
+    task=sample_tasks | score_tasks | anomaly_tasks,
     deadline=numbers,
     created_at=numbers,
     owner=st.text(),
@@ -52,6 +72,14 @@ jobs = st.builds(
 )
 maybe = st.none() | numbers
 scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text())
+contributions = st.tuples(*[st.integers(0, 3)] * 3).flatmap(lambda shape: arrays(np.float32, shape))
+readings = st.builds(
+    Reading,
+    st.integers(0, 10**6),
+    st.none() | st.dictionaries(st.text(), numbers),
+    st.none() | contributions,
+    st.none() | st.text(),
+)
 retries = st.integers(0, 1000)
 problems = st.one_of(
     st.builds(errors.ComputationFailed, st.text()),
@@ -62,14 +90,14 @@ problems = st.one_of(
 )
 
 JOB = Job("j", "a" * 64, SampleTask(Ddpm(), 1, 2), math.inf, 0.0)
-SCORING = replace(JOB, task=ScoreTask(Rk45(), 0, 1, np.zeros((2, 2, 2, 1), np.uint8)))
+SCORING = replace(JOB, task=ScoreTask(Adams(), 0, 1, np.zeros((2, 2, 2, 1), np.uint8)))
 
 
 @given(jobs)
 def test_a_job_comes_back_as_it_was(job: Job) -> None:
     back = decode_job(encode_job(job))
-    if isinstance(job.task, ScoreTask):
-        assert isinstance(back.task, ScoreTask)
+    if isinstance(job.task, ScoreTask | AnomalyTask):
+        assert isinstance(back.task, ScoreTask | AnomalyTask)
         np.testing.assert_array_equal(back.task.images, job.task.images)
         assert back.task.images.flags.writeable
         back = replace(back, task=replace(back.task, images=job.task.images))
@@ -102,6 +130,20 @@ def test_samples_come_back_as_they_were(
 def test_scores_come_back_as_they_were(found: tuple[Score, ...], execution: str) -> None:
     result = ScoreResult(found, execution)
     assert decode_outcome(encode_outcome(result)) == result
+
+
+@given(st.lists(readings), st.text())
+def test_readings_come_back_as_they_were(found: list[Reading], execution: str) -> None:
+    back = decode_outcome(encode_outcome(AnomalyResult(tuple(found), execution)))
+    assert isinstance(back, AnomalyResult)
+    assert back.execution == execution
+    for one, other in zip(back.readings, found, strict=True):
+        if other.contribution is not None:
+            assert one.contribution is not None
+            assert one.contribution.dtype == np.float32
+            np.testing.assert_array_equal(one.contribution, other.contribution)
+            one = replace(one, contribution=other.contribution)
+        assert one == other
 
 
 @given(problems, st.none() | st.text())
@@ -151,7 +193,7 @@ def changed(data: bytes, *path: str, to: object) -> bytes:
     [
         (("version",), VERSION + 1, "version 2; this build reads 1"),
         (("task", "kind"), "pickles", "task"),
-        (("task", "solver"), {"name": "rk45", "probes": 0}, "probes"),
+        (("task", "solver"), {"name": "adams", "probes": 0}, "probes"),
         (("task", "images", "shape"), [2, 2, 2, 2], "8 bytes are no array of shape [2, 2, 2, 2]"),
         (("task", "images", "shape"), [-1, -2, 2, 2], "shape"),
         (("task", "images", "shape"), [8], "shape"),

@@ -1,0 +1,164 @@
+"""What makes a verdict of a reading: fitted once, and kept beside the checkpoint. Torch-free."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.anomaly.conformal import FAILED, p_value, smallest_alpha
+from models.anomaly.density import Density
+from models.anomaly.readings import Reading
+from models.anomaly.statistics import (
+    CODEC,
+    FITTED,
+    TYPICALITY,
+    codec_fingerprint,
+    table,
+    with_codec,
+)
+from models.config import ModelConfig
+from models.errors import CheckpointError
+from models.files import write_atomically
+from models.manifest import Manifest, first_fault
+from models.pictures import Bytes
+from models.specs import FlowPath
+
+CALIBRATION = "calibration.json"
+NOT_FINITE = "the score is not finite"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Preprocessing(_Record):
+    """What an image is before it is judged; of another kind none is."""
+
+    image_shape: tuple[int, int, int]
+    vocabulary: int
+    codec: str = Field(description="The lossless coder.")
+    codec_bits: tuple[int, ...] = Field(description="What it makes of fixed pictures.")
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "Preprocessing":
+        """As this process does it."""
+        shape, vocabulary = config.image_shape, config.vocabulary
+        return cls(
+            image_shape=shape,
+            vocabulary=vocabulary,
+            codec=str(CODEC["format"]).lower(),
+            codec_bits=codec_fingerprint(shape, vocabulary),
+        )
+
+
+class Source(_Record):
+    """Images that were read: how many, how many of them in vain, and the SHA-256 of their
+    tokens."""
+
+    images: int
+    failed: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Score and statistics, or the reason why there are none; the p-value in either case."""
+
+    p_value: float
+    score: float | None = None
+    statistics: dict[str, float] | None = None
+    reason: str | None = None
+
+
+class Calibration(_Record):
+    """`calibration.json`: good for the weights, the solver's settings and the preprocessing that it
+    names, and for no others."""
+
+    format: Literal[1] = 1
+    checkpoint: str = Field(description="SHA-256 of the weights.")
+    solver: FlowPath
+    seed: int = Field(description="Of the noise.")
+    preprocessing: Preprocessing
+    density_images: Source
+    calibration_images: Source
+    mean_nll: float = Field(description="Mean -log_px_given_z of the density's images, nats.")
+    density: Density
+    scores: tuple[float, ...] = Field(description="Of the calibration images, ascending.")
+    command: str
+
+    @property
+    def smallest_alpha(self) -> float:
+        """Below it nothing can be flagged."""
+        return smallest_alpha(self.calibration_images.images)
+
+    def judge(self, readings: Sequence[Reading], images: Bytes) -> list[Verdict]:
+        """Verdicts on `images` `[N, H, W, C]` by their readings. One that failed scores above
+        every other, as it did in calibration."""
+        reference = self._reference()
+        verdicts = []
+        for reading, image in zip(readings, images, strict=True):
+            if reading.values is None:
+                score, found, reason = FAILED, None, reading.reason
+            else:
+                found, reason = self.statistics(reading, image), NOT_FINITE
+                (score,) = self.density.score(table([found], self.density.names)).tolist()
+            p = p_value(score, reference)
+            if math.isfinite(score):
+                verdicts.append(Verdict(p, score, found))
+            else:
+                verdicts.append(Verdict(p, reason=reason))
+        return verdicts
+
+    def statistics(self, reading: Reading, image: Bytes) -> dict[str, float]:
+        """Every statistic of one image `[H, W, C]` that was solved."""
+        assert reading.values is not None
+        found = with_codec(reading.values, image)
+        return {**found, TYPICALITY: abs(-found["log_px_given_z"] - self.mean_nll)}
+
+    def check(self, manifest: Manifest) -> None:
+        """Raises CheckpointError unless it is good for this checkpoint, here and now."""
+        if self.checkpoint != manifest.sha256:
+            raise CheckpointError(
+                f"{CALIBRATION} is of the weights {self.checkpoint:.12}, not of "
+                f"{manifest.sha256:.12}"
+            )
+        here = Preprocessing.of(manifest.config)
+        for name, value in here:
+            if value != getattr(self.preprocessing, name):
+                raise CheckpointError(
+                    f"{CALIBRATION} is for {name} {getattr(self.preprocessing, name)}, not {value}"
+                )
+        if self.density.names != FITTED:
+            raise CheckpointError(f"{CALIBRATION} is of other statistics than these")
+
+    def _reference(self) -> NDArray[np.float64]:
+        failed = [FAILED] * self.calibration_images.failed
+        return np.array([*self.scores, *failed], np.float64)
+
+
+def save_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write it beside the manifest."""
+    write_atomically(folder / CALIBRATION, (calibration.model_dump_json() + "\n").encode())
+
+
+def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
+    """The calibration of the checkpoint in `folder`; None where there is none.
+
+    Raises CheckpointError for one that is damaged, or not of this checkpoint.
+    """
+    path = folder / CALIBRATION
+    try:
+        found = Calibration.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_fault(error)}") from error
+    found.check(manifest)
+    return found

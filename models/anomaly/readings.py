@@ -1,0 +1,20 @@
+"""What one solve tells of one image. Torch-free."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Evaluations, and the statistics by name, or the reason why there are none.
+
+    `contribution` `[H, W, C]` is what each pixel adds to the diffusion part of the negative ELBO,
+    in nats; float32.
+    """
+
+    nfe: int
+    values: dict[str, float] | None = None
+    contribution: NDArray[np.float32] | None = None
+    reason: str | None = None

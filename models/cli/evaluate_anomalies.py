@@ -1,0 +1,119 @@
+"""`mulan models evaluate anomalies`: verdicts on normal images, on others and on damaged ones."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import torch
+
+from models.anomaly.calibration import CALIBRATION, read_calibration
+from models.checkpoint import load_checkpoint
+from models.cli.compute import SEED, device, threads
+from models.cli.options import as_json, data, emit, one_line_errors, root, test_data
+from models.data import Tokens, load_images
+from models.errors import CheckpointError
+from models.evaluation.anomalies import ALPHA, evaluate_anomalies, judge_sets, strangeness
+from models.evaluation.anomaly_figures import roc_curves, score_histograms
+from models.evaluation.anomaly_text import anomaly_tables
+from models.evaluation.corruptions import CORRUPTIONS, corrupt
+from models.evaluation.parts import RecordedData, subset
+from models.manifest import Manifest
+from models.runtimes.warmup import warm_up
+from models.shelf import find
+
+BATCH = 64
+TEST = "test"
+EVERY = "corruptions"
+
+
+@click.command()
+@click.option("--model", "name", required=True, help="A checkpoint's name, or its folder.")
+@root
+@click.option(
+    "--normal",
+    default=TEST,
+    show_default=True,
+    help="Normal images: a name or a path; or the checkpoint's own test images.",
+)
+@click.option(
+    "--abnormal",
+    multiple=True,
+    default=(EVERY,),
+    show_default=True,
+    help=f"Abnormal images, as often as wanted: a name or a path; or what damages the normal ones: "
+    f"{', '.join(CORRUPTIONS)}; or {EVERY}, for each of these.",
+)
+@data
+@test_data
+@click.option(
+    "--images",
+    type=click.IntRange(2),
+    default=1000,
+    show_default=True,
+    help="Most images of each set.",
+)
+@click.option("--alpha", type=click.FloatRange(0, 1, True, True), default=ALPHA, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for ROC curves and histograms.",
+)
+@device
+@threads
+@as_json
+@one_line_errors
+def anomalies(
+    name: str,
+    root: Path,
+    normal: str,
+    abnormal: tuple[str, ...],
+    data: str | None,
+    test_data: str | None,
+    images: int,
+    alpha: float,
+    seed: int,
+    out: Path | None,
+    device: torch.device,
+    as_json: bool,
+) -> None:
+    """AUROC, AUPR and FPR95 of a calibrated checkpoint's score and of every statistic, and its
+    false alarms on normal images."""
+    folder, manifest = find(name, root)
+    calibration = read_calibration(folder, manifest)
+    if calibration is None:
+        raise CheckpointError(f"{folder}: no {CALIBRATION}; see mulan models calibrate")
+    if alpha < calibration.smallest_alpha:
+        raise click.UsageError(f"alpha is below 1/(m + 1) = {calibration.smallest_alpha:.4g}")
+    if normal in abnormal:
+        raise click.UsageError(f"{normal} cannot be normal and abnormal")
+    recorded = RecordedData(manifest, data, test_data)
+    usual = recorded.images("test") if normal == TEST else _load(normal, manifest)
+    sets = {normal: subset(usual, images, seed)}
+    sets |= dict(_abnormal(abnormal, sets[normal], manifest, images, seed))
+    denoiser = warm_up(load_checkpoint(folder, device).model, BATCH)
+    verdicts = judge_sets(denoiser, calibration, sets, device)
+    strange = {one: verdicts[one] for one in sets if one != normal}
+    found = evaluate_anomalies(calibration, (normal, verdicts[normal]), strange, alpha, seed)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        by_set = {one: strangeness(verdict) for one, verdict in strange.items()}
+        roc_curves(strangeness(verdicts[normal]), by_set, out / "roc.png")
+        score_histograms(strangeness(verdicts[normal]), by_set, out / "scores.png")
+    emit(found.model_dump(mode="json"), anomaly_tables(found), as_json)
+
+
+def _abnormal(
+    wanted: tuple[str, ...], normal: Tokens, manifest: Manifest, images: int, seed: int
+) -> Iterator[tuple[str, Tokens]]:
+    vocabulary = manifest.config.vocabulary
+    for source in wanted:
+        if source in CORRUPTIONS or source == EVERY:
+            for damage in CORRUPTIONS if source == EVERY else (source,):
+                yield damage, corrupt(damage, normal, vocabulary, seed)
+        else:
+            yield source, subset(_load(source, manifest), images, seed)
+
+
+def _load(source: str, manifest: Manifest) -> Tokens:
+    return load_images(source, manifest.config)

@@ -1,0 +1,130 @@
+"""Calibrating a checkpoint and measuring its verdicts, by the commands."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from models.anomaly.calibration import CALIBRATION, read_calibration
+from models.cli import models
+from models.evaluation.anomalies import AnomalyEvaluation, strangeness
+from models.manifest import read_manifest
+
+CHEAP = ["--steps", "6", "--fresh", "4"]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(models, [*arguments, "--threads", "1"], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def calibrated(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("calibrated") / "small"
+    shutil.copytree(small_checkpoint, folder)
+    printed = run("calibrate", str(folder), *CHEAP, "--json")
+    assert printed.exit_code == 0, printed.output
+    assert json.loads(printed.stdout) == json.loads((folder / CALIBRATION).read_text())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(calibrated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    out = tmp_path_factory.mktemp("out")
+    noise = out / "noise.npy"
+    np.save(noise, np.random.default_rng(0).integers(0, 17, (30, 8, 8, 1), dtype=np.uint8))
+    sets = ["--abnormal", "inverted", "--abnormal", str(noise)]
+    printed = run(
+        "evaluate", "anomalies", "--model", str(calibrated), *sets, "--images", "60",
+        "--out", str(out), "--json",
+    )  # fmt: skip
+    assert printed.exit_code == 0, printed.output
+    return json.loads(printed.stdout), out
+
+
+def test_a_calibration_says_what_it_was_made_of(calibrated: Path) -> None:
+    manifest = read_manifest(calibrated)
+    found = read_calibration(calibrated, manifest)
+    assert found is not None
+    assert found.checkpoint == manifest.sha256
+    assert (found.solver.steps, found.solver.fresh, found.solver.probes) == (6, 4, 1)
+    assert found.density_images.images == found.calibration_images.images == 40
+    assert found.density_images.sha256 != found.calibration_images.sha256
+    assert "calibrate small --images 2000 --seed 0 --steps 6 --fresh 4" in found.command
+
+
+def test_calibrating_again_gives_the_same(calibrated: Path, small_checkpoint: Path) -> None:
+    before = (calibrated / CALIBRATION).read_bytes()
+    run("calibrate", str(calibrated), *CHEAP)
+    assert (calibrated / CALIBRATION).read_bytes() == before
+
+
+def test_the_evaluation_has_every_statistic_with_its_intervals(evaluated: tuple[Any, Path]) -> None:
+    record, _ = evaluated
+    found = AnomalyEvaluation.model_validate(record)
+    assert (found.normal.name, found.normal.images, found.normal.failed) == ("test", 60, 0)
+    assert [one.images for one in found.abnormal] == [60, 30]
+    noise = found.abnormal[1].separations
+    assert {"score", "log_px_given_z", "typicality", "excess_bits"} < set(noise)
+    for split in noise.values():
+        for interval in (split.auroc, split.aupr, split.fpr95):
+            assert 0 <= interval.low <= interval.high <= 1
+        # Where it is low, an AUPR drawn again is higher: its interval may miss it.
+        assert split.auroc.low <= split.auroc.value <= split.auroc.high
+    assert noise["score"].auroc.value > 0.9
+    assert found.abnormal[1].flagged.mean > 0.5
+    assert found.normal.flagged.mean < 0.3
+
+
+def test_the_pictures_are_drawn(evaluated: tuple[Any, Path]) -> None:
+    for name in ("roc.png", "scores.png"):
+        with Image.open(evaluated[1] / name) as picture:
+            assert picture.width > 300
+
+
+def test_the_tables_name_every_set(calibrated: Path) -> None:
+    printed = run(
+        "evaluate", "anomalies", "--model", str(calibrated), "--images", "20",
+        "--abnormal", "rotated",
+    )  # fmt: skip
+    assert "rotated:" in printed.stdout
+    assert "of 20 test images flagged at alpha 0.05" in printed.stdout
+    assert "| score | " in printed.stdout
+
+
+def test_what_cannot_be_measured_is_refused(calibrated: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "wide.npy", np.zeros((9, 28, 28), np.uint8))
+    command = ["evaluate", "anomalies", "--model", str(calibrated)]
+    for more, words in (
+        (["--abnormal", str(tmp_path / "wide.npy")], "images are (28, 28, 1)"),
+        (["--alpha", "0.01"], "1/(m + 1) = 0.02439"),
+        (["--alpha", "1"], "alpha"),
+        (["--abnormal", "test"], "test cannot be normal and abnormal"),
+    ):
+        printed = run(*command, *more)
+        assert printed.exit_code != 0
+        assert words in printed.output
+
+
+def test_weights_that_were_trained_on_refuse_the_calibration(
+    calibrated: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(calibrated, folder)
+    document = json.loads((folder / CALIBRATION).read_text())
+    (folder / CALIBRATION).write_text(json.dumps(document | {"checkpoint": "f" * 64}))
+    command = ["evaluate", "anomalies", "--model", str(folder)]
+    printed = run(*command)
+    assert printed.exit_code == 1
+    assert "is of the weights ffffffffffff" in printed.output
+    (folder / CALIBRATION).unlink()
+    assert "see mulan models calibrate" in run(*command).output
+
+
+def test_failed_images_are_the_strangest_by_every_statistic() -> None:
+    from_nothing = strangeness([])
+    assert [len(column) for column in from_nothing.values()] == [0]

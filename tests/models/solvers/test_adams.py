@@ -1,0 +1,186 @@
+"""The solver of likelihoods against closed forms, a precise solver and its own promises."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from flows import (
+    OFFICIAL,
+    SMALL,
+    Erratic,
+    density_of,
+    images_of,
+    integrated,
+    log_p0,
+    mixture,
+    problem_of,
+    pulled_back,
+    with_exact_trace,
+)
+from scipy import stats
+from torch import Tensor
+
+from models.likelihood import score_problem
+from models.rows import take
+from models.solve import solve
+from models.solvers.adams import MAX_FACTOR, AdamsSolver
+from models.solvers.base import Status
+from models.solvers.flow import question
+from models.solvers.rk45 import Rk45Solver
+from models.specs import Adams
+
+ADAMS = AdamsSolver()
+
+
+@pytest.mark.parametrize("noise", [OFFICIAL, SMALL])
+@pytest.mark.parametrize("dimensions", [2, 64, 784, 3072])
+@pytest.mark.parametrize("tolerance", [0.5, 0.05])
+def test_a_diagonal_gaussian_has_its_pulled_back_density(
+    tolerance: float, dimensions: int, noise: tuple[float, int]
+) -> None:
+    denoiser = mixture(dimensions, 1, noise, seed=2)
+    problem = problem_of(denoiser, images_of(denoiser, 3), tolerance_nats=tolerance)
+    density = density_of(denoiser, problem, ADAMS)
+    assert density.status.tolist() == [Status.DONE] * 3
+    error = log_p0(density) - pulled_back(denoiser, problem.columns.image)
+    assert error.abs().max() <= tolerance
+    # Signs have no variance on a diagonal Jacobian.
+    assert torch.allclose(density.log_det[:, 0], density.log_det[:, 1], rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("tolerance", [1.0, 0.5, 0.05, 0.005])
+def test_the_tolerance_is_honoured(tolerance: float) -> None:
+    within: list[bool] = []
+    for noise in (OFFICIAL, SMALL):
+        for dimensions in (2, 8, 64):
+            for components in (1, 5):
+                denoiser = mixture(dimensions, components, noise)
+                problem = problem_of(denoiser, images_of(denoiser, 8), tolerance_nats=tolerance)
+                precise = density_of(denoiser, problem, Rk45Solver(60, torch.float64))
+                density = density_of(denoiser, problem, ADAMS)
+                within += ((log_p0(density) - log_p0(precise)).abs() <= tolerance).tolist()
+    assert np.mean(within) >= 0.95
+
+
+def test_mixtures_agree_with_another_integrator() -> None:
+    denoiser = mixture(3, 4)
+    problem = with_exact_trace(problem_of(denoiser, images_of(denoiser, 3), tolerance_nats=1e-3))
+    density = density_of(denoiser, problem, AdamsSolver(dtype=torch.float64))
+    for row in range(3):
+        expected = integrated(denoiser, problem, row)
+        assert float(log_p0(density)[row]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_order_is_two_at_one_evaluation_a_step() -> None:
+    denoiser = mixture(4, 2, SMALL)
+    problem = problem_of(denoiser, images_of(denoiser, 6))
+    exact = log_p0(density_of(denoiser, problem, Rk45Solver(240, torch.float64)))
+
+    def error(steps: int) -> float:
+        density = density_of(denoiser, problem, AdamsSolver(steps, torch.float64))
+        assert density.nfe.tolist() == [steps + 1] * 6
+        return float((log_p0(density) - exact).norm())
+
+    assert 1.7 < math.log2(error(400) / error(800)) < 2.3
+
+
+def test_a_student_interval_over_probes_covers_the_trace() -> None:
+    """At nominal 95 %, of mixtures whose Jacobian is far from diagonal."""
+    covered: list[bool] = []
+    for seed in range(4):
+        denoiser = mixture(8, 4, SMALL, seed)
+        tokens = images_of(denoiser, 100)
+        spec = Adams(probes=8, tolerance_nats=0.01)
+        problem = score_problem(denoiser, tokens, spec, seed=seed, draws=1)
+        log_det = density_of(denoiser, problem, ADAMS).log_det
+        exact = density_of(denoiser, with_exact_trace(problem), ADAMS).log_det.mean(1)
+        half = stats.t.ppf(0.975, 7) * log_det.std(1) / math.sqrt(8)
+        # What the ODE itself may err by belongs to no interval over probes.
+        covered += ((log_det.mean(1) - exact).abs() <= half + 0.01).tolist()
+    assert 0.90 <= np.mean(covered) <= 0.98
+
+
+def test_forward_and_back_is_the_image() -> None:
+    denoiser = mixture(8, 3, SMALL)
+    problem = problem_of(denoiser, images_of(denoiser, 4), tolerance_nats=1e-3)
+    state = solve(AdamsSolver(dtype=torch.float64), problem, denoiser)
+    condition, probes, steps = problem.condition, problem.columns.probes, 800
+
+    def slope(x: Tensor, s: float) -> Tensor:
+        time = torch.full((4,), s, dtype=torch.float64)
+        asked = question(condition, time, x, probes, torch.float64)
+        rho = condition.schedule.noise(asked.t).rho
+        return 0.5 * condition.dgamma_ds(asked.t) * rho * denoiser.evaluate(asked, condition).eps
+
+    x = state.x
+    for step in range(steps, 0, -1):
+        end, middle = step / steps, (step - 0.5) / steps
+        x = x - slope(x - slope(x, end) / (2 * steps), middle) / steps
+    scale = condition.schedule.noise(torch.zeros(4, dtype=torch.float64)).rho
+    assert ((x - problem.columns.image) / scale).abs().max() < 0.02
+
+
+def test_a_tighter_tolerance_costs_more_and_errs_less() -> None:
+    denoiser = mixture(16, 4)
+    tokens = images_of(denoiser, 8)
+    problem = problem_of(denoiser, tokens)
+    precise = log_p0(density_of(denoiser, problem, Rk45Solver(60, torch.float64)))
+    costs, errors, estimates = [], [], []
+    for tolerance in (1.0, 0.01, 0.0001):
+        density = density_of(
+            denoiser, problem_of(denoiser, tokens, tolerance_nats=tolerance), ADAMS
+        )
+        costs.append(float(density.nfe.double().mean()))
+        errors.append(float((log_p0(density) - precise).abs().mean()))
+        estimates.append(float(density.error.mean()))
+    assert costs == sorted(costs)
+    assert costs[0] < costs[-1]
+    assert errors == sorted(errors, reverse=True)
+    assert estimates == sorted(estimates, reverse=True)
+
+
+def test_a_step_that_errs_is_taken_again_and_the_next_ones_grow_slowly() -> None:
+    denoiser = mixture(8, 5, SMALL)
+    problem = problem_of(denoiser, images_of(denoiser, 4), tolerance_nats=0.01)
+    solver, found = AdamsSolver(), []
+    solve(solver, problem, denoiser, found.append)
+    s = torch.stack([state.s for state in found])
+    taken = s.diff(dim=0)
+    assert (taken[1:] == 0).any(), "no step was ever refused"
+    for row in taken.T:
+        steps = row[row > 0]
+        # The last step is cut off at the end.
+        assert (steps[1:-1] <= MAX_FACTOR * steps[:-2] * (1 + 1e-9)).all()
+
+
+def test_a_row_gives_up_at_its_own_limit() -> None:
+    denoiser = mixture(4, 2)
+    problem = problem_of(denoiser, images_of(denoiser, 3))
+    limits = torch.tensor([8, 2000, 20])
+    problem = problem._replace(columns=problem.columns._replace(max_evaluations=limits))
+    density = density_of(denoiser, problem, ADAMS)
+    given_up = Status.TOO_MANY_EVALUATIONS
+    assert density.status.tolist() == [given_up, Status.DONE, given_up]
+    assert density.nfe[[0, 2]].tolist() == [8, 20]
+
+
+def test_a_step_that_never_succeeds_ends_in_a_status() -> None:
+    good = mixture(4, 2)
+    denoiser = Erratic(good.config, good.weights, good.means, good.variances)
+    denoiser.jump = 1e6
+    problem = problem_of(denoiser, images_of(good, 2), tolerance_nats=0.01)
+    assert density_of(denoiser, problem, ADAMS).status.tolist() == [Status.STEP_TOO_SMALL] * 2
+
+
+def test_rows_do_not_depend_on_their_neighbours() -> None:
+    denoiser = mixture(8, 4)
+    problem = problem_of(denoiser, images_of(denoiser, 5), tolerance_nats=0.05)
+    together: Any = solve(ADAMS, problem, denoiser)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    permuted: Any = solve(ADAMS, take(problem, order), denoiser)
+    alone: Any = solve(ADAMS, take(problem, order[:1]), denoiser)
+    for one, index in ((permuted, order), (alone, order[:1])):
+        assert torch.equal(one.x, together.x[index])
+        assert torch.equal(one.log_det, together.log_det[index])
