@@ -8,10 +8,19 @@ import torch
 from models.checkpoint import load_checkpoint
 from models.cli.compute import SEED, threads
 from models.cli.options import as_json, data, emit, one_line_errors, root, test_data
-from models.evaluation.ode_error import OdeCurves, Precise, ode_curves, ode_table
+from models.evaluation.ode_error import (
+    REFERENCE_TOLERANCE,
+    OdeCurves,
+    Precise,
+    ode_curves,
+    ode_table,
+)
 from models.evaluation.ode_figures import ode_figure
+from models.evaluation.ode_mixture import gaussian_mixture, tokens_of
 from models.evaluation.parts import RecordedData, subset
 from models.shelf import find
+
+MIXTURE = "mixture"
 
 
 @click.command()
@@ -21,6 +30,13 @@ from models.shelf import find
 @test_data
 @click.option("--images", type=click.IntRange(2), default=16, show_default=True)
 @click.option("--probes", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option(
+    "--reference",
+    type=click.FloatRange(0, min_open=True),
+    default=REFERENCE_TOLERANCE,
+    show_default=True,
+    help="Tolerance of the solution that errors are measured from, nats.",
+)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out",
@@ -37,17 +53,24 @@ def ode(
     test_data: str | None,
     images: int,
     probes: int,
+    reference: float,
     seed: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Errors in nats of the service's solver, of Dormand and Prince's pair and of the reference's
-    way, over evaluations, against a solution in float64."""
-    folder, manifest = find(name, root)
-    chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
-    tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
-    networks = Precise.of(load_checkpoint(folder))
-    found = ode_curves(manifest.name, networks, tokens, probes, seed)
+    way, over evaluations, against a solution in float64. NAME is a checkpoint's, or `mixture`: one
+    of Gaussians, with its exact score."""
+    if name == MIXTURE:
+        exact = gaussian_mixture(seed)
+        networks, tokens = Precise(exact, exact), tokens_of(exact, images, seed)
+    else:
+        folder, manifest = find(name, root)
+        name = manifest.name
+        chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
+        tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
+        networks = Precise.of(load_checkpoint(folder))
+    found = ode_curves(name, networks, tokens, probes, seed, reference)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / f"{found.name}.json").write_text(found.model_dump_json(indent=1) + "\n")
