@@ -8,14 +8,10 @@ import uuid
 from models.anomaly.calibration import Calibration
 from models.specs import Adams, SamplerSpec
 from service.catalogue import ServedModel
-from service.contracts import (
-    MAX_SEED,
-    PRIORITIES,
-    AnomalyParameters,
-    LikelihoodParameters,
-    Preset,
-    SampleRequest,
-)
+from service.contracts.anomalies import AnomalyParameters
+from service.contracts.base import MAX_SEED, PRIORITIES
+from service.contracts.likelihoods import LikelihoodParameters
+from service.contracts.samples import Preset, SampleRequest
 from service.errors import InvalidRequest, TooLarge
 from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task, Tokens
 from service.settings import Settings

@@ -14,7 +14,7 @@ from service.api.images import count, decode, json_images, read_images
 from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import JSON
 from service.catalogue import ServedModel
-from service.contracts import (
+from service.contracts.anomalies import (
     AnomalyAnswer,
     AnomalyParameters,
     AnomalyRequest,

@@ -1,30 +1,21 @@
 """What /openapi.json says beyond what the routes' types do: bodies, binary answers, problems."""
 
-import base64
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from models.pictures import encode_png
+from service.api import examples
 from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PNG
 from service.api.problem import MEDIA_TYPE
-from service.contracts import (
-    AnomalyAnswer,
-    AnomalyParameters,
-    AnomalyRequest,
-    LikelihoodAnswer,
-    LikelihoodParameters,
-    LikelihoodRequest,
-    Problem,
-    SampleAnswer,
-    SampleRequest,
-)
-from service.job_contracts import AnomalyJob, LikelihoodJob, SampleJob
+from service.contracts.anomalies import AnomalyAnswer, AnomalyParameters, AnomalyRequest
+from service.contracts.jobs import AnomalyJob, LikelihoodJob, SampleJob
+from service.contracts.likelihoods import LikelihoodAnswer, LikelihoodParameters, LikelihoodRequest
+from service.contracts.problems import Problem
+from service.contracts.samples import SampleAnswer, SampleRequest
 
 VERSION = version("mulan-serve")
 SUMMARY = "Images, likelihoods and anomaly verdicts from MULAN diffusion models."
@@ -66,53 +57,6 @@ _BINARY = {"type": "string", "format": "binary"}
 SAMPLE_ANSWERS = {
     PNG: {"schema": _BINARY | {"description": "One contact sheet, images enlarged."}},
     NPY: {"schema": _BINARY | {"description": "Tokens `[count, H, W, C]`, uint8."}},
-}
-
-_SAMPLE_EXAMPLES = {
-    "default": {"summary": "Sixteen images", "value": {"model": "digits", "count": 16, "seed": 7}},
-    "preset": {
-        "summary": "Quick ones",
-        "value": {"model": "digits", "count": 4, "solver": {"preset": "fast"}},
-    },
-    "solver": {
-        "summary": "A solver by name, one latent for all",
-        "value": {
-            "model": "digits",
-            "count": 4,
-            "seed": 7,
-            "solver": {"name": "ddpm", "steps": 100, "grid": "gamma"},
-            "latent": [3],
-            "timeout_s": 60,
-        },
-    },
-}
-_BLACK = base64.b64encode(encode_png(np.zeros((8, 8, 1), np.uint8), 17)).decode()
-_JOB_EXAMPLES = {
-    "default": {
-        "summary": "Sixty-four images, later",
-        "value": {"kind": "samples", "request": {"model": "digits", "count": 64, "seed": 7}},
-    },
-}
-_LIKELIHOOD_EXAMPLES = {
-    "default": {"summary": "One image", "value": {"model": "digits", "images": [_BLACK]}},
-    "precise": {
-        "summary": "Tighter errors",
-        "value": {
-            "model": "digits",
-            "images": [_BLACK],
-            "draws": 4,
-            "probes": 4,
-            "tolerance_nats": 0.5,
-            "seed": 0,
-        },
-    },
-}
-_ANOMALY_EXAMPLES = {
-    "default": {"summary": "One image", "value": {"model": "digits", "images": [_BLACK]}},
-    "heatmap": {
-        "summary": "Fewer false alarms, and where it is odd",
-        "value": {"model": "digits", "images": [_BLACK], "alpha": 0.01, "heatmap": True},
-    },
 }
 
 
@@ -193,7 +137,7 @@ def stream() -> dict[int | str, dict[str, Any]]:
 
 def sample_body() -> dict[str, Any]:
     """The request body of /v1/samples."""
-    body = _body({JSON: _content(SampleRequest, _SAMPLE_EXAMPLES)})
+    body = _body({JSON: _content(SampleRequest, examples.SAMPLES)})
     return {**body, "parameters": [_IDEMPOTENCY]}
 
 
@@ -213,22 +157,22 @@ def job_body() -> dict[str, Any]:
     """The request body of /v1/jobs, and how to send it twice."""
     schema = _one_of(SampleJob, LikelihoodJob, AnomalyJob)
     schema["discriminator"] = {"propertyName": "kind"}
-    body = _body({JSON: {"schema": schema, "examples": _JOB_EXAMPLES}})
+    body = _body({JSON: {"schema": schema, "examples": examples.JOBS}})
     return {**body, "parameters": [_IDEMPOTENCY]}
 
 
 def likelihood_body() -> dict[str, Any]:
     """The request bodies of /v1/likelihoods, and the query that goes with an array."""
-    return _images_body(LikelihoodParameters, LikelihoodRequest, _LIKELIHOOD_EXAMPLES)
+    return _images_body(LikelihoodParameters, LikelihoodRequest, examples.LIKELIHOODS)
 
 
 def anomaly_body() -> dict[str, Any]:
     """Those of /v1/anomalies."""
-    return _images_body(AnomalyParameters, AnomalyRequest, _ANOMALY_EXAMPLES)
+    return _images_body(AnomalyParameters, AnomalyRequest, examples.ANOMALIES)
 
 
 def _images_body(
-    fields: type[BaseModel], whole: type[BaseModel], examples: dict[str, Any]
+    fields: type[BaseModel], whole: type[BaseModel], shown: dict[str, Any]
 ) -> dict[str, Any]:
     files = {"type": "array", "items": _BINARY, "description": "Each a PNG or a .npy."}
     form = fields.model_json_schema(ref_template=_REF)
@@ -236,7 +180,7 @@ def _images_body(
     form["required"] = [*form["required"], "images"]
     array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
     content = {
-        JSON: _content(whole, examples),
+        JSON: _content(whole, shown),
         MULTIPART: {"schema": form},
         NPY: {"schema": array},
     }
@@ -316,5 +260,5 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _content(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": {"$ref": _REF.format(model=model.__name__)}, "examples": examples}
+def _content(model: type[BaseModel], shown: dict[str, Any]) -> dict[str, Any]:
+    return {"schema": {"$ref": _REF.format(model=model.__name__)}, "examples": shown}

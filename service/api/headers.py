@@ -1,6 +1,6 @@
 """What an answer says beside its body."""
 
-from service.contracts import Timing
+from service.contracts.base import Timing
 from service.jobs import Job, SampleResult, SampleTask
 from service.store.base import Record
 

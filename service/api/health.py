@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from service.api import documentation
 from service.api.context import InContext
-from service.contracts import State
+from service.contracts.problems import State
 
 router = APIRouter(tags=["health"])
 

@@ -14,9 +14,9 @@ from service.api.kinds import KindOfWork
 from service.api.likelihoods import LIKELIHOODS
 from service.api.negotiation import JSON, answer_type, body_type
 from service.api.samples import SAMPLES
-from service.contracts import PRIORITIES
+from service.contracts.base import PRIORITIES
+from service.contracts.jobs import AnyJob, JobAnswer, JobsAnswer
 from service.errors import InvalidRequest, JobNotFinished
-from service.job_contracts import AnyJob, JobAnswer, JobsAnswer
 from service.jobs import UNFINISHED, Kind, Status
 from service.store import rules
 from service.store.base import Standing

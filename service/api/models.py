@@ -8,7 +8,7 @@ from models.anomaly.calibration import Calibration
 from service.api import documentation
 from service.api.context import InContext
 from service.catalogue import ServedModel
-from service.contracts import Latent, Limits, ModelAnswer, ModelsAnswer
+from service.contracts.models import Latent, Limits, ModelAnswer, ModelsAnswer
 from service.settings import Settings
 
 router = APIRouter(tags=["models"])

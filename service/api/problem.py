@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from service.contracts import BY_NAME, BY_PRESET, FieldProblem, Problem
+from service.contracts.problems import FieldProblem, Problem
+from service.contracts.samples import BY_NAME, BY_PRESET
 from service.errors import (
     Busy,
     InvalidRequest,

@@ -14,7 +14,7 @@ from service.api.headers import binary_headers, server_timing, timing
 from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import JSON, NPY, PNG, body_type
 from service.catalogue import ServedModel
-from service.contracts import SampleAnswer, SampledImage, SampleRequest
+from service.contracts.samples import SampleAnswer, SampledImage, SampleRequest
 from service.jobs import Job, SampleResult, SampleTask
 from service.store.base import Record
 

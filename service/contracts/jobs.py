@@ -1,33 +1,32 @@
-"""The wire of /v1/jobs: what is queued, and how it stands. Torch-free."""
+"""/v1/jobs: what is queued, and how it stands."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from service.contracts import AnomalyRequest, LikelihoodRequest, PriorityName, SampleRequest
+from service.contracts.anomalies import AnomalyRequest
+from service.contracts.base import Answer, Checkpoint, PriorityName, Request
+from service.contracts.likelihoods import LikelihoodRequest
+from service.contracts.samples import SampleRequest
 from service.jobs import Kind, Status
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SampleJob(_Request):
+class SampleJob(Request):
     """What POST /v1/samples would take."""
 
     kind: Literal["samples"]
     request: SampleRequest
 
 
-class LikelihoodJob(_Request):
+class LikelihoodJob(Request):
     """What POST /v1/likelihoods would take as JSON."""
 
     kind: Literal["likelihoods"]
     request: LikelihoodRequest
 
 
-class AnomalyJob(_Request):
+class AnomalyJob(Request):
     """What POST /v1/anomalies would take as JSON."""
 
     kind: Literal["anomalies"]
@@ -37,15 +36,13 @@ class AnomalyJob(_Request):
 AnyJob = Annotated[SampleJob | LikelihoodJob | AnomalyJob, Field(discriminator="kind")]
 
 
-class JobAnswer(BaseModel):
+class JobAnswer(Answer):
     """How a job stands."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     kind: Kind
     model: str
-    checkpoint: str = Field(description="SHA-256 of the weights.")
+    checkpoint: Checkpoint
     priority: PriorityName
     status: Status
     progress: float = Field(ge=0, le=1, description="Share of the work that is done.")
@@ -55,10 +52,8 @@ class JobAnswer(BaseModel):
     finished_at: datetime | None
 
 
-class JobsAnswer(BaseModel):
+class JobsAnswer(Answer):
     """The caller's jobs, the latest first."""
-
-    model_config = ConfigDict(frozen=True)
 
     jobs: tuple[JobAnswer, ...]
     next_cursor: str | None = Field(description="Of the next page; null where there is none.")
