@@ -4,11 +4,14 @@ import subprocess
 import sys
 
 import pytest
-from importlinter.cli import lint_imports
 
 
 def test_the_contracts_of_pyproject_hold() -> None:
-    assert lint_imports(no_cache=True) == 0
+    # In a process of its own: it switches off every logger that there is.
+    code = "from importlinter.cli import lint_imports_command as lint; lint()"
+    command = [sys.executable, "-c", code, "--no-cache"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -16,7 +19,7 @@ def test_the_contracts_of_pyproject_hold() -> None:
     [
         "service.api.app",
         "service.cli",
-        "service.contracts",
+        "service.contracts.jobs",
         "service.serve_api",
         "service.store.memory",
         "service.store.redis",
