@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
@@ -27,6 +28,8 @@ LAST_BACKOFF = 5.0
 JOIN_WITHIN = 10.0
 # More jobs than these wait in the store, where another worker may take them.
 MAX_JOBS = 64
+# So many of the latest cancellations may be of jobs that a claim is still bringing.
+MISSED = 1024
 # Seconds: between renewals of what is held, and after which a tick is taken for a hang.
 TEND_EVERY = 10.0
 MAX_TICK = 120.0
@@ -53,6 +56,7 @@ class Worker:
         self._held: dict[str, Claim] = {}
         self._progress: dict[str, Progress] = {}
         self._watched: set[str] = set()
+        self._missed: deque[str] = deque(maxlen=MISSED)
         self._suspect: Claim | None = None
         self._ends: dict[asyncio.Task[None], Claim] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
@@ -127,6 +131,8 @@ class Worker:
             claim = await _patiently(lambda: self._store.claim(self._checkpoints))
             # It may be held already, by a claim that was lost without our hearing of it.
             self._let_go(claim.job.id)
+            if claim.job.id in self._missed:
+                continue
             self._held[claim.job.id] = claim
             self._count()
             if claim.alone:
@@ -166,7 +172,11 @@ class Worker:
         while True:
             try:
                 async for job_id in self._store.cancellations():
-                    self._let_go(job_id)
+                    if job_id in self._held:
+                        self._let_go(job_id)
+                    else:
+                        # Another worker's, or one that is on its way to us.
+                        self._missed.append(job_id)
             except StoreUnavailable as error:
                 logger.warning("cancellations are not heard: %s", error)
             await asyncio.sleep(FIRST_BACKOFF)

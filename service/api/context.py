@@ -1,6 +1,8 @@
 """What every route works with."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,13 +16,21 @@ from service.store.quotas import Quotas
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of one API process."""
+    """The parts of one API process. `errands` are what it does for clients who have been answered
+    or have left."""
 
     settings: Settings
     store: Store
     catalogue: Catalogue
     gate: Gate
     quotas: Quotas
+    errands: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def send(self, errand: Coroutine[None, None, None]) -> None:
+        """Have it done without waiting for it."""
+        task = asyncio.create_task(errand)
+        self.errands.add(task)
+        task.add_done_callback(self.errands.discard)
 
 
 def _context(request: Request) -> Context:

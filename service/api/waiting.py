@@ -13,7 +13,7 @@ from service.api.context import Context
 from service.api.idempotency import key_of
 from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import answer_type
-from service.errors import DeadlineExceeded, Draining, ServiceError
+from service.errors import DeadlineExceeded, Draining, ServiceError, StoreUnavailable
 from service.jobs import Job
 from service.store.base import Record
 
@@ -55,7 +55,14 @@ async def hand_in(
         await context.store.room(cost)
     task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
     job = admission.job(task, model, wait, asked.wanted.priority, owner, cost, context.settings)
-    return job, await context.store.put(job, key, attended)
+    try:
+        return job, await context.store.put(job, key, attended)
+    except StoreUnavailable:
+        # It may have been taken all the same, and nobody waits: its client is refused. What has a
+        # key may stay, for when it is asked again.
+        if attended and key is None:
+            context.send(_leave(job.id, job, context))
+        raise
 
 
 async def render(kind: KindOfWork, media_type: str, record: Record, context: Context) -> Response:
@@ -85,7 +92,7 @@ async def _leave(job_id: str, job: Job, context: Context) -> None:
     while True:
         with anyio.move_on_after(_CLEANUP_S):
             try:
-                await context.store.leave(job_id)
+                await context.store.leave(job_id, job.id)
             except ServiceError as error:
                 _LOG.warning("job %s could not be left: %s", job_id, error.detail)
             else:

@@ -79,15 +79,17 @@ class Store(Protocol):
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         """Admit a job; its id, or that of the job that has the same key and is remembered.
 
-        An `attended` job lives for those who wait for it: each put is one of them, each has to
-        `leave`. Raises QueueFull when a bound on waiting work is reached, and InvalidRequest
-        (idempotency-mismatch) when the key was used for something else.
+        An `attended` job lives for those who wait for it: each put is one of them, by its own job's
+        id, and each has to `leave`, also one that raised StoreUnavailable. Raises QueueFull when a
+        bound on waiting work is reached, and InvalidRequest (idempotency-mismatch) when the key was
+        used for something else.
         """
         ...
 
-    async def leave(self, job_id: str) -> None:
-        """Somebody waits no longer for an attended job. With the last of them it is cancelled and
-        forgotten, unless it has a key under which its result, or failure, may be asked for."""
+    async def leave(self, job_id: str, waiter: str) -> None:
+        """Whoever put `waiter` waits no longer for an attended job; to leave again changes nothing.
+        With the last of them it is cancelled and forgotten, unless it has a key under which its
+        result, or failure, may be asked for."""
         ...
 
     async def claim(self, checkpoints: Collection[str]) -> Claim:

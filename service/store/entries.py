@@ -20,7 +20,7 @@ class Entry:
     record: Record | None
     order: tuple[int, int]
     key: Key | None
-    waiters: int | None
+    waiters: set[str] | None
     epoch: int = 0
     told: int = 0
     kept: deque[Advance] = field(default_factory=lambda: deque(maxlen=news.KEPT))
@@ -31,7 +31,7 @@ class Entry:
     def of(cls, job: Job, place: int, key: Key | None, attended: bool) -> Self:
         """A job that begins to wait."""
         order = (-job.priority, place)
-        waiters = 1 if attended else None
+        waiters = {job.id} if attended else None
         return cls(_queued(job, place), Record(job, "queued"), order, key, waiters)
 
     @property

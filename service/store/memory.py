@@ -45,7 +45,7 @@ class MemoryStore:
             if entry.key != key:
                 raise rules.mismatch()
             if entry.waiters is not None:
-                entry.waiters += 1
+                entry.waiters.add(job.id)
             return known
         await self.room(job.cost)
         self._admitted += 1
@@ -55,12 +55,12 @@ class MemoryStore:
         self._enqueue(entry)
         return job.id
 
-    async def leave(self, job_id: str) -> None:
+    async def leave(self, job_id: str, waiter: str) -> None:
         entry = self._entries.get(job_id)
-        if entry is None or entry.waiters is None:
+        if entry is None or entry.waiters is None or waiter not in entry.waiters:
             return
-        entry.waiters -= 1
-        if entry.waiters > 0:
+        entry.waiters.remove(waiter)
+        if entry.waiters:
             return
         kept = entry.key is not None and entry.standing.status in ("succeeded", "failed")
         if not kept:

@@ -94,9 +94,9 @@ class RedisStore:
         job_id: str = more[0].decode()
         return job_id
 
-    async def leave(self, job_id: str) -> None:
+    async def leave(self, job_id: str, waiter: str) -> None:
         outcome = encode_outcome(rules.cancelled())
-        await self._scripts.run("leave", job_id, outcome, self._clock(), *self._keep)
+        await self._scripts.run("leave", job_id, waiter, outcome, self._clock(), *self._keep)
 
     async def claim(self, checkpoints: Collection[str]) -> Claim:
         # Heard from before it is held: a job that is held can be cancelled.

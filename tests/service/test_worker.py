@@ -41,10 +41,14 @@ class Flaky(MemoryStore):
         self.claimed = 0
         self.reports: list[float] = []
 
+    async def on_its_way(self, claim: Claim) -> None:
+        """What happens between a claim and its worker's hearing of it."""
+
     async def claim(self, checkpoints: Collection[str]) -> Claim:
         self._fail()
         claim = await super().claim(checkpoints)
         self.claimed += 1
+        await self.on_its_way(claim)
         return claim
 
     async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
@@ -177,6 +181,24 @@ async def test_a_cancelled_job_makes_room(store: Flaky, models: Mapping[str, Ser
         await store.cancel("long")
         assert isinstance((await ended(store, "next")).outcome, SampleResult)
     assert isinstance((await store.record("long")).outcome, JobCancelled)
+
+
+async def test_a_job_that_is_cancelled_while_it_is_claimed_never_runs(
+    store: Flaky, models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(claim: Claim) -> None:
+        if claim.job.id == "gone":
+            await store.cancel("gone")
+            await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(store, "on_its_way", cancelled)
+    async with working(store, models) as worker:
+        await asyncio.sleep(0)
+        await store.put(samples("gone", LONG, 64))
+        await store.put(samples("next", Ddpm(steps=2), 2))
+        assert isinstance((await ended(store, "next")).outcome, SampleResult)
+        assert worker.jobs == 0
+        assert store.claimed == 2
 
 
 async def test_what_exceeds_the_backlog_waits_in_the_store(

@@ -1,8 +1,8 @@
 -- One waits no longer for an attended job; with the last of them it goes, or stays for its key.
-local id, outcome, now = ARGV[1], ARGV[2], ARGV[3]
+local id, waiter, outcome, now = unpack(ARGV, 1, 4)
 local job = standing(id)
-if not job.waiters then return end
+if redis.call('HDEL', names.job .. id, 'waiter:' .. waiter) == 0 then return end
 if redis.call('HINCRBY', names.job .. id, 'waiters', -1) > 0 then return end
 if job.scope and (job.status == 'succeeded' or job.status == 'failed') then return end
-if unfinished(job) then cancel(id, job, outcome, now, {unpack(ARGV, 4)}) end
+if unfinished(job) then cancel(id, job, outcome, now, {unpack(ARGV, 5)}) end
 forget(id)

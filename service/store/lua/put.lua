@@ -12,6 +12,7 @@ if known and redis.call('EXISTS', names.task .. known) == 1 then
     return {'mismatch'}
   end
   if redis.call('HEXISTS', names.job .. known, 'waiters') == 1 then
+    redis.call('HSET', names.job .. known, 'waiter:' .. id, 1)
     redis.call('HINCRBY', names.job .. known, 'waiters', 1)
   end
   return {'admitted', known}
@@ -23,6 +24,7 @@ if full then return full end
 if before.status then forget(id) end
 if attended == '1' then
   about[#about + 1], about[#about + 2] = 'waiters', 1
+  about[#about + 1], about[#about + 2] = 'waiter:' .. id, 1
 end
 if scope ~= '' then
   about[#about + 1], about[#about + 2] = 'scope', scope

@@ -132,9 +132,8 @@ class Service:
         self.catalogue.add(manifest("tiny", CONFIG), EXECUTION, CALIBRATION)
         fast = {"fast": {"name": "ddpm", "steps": 7, "grid": "time"}}
         self.catalogue.add(manifest("colour", COLOUR, presets=fast), EXECUTION)
-        self.app = create_app(
-            Context(settings, self.store, self.catalogue, self.gate, Quotas(settings))
-        )
+        self.context = Context(settings, self.store, self.catalogue, self.gate, Quotas(settings))
+        self.app = create_app(self.context)
         self.worker = FakeWorker(self.store, [model.checkpoint for model in self.catalogue])
 
     def client(self, **headers: str) -> httpx.AsyncClient:

@@ -145,16 +145,50 @@ async def test_who_leaves_while_the_store_is_away_takes_the_work_along_later(
     await until(lambda: service.worker.jobs)
     leave, failures = service.store.leave, [StoreUnavailable("gone fishing")]
 
-    async def away_once(job_id: str) -> None:
+    async def away_once(job_id: str, waiter: str) -> None:
         if failures:
             raise failures.pop()
-        await leave(job_id)
+        await leave(job_id, waiter)
 
     monkeypatch.setattr(service.store, "leave", away_once)
     monkeypatch.setattr(waiting, "_AGAIN_S", 0.01)
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
     await until(lambda: service.worker.cancelled == [service.worker.jobs[0].id])
+
+
+async def put_in_vain(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let jobs be admitted, and nobody told."""
+    put = service.store.put
+
+    async def unheard(*arguments: Any) -> str:
+        await put(*arguments)
+        raise StoreUnavailable("gone fishing")
+
+    monkeypatch.setattr(service.store, "put", unheard)
+
+
+async def test_a_job_whose_admission_was_not_heard_of_is_left(
+    client: httpx.AsyncClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.worker.proceed.clear()
+    await put_in_vain(service, monkeypatch)
+    response = await client.post("/v1/samples", json=BODY)
+    assert_problem(response, 503, "store-unavailable")
+    await until(lambda: not service.context.errands)
+    assert (await service.store.jobs(None, None, 300, None)).jobs == []
+
+
+async def test_an_admission_not_heard_of_can_be_asked_for_by_its_key(
+    client: httpx.AsyncClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"Idempotency-Key": "once"}
+    with monkeypatch.context() as patch:
+        await put_in_vain(service, patch)
+        response = await client.post("/v1/samples", json=BODY, headers=key)
+        assert_problem(response, 503, "store-unavailable")
+    assert (await client.post("/v1/samples", json=BODY, headers=key)).status_code == 200
+    assert len(service.worker.jobs) == 1
 
 
 async def test_many_who_leave_leave_no_task_and_no_job(

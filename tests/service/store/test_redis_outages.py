@@ -58,7 +58,7 @@ async def is_unavailable_within_bounds(store: RedisStore, held: Claim) -> None:
     for call in (
         store.room(1),
         store.put(job("more")),
-        store.leave("j"),
+        store.leave("j", "j"),
         store.standing("j"),
         store.jobs(None, None, 9, None),
         store.expire("j"),

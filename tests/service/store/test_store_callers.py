@@ -91,10 +91,10 @@ async def test_an_attended_job_goes_with_the_last_who_waits(store: Store) -> Non
     for number in range(3):
         await store.put(job(f"j{number}"), KEY, attended=True)
     held = await claim(store)
-    for _ in range(2):
-        await store.leave("j0")
+    for waiter in ("j0", "j2", "j2", "nobody"):
+        await store.leave("j0", waiter)
     assert (await store.standing("j0")).status == "running"
-    await store.leave("j0")
+    await store.leave("j0", "j1")
     assert await asyncio.wait_for(anext(ears), 5) == "j0"
     with pytest.raises(UnknownJob):
         await store.standing("j0")
@@ -114,7 +114,7 @@ async def test_what_has_a_key_can_be_asked_for_again(
     for _ in range(2):
         await store.complete(await claim(store), outcome)
     for name in ("first", "keyless"):
-        await store.leave(name)
+        await store.leave(name, name)
     assert (await store.put(job("second"), KEY, attended=True) == "first") == kept
     with pytest.raises(UnknownJob):
         await store.standing("keyless")
@@ -122,8 +122,8 @@ async def test_what_has_a_key_can_be_asked_for_again(
 
 async def test_leaving_an_unattended_job_changes_nothing(store: Store) -> None:
     await store.put(job("j"))
-    await store.leave("j")
-    await store.leave("nobody")
+    await store.leave("j", "j")
+    await store.leave("nobody", "j")
     assert (await claim(store)).job.id == "j"
 
 
