@@ -33,13 +33,15 @@ LEAST_BETWEEN_KILLS_S = 4.0
 
 
 async def mixed(client: httpx.AsyncClient, number: int) -> Any:
-    """Job `number` in one of three ways; what it came to, without its id and times."""
+    """Job `number`, of one of three kinds, waited for or queued; what it came to, without its id
+    and times."""
     match number % 5:
         case 0:
             chance = np.random.default_rng(number)
             tokens = chance.integers(0, CONFIG.vocabulary, (3, *CONFIG.image_shape), np.uint8)
+            kind = "likelihoods" if number % 2 else "anomalies"
             answer = await client.post(
-                f"/v1/likelihoods?model=tiny&seed={number}&timeout_s={PATIENCE_S}",
+                f"/v1/{kind}?model=tiny&seed={number}&timeout_s={PATIENCE_S}",
                 content=encode_npy(tokens),
                 headers={"Content-Type": "application/x-npy"},
             )

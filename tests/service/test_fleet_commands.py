@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
 
+from models.anomaly.calibration import CALIBRATION
 from service.cli import main
+from service.codec import encode_npy
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MULAN_")}
 READY_WITHIN_S = 60.0
@@ -27,6 +30,8 @@ READY_WITHIN_S = 60.0
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("zoo")
     write_checkpoint(root / "good")
+    write_checkpoint(root / "plain")
+    (root / "plain" / CALIBRATION).unlink()
     return root
 
 
@@ -83,7 +88,10 @@ def test_from_start_to_a_graceful_stop(fleet: Fleet) -> None:
         while client.get("/readyz").status_code != 200:
             assert time.monotonic() - began < READY_WITHIN_S
             time.sleep(0.05)
-        assert [model["name"] for model in client.get("/v1/models").json()["models"]] == ["good"]
+        assert [model["name"] for model in client.get("/v1/models").json()["models"]] == [
+            "good",
+            "plain",
+        ]
         running = pool.submit(client.post, "/v1/samples", json=work(64, 200))
         time.sleep(0.5)
         worker.send_signal(signal.SIGTERM)
@@ -167,6 +175,13 @@ def work(count: int, steps: int) -> dict[str, Any]:
     return {"model": "good", "count": count, "seed": 1, "solver": {"name": "ddpm", "steps": steps}}
 
 
+def judge(url: str, model: str) -> httpx.Response:
+    tokens = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1) % 17
+    kind = {"Content-Type": "application/x-npy"}
+    path = f"{url}/v1/anomalies?model={model}&alpha=0.05"
+    return httpx.post(path, content=encode_npy(tokens), headers=kind, timeout=60)
+
+
 def test_one_process_over_redis_is_part_of_the_fleet(fleet: Fleet) -> None:
     whole = fleet.start("serve", "--port", "0", "--threads", "1")
     api = fleet.start("api", "--port", "0")
@@ -178,6 +193,14 @@ def test_one_process_over_redis_is_part_of_the_fleet(fleet: Fleet) -> None:
     line_with(api, "ready after")
     answers = [httpx.post(f"{url}/v1/samples", json=work(4, 5), timeout=60).json() for url in urls]
     assert answers[0]["images"] == answers[1]["images"]
+    # The second has loaded no checkpoint: it judges by the calibration that was announced.
+    verdicts = [judge(url, "good").json() for url in urls]
+    assert verdicts[0]["results"] == verdicts[1]["results"]
+    assert [row["status"] for row in verdicts[1]["results"]] == ["ok", "ok"]
+    assert verdicts[1]["settings"]["calibration_images"] == 40
+    for url in urls:
+        refusal = judge(url, "plain")
+        assert (refusal.status_code, refusal.json()["code"]) == (422, "calibration-missing")
     for process in (whole, api):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

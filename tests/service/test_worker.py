@@ -10,7 +10,10 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 from small_engine import CHECKPOINT, CONFIG, images, job, samples, scores
+from torch import Tensor
 
+from models.denoiser import Denoiser
+from models.rows import Answer, Condition, Query
 from models.specs import Ddpm
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served
@@ -64,6 +67,27 @@ class Flaky(MemoryStore):
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("gone fishing")
+
+
+class Counted:
+    """A denoiser that takes its time and counts its calls."""
+
+    PACE_S = 0.1
+
+    def __init__(self, inner: Denoiser) -> None:
+        self.inner, self.config = inner, inner.config
+        self.calls = 0
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        self.calls += 1
+        time.sleep(self.PACE_S)
+        return self.inner.evaluate(query, condition)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.inner.encode(x)
+
+    def condition(self, latent: Tensor) -> Condition:
+        return self.inner.condition(latent)
 
 
 @pytest.fixture
@@ -181,6 +205,20 @@ async def test_a_cancelled_job_makes_room(store: Flaky, models: Mapping[str, Ser
         await store.cancel("long")
         assert isinstance((await ended(store, "next")).outcome, SampleResult)
     assert isinstance((await store.record("long")).outcome, JobCancelled)
+
+
+async def test_work_stops_within_one_evaluation_of_the_last_who_leaves(
+    store: Flaky, served: Served
+) -> None:
+    counted = Counted(served.denoiser)
+    async with working(store, {CHECKPOINT: served._replace(denoiser=counted)}) as worker:
+        await store.put(samples("j", LONG, 4), attended=True)
+        await soon(lambda: counted.calls >= 3)
+        await store.leave("j", "j")
+        called = counted.calls
+        await soon(lambda: worker.jobs == 0)
+        await asyncio.sleep(3 * Counted.PACE_S)
+        assert counted.calls <= called + 1
 
 
 async def test_a_job_that_is_cancelled_while_it_is_claimed_never_runs(

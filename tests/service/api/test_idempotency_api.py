@@ -65,6 +65,20 @@ async def test_images_are_part_of_the_request(client: httpx.AsyncClient, service
     assert len(service.worker.jobs) == 1
 
 
+async def test_how_to_judge_is_part_of_the_request(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    headers = KEY | {"Content-Type": "application/x-npy"}
+    path = "/v1/anomalies?model=tiny"
+    answers = [await client.post(path, content=ARRAY, headers=headers) for _ in range(2)]
+    assert answers[0].is_success
+    assert answers[0].content == answers[1].content
+    for more in ("alpha=0.5", "heatmap=true", "seed=1"):
+        refusal = await client.post(f"{path}&{more}", content=ARRAY, headers=headers)
+        assert_problem(refusal, 422, "idempotency-mismatch")
+    assert len(service.worker.jobs) == 1
+
+
 async def test_a_form_may_be_written_anew(client: httpx.AsyncClient, service: Service) -> None:
     image = png(np.zeros((4, 3), np.uint8))
     for _ in range(2):

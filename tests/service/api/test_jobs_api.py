@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from api_double import CONFIG, Service, assert_problem, png
+from api_double import CALIBRATION, CONFIG, EXECUTION, Service, assert_problem, manifest, png
 
 from service.errors import ComputationFailed, DeadlineExceeded
 from service.settings import Settings
@@ -21,6 +21,10 @@ IMAGE = base64.b64encode(png(np.zeros((4, 3), np.uint8))).decode()
 LIKELIHOODS: dict[str, Any] = {
     "kind": "likelihoods",
     "request": {"model": "tiny", "images": [IMAGE]},
+}
+ANOMALIES: dict[str, Any] = {
+    "kind": "anomalies",
+    "request": {"model": "tiny", "images": [IMAGE], "alpha": 0.1, "heatmap": True},
 }
 
 
@@ -41,7 +45,7 @@ async def ended(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize("job", [SAMPLES, LIKELIHOODS])
+@pytest.mark.parametrize("job", [SAMPLES, LIKELIHOODS, ANOMALIES])
 async def test_a_result_is_what_the_waiting_endpoint_answers(
     client: httpx.AsyncClient, job: dict[str, Any]
 ) -> None:
@@ -53,6 +57,24 @@ async def test_a_result_is_what_the_waiting_endpoint_answers(
     for name in result.keys() - {"id", "timing"}:
         assert result[name] == waited[name]
     assert path.endswith(result["id"])
+
+
+async def test_a_verdict_is_by_the_calibration_it_was_asked_under(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    service.worker.proceed.clear()
+    path = await queue(client, ANOMALIES)
+    waited = asyncio.ensure_future(client.post("/v1/anomalies", json=ANOMALIES["request"]))
+    while not service.worker.jobs:
+        await asyncio.sleep(0.001)
+    elsewhere = CALIBRATION.model_copy(update={"scores": (1e9,) * len(CALIBRATION.scores)})
+    service.catalogue.add(manifest("tiny", CONFIG), EXECUTION, elsewhere)
+    service.worker.proceed.set()
+    await ended(client, path)
+    (verdict,) = (await client.get(f"{path}/result")).json()["results"]
+    assert verdict["p_value"] == (await waited).json()["results"][0]["p_value"] < 1
+    answer = await client.post("/v1/anomalies", json=ANOMALIES["request"])
+    assert answer.json()["results"][0]["p_value"] == 1
 
 
 async def test_a_result_is_negotiated(client: httpx.AsyncClient) -> None:
@@ -208,6 +230,10 @@ async def test_a_wrong_query_is_a_problem(client: httpx.AsyncClient, query: str)
             422,
             "request-too-expensive",
         ),
+        ({"kind": "anomalies", "request": {"model": "colour", "images": [IMAGE]}}, 422,
+         "calibration-missing"),
+        ({"kind": "anomalies", "request": {"model": "tiny", "images": [IMAGE], "alpha": 0.02}}, 422,
+         "invalid-request"),
         ({"kind": "likelihoods", "request": {"model": "tiny", "images": ["?"]}}, 400,
          "malformed-body"),
         ({"kind": "likelihoods", "request": {"model": "tiny", "images": [IMAGE] * 1025}}, 413,

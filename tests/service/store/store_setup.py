@@ -1,12 +1,28 @@
 """Bounds and clock of the stores under contract, jobs to put in them, and ways to claim them."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
+from small_calibration import small_calibration
+from tiny_zoo import CONFIG
 
-from models.specs import Ddpm
-from service.jobs import Job, Outcome, SampleResult, SampleTask
+from models.anomaly.readings import Reading
+from models.scores import Score
+from models.specs import Adams, Ddpm
+from service.jobs import (
+    AnomalyResult,
+    AnomalyTask,
+    Job,
+    Kind,
+    Outcome,
+    Result,
+    SampleResult,
+    SampleTask,
+    ScoreResult,
+    ScoreTask,
+    Task,
+)
 from service.store.base import Claim, Store
 from service.store.bounds import Bounds
 
@@ -19,6 +35,25 @@ POLL_S = 600.0
 
 A, B = "a" * 64, "b" * 64
 RESULT = SampleResult(np.zeros((1, 2, 2, 1), np.uint8), (5,), (None,), ((0,),), "cpu/test")
+
+
+PICTURES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
+MAP = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
+# A task of each kind, and what it may come to.
+WORK: dict[Kind, tuple[Task, Result]] = {
+    "samples": (
+        SampleTask(Ddpm(steps=5), seed=2**53 - 1, count=2, latent=(1, 3)),
+        SampleResult(PICTURES, (5, 5), (None, 0.5), ((1, 3), (1, 3)), "cpu/test"),
+    ),
+    "likelihoods": (
+        ScoreTask(Adams(probes=3), seed=1, draws=2, images=PICTURES),
+        ScoreResult((Score(9, log_px_given_z=-1.5), Score(3, reason="no")), "cpu/test"),
+    ),
+    "anomalies": (
+        AnomalyTask(small_calibration(A, CONFIG), 1, alpha=0.05, heatmap=True, images=PICTURES),
+        AnomalyResult((Reading(39, {"log_prior": -2.5}, MAP), Reading(4, reason="no")), "cpu/test"),
+    ),
+}
 
 
 class Clock:
@@ -50,6 +85,21 @@ async def nothing_to_claim(store: Store, *checkpoints: str) -> bool:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return not done
+
+
+def alike(one: object, other: object) -> bool:
+    """Equal through and through, arrays by kind and content."""
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and (
+            one.dtype == other.dtype and np.array_equal(one, other)
+        )
+    if isinstance(one, tuple):
+        return isinstance(other, tuple) and (len(one) == len(other) and all(map(alike, one, other)))
+    if is_dataclass(one):
+        return type(one) is type(other) and all(
+            alike(getattr(one, field.name), getattr(other, field.name)) for field in fields(one)
+        )
+    return one == other
 
 
 def is_result(outcome: Outcome | None) -> bool:

@@ -11,9 +11,11 @@ from store_setup import (
     RETAINED,
     RETENTION_S,
     UNREAD_S,
+    WORK,
     A,
     B,
     Clock,
+    alike,
     claim,
     is_result,
     job,
@@ -28,6 +30,7 @@ from service.errors import (
     ResultExpired,
     UnknownJob,
 )
+from service.jobs import Kind
 from service.store.base import Claim, Store
 from service.store.bounds import REMEMBERED_S
 
@@ -50,6 +53,20 @@ async def test_a_job_goes_from_queued_through_running_to_its_result(
     record = await store.wait("j")
     assert (record.status, record.progress, record.finished_at) == ("succeeded", 1.0, 1_005.0)
     assert is_result(record.outcome)
+
+
+@pytest.mark.parametrize("kind", WORK)
+async def test_every_kind_of_work_is_carried_there_and_back(store: Store, kind: Kind) -> None:
+    task, result = WORK[kind]
+    await store.put(replace(job("j"), task=task, model="tiny", cost=7))
+    standing = await store.standing("j")
+    assert (standing.kind, standing.model, standing.cost) == (kind, "tiny", 7)
+    held = await claim(store)
+    assert alike(held.job.task, task)
+    assert await store.complete(held, result)
+    record = await store.wait("j")
+    assert alike(record.job.task, task)
+    assert alike(record.outcome, result)
 
 
 async def test_claims_wait_for_jobs_of_their_checkpoints(store: Store) -> None:

@@ -208,6 +208,15 @@ def test_a_field_that_is_wrong_is_named(path: tuple[str, ...], value: object, wo
     assert len(str(refusal.value).splitlines()) == 1
 
 
+def test_a_map_that_is_too_short_is_refused() -> None:
+    reading = Reading(1, {}, np.zeros((2, 2, 1), np.float32))
+    data = encode_outcome(AnomalyResult((reading,), "cpu/test"))
+    (told,) = msgpack.unpackb(data)["outcome"]["readings"]
+    told["contribution"]["shape"] = [4, 4, 1]
+    with pytest.raises(WireError, match="16 bytes are no array of shape"):
+        decode_outcome(changed(data, "outcome", "readings", to=[told]))
+
+
 def test_an_error_of_no_known_name_is_refused() -> None:
     data = encode_outcome(errors.ComputationFailed("x"))
     with pytest.raises(WireError, match="SystemExit"):
