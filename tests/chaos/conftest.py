@@ -1,9 +1,11 @@
 """A durable Redis and a crew of real processes on it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from crew import Crew
+from flood import QUEUED
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
 
@@ -27,5 +29,23 @@ def crew(
     write_checkpoint(folder / "zoo" / "tiny")
     settings = getattr(request.module, "SETTINGS", {})
     with Crew(3, folder / "zoo", own_redis.url, folder / "log", **settings) as crew:
+        crew.wait_until_ready()
+        yield crew
+
+
+@pytest.fixture
+def small_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def small_crew(tmp_path: Path, small_redis: RedisServer) -> Iterator[Crew]:
+    """One worker, and a short queue."""
+    write_checkpoint(tmp_path / "zoo" / "tiny")
+    crew = Crew(1, tmp_path / "zoo", small_redis.url, tmp_path / "crew", max_queued_jobs=QUEUED)
+    with crew:
         crew.wait_until_ready()
         yield crew

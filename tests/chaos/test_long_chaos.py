@@ -4,9 +4,6 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from typing import Any
 
@@ -15,8 +12,9 @@ import numpy as np
 import pytest
 import redis
 from crew import Crew
+from flood import flooded
 from redis_server import RedisServer
-from tiny_zoo import CONFIG, write_checkpoint
+from tiny_zoo import CONFIG
 from traffic import LONG, Ends, ask, ask_all, body, images, nothing_left
 
 from service.codec import encode_npy
@@ -27,7 +25,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
 JOBS, AT_ONCE = 300, 24
 LEAVERS, LEAVING_AT_ONCE = 2_000, 100
 OVERLOAD_S, CALIBRATION_S = 60.0, 10.0
-QUEUED = 16
 PATIENCE_S = 600.0
 LEAST_BETWEEN_KILLS_S = 4.0
 
@@ -183,61 +180,5 @@ def settled(server: RedisServer) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def small_crew(tmp_path: Path, own_redis: RedisServer) -> Iterator[Crew]:
-    own_redis.flush()
-    write_checkpoint(tmp_path / "zoo" / "tiny")
-    crew = Crew(1, tmp_path / "zoo", own_redis.url, tmp_path / "log", max_queued_jobs=QUEUED)
-    with crew:
-        crew.wait_until_ready()
-        yield crew
-
-
-def test_twice_what_it_can_do(small_crew: Crew, own_redis: RedisServer) -> None:
-    request = body(1, count=16, solver={"name": "ddpm", "steps": 30})
-
-    async def overload() -> tuple[float, list[tuple[httpx.Response, float]], int]:
-        limits = httpx.Limits(max_connections=1_000)
-        address, waiting = small_crew.address, 0
-        async with httpx.AsyncClient(base_url=address, limits=limits) as client:
-            done = 0
-            began = time.monotonic()
-
-            async def keep_asking() -> None:
-                nonlocal done
-                while time.monotonic() - began < CALIBRATION_S:
-                    assert (await ask(client, request)).status_code == 200
-                    done += 1
-
-            await asyncio.gather(*(keep_asking() for _ in range(16)))
-            capacity = done / (time.monotonic() - began)
-
-            async def timed() -> tuple[httpx.Response, float]:
-                sent = time.monotonic()
-                answer = await ask(client, request)
-                return answer, time.monotonic() - sent
-
-            asked = []
-            began = time.monotonic()
-            with redis.Redis(port=own_redis.port) as store:
-                while (now := time.monotonic() - began) < OVERLOAD_S:
-                    while len(asked) < 2 * capacity * now:
-                        asked.append(asyncio.ensure_future(timed()))
-                    waiting = max(waiting, int(store.zcard(keys.WAITING)))
-                    await asyncio.sleep(0.02)
-            return capacity, await asyncio.gather(*asked), waiting
-
-    capacity, answers, waiting = asyncio.run(overload())
-    statuses = Counter(answer.status_code for answer, _ in answers)
-    assert set(statuses) == {200, 429}, statuses
-    assert waiting <= QUEUED
-    # What is inside: the queue, and the jobs that a worker holds at once.
-    bound = 3 * (QUEUED + 64) / capacity
-    slowest = max(spent for answer, spent in answers if answer.status_code == 200)
-    assert slowest < bound, (slowest, bound)
-    for answer, spent in answers:
-        if answer.status_code == 429:
-            assert answer.json()["code"] == "queue-full"
-            assert 1 <= int(answer.headers["retry-after"]) <= max(5, 4 * QUEUED / capacity)
-            assert spent < bound
-    assert statuses[200] > 0.5 * capacity * OVERLOAD_S, (statuses, capacity)
+def test_twice_what_it_can_do(small_crew: Crew, small_redis: RedisServer) -> None:
+    flooded(small_crew, small_redis, CALIBRATION_S, OVERLOAD_S)

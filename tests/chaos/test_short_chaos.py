@@ -11,6 +11,7 @@ import httpx
 import pytest
 import redis
 from crew import POISON, Crew
+from flood import flooded
 from redis_server import RedisServer
 from traffic import LONG, Ends, ask, ask_all, body, images, nothing_left
 
@@ -184,3 +185,7 @@ def test_a_job_longer_than_the_lease_runs_once(crew: Crew, own_redis: RedisServe
         assert store.hget(keys.JOB + state["id"], "epoch") == b"1"
         assert len(images(client.get(f"{path}/result"))) == 128
         client.delete(path)
+
+
+def test_twice_what_it_can_do_for_a_while(small_crew: Crew, small_redis: RedisServer) -> None:
+    flooded(small_crew, small_redis, calibration_s=3.0, overload_s=8.0)

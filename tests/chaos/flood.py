@@ -1,0 +1,72 @@
+"""Twice as many requests as a crew can answer, and what must hold meanwhile."""
+
+import asyncio
+import time
+from collections import Counter
+
+import httpx
+import redis
+from crew import Crew
+from redis_server import RedisServer
+from traffic import ask, body
+
+from service.store import keys
+from service.worker import MAX_JOBS
+
+QUEUED = 16
+REQUEST = body(1, count=16, solver={"name": "ddpm", "steps": 30})
+
+
+def flooded(crew: Crew, server: RedisServer, calibration_s: float, overload_s: float) -> None:
+    """Measure what the crew can do, then ask for twice that: the queue stays bounded, what is
+    accepted is soon answered, the rest is told when to come again."""
+    capacity, answers, waiting = asyncio.run(_flood(crew, server, calibration_s, overload_s))
+    statuses = Counter(answer.status_code for answer, _ in answers)
+    assert set(statuses) == {200, 429}, statuses
+    assert waiting <= QUEUED
+    # What is inside: the queue, and the jobs that a worker holds at once.
+    bound = 3 * (QUEUED + MAX_JOBS) / capacity
+    slowest = max(spent for answer, spent in answers if answer.status_code == 200)
+    assert slowest < bound, (slowest, bound)
+    for answer, spent in answers:
+        if answer.status_code == 429:
+            assert answer.json()["code"] == "queue-full"
+            assert 1 <= int(answer.headers["retry-after"]) <= max(5, 4 * QUEUED / capacity)
+            assert spent < bound
+    assert statuses[200] > 0.5 * capacity * overload_s, (statuses, capacity)
+
+
+async def _flood(
+    crew: Crew, server: RedisServer, calibration_s: float, overload_s: float
+) -> tuple[float, list[tuple[httpx.Response, float]], int]:
+    """Answers a second of a few clients; then answers and their seconds, and the most that waited,
+    of twice as many requests."""
+    limits = httpx.Limits(max_connections=1_000)
+    async with httpx.AsyncClient(base_url=crew.address, limits=limits) as client:
+        done = 0
+        began = time.monotonic()
+
+        async def keep_asking() -> None:
+            nonlocal done
+            while time.monotonic() - began < calibration_s:
+                assert (await ask(client, REQUEST)).status_code == 200
+                done += 1
+
+        await asyncio.gather(*(keep_asking() for _ in range(QUEUED)))
+        capacity = done / (time.monotonic() - began)
+
+        async def timed() -> tuple[httpx.Response, float]:
+            sent = time.monotonic()
+            answer = await ask(client, REQUEST)
+            return answer, time.monotonic() - sent
+
+        asked: list[asyncio.Future[tuple[httpx.Response, float]]] = []
+        waiting = 0
+        began = time.monotonic()
+        with redis.Redis(port=server.port) as store:
+            while (now := time.monotonic() - began) < overload_s:
+                while len(asked) < 2 * capacity * now:
+                    asked.append(asyncio.ensure_future(timed()))
+                waiting = max(waiting, int(store.zcard(keys.WAITING)))
+                await asyncio.sleep(0.02)
+        return capacity, await asyncio.gather(*asked), waiting
