@@ -18,7 +18,7 @@ _BY_ENVIRONMENT_ALONE = frozenset({"api_keys"})
 
 main = LazyGroup(
     name="mulan",
-    help="Serve MULAN diffusion models: images and likelihoods over HTTP.",
+    help="Serve MULAN diffusion models: images, likelihoods and anomaly verdicts over HTTP.",
     commands_at={"models": "models.cli:models", "jobs": "service.jobs_cli:jobs"},
 )
 click.version_option(package_name="mulan-serve")(main)
