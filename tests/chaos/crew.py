@@ -1,5 +1,6 @@
 """API and workers as real processes, forked from one with its imports done: soon replaced."""
 
+import faulthandler
 import logging
 import os
 import random
@@ -22,7 +23,8 @@ from service.engine.engine import Engine
 from service.jobs import Job
 from service.settings import Settings
 
-POISON = 666
+# No number of a request in any flood.
+POISON = 1_000_000_007
 READY_WITHIN_S = 60.0
 _MINDERS_PAUSE_S = 0.05
 
@@ -40,6 +42,7 @@ def _run(part: str, settings: Settings, log: Path) -> None:
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    faulthandler.enable()
     logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(name)s: %(message)s")
     if part == "api":
         serve_api.serve(settings, time.monotonic())
@@ -143,6 +146,8 @@ class Crew(AbstractContextManager["Crew"]):
             for place, process in enumerate(self.workers):
                 if not process.is_alive():
                     process.join()
+                    with self.log.open("a") as log:
+                        print(f"worker {process.pid} ended: {process.exitcode}", file=log)
                     self.replaced += 1
                     self.workers[place] = self._start("worker")
             time.sleep(_MINDERS_PAUSE_S)

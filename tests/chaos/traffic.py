@@ -1,6 +1,7 @@
 """What is asked of a crew in chaos, and how to tell that nothing was lost or left."""
 
 import asyncio
+import time
 from collections import Counter
 from typing import Any
 
@@ -11,7 +12,7 @@ from redis_server import RedisServer
 
 from service.store import keys
 
-TIMEOUT_S = 120.0
+TIMEOUT_S, SETTLED_WITHIN_S = 120.0, 30.0
 SOLVERS: list[dict[str, Any]] = [
     {"name": "ddpm", "steps": 150},
     {"name": "rtk-mala", "segments": 4, "inner_steps": 5},
@@ -60,10 +61,20 @@ def images(answer: httpx.Response) -> list[str]:
     return [image["png"] for image in answer.json()["images"]]
 
 
-def nothing_left(server: RedisServer) -> bool:
-    """No queue and no job; what a worker's sweep keeps is its own."""
+def left(server: RedisServer) -> set[str]:
+    """Keys of queues and jobs; what a worker's sweep keeps is its own."""
     with redis.Redis(port=server.port) as client:
-        names = [name.decode() for name in client.scan_iter()]
-    return not any(
-        name.startswith((keys.QUEUE, keys.JOB, keys.TASK, keys.RESULT)) for name in names
-    )
+        names = {name.decode() for name in client.scan_iter()}
+    return {
+        name for name in names if name.startswith((keys.QUEUE, keys.JOB, keys.TASK, keys.RESULT))
+    }
+
+
+def settled(server: RedisServer, known: set[str] | None = None) -> None:
+    """Wait until nothing is left but what is `known`; if nothing is, but that there were jobs."""
+    began = time.monotonic()
+    while names := left(server) - (known or set()):
+        if known is None and all(name.startswith(keys.JOB) for name in names):
+            return
+        assert time.monotonic() - began < SETTLED_WITHIN_S, names
+        time.sleep(0.1)
