@@ -99,6 +99,8 @@ class LikelihoodParameters(_Request):
         1, ge=1, le=64, description="Dequantizations, averaged as importance weights."
     )
     probes: int = _SCORING["probes"]
+    trace: Literal["probes", "exact"] = _SCORING["trace"]
+    latent: Literal["encoded", "sampled"] = _SCORING["latent"]
     tolerance_nats: float = _SCORING["tolerance_nats"]
     seed: int = Field(
         0, ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."
@@ -200,6 +202,8 @@ class LikelihoodSettings(_Answer):
 
     draws: int
     probes: int
+    trace: Literal["probes", "exact"]
+    latent: Literal["encoded", "sampled"]
     tolerance_nats: float
     max_evaluations: int
     seed: int

@@ -6,7 +6,7 @@ import time
 import uuid
 
 from models.anomaly.calibration import Calibration
-from models.specs import Adams, SamplerSpec
+from models.specs import EXACT_DIMENSIONS, Adams, SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts import (
     MAX_SEED,
@@ -32,10 +32,19 @@ def sample_task(request: SampleRequest, model: ServedModel, settings: Settings) 
     return SampleTask(spec, seed, request.count, latent)
 
 
-def check_scores(request: LikelihoodParameters, images: int, settings: Settings) -> None:
+def check_scores(
+    request: LikelihoodParameters, model: ServedModel, images: int, settings: Settings
+) -> None:
     """Judge a scoring request by its numbers alone. Raises TooLarge, InvalidRequest."""
     _check_count(images, settings)
-    factors = (images, request.draws, request.probes, scoring(request).expected_evaluations)
+    spec, dimensions = scoring(request), model.config.dimensions
+    if spec.trace == "exact" and dimensions > EXACT_DIMENSIONS:
+        raise InvalidRequest.at(
+            "trace",
+            f"should be probes: an image has {dimensions} values, more than {EXACT_DIMENSIONS}",
+        )
+    products = spec.products(dimensions)
+    factors = (images, request.draws, products, spec.expected_evaluations)
     _check_cost("images x draws x probes x steps", factors, settings)
 
 
@@ -77,7 +86,12 @@ def anomaly_task(
 
 def scoring(request: LikelihoodParameters) -> Adams:
     """The ODE solver's parameters."""
-    return Adams(probes=request.probes, tolerance_nats=request.tolerance_nats)
+    return Adams(
+        probes=request.probes,
+        trace=request.trace,
+        latent=request.latent,
+        tolerance_nats=request.tolerance_nats,
+    )
 
 
 def job(

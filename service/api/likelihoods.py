@@ -41,7 +41,7 @@ async def create_likelihoods(request: Request, context: InContext) -> Response:
         answer_type(request, (JSON,))
         wanted, parts = await read_images(request, context, LikelihoodParameters, LikelihoodRequest)
         model = context.catalogue.get(wanted.model)
-        admission.check_scores(wanted, count(parts), context.settings)
+        admission.check_scores(wanted, model, count(parts), context.settings)
         images = await anyio.to_thread.run_sync(decode, parts, model, context)
         task = admission.score_task(wanted, images)
         job = admission.job(task, model, wanted.timeout_s, request.state.owner, context.settings)
@@ -63,6 +63,8 @@ def _render(
         settings=LikelihoodSettings(
             draws=task.draws,
             probes=solver.probes,
+            trace=solver.trace,
+            latent=solver.latent,
             tolerance_nats=solver.tolerance_nats,
             max_evaluations=solver.max_evaluations,
             seed=task.seed,
