@@ -16,11 +16,12 @@ from models.denoiser import Denoiser
 from models.encoder import top_k
 from models.network import tokens_to_data
 from models.noise import Stream, rademacher, uniform
-from models.rows import NoiseKey, take
+from models.rows import NoiseKey
 from models.scores import Score
 from models.solvers.base import Problem, Status, column, count_column
 from models.solvers.flow import Columns, LogDensity
 from models.specs import Adams, Rk45
+from models.subsets import draw_subset, log_probability
 
 
 class Dequantized(NamedTuple):
@@ -31,32 +32,65 @@ class Dequantized(NamedTuple):
     cost: Tensor
 
 
+class Chosen(NamedTuple):
+    """k-hot latents `[rows, n]`, and the log of prior over proposal probability `[rows]`."""
+
+    latent: Tensor
+    log_weight: Tensor
+
+
 def score_problem(
     denoiser: Denoiser, tokens: Tensor, spec: Adams | Rk45, seed: int, draws: int
 ) -> Problem[Columns]:
     """Rows for images `tokens` `[N, C, H, W]` uint8, `draws` each, one image after another.
 
-    All noise is keyed by (seed, the image's content), the dequantization also by the number of the
-    draw; the draws of one image share its probes. One pass of the encoder an image.
+    All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
+    by the number of the draw; the draws of one image share its probes. One pass of the encoder an
+    image.
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config.vocabulary)
-    latent = top_k(denoiser.encode(clean.float()), config.latent_k)
+    logits = denoiser.encode(clean.float())
     seeds = torch.tensor([content_seed(seed, image) for image in tokens], device=device)
-    probes = rademacher(
-        NoiseKey(seeds, torch.zeros_like(seeds)), Stream.PROBE, 0, (spec.probes, *config.chw)
-    )
     image = torch.arange(len(tokens), device=device).repeat_interleave(draws)
     key = NoiseKey(seeds[image], torch.arange(draws, device=device).repeat(len(tokens)))
+    chosen = choose_latent(config, logits[image], spec, key)
     dequantized = dequantize(config, clean[image], key)
     columns = Columns(
         dequantized.image,
-        probes[image],
+        trace_vectors(config, spec, seeds)[image],
         dequantized.cost,
+        chosen.log_weight,
         column(spec.tolerance_nats, len(image), device),
         count_column(spec.max_evaluations, len(image), device),
     )
-    return Problem(key, take(denoiser.condition(latent), image), columns)
+    return Problem(key, denoiser.condition(chosen.latent), columns)
+
+
+def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: NoiseKey) -> Chosen:
+    """For each row of encoder `logits` `[rows, n]` the k largest, or a draw that follows them.
+
+    A draw's proposal has exact probabilities (`subsets`), so that log-mean-exp over draws is an
+    importance-weighted bound (Burda et al., 2016).
+    """
+    k = config.latent_k
+    if spec.latent == "encoded":
+        latent = top_k(logits, k)
+        log_q = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
+    else:
+        latent = draw_subset(logits, k, uniform(key, Stream.LATENT, 0, (config.latent_size,)))
+        log_q = log_probability(logits, latent, k)
+    return Chosen(latent, -config.log_latents - log_q)
+
+
+def trace_vectors(config: ModelConfig, spec: Adams | Rk45, seeds: Tensor) -> Tensor:
+    """What is pulled back for the trace of images with noise `seeds` `[N]`: signs, or sqrt(D) e_i
+    for every value i, whose mean is the trace itself; `[N, products, C, H, W]`."""
+    shape = (spec.products(config.dimensions), *config.chw)
+    if spec.trace == "exact":
+        unit = torch.eye(config.dimensions, device=seeds.device).view(shape)
+        return (math.sqrt(config.dimensions) * unit).expand(len(seeds), *shape)
+    return rademacher(NoiseKey(seeds, torch.zeros_like(seeds)), Stream.PROBE, 0, shape)
 
 
 def content_seed(seed: int, image: Tensor) -> int:
@@ -80,18 +114,19 @@ def dequantize(config: ModelConfig, clean: Tensor, key: NoiseKey) -> Dequantized
     return Dequantized(clean + scale * n, cost)
 
 
-def summarise(config: ModelConfig, density: LogDensity) -> Score:
-    """The score of one image from the finished rows of its draws; any failed row is its reason."""
+def summarise(config: ModelConfig, density: LogDensity, exact_trace: bool = False) -> Score:
+    """The score of one image from the finished rows of its draws; any failed row is its reason. An
+    exact trace has no spread over probes."""
     nfe = int(density.nfe.sum())
     failed = density.status[density.status != Status.DONE].tolist()
     if failed:
         return Score(nfe, reason=Status(failed[0]).reason)
     draws = len(density.prior)
-    weights = density.prior + density.log_det.mean(1) + density.dequantization
-    log_px = float(weights.logsumexp(0)) - math.log(draws)
-    if not math.isfinite(log_px):
+    given = density.prior + density.log_det.mean(1) + density.dequantization
+    weights = given + density.latent
+    log_px, bound = (float(one.logsumexp(0)) - math.log(draws) for one in (given, weights))
+    if not (math.isfinite(log_px) and math.isfinite(bound)):
         return Score(nfe, reason=Status.NOT_FINITE.reason)
-    bound = log_px - config.log_latents
     share = weights.softmax(0)
     # To first order, log-mean-exp weighs each draw's error by its share.
     by_probe = (share[:, None] * density.log_det).sum(0)
@@ -100,13 +135,13 @@ def summarise(config: ModelConfig, density: LogDensity) -> Score:
         log_px_given_z=log_px,
         log_px_lower_bound=bound,
         bits_per_dim=-bound / (config.dimensions * math.log(2)),
-        trace_standard_error=standard_error(by_probe),
+        trace_standard_error=None if exact_trace else standard_error(by_probe),
         draw_standard_error=standard_error(share * draws),
         ode_error_estimate=float((share * density.error).sum()),
         prior=float(density.prior.mean()),
         log_det=float(density.log_det.mean()),
         dequantization=float(density.dequantization.mean()),
-        latent=-config.log_latents,
+        latent=float(density.latent.mean()),
     )
 
 

@@ -225,6 +225,10 @@ SamplerSpec = Annotated[
 ]
 
 
+# Beyond so many values of an image the exact trace is refused.
+EXACT_DIMENSIONS = 64
+
+
 class _Flow(_Spec):
     """What every solver of the probability-flow ODE with error control takes."""
 
@@ -238,6 +242,19 @@ class _Flow(_Spec):
     max_evaluations: int = Field(
         2000, ge=8, le=20_000, description="Right-hand sides after which a row gives up."
     )
+    trace: Literal["probes", "exact"] = Field(
+        "probes",
+        description=f"By probes, or a product for each of at most {EXACT_DIMENSIONS} values.",
+    )
+    latent: Literal["encoded", "sampled"] = Field(
+        "encoded",
+        description="The encoder's choice; or one a draw by the encoder's logits, as importance "
+        "weights.",
+    )
+
+    def products(self, dimensions: int) -> int:
+        """Vectors pulled back at each evaluation, of an image of so many values."""
+        return dimensions if self.trace == "exact" else self.probes
 
 
 class Adams(_Flow):

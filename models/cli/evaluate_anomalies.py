@@ -40,8 +40,8 @@ EVERY = "corruptions"
     multiple=True,
     default=(EVERY,),
     show_default=True,
-    help=f"Abnormal images, as often as wanted: a name or a path; or what damages the normal ones: "
-    f"{', '.join(CORRUPTIONS)}; or {EVERY}, for each of these.",
+    help=f"Abnormal images, as often as wanted: a name or a path, or LABEL=PATH; or what "
+    f"damages the normal ones: {', '.join(CORRUPTIONS)}; or {EVERY}, for each of these.",
 )
 @data
 @test_data
@@ -112,7 +112,8 @@ def _abnormal(
             for damage in CORRUPTIONS if source == EVERY else (source,):
                 yield damage, corrupt(damage, normal, vocabulary, seed)
         else:
-            yield source, subset(_load(source, manifest), images, seed)
+            label, _, place = source.rpartition("=")
+            yield label or source, subset(_load(place, manifest), images, seed)
 
 
 def _load(source: str, manifest: Manifest) -> Tokens:

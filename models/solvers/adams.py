@@ -146,8 +146,8 @@ class AdamsSolver:
         """The terms of the finished rows; those of a row that is not DONE mean nothing."""
         _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
         error = (state.squares + state.drift.square()).sqrt()
-        dequantization = problem.columns.dequantization
-        return LogDensity(prior, log_det, dequantization, error, state.nfe, state.code)
+        dequantization, latent = problem.columns.dequantization, problem.columns.latent
+        return LogDensity(prior, log_det, dequantization, latent, error, state.nfe, state.code)
 
     def _ahead(
         self, problem: Problem[Columns], state: State

@@ -25,11 +25,13 @@ ROUNDING = 1e-12
 class Columns(NamedTuple):
     """The dequantized image `[rows, C, H, W]` in data units, float64; the trace's probes
     `[rows, probes, C, H, W]`, fixed for the whole solve; minus the log-density of the
-    dequantization noise; and the spec. Rows share a lane where their number of probes agrees."""
+    dequantization noise; the latent's log prior less its log-probability under the proposal; and
+    the spec. Rows share a lane where their number of probes agrees."""
 
     image: Tensor
     probes: Tensor
     dequantization: Tensor
+    latent: Tensor
     tolerance: Tensor
     max_evaluations: Tensor
 
@@ -37,12 +39,14 @@ class Columns(NamedTuple):
 class LogDensity(NamedTuple):
     """What the rows came to, in nats; `log_det` is `[rows, probes]`, all others `[rows]`.
 
-    log N(x_1; 0, I) + log |det dx_1/dx_0| + dequantization bounds log P(tokens | z) from below.
+    log N(x_1; 0, I) + log |det dx_1/dx_0| + dequantization bounds log P(tokens | z) from below,
+    with latent added log P(tokens).
     """
 
     prior: Tensor
     log_det: Tensor
     dequantization: Tensor
+    latent: Tensor
     error: Tensor
     nfe: Tensor
     status: Tensor

@@ -118,8 +118,10 @@ class Rk45Solver:
     def density(self, problem: Problem[Columns], state: State) -> LogDensity:
         """The terms of the finished rows; those of a row that is not DONE mean nothing."""
         _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
-        dequantization = problem.columns.dequantization
-        return LogDensity(prior, log_det, dequantization, state.error, state.nfe, state.code)
+        dequantization, latent = problem.columns.dequantization, problem.columns.latent
+        return LogDensity(
+            prior, log_det, dequantization, latent, state.error, state.nfe, state.code
+        )
 
     def _s(self, state: State) -> Tensor:
         """Where the stage stands that is asked next."""

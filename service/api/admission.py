@@ -6,7 +6,7 @@ import time
 import uuid
 
 from models.anomaly.calibration import Calibration
-from models.specs import Adams, SamplerSpec
+from models.specs import EXACT_DIMENSIONS, Adams, SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts.anomalies import AnomalyParameters
 from service.contracts.base import MAX_SEED, PRIORITIES
@@ -33,10 +33,19 @@ def sample_task(request: SampleRequest, model: ServedModel) -> SampleTask:
     return SampleTask(_sampler(request, model), seed, request.count, latent)
 
 
-def score_cost(request: LikelihoodParameters, images: int, settings: Settings) -> int:
+def score_cost(
+    request: LikelihoodParameters, model: ServedModel, images: int, settings: Settings
+) -> int:
     """The same, by the request's numbers alone. Raises TooLarge, InvalidRequest."""
     _check_count(images, settings)
-    factors = (images, request.draws, request.probes, scoring(request).expected_evaluations)
+    spec, dimensions = scoring(request), model.config.dimensions
+    if spec.trace == "exact" and dimensions > EXACT_DIMENSIONS:
+        raise InvalidRequest.at(
+            "trace",
+            f"should be probes: an image has {dimensions} values, more than {EXACT_DIMENSIONS}",
+        )
+    products = spec.products(dimensions)
+    factors = (images, request.draws, products, spec.expected_evaluations)
     return _cost("images x draws x probes x steps", factors, settings)
 
 
@@ -69,7 +78,12 @@ def anomaly_task(request: AnomalyParameters, model: ServedModel, images: Tokens)
 
 def scoring(request: LikelihoodParameters) -> Adams:
     """The ODE solver's parameters."""
-    return Adams(probes=request.probes, tolerance_nats=request.tolerance_nats)
+    return Adams(
+        probes=request.probes,
+        trace=request.trace,
+        latent=request.latent,
+        tolerance_nats=request.tolerance_nats,
+    )
 
 
 def job(

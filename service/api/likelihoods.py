@@ -49,7 +49,7 @@ async def _take(wanted: LikelihoodRequest, context: Context) -> Asked:
 
 
 def _price(asked: Asked, model: ServedModel, context: Context) -> int:
-    return admission.score_cost(asked.wanted, count(asked.parts), context.settings)
+    return admission.score_cost(asked.wanted, model, count(asked.parts), context.settings)
 
 
 def _task(asked: Asked, model: ServedModel, context: Context) -> ScoreTask:
@@ -70,6 +70,8 @@ def _render(media_type: str, record: Record, model: ServedModel) -> Response:
         settings=LikelihoodSettings(
             draws=task.draws,
             probes=solver.probes,
+            trace=solver.trace,
+            latent=solver.latent,
             tolerance_nats=solver.tolerance_nats,
             max_evaluations=solver.max_evaluations,
             seed=task.seed,

@@ -29,6 +29,8 @@ class LikelihoodParameters(Request):
         1, ge=1, le=64, description="Dequantizations, averaged as importance weights."
     )
     probes: int = _SCORING["probes"]
+    trace: Literal["probes", "exact"] = _SCORING["trace"]
+    latent: Literal["encoded", "sampled"] = _SCORING["latent"]
     tolerance_nats: float = _SCORING["tolerance_nats"]
     seed: ContentSeed = 0
     timeout_s: Timeout = None
@@ -73,6 +75,8 @@ class LikelihoodSettings(Answer):
 
     draws: int
     probes: int
+    trace: Literal["probes", "exact"]
+    latent: Literal["encoded", "sampled"]
     tolerance_nats: float
     max_evaluations: int
     seed: int

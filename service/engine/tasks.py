@@ -155,8 +155,8 @@ class Scoring:
         self.rows = len(task.images) * task.draws
         self.group = task.draws
         self.evaluations = task.solver.expected_evaluations
-        self.probes = task.solver.probes
-        self.weight = 1 + task.solver.probes
+        self.probes = task.solver.products(served.denoiser.config.dimensions)
+        self.weight = 1 + self.probes
         self._task, self._served = task, served
         self._pieces: list[tuple[Tensor, LogDensity]] = []
 
@@ -181,7 +181,9 @@ class Scoring:
         density = take(density, row.argsort())
         density = LogDensity(*(leaf.cpu() for leaf in density))
         draws, config = self._task.draws, self._served.denoiser.config
-        scores = (summarise(config, one) for one in split(density, [draws] * (self.rows // draws)))
+        exact = self._task.solver.trace == "exact"
+        images = split(density, [draws] * (self.rows // draws))
+        scores = (summarise(config, one, exact) for one in images)
         return ScoreResult(tuple(scores), self._served.execution)
 
 

@@ -176,6 +176,7 @@ def density(log_det: Tensor, status: int = Status.DONE) -> LogDensity:
         prior=torch.linspace(-3, -2, draws, dtype=torch.float64),
         log_det=log_det,
         dequantization=torch.full((draws,), -4.0, dtype=torch.float64),
+        latent=torch.full((draws,), -math.log(10), dtype=torch.float64),
         error=torch.full((draws,), 0.01, dtype=torch.float64),
         nfe=torch.full((draws,), 43),
         status=torch.full((draws,), status, dtype=torch.int8),
@@ -224,3 +225,30 @@ def test_a_failed_row_is_a_reason_and_no_number() -> None:
 def test_a_limit_on_evaluations_ends_in_a_reason() -> None:
     (score,) = scores_of(DENOISER, IMAGES[:1], max_evaluations=8)
     assert (score.nfe, score.reason) == (8, Status.TOO_MANY_EVALUATIONS.reason)
+
+
+def test_the_exact_trace_is_what_probes_average_to() -> None:
+    exact = scores_of(DENOISER, IMAGES[:3], trace="exact", tolerance_nats=1e-3)
+    probed = scores_of(DENOISER, IMAGES[:3], probes=64, tolerance_nats=1e-3)
+    for one, other in zip(exact, probed, strict=True):
+        assert one.log_det is not None
+        assert other.log_det is not None
+        assert other.trace_standard_error is not None
+        assert abs(one.log_det - other.log_det) < 4 * other.trace_standard_error + 0.01
+
+
+def test_sampled_latents_are_importance_weights() -> None:
+    """All draws of one image see other latents, and their weights average to the same total."""
+    problem = score_problem(DENOISER, IMAGES[:1], Adams(latent="sampled"), seed=0, draws=400)
+    latents = problem.condition.latent
+    assert (latents.sum(1) == CONFIG.latent_k).all()
+    assert len(latents.unique(dim=0)) > 3
+    # Prior over proposal is 1 on average under the proposal.
+    weights = problem.columns.latent.exp()
+    error = weights.std() / math.sqrt(len(weights))
+    assert abs(weights.mean() - 1) < 4 * error
+    (one,) = scores_of(DENOISER, IMAGES[:1], draws=8, latent="sampled")
+    (other,) = scores_of(DENOISER, IMAGES[:1], draws=8)
+    assert one.log_px_lower_bound is not None
+    assert other.log_px_lower_bound is not None
+    assert one.log_px_lower_bound > other.log_px_lower_bound

@@ -65,7 +65,7 @@ async def test_a_verdict_is_by_the_calibration_it_was_asked_under(
     service.worker.proceed.clear()
     path = await queue(client, ANOMALIES)
     waited = asyncio.ensure_future(client.post("/v1/anomalies", json=ANOMALIES["request"]))
-    while not service.worker.jobs:
+    while len((await service.store.jobs(None, None, 9, None)).jobs) < 2:
         await asyncio.sleep(0.001)
     elsewhere = CALIBRATION.model_copy(update={"scores": (1e9,) * len(CALIBRATION.scores)})
     service.catalogue.add(manifest("tiny", CONFIG), EXECUTION, elsewhere)

@@ -57,6 +57,8 @@ async def test_the_answer_has_one_result_an_image(
     assert body["settings"] == {
         "draws": 2,
         "probes": 4,
+        "trace": "probes",
+        "latent": "encoded",
         "tolerance_nats": 0.5,
         "max_evaluations": 2000,
         "seed": 9,
