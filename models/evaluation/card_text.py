@@ -179,7 +179,7 @@ def _samplers(manifest: Manifest) -> str:
             "and with the benefit of two standard errors of the difference:",
             savings(found),
             "A learned score is no gradient, so `rtk-mala` is Metropolis-like only. Its rates of "
-            f"acceptance, after adaptation to about two thirds: {', '.join(rates)}.",
+            f"acceptance, with step sizes adapted towards two thirds: {', '.join(rates)}.",
             "The presets are the nearest of each budget, with settings that a pilot of "
             f"{tuning.pilot} images chose against training images:",
             "\n".join(chosen),

@@ -51,13 +51,13 @@ class Sweep(Record):
 
     def of(self, *names: str, most: int | None = None) -> list[Row]:
         """The rows of these samplers, or of all, of at most that many evaluations; by rising
-        evaluations."""
+        evaluations, of equal ones the nearest first."""
         rows = [
             row
             for row in self.rows
             if (not names or row.solver.name in names) and (most is None or row.evaluations <= most)
         ]
-        return sorted(rows, key=lambda row: row.evaluations)
+        return sorted(rows, key=lambda row: (row.evaluations, row.kernel.value))
 
     def at(self, budget: int, name: str) -> Row | None:
         """This sampler's dearest row for at most `budget` evaluations."""

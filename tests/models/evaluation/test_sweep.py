@@ -96,6 +96,12 @@ def test_as_good_means_no_further_but_for_errors_of_the_difference() -> None:
     assert FOUND.as_good(1000, "dpm-2m", errors=2) is None
 
 
+def test_of_equal_evaluations_the_nearest_comes_first() -> None:
+    near, far = row(RtkUla(segments=5), 0.1), row(Ddpm(steps=10), 0.2)
+    for rows in ([near, far], [far, near]):
+        assert FOUND.model_copy(update={"rows": rows}).of() == [near, far]
+
+
 def test_the_tables_say_so() -> None:
     lines = sweep_table(FOUND).splitlines()
     assert lines[2].startswith("| `ddpm` | 900.00 ± 10.00 |  | 300.00 ± 10.00 |  |  | 110.00")
