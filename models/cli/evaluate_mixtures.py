@@ -37,6 +37,13 @@ LOOK_AT = 30
     type=click.IntRange(4, 1000),
     help=f"Network evaluations; may be repeated. Else {', '.join(map(str, BUDGETS))}.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="How many to divide the arms among; the results are the same.",
+)
 @threads
 @as_json
 @one_line_errors
@@ -45,6 +52,7 @@ def mog(
     seeds: int,
     targets: tuple[str, ...],
     budgets: tuple[int, ...],
+    processes: int,
     as_json: bool,
 ) -> None:
     """Every sampler on mixtures of Gaussians whose score is exact: a table and pictures."""
@@ -53,9 +61,9 @@ def mog(
     points: list[Point] = []
     rare_weights: list[RareWeight] = []
     for target in chosen:
-        study = Study(target, seeds, sorted(set(budgets)) or BUDGETS)
-        points += list(study.run())
-        rare_weights += list(study.rare_weights(points))
+        study = Study(target, seeds, tuple(sorted(set(budgets))) or BUDGETS, processes)
+        points += study.run()
+        rare_weights += study.rare_weights(points)
         write_csv(points, out / "mog.csv")
     found = Findings(points=tuple(points), rare_weights=tuple(rare_weights))
     curves(found.points, out / "accuracy.png")

@@ -175,11 +175,11 @@ def _samplers(manifest: Manifest) -> str:
             rivals_table(found),
             f"Real images that no training has seen are {1000 * kernel.value:.2f} ± "
             f"{1000 * kernel.standard_error:.2f} away (Fréchet {frechet}), by which sampling "
-            "cannot be expected to do better. As good means: no further away than two standard "
-            "errors of the difference.",
-            "\n".join(savings(found)),
+            "cannot be expected to do better. What matches the long DDPM, by the measured distance "
+            "and with the benefit of two standard errors of the difference:",
+            savings(found),
             "A learned score is no gradient, so `rtk-mala` is Metropolis-like only. Its rates of "
-            f"acceptance, after adaptation to about two thirds: {', '.join(rates)}.",
+            f"acceptance, with step sizes adapted towards two thirds: {', '.join(rates)}.",
             "The presets are the nearest of each budget, with settings that a pilot of "
             f"{tuning.pilot} images chose against training images:",
             "\n".join(chosen),

@@ -51,13 +51,13 @@ class Sweep(Record):
 
     def of(self, *names: str, most: int | None = None) -> list[Row]:
         """The rows of these samplers, or of all, of at most that many evaluations; by rising
-        evaluations."""
+        evaluations, of equal ones the nearest first."""
         rows = [
             row
             for row in self.rows
             if (not names or row.solver.name in names) and (most is None or row.evaluations <= most)
         ]
-        return sorted(rows, key=lambda row: row.evaluations)
+        return sorted(rows, key=lambda row: (row.evaluations, row.kernel.value))
 
     def at(self, budget: int, name: str) -> Row | None:
         """This sampler's dearest row for at most `budget` evaluations."""
@@ -69,13 +69,19 @@ class Sweep(Record):
         evaluations."""
         return min(self.of(*names, most=budget), key=lambda row: row.kernel.value)
 
-    def as_good(self, steps: int, *names: str) -> Row | None:
-        """The cheapest row of these samplers that is no further from the real images than `ddpm`
-        of `steps`, but for two standard errors of the difference; None if there is none."""
-        goal = next(row for row in self.of("ddpm") if row.evaluations == steps).kernel
+    def baseline(self, steps: int) -> Row:
+        """The `ddpm` row of so many steps."""
+        return next(row for row in self.of("ddpm") if row.evaluations == steps)
+
+    def as_good(self, steps: int, *names: str, errors: float = 0.0) -> Row | None:
+        """The cheapest row of these samplers that was measured no further from the real images
+        than `ddpm` of `steps`, but for so many standard errors of the difference; None if there
+        is none."""
+        baseline = self.baseline(steps)
+        goal = baseline.kernel
         for row in self.of(*names):
             error = math.hypot(row.kernel.standard_error, goal.standard_error)
-            if row.kernel.value <= goal.value + 2 * error:
+            if row != baseline and row.kernel.value <= goal.value + errors * error:
                 return row
         return None
 

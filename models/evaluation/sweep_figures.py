@@ -12,6 +12,10 @@ from models.pictures import grey_levels
 matplotlib.use("agg")
 FIGURE_INCHES = (9.0, 3.8)
 DOTS_PER_INCH = 110
+# An unbiased distance may be below nought.
+LINEAR_BELOW = 4e-3
+# Error bars of one number of evaluations stand side by side.
+BESIDE = 1.03
 SIDE_EVALUATIONS, SIDE = 20, 5
 SIDE_INCHES = 1.7
 
@@ -21,9 +25,10 @@ def sweep_curves(found: Sweep, path: Path) -> None:
     figure, axes = pyplot.subplots(1, 2, figsize=FIGURE_INCHES, layout="constrained")
     fields = (("kernel", "kernel distance"), ("frechet", "Fréchet distance"))
     for axis, (field, label), real in zip(axes, fields, found.real, strict=True):
-        for name in dict.fromkeys(row.solver.name for row in found.rows):
+        names = dict.fromkeys(row.solver.name for row in found.rows)
+        for place, name in enumerate(names):
             rows = found.of(name)
-            at = [row.evaluations for row in rows]
+            at = [row.evaluations * BESIDE ** (place - len(names) / 2) for row in rows]
             distances = [getattr(row, field) for row in rows]
             axis.errorbar(
                 at,
@@ -39,7 +44,10 @@ def sweep_curves(found: Sweep, path: Path) -> None:
             )
         axis.axhline(real.value, color="0.5", linewidth=0.8, label="real images")
         axis.set(xlabel="evaluations an image", ylabel=label, xscale="log")
-        axis.set_yscale("symlog", linthresh=1e-3) if field == "kernel" else axis.set_yscale("log")
+        axis.set_yscale("symlog", linthresh=LINEAR_BELOW) if field == "kernel" else axis.set_yscale(
+            "log"
+        )
+        axis.set_ylim(bottom=-LINEAR_BELOW / 2 if field == "kernel" else None)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
     figure.savefig(path, dpi=DOTS_PER_INCH)

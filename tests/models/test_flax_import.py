@@ -358,10 +358,13 @@ def test_the_reading_of_a_velocity_network(tmp_path: Path, velocity: bool, expec
     assert read_settings(str(tmp_path / "c.json"))["parameterisation"] == expected
 
 
+# A shell's background job ignores interrupts, and so would what it starts.
 SLOW = """
-import sys, time
+import signal, sys, time
 from models import flax_import
 from models.cli import models
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def save_weights(folder, config, tensors):
     (folder / "weights.safetensors").write_bytes(b"half")

@@ -81,6 +81,11 @@ def every_arm() -> list[Arm]:
     return arms
 
 
+def named_arm(name: str) -> Arm:
+    """The arm that the legend calls `name`."""
+    return next(arm for arm in every_arm() if arm.name == name)
+
+
 def rtk_name(method: Method, family: str) -> str:
     """An RTK arm as legends and tables call it."""
     return f"rtk-{method}, {family}"

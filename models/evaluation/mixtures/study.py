@@ -5,8 +5,12 @@ paper sets it up, five segments even in the Ornstein-Uhlenbeck time; and RTK tun
 of evaluations. Step sizes are tuned in both RTK families, on draws of their own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
+from typing import NamedTuple, TypeVar
 
 import torch
 from tqdm import tqdm
@@ -14,10 +18,13 @@ from tqdm import tqdm
 from models.acceptance import adapted
 from models.analytic import Mixture
 from models.evaluation.figure import Figure, Record
-from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm
+from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm, named_arm
 from models.evaluation.mixtures.draw import ExactMala, draw
 from models.evaluation.mixtures.target import Target
 from models.specs import RtkMala, SamplerSpec
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 TARGETS = (
     Target("10-D, 6 modes", 10, (1.0,) * 6),
@@ -62,64 +69,85 @@ class RareWeight(Record):
     error: Figure
 
 
-class Study:
-    """All arms on one target."""
+class Study(NamedTuple):
+    """All arms on one target, at each of `budgets`, over so many seeds, in so many processes."""
 
-    def __init__(self, target: Target, seeds: int, budgets: Sequence[int] = BUDGETS) -> None:
-        self.target = target
-        self.seeds = range(seeds)
-        self.budgets = budgets
-        self.mixture: Mixture = target.denoiser()
-        self._sizes = cache(self._adapt)
+    target: Target
+    seeds: int
+    budgets: tuple[int, ...] = BUDGETS
+    processes: int = 1
 
-    def run(self) -> Iterator[Point]:
+    @property
+    def mixture(self) -> Mixture:
+        return self.target.denoiser()
+
+    def run(self) -> list[Point]:
         """The noise floor first, then each arm at each budget."""
-        exact = [self.target.draw(ROWS, seed) for seed in self.seeds]
-        yield self._point(FLOOR, 0, None, exact)
-        for arm in tqdm(every_arm(), desc=self.target.name):
-            for budget in self.budgets:
-                spec = self._best(arm, budget)
-                if spec is not None:
-                    draws = (self._draw(arm, spec, ROWS, seed) for seed in self.seeds)
-                    yield self._point(arm.name, budget, spec, draws)
+        exact = [self.target.draw(ROWS, seed) for seed in range(self.seeds)]
+        names = [arm.name for arm in every_arm()]
+        found = self._map(self._points, names, self.target.name)
+        return [self._point(FLOOR, 0, None, exact), *(point for some in found for point in some)]
 
-    def rare_weights(self, points: Sequence[Point]) -> Iterator[RareWeight]:
+    def rare_weights(self, points: Sequence[Point]) -> list[RareWeight]:
         """At each compared budget, of exact draws, the better ancestral grid, `dpm-2m`, and every
         tuned RTK arm."""
         if not self.target.has_rare:
-            return
-        seeds = range(RARE_SEED, RARE_SEED + RARE_DRAWS)
-        exact = [self.target.draw(RARE_ROWS, seed) for seed in seeds]
-        arms = {arm.name: arm for arm in every_arm()}
+            return []
+        asked: list[tuple[int, Point | None]] = []
         for budget in (b for b in COMPARED if b in self.budgets):
-            yield self._rare(FLOOR, budget, exact)
             here = [p for p in points if p.target == self.target.name and p.budget == budget]
             ddpm = max((p for p in here if p.arm in DDPM), key=lambda p: p.accuracy.mean)
             others = [p for p in here if p.arm == "dpm-2m" or is_tuned(p.arm)]
-            for point in tqdm((ddpm, *others), desc=f"rare modes, {budget}"):
-                assert point.spec is not None
-                arm, spec = arms[point.arm], point.spec
-                found = (self._draw(arm, spec, RARE_ROWS, seed) for seed in seeds)
-                yield self._rare(point.arm, budget, found)
+            asked += [(budget, point) for point in (None, ddpm, *others)]
+        return self._map(self._rare, asked, f"{self.target.name}: rare modes")
 
-    def _rare(self, arm: str, budget: int, draws: Iterable[torch.Tensor]) -> RareWeight:
-        error = Figure.of(torch.tensor([self.target.rare_error(x) for x in draws]))
-        drawn = RARE_DRAWS * RARE_ROWS
-        return RareWeight(target=self.target.name, arm=arm, budget=budget, draws=drawn, error=error)
+    def _map(
+        self, work: Callable[[Given], Found], given: Sequence[Given], label: str
+    ) -> list[Found]:
+        bar = partial(tqdm, total=len(given), desc=label, file=sys.stderr)
+        if self.processes == 1:
+            return list(bar(map(work, given)))
+        # Not by fork: torch's threads do not survive it.
+        with ProcessPoolExecutor(
+            self.processes, get_context("spawn"), torch.set_num_threads, (1,)
+        ) as pool:
+            return list(bar(pool.map(work, given)))
+
+    def _points(self, name: str) -> list[Point]:
+        """One arm at every budget that pays for it."""
+        arm = named_arm(name)
+        found = []
+        for budget in self.budgets:
+            spec = self._best(arm, budget)
+            if spec is not None:
+                draws = (self._draw(arm, spec, ROWS, seed) for seed in range(self.seeds))
+                found.append(self._point(name, budget, spec, draws))
+        return found
+
+    def _rare(self, asked: tuple[int, Point | None]) -> RareWeight:
+        """Of one arm's point, or of exact draws."""
+        budget, point = asked
+        seeds = range(RARE_SEED, RARE_SEED + RARE_DRAWS)
+        if point is None or point.spec is None:
+            draws = [self.target.draw(RARE_ROWS, seed) for seed in seeds]
+        else:
+            arm = named_arm(point.arm)
+            draws = [self._draw(arm, point.spec, RARE_ROWS, seed) for seed in seeds]
+        return RareWeight(
+            target=self.target.name,
+            arm=FLOOR if point is None else point.arm,
+            budget=budget,
+            draws=RARE_DRAWS * RARE_ROWS,
+            error=Figure.of(torch.tensor([self.target.rare_error(x) for x in draws])),
+        )
 
     def _draw(self, arm: Arm, spec: SamplerSpec, rows: int, seed: int) -> torch.Tensor:
         solver = ExactMala(self.mixture) if arm.exact else None
         return draw(self.mixture, spec, rows, seed, solver)
 
-    def _adapt(self, frame: Frame) -> tuple[float, ...]:
-        spec = RtkMala(**frame._asdict(), inner_steps=4)
-        return adapted(
-            self.mixture, spec, torch.arange(ADAPTING_ROWS), TUNING_SEED
-        ).segment_step_sizes
-
     def _best(self, arm: Arm, budget: int) -> SamplerSpec | None:
         """The arm's best spec on the tuning draws; None where the budget pays for none."""
-        specs = arm.specs(budget, self._sizes)
+        specs = arm.specs(budget, partial(_step_sizes, self.target))
         if len(specs) > 1:
             specs = self._ranked(arm, specs, TUNING_ROWS)
             if self.target.has_rare and budget in COMPARED:
@@ -155,6 +183,14 @@ class Study:
             accuracy=Figure.of(accuracy),
             rare_weight=Figure.of(rare) if self.target.has_rare else None,
         )
+
+
+@cache
+def _step_sizes(target: Target, frame: Frame) -> tuple[float, ...]:
+    """At which MALA accepts as it should, for each segment."""
+    spec = RtkMala(**frame._asdict(), inner_steps=4)
+    found = adapted(target.denoiser(), spec, torch.arange(ADAPTING_ROWS), TUNING_SEED)
+    return found.segment_step_sizes
 
 
 def is_tuned(arm: str) -> bool:

@@ -170,3 +170,11 @@ def test_a_tuned_arm_takes_the_spec_that_draws_best(monkeypatch: pytest.MonkeyPa
         arm = arms.Arm("both", lambda budget, sizes, order=order: list(order))
         best = study.Study(SIX, 2)._best(arm, 20)
         assert best == good
+
+
+def test_processes_do_not_change_the_results() -> None:
+    names = ["ddim", "dpm-2m"]
+    alone, divided = (study.Study(SIX, 2, (5,), processes) for processes in (1, 2))
+    expected = alone._map(alone._points, names, "alone")
+    assert divided._map(divided._points, names, "divided") == expected
+    assert [len(points) for points in expected] == [1, 1]
