@@ -43,41 +43,43 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
-        self._gone: dict[str, ServedModel] = {}
+        # All there ever were, by SHA-256: jobs outlive a model of another's name.
+        self._known: dict[str, ServedModel] = {}
 
     def add(
         self, manifest: Manifest, execution: str, calibration: Calibration | None = None
     ) -> None:
         """Serve a checkpoint; one of the same name is replaced. Raises CheckpointError."""
-        self._models[manifest.name] = ServedModel(
-            manifest, execution, presets(manifest), calibration
-        )
+        model = ServedModel(manifest, execution, presets(manifest), calibration)
+        self._models[model.name] = self._known[model.checkpoint] = model
 
     def replace(self, models: Iterable[tuple[Manifest, str, Calibration | None]]) -> None:
-        """Serve these and no others; what was served before is missed. Raises CheckpointError."""
-        served = {
-            manifest.name: ServedModel(manifest, execution, presets(manifest), calibration)
+        """Serve these and no others; what was served before is missed. Of several with one name
+        requests get the last. Raises CheckpointError."""
+        served = [
+            ServedModel(manifest, execution, presets(manifest), calibration)
             for manifest, execution, calibration in models
-        }
-        self._gone = self._gone | self._models
-        self._models = served
+        ]
+        self._models = {model.name: model for model in served}
+        self._known |= {model.checkpoint: model for model in served}
 
     def get(self, name: str) -> ServedModel:
         """Raises UnknownModel, or NotReady for one whose workers are gone."""
         try:
             return self._models[name]
         except KeyError:
-            if name in self._gone:
+            if any(model.name == name for model in self._known.values()):
                 raise NotReady(f"no worker serves {name!r} just now", _RETRY_S) from None
             served = ", ".join(self._models) or "none"
             raise UnknownModel(f"no model is called {name!r}; served: {served}") from None
 
     def by_checkpoint(self, sha256: str) -> ServedModel:
         """Also one whose workers are gone: its results can be told. Raises NotReady."""
-        for model in (*self._models.values(), *self._gone.values()):
-            if model.checkpoint == sha256:
-                return model
-        raise NotReady("no worker serves the model of this job just now", _RETRY_S)
+        try:
+            return self._known[sha256]
+        except KeyError:
+            why = "no worker serves the model of this job just now"
+            raise NotReady(why, _RETRY_S) from None
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(tuple(self._models.values()))

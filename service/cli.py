@@ -65,7 +65,7 @@ def api(**flags: Any) -> None:
 def worker(**flags: Any) -> None:
     """A worker alone: computes what waits in Redis for its checkpoints.
 
-    Flags and variables as for `mulan serve`.
+    Flags and variables as for `mulan serve`; those of requests are the API's, and do nothing here.
     """
     _run("service.serve_worker", flags)
 

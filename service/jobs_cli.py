@@ -97,7 +97,8 @@ def list_dead(as_json: bool, store: str | None) -> None:
 
     facts = _run(act, store)
     lines = [
-        f"{letter['id']}  {letter['kind']:11}  {letter['model']:16}  {letter['died_at']}  "
+        f"{letter['id']}  {letter['kind'] or '?':11}  {letter['model'] or '?':16}  "
+        f"{letter['died_at']}  "
         f"{letter['reason']}"
         for letter in facts["letters"]
     ]
@@ -163,11 +164,11 @@ def _facts(standing: Standing) -> Facts:
 def _letter(letter: Letter) -> Facts:
     job = letter.job
     return {
-        "id": job.id,
-        "kind": job.task.kind,
-        "model": job.model,
-        "checkpoint": job.checkpoint,
-        "owner": job.owner,
+        "id": letter.id,
+        "kind": job and job.task.kind,
+        "model": job and job.model,
+        "checkpoint": job and job.checkpoint,
+        "owner": job and job.owner,
         "died_at": _time(letter.died_at),
         "reason": letter.reason,
     }

@@ -50,9 +50,9 @@ async def hand_in(
     key, owner = key_of(request, asked), request.state.owner
     model = context.catalogue.get(asked.wanted.model)
     cost = kind.price(asked, model, context)
-    await context.quotas.charge(owner, cost)
     if key is None:
         await context.store.room(cost)
+    await context.quotas.charge(owner, cost)
     task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
     job = admission.job(task, model, wait, asked.wanted.priority, owner, cost, context.settings)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ ANSWER_WITHIN_S = 2.0
 CONNECTIONS = 64
 NOBODY = StoreObserver()
 _RETRY_AFTER_S = 2
+_DATABASE = re.compile(r"/?\d*/?")
 
 _AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
 # Redis answers, but takes no writes: its disk, its replication or its start are not in order.
@@ -42,6 +44,8 @@ _REFUSALS = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS"
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
     """A client that connects when it is used, and again after each failure. Raises ServeError."""
     try:
+        if not _DATABASE.fullmatch(urlsplit(url).path) and urlsplit(url).scheme != "unix":
+            raise ValueError("its path should be the number of a database")
         pool = BlockingConnectionPool.from_url(
             url,
             protocol=2,
@@ -52,7 +56,9 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
             # Whether a command that failed was carried out is for its caller to judge.
             retry=Retry(NoBackoff(), 0),
         )
-    except ValueError as error:
+        # What a connection does not know it says when it is made, which reaches nobody.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError) as error:
         raise ServeError(f"{shown(url)} is no URL of a Redis: {error}") from error
     return Redis.from_pool(pool)
 
@@ -98,9 +104,12 @@ async def reached(client: Redis, observer: StoreObserver = NOBODY) -> None:
 
 
 def shown(url: str) -> str:
-    """A URL as it may be logged: without its password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    """A URL as it may be logged: without its password, wherever that stands."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the store"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _refuses(error: Exception) -> bool:

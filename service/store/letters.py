@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis
 
-from service.errors import ServiceError
+from service.errors import ComputationFailed, ServiceError
 from service.jobs import Job
 from service.store import keys, replies, rules
 from service.store.connection import NOBODY, reaching
@@ -18,9 +19,11 @@ from service.store.wire import encode_job
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A job, when it was given up, in seconds since the epoch, and why."""
+    """A job, None where this build cannot read it; when it was given up, in seconds since the
+    epoch, and why."""
 
-    job: Job
+    id: str
+    job: Job | None
     died_at: float
     reason: str
 
@@ -40,14 +43,20 @@ class DeadLetters:
                 for name in names:
                     pipe.hgetall(keys.LETTER + name.decode())
                 found = await pipe.execute()
-        return [_letter(fields) for fields in found if fields]
+        return [
+            _letter(name.decode(), fields)
+            for name, fields in zip(names, found, strict=True)
+            if fields
+        ]
 
     async def retry(self, job_id: str, wait_s: float) -> None:
         """Queue the job again under its id, for `wait_s` seconds; it will run alone.
 
-        Raises UnknownJob.
+        Raises UnknownJob, and ComputationFailed for one that cannot be read.
         """
         letter = await self._one(job_id)
+        if letter.job is None:
+            raise ComputationFailed("this build cannot read the job")
         now = self._clock()
         job = replace(letter.job, deadline=now + wait_s)
         done = await self._scripts.run(
@@ -72,10 +81,13 @@ class DeadLetters:
             fields = await self._client.hgetall(keys.LETTER + job_id)
         if not fields:
             raise rules.unknown(job_id)
-        return _letter(fields)
+        return _letter(job_id, fields)
 
 
-def _letter(fields: Any) -> Letter:
+def _letter(job_id: str, fields: Any) -> Letter:
+    job = None
+    with suppress(ComputationFailed):
+        job = replies.job(fields[b"task"])
     reason = replies.outcome(fields[b"reason"])
     assert isinstance(reason, ServiceError)
-    return Letter(replies.job(fields[b"task"]), float(fields[b"died_at"]), reason.detail)
+    return Letter(job_id, job, float(fields[b"died_at"]), reason.detail)

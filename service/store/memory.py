@@ -47,9 +47,10 @@ class MemoryStore:
             entry = self._entries[known]
             if entry.key != key:
                 raise rules.mismatch()
-            if entry.waiters is not None:
-                entry.waiters.add(job.id)
-            return known
+            if entry.standing.status not in rules.WITHOUT_ANSWER:
+                if entry.waiters is not None:
+                    entry.waiters.add(job.id)
+                return known
         await self.room(job.cost)
         self._admitted += 1
         entry = self._entries[job.id] = Entry.of(job, self._admitted, key, attended)

@@ -23,6 +23,10 @@ _UNMEASURED_S = 5
 _LONGEST_S = 300
 
 
+# What a request with the key of such a job is not answered by.
+WITHOUT_ANSWER: frozenset[Status] = frozenset({"cancelled", "timed-out"})
+
+
 def status_of(outcome: Outcome) -> Status:
     """What a job with this outcome is."""
     match outcome:

@@ -16,6 +16,7 @@ from small_engine import CHECKPOINT, samples
 from models.specs import Ddpm
 from service.cli import main
 from service.jobs import Job
+from service.store import keys
 from service.store.bounds import Bounds
 from service.store.connection import connect
 from service.store.redis import RedisStore
@@ -122,6 +123,22 @@ def test_a_dead_job_is_listed_and_tried_again(server: RedisServer) -> None:
         assert replace(claim.job, deadline=0.0) == replace(job("fatal"), deadline=0.0)
 
     with_store(server, act)
+
+
+def test_a_dead_job_of_another_build_is_listed_and_dropped(server: RedisServer) -> None:
+    die(server)
+
+    async def act(store: RedisStore) -> None:
+        await store.client.hset(keys.LETTER + "fatal", "task", b"of another version")
+
+    with_store(server, act)
+    (letter,) = mulan_json(server, "dead", "list")["letters"]
+    assert (letter["id"], letter["kind"]) == ("fatal", None)
+    assert "fatal  ?" in mulan(server, "dead", "list")
+    refused = mulan(server, "dead", "retry", "fatal", code=1)
+    assert refused == "Error: this build cannot read the job\n"
+    assert mulan_json(server, "dead", "drop", "fatal")["dropped"]
+    assert mulan(server, "dead", "list") == "none\n"
 
 
 def test_a_dead_job_is_dropped(server: RedisServer) -> None:

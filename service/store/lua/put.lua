@@ -7,10 +7,12 @@ local keep, about = {unpack(ARGV, 13, 16)}, {unpack(ARGV, 17)}
 expire_surplus(now, keep)
 
 local known = scope ~= '' and redis.call('HGET', names.idempotency .. scope, 'job')
-if known and redis.call('EXISTS', names.task .. known) == 1 then
-  if redis.call('HGET', names.idempotency .. scope, 'digest') ~= digest then
-    return {'mismatch'}
-  end
+local status = known and redis.call('EXISTS', names.task .. known) == 1 and standing(known).status
+if status and redis.call('HGET', names.idempotency .. scope, 'digest') ~= digest then
+  return {'mismatch'}
+end
+-- What was cancelled or ran out of time is no answer: it is begun anew.
+if status and status ~= 'cancelled' and status ~= 'timed-out' then
   if redis.call('HEXISTS', names.job .. known, 'waiters') == 1 then
     redis.call('HSET', names.job .. known, 'waiter:' .. id, 1)
     redis.call('HINCRBY', names.job .. known, 'waiters', 1)

@@ -99,6 +99,31 @@ class TestCost:
         assert_problem(response, 422, "request-too-expensive")
 
 
+class TestCostInAFullQueue:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings.model_validate(
+            {"cost_rate": "200/minute", "max_queued_row_evaluations": 100}
+        )
+
+    async def test_is_not_counted_where_there_is_no_room(
+        self, client: httpx.AsyncClient, service: Service
+    ) -> None:
+        service.worker.proceed.clear()
+        running = asyncio.ensure_future(client.post("/v1/samples", json=BODY))
+        while not service.worker.jobs:
+            await asyncio.sleep(0.001)
+        waiting = asyncio.ensure_future(client.post("/v1/samples", json=BODY | {"count": 6}))
+        while not (await service.store.load()).jobs:
+            await asyncio.sleep(0.001)
+        for _ in range(3):
+            refused = await client.post("/v1/samples", json=BODY | {"count": 6})
+            assert_problem(refused, 429, "queue-full")
+        service.worker.proceed.set()
+        await asyncio.gather(running, waiting)
+        assert (await client.post("/v1/samples", json=BODY | {"count": 10})).status_code == 200
+
+
 @pytest.mark.parametrize("rate", ["often", "3", "3/fortnight", "-1/minute"])
 def test_a_rate_that_is_none_stops_the_start(rate: str) -> None:
     for name in ("request_rate", "cost_rate"):

@@ -60,6 +60,25 @@ async def test_the_same_key_joins_while_it_is_remembered(store: Store, clock: Cl
     assert await store.put(job("fifth", deadline=9_000.0), KEY) == "fifth"
 
 
+@pytest.mark.parametrize("end", ["cancelled", "timed-out"])
+async def test_a_key_without_an_answer_is_begun_anew(store: Store, clock: Clock, end: str) -> None:
+    deadline = clock.now + 5
+    await store.put(job("first", deadline=deadline), KEY)
+    if end == "cancelled":
+        await store.cancel("first")
+    else:
+        clock.now = deadline + 1
+        await store.sweep()
+    assert (await store.standing("first")).status == end
+    with pytest.raises(InvalidRequest):
+        await store.put(job("other"), KEY._replace(digest="another request"))
+    assert await store.put(job("second"), KEY) == "second"
+    assert await store.put(job("third"), KEY) == "second"
+    await store.forget("first")
+    await store.complete(await claim(store), RESULT)
+    assert await store.put(job("fourth"), KEY) == "second"
+
+
 async def test_the_same_key_for_something_else_is_refused(store: Store) -> None:
     await store.put(job("first"), KEY)
     with pytest.raises(InvalidRequest) as refusal:
