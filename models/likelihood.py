@@ -114,9 +114,9 @@ def dequantize(config: ModelConfig, clean: Tensor, key: NoiseKey) -> Dequantized
     return Dequantized(clean + scale * n, cost)
 
 
-def summarise(config: ModelConfig, density: LogDensity, exact_trace: bool = False) -> Score:
+def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> Score:
     """The score of one image from the finished rows of its draws; any failed row is its reason. An
-    exact trace has no spread over probes."""
+    exact trace has no spread over probes, and of sampled latents none is the one given."""
     nfe = int(density.nfe.sum())
     failed = density.status[density.status != Status.DONE].tolist()
     if failed:
@@ -132,10 +132,10 @@ def summarise(config: ModelConfig, density: LogDensity, exact_trace: bool = Fals
     by_probe = (share[:, None] * density.log_det).sum(0)
     return Score(
         nfe=nfe,
-        log_px_given_z=log_px,
+        log_px_given_z=log_px if spec.latent == "encoded" else None,
         log_px_lower_bound=bound,
         bits_per_dim=-bound / (config.dimensions * math.log(2)),
-        trace_standard_error=None if exact_trace else standard_error(by_probe),
+        trace_standard_error=None if spec.trace == "exact" else standard_error(by_probe),
         draw_standard_error=standard_error(share * draws),
         ode_error_estimate=float((share * density.error).sum()),
         prior=float(density.prior.mean()),

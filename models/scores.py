@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Score:
     """Likelihood of one image, or the reason why there is none.
 
-    `log_px_given_z` is the importance-sampled bound on log P(v | z*); `log_px_lower_bound` is
-    that less log C(n, k), a bound on log P(v) in expectation; `bits_per_dim` follows from it. The
+    `log_px_given_z` is the importance-sampled bound on log P(v | z*), None where latents were
+    sampled; `log_px_lower_bound` is that less log C(n, k), or weighed by prior over proposal: a
+    bound on log P(v) in expectation; `bits_per_dim` follows from it. The
     three errors are apart: the spread over probes, the spread over draws, the ODE's own estimate;
     None where not estimated. `prior`, `log_det`, `dequantization` and `latent` are the mean over
     draws of the terms that add up, for one draw, to `log_px_lower_bound`.

@@ -53,7 +53,9 @@ def count_images(part: Part) -> int:
     if part.form == "png":
         return 1
     shape, _, _ = _npy_header(part)
-    return shape[0] if shape else 0
+    if not shape:
+        raise _not_a_batch(part, shape)
+    return shape[0]
 
 
 def decode(part: Part, config: ModelConfig, max_pixels: int) -> Tokens:
@@ -169,12 +171,15 @@ def _npy_header(part: Part) -> tuple[tuple[int, ...], bool, int]:
     return shape, fortran, file.tell()
 
 
+def _not_a_batch(part: Part, shape: tuple[int, ...]) -> InvalidRequest:
+    words = f"{len(shape)} axes, expected [N, H, W, C]"
+    return InvalidRequest.at(part.label, words, "wrong-image-shape")
+
+
 def _decode_npy(part: Part, config: ModelConfig) -> Tokens:
     shape, fortran, start = _npy_header(part)
     if len(shape) != 4:
-        raise InvalidRequest.at(
-            part.label, f"{len(shape)} axes, expected [N, H, W, C]", "wrong-image-shape"
-        )
+        raise _not_a_batch(part, shape)
     _check_shape(part, shape[1:], config)
     declared, present = math.prod(shape), len(part.content) - start
     if declared != present:

@@ -8,7 +8,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
 
 from models.anomaly.conformal import FAILED, p_value, smallest_alpha
 from models.anomaly.density import Density
@@ -30,6 +37,8 @@ from models.specs import FlowPath
 
 CALIBRATION = "calibration.json"
 NOT_FINITE = "the score is not finite"
+# Fewer images say nothing: of 19 calibration images the smallest p-value is 0.05.
+FEWEST = 20
 
 
 class _Record(BaseModel):
@@ -60,8 +69,8 @@ class Source(_Record):
     """Images that were read: how many, how many of them in vain, and the SHA-256 of their
     tokens."""
 
-    images: int
-    failed: int
+    images: NonNegativeInt
+    failed: NonNegativeInt
     sha256: str
 
 
@@ -88,8 +97,19 @@ class Calibration(_Record):
     calibration_images: Source
     mean_nll: float = Field(description="Mean -log_px_given_z of the density's images, nats.")
     density: Density
-    scores: tuple[float, ...] = Field(description="Of the calibration images, ascending.")
+    scores: tuple[float, ...] = Field(
+        min_length=FEWEST, description="Of the calibration images that were solved, ascending."
+    )
     command: str
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Calibration":
+        source = self.calibration_images
+        if len(self.scores) + source.failed != source.images:
+            raise ValueError("scores and failed images should be as many as calibration images")
+        if list(self.scores) != sorted(self.scores):
+            raise ValueError("scores should ascend")
+        return self
 
     @property
     def smallest_alpha(self) -> float:

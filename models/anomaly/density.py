@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
@@ -28,7 +28,21 @@ class Density(BaseModel):
     names: tuple[str, ...] = Field(description="The statistics, in the order of what follows.")
     mean: Vector
     scale: Vector = Field(description="Standard deviations; 1 where there is none.")
-    components: tuple[Component, ...]
+    components: tuple[Component, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Density":
+        width = len(self.names)
+        if not all(
+            len(one.mean) == len(one.whitening) == width
+            and all(len(row) == width for row in one.whitening)
+            and all(one.whitening[place][place] > 0 for place in range(width))
+            for one in self.components
+        ):
+            raise ValueError("a component has another shape than the statistics, or no density")
+        if not len(self.mean) == len(self.scale) == width or min(self.scale, default=1.0) <= 0:
+            raise ValueError("means and positive scales should be as many as statistics")
+        return self
 
     def score(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of statistics `[rows, names]`: `[rows]`, higher for stranger ones; infinite past what

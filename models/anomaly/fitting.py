@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
-from models.anomaly.calibration import Calibration, Preprocessing, Source
+from models.anomaly.calibration import FEWEST, Calibration, Preprocessing, Source
 from models.anomaly.density import Component, Density
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED, table, with_codec
@@ -16,8 +16,6 @@ from models.manifest import Manifest
 from models.pictures import Bytes
 from models.specs import FlowPath
 
-# Fewer say nothing: of 19 calibration images the smallest p-value is 0.05.
-FEWEST = 20
 # Two kinds of images told more than one where it was tried; more want more images.
 COMPONENTS = 2
 # Added to the variances of the standardised statistics: several are nearly functions of others.

@@ -21,9 +21,9 @@ def spectrum(sample: Tensor) -> Tensor:
     """Mean power `[rows, OCTAVES]` of `sample` `[rows, C, H, W]` by octaves of spatial frequency,
     the lowest first; about 1 each for white noise of variance 1.
 
-    Of the frequencies in order of their length each octave has four times as many as the one below.
-    One that a small image lacks counts as 1. Each row goes by itself: a transform of several may
-    differ in the last bit.
+    In order of their length the frequencies end an octave after a 64th, a 16th, a quarter and all
+    of them. One that a small image lacks counts as 1. Each row goes by itself: a transform of
+    several may differ in the last bit.
     """
     height, width = sample.shape[-2:]
     down, across = (torch.fft.fftfreq(n, dtype=torch.float64) for n in (height, width))

@@ -7,12 +7,14 @@ import click
 import torch
 from tqdm import tqdm
 
-from models.anomaly.calibration import save_calibration
+from models.anomaly.calibration import FEWEST, save_calibration
+from models.anomaly.conformal import at_least
 from models.anomaly.fitting import fit
 from models.anomaly.rows import calls, read
 from models.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
-from models.cli.options import as_json, data, emit, one_line_errors
+from models.cli.options import as_json, data, emit, of_spec, one_line_errors
+from models.errors import DataError
 from models.evaluation.parts import RecordedData, subset
 from models.runtimes.warmup import warm_up
 from models.specs import FlowPath
@@ -26,15 +28,15 @@ IMAGES = 2000
 @data
 @click.option(
     "--images",
-    type=click.IntRange(1),
+    type=click.IntRange(FEWEST),
     default=IMAGES,
     show_default=True,
     help="Most images of the density and of the calibration part, each.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--steps", type=click.IntRange(2), default=FlowPath().steps, show_default=True)
-@click.option("--fresh", type=click.IntRange(1), default=FlowPath().fresh, show_default=True)
-@click.option("--probes", type=click.IntRange(1), default=FlowPath().probes, show_default=True)
+@click.option("--steps", default=FlowPath().steps, show_default=True, callback=of_spec(FlowPath))
+@click.option("--fresh", default=FlowPath().fresh, show_default=True, callback=of_spec(FlowPath))
+@click.option("--probes", default=FlowPath().probes, show_default=True, callback=of_spec(FlowPath))
 @device
 @threads
 @as_json
@@ -57,12 +59,12 @@ def calibrate(
     """
     checkpoint = load_checkpoint(folder, device)
     recorded = RecordedData(checkpoint.manifest, data)
-    spec, denoiser = (
-        FlowPath(steps=steps, fresh=fresh, probes=probes),
-        warm_up(checkpoint.model, BATCH),
-    )
+    spec = FlowPath(steps=steps, fresh=fresh, probes=probes)
     parts = [subset(recorded.images(part), images, seed) for part in ("density", "calibration")]
+    if min(map(len, parts)) < FEWEST:
+        raise DataError(f"{folder.name} has not {FEWEST} images of each part")
     total = sum(calls(len(part), spec) for part in parts)
+    denoiser = warm_up(checkpoint.model, BATCH)
     with tqdm(total=total, desc="reading", file=sys.stderr) as bar:
         found = [
             (read(denoiser, part, spec, seed, device, on_call=bar.update), part) for part in parts
@@ -80,6 +82,6 @@ def calibrate(
     density, own = calibration.density_images, calibration.calibration_images
     text = (
         f"{folder}: calibrated on {density.images} + {own.images} images, of which "
-        f"{density.failed} + {own.failed} failed; alpha from {calibration.smallest_alpha:.4g}"
+        f"{density.failed} + {own.failed} failed; alpha from {at_least(calibration.smallest_alpha)}"
     )
     emit(calibration.model_dump(mode="json"), text, as_json)

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 import torch
-from pydantic import ValidationError
 
 from models.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
@@ -18,6 +17,7 @@ from models.cli.options import (
     as_json,
     data,
     emit,
+    of_spec,
     one_line_errors,
     root,
     test_data,
@@ -48,15 +48,6 @@ def _ode_images(otherwise: object) -> Option:
     return click.option("--ode-images", type=click.IntRange(2), help=note)
 
 
-def _of_adams(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    """The value, where the ODE's settings take it."""
-    try:
-        Adams.model_validate({parameter.name: value})
-    except ValidationError as error:
-        raise click.BadParameter(error.errors()[0]["msg"]) from error
-    return value
-
-
 @click.group()
 def evaluate() -> None:
     """Measure a checkpoint, or the samplers."""
@@ -77,9 +68,9 @@ evaluate.add_command(samples)
 @_ode_images("as many as its card")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--draws", type=click.IntRange(1, MOST_DRAWS), default=1, show_default=True)
-@click.option("--probes", default=Adams().probes, show_default=True, callback=_of_adams)
+@click.option("--probes", default=Adams().probes, show_default=True, callback=of_spec(Adams))
 @click.option(
-    "--tolerance-nats", default=Adams().tolerance_nats, show_default=True, callback=_of_adams
+    "--tolerance-nats", default=Adams().tolerance_nats, show_default=True, callback=of_spec(Adams)
 )
 @click.option("--paper", is_flag=True, help="By the authors' estimator too, which is no bound.")
 @device

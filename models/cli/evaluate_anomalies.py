@@ -7,9 +7,10 @@ import click
 import torch
 
 from models.anomaly.calibration import CALIBRATION, read_calibration
+from models.anomaly.conformal import at_least
 from models.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
-from models.cli.options import as_json, data, emit, one_line_errors, root, test_data
+from models.cli.options import Finite, as_json, data, emit, one_line_errors, root, test_data
 from models.data import Tokens, load_images
 from models.errors import CheckpointError
 from models.evaluation.anomalies import ALPHA, evaluate_anomalies, judge_sets, strangeness
@@ -52,7 +53,7 @@ EVERY = "corruptions"
     show_default=True,
     help="Most images of each set.",
 )
-@click.option("--alpha", type=click.FloatRange(0, 1, True, True), default=ALPHA, show_default=True)
+@click.option("--alpha", type=Finite(0, 1, True, True), default=ALPHA, show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out",
@@ -84,7 +85,8 @@ def anomalies(
     if calibration is None:
         raise CheckpointError(f"{folder}: no {CALIBRATION}; see mulan models calibrate")
     if alpha < calibration.smallest_alpha:
-        raise click.UsageError(f"alpha is below 1/(m + 1) = {calibration.smallest_alpha:.4g}")
+        least = at_least(calibration.smallest_alpha)
+        raise click.UsageError(f"alpha is below 1/(m + 1) = {least}")
     if normal in abnormal:
         raise click.UsageError(f"{normal} cannot be normal and abnormal")
     recorded = RecordedData(manifest, data, test_data)

@@ -7,7 +7,7 @@ import torch
 
 from models.checkpoint import load_checkpoint
 from models.cli.compute import SEED, threads
-from models.cli.options import as_json, data, emit, one_line_errors, root, test_data
+from models.cli.options import Finite, as_json, data, emit, one_line_errors, root, test_data
 from models.evaluation.ode_error import (
     REFERENCE_TOLERANCE,
     OdeCurves,
@@ -32,7 +32,7 @@ MIXTURE = "mixture"
 @click.option("--probes", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option(
     "--reference",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=REFERENCE_TOLERANCE,
     show_default=True,
     help="Tolerance of the solution that errors are measured from, nats.",

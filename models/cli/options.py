@@ -2,11 +2,13 @@
 
 import functools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+from pydantic import BaseModel, ValidationError
 
 from models.errors import ModelError
 from models.zoo import ZOO
@@ -34,6 +36,34 @@ drawings = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for all that is drawn; a run that was killed goes on from there.",
 )
+
+
+class Finite(click.FloatRange):
+    """A range that NaN and infinity are not in."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Raises click.BadParameter."""
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number", param, ctx)
+        return found
+
+
+def of_spec(
+    spec: type[BaseModel],
+) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """What refuses an option's value that the parameter of its name in `spec` would not take."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        try:
+            spec.model_validate({parameter.name: value})
+        except ValidationError as error:
+            raise click.BadParameter(error.errors()[0]["msg"]) from error
+        return value
+
+    return check
 
 
 def one_line_errors(command: Command) -> Command:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from models.anomaly.calibration import Calibration, Verdict
 from models.anomaly.conformal import FAILED
 from models.anomaly.rows import calls, read
+from models.anomaly.statistics import FITTED, TYPICALITY
 from models.data import Tokens
 from models.denoiser import Denoiser
 from models.evaluation.figure import Figure, Record
@@ -95,9 +96,8 @@ def evaluate_anomalies(
 def strangeness(verdicts: Sequence[Verdict]) -> dict[str, Scores]:
     """By name, `[N]` each, higher for stranger images: the score, then every statistic. An image
     that failed is stranger than any other by all of them."""
-    solved = next((verdict.statistics for verdict in verdicts if verdict.statistics), {})
     columns = {SCORE: [FAILED if verdict.score is None else verdict.score for verdict in verdicts]}
-    for name in solved:
+    for name in (*FITTED, TYPICALITY):
         sign = -1 if name in LOWER_IS_STRANGER else 1
         columns[name] = [
             FAILED if verdict.statistics is None else sign * verdict.statistics[name]

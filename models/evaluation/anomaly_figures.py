@@ -43,7 +43,11 @@ def score_histograms(
     """Scores, those of normal images beneath the abnormal ones'; failed images are left out."""
     sets = {"normal": normal, **abnormal}
     scores = {name: found[SCORE][np.isfinite(found[SCORE])] for name, found in sets.items()}
-    present = np.arcsinh(np.concatenate(list(scores.values())))
+    present = (
+        np.arcsinh(np.concatenate(list(scores.values())))
+        if any(map(len, scores.values()))
+        else np.zeros(1)
+    )
     edges = np.sinh(np.linspace(present.min(), present.max() + EDGE, BINS)).tolist()
     figure, axis = pyplot.subplots(
         figsize=(2.4 * PANEL_INCHES, PANEL_INCHES + 0.4), layout="constrained"

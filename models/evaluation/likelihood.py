@@ -152,7 +152,7 @@ def score(
             state = solve(solver, problem, denoiser, _follow(bar, solver, problem, draws))
             density = solver.density(problem, state)
             rows = torch.split(torch.arange(len(part) * draws, device=tokens.device), draws)
-            scores += [summarise(denoiser.config, take(density, row)) for row in rows]
+            scores += [summarise(denoiser.config, take(density, row), spec) for row in rows]
             bar.update(len(scores) - bar.n)
     return scores
 

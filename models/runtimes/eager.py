@@ -6,9 +6,11 @@ from torch import Tensor
 from models.clock import Clock
 from models.config import ModelConfig
 from models.network import Mulan
-from models.rows import Answer, Condition, Query, count, pad, take
+from models.rows import Answer, Condition, Query, concat, count, pad, split, take
 
 QUANTUM = 16
+# From so many products on, a row is evaluated in as many copies rather than padded.
+MANY = 16
 
 
 class EagerDenoiser:
@@ -24,6 +26,10 @@ class EagerDenoiser:
         self.quantum = quantum
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
+        if query.cotangents is not None and query.cotangents.shape[1] >= MANY:
+            rows_of = [1] * count(query)
+            pairs = zip(split(query, rows_of), split(condition, rows_of), strict=True)
+            return concat([self._on_copies(*pair) for pair in pairs])
         rows = torch.arange(count(query), device=query.x.device)
         (x, t, cotangents), condition = pad((query, condition), self.quantum)
         noise = condition.schedule.noise(t)
@@ -35,6 +41,16 @@ class EagerDenoiser:
             eps.detach(), None if cotangents is None else _pull_back(eps, x, cotangents)
         )
         return take(answer, rows)
+
+    def _on_copies(self, query: Query, condition: Condition) -> Answer:
+        """One row's products, each of a copy of the row, by one backward pass."""
+        assert query.cotangents is not None
+        products = query.cotangents[0][:, None]
+        copies = torch.zeros(len(products), dtype=torch.int64, device=products.device)
+        x, t, condition = take((query.x, query.t, condition), copies)
+        eps, pulled = self.evaluate(Query(x, t, products), condition)
+        assert pulled is not None
+        return Answer(eps[:1], pulled.transpose(0, 1))
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import time
 import uuid
 
 from models.anomaly.calibration import Calibration
+from models.anomaly.conformal import at_least
 from models.specs import EXACT_DIMENSIONS, Adams, SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts.anomalies import AnomalyParameters
@@ -64,7 +65,7 @@ def verdict_cost(
     if request.alpha < least:
         count = calibration.calibration_images.images
         raise InvalidRequest.at(
-            "alpha", f"should be at least 1/(m + 1) = {least:.4g}, with m = {count}"
+            "alpha", f"should be at least 1/(m + 1) = {at_least(least)}, with m = {count}"
         )
     solver = calibration.solver
     factors = (images, solver.probes, solver.evaluations)

@@ -69,7 +69,7 @@ def _render(media_type: str, record: Record, model: ServedModel) -> Response:
         results=tuple(_score(index, score) for index, score in enumerate(result.scores)),
         settings=LikelihoodSettings(
             draws=task.draws,
-            probes=solver.probes,
+            probes=None if solver.trace == "exact" else solver.probes,
             trace=solver.trace,
             latent=solver.latent,
             tolerance_nats=solver.tolerance_nats,

@@ -57,7 +57,9 @@ class ImageScore(Answer):
 
     index: int
     status: Literal["ok", "failed"]
-    log_px_given_z: float | None = Field(description="Bound on log P(image | its latent).")
+    log_px_given_z: float | None = Field(
+        description="Bound on log P(image | its latent); null where latents were sampled."
+    )
     log_px_lower_bound: float | None = Field(description="Bound on log P(image).")
     bits_per_dim: float | None = Field(description="-log_px_lower_bound / (D ln 2).")
     trace_standard_error: float | None = Field(description="Spread over probes.")
@@ -74,7 +76,7 @@ class LikelihoodSettings(Answer):
     """Every parameter, resolved."""
 
     draws: int
-    probes: int
+    probes: int | None = Field(description="Null where the trace is exact.")
     trace: Literal["probes", "exact"]
     latent: Literal["encoded", "sampled"]
     tolerance_nats: float

@@ -181,9 +181,8 @@ class Scoring:
         density = take(density, row.argsort())
         density = LogDensity(*(leaf.cpu() for leaf in density))
         draws, config = self._task.draws, self._served.denoiser.config
-        exact = self._task.solver.trace == "exact"
         images = split(density, [draws] * (self.rows // draws))
-        scores = (summarise(config, one, exact) for one in images)
+        scores = (summarise(config, one, self._task.solver) for one in images)
         return ScoreResult(tuple(scores), self._served.execution)
 
 

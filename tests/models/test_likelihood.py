@@ -41,7 +41,7 @@ def scores_of(
     solver = AdamsSolver()
     density = solver.density(problem, solve(solver, problem, denoiser))
     rows = torch.arange(len(tokens) * draws).split(draws)
-    return [summarise(denoiser.config, take(density, row)) for row in rows]
+    return [summarise(denoiser.config, take(density, row), Adams(**spec)) for row in rows]
 
 
 def one_pixel(gamma_min: float, vocabulary: int) -> ModelConfig:
@@ -185,7 +185,7 @@ def density(log_det: Tensor, status: int = Status.DONE) -> LogDensity:
 
 def test_a_score_adds_up() -> None:
     log_det = torch.tensor([[1.0, 3.0], [2.0, 2.5], [0.0, 1.0]], dtype=torch.float64)
-    score = summarise(CONFIG, density(log_det))
+    score = summarise(CONFIG, density(log_det), Adams())
     weights = np.exp(np.linspace(-3, -2, 3) + log_det.mean(1).numpy() - 4)
     assert score.ok
     assert score.log_px_given_z == pytest.approx(math.log(weights.mean()))
@@ -207,7 +207,7 @@ def test_the_terms_of_one_draw_add_up_to_the_bound() -> None:
 
 
 def test_errors_that_were_not_estimated_are_none() -> None:
-    score = summarise(CONFIG, density(torch.zeros(1, 1, dtype=torch.float64)))
+    score = summarise(CONFIG, density(torch.zeros(1, 1, dtype=torch.float64)), Adams())
     assert (score.trace_standard_error, score.draw_standard_error) == (None, None)
 
 
@@ -215,11 +215,11 @@ def test_a_failed_row_is_a_reason_and_no_number() -> None:
     good = density(torch.zeros(3, 2, dtype=torch.float64))
     for status in (Status.NOT_FINITE, Status.TOO_MANY_EVALUATIONS, Status.STEP_TOO_SMALL):
         statuses = torch.tensor([Status.DONE, status, Status.DONE], dtype=torch.int8)
-        score = summarise(CONFIG, good._replace(status=statuses))
+        score = summarise(CONFIG, good._replace(status=statuses), Adams())
         assert score == Score(3 * 43, reason=status.reason)
         assert not score.ok
     infinite = good._replace(prior=torch.full((3,), math.inf, dtype=torch.float64))
-    assert summarise(CONFIG, infinite).reason == Status.NOT_FINITE.reason
+    assert summarise(CONFIG, infinite, Adams()).reason == Status.NOT_FINITE.reason
 
 
 def test_a_limit_on_evaluations_ends_in_a_reason() -> None:
@@ -252,3 +252,5 @@ def test_sampled_latents_are_importance_weights() -> None:
     assert one.log_px_lower_bound is not None
     assert other.log_px_lower_bound is not None
     assert one.log_px_lower_bound > other.log_px_lower_bound
+    # Of several latents none is the one that an image was given.
+    assert one.log_px_given_z is None

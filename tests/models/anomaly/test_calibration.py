@@ -106,6 +106,13 @@ def test_the_same_readings_give_the_same_verdict_whatever_is_beside_them() -> No
     assert calibration.judge([reading(), odd, FAILURE], picture)[1] == alone
 
 
+HOLLOW = {
+    "log_weight": 0.0,
+    "mean": [0.0] * len(FITTED),
+    "whitening": [[0.0] * len(FITTED)] * len(FITTED),
+}
+
+
 @pytest.mark.parametrize("part", ["density", "calibration"])
 def test_too_few_images_are_refused(part: str) -> None:
     few = [reading() for _ in range(19)] + [FAILURE] * 30, images(49)
@@ -137,6 +144,15 @@ def test_it_is_kept_beside_the_manifest(tmp_path: Path) -> None:
         ({"solver": {"steps": 1}}, "solver.steps"),
         ({"format": 2}, "format"),
         ({"scores": [None]}, "scores.0"),
+        ({"scores": [0.0] * 19}, "at least 20"),
+        ({"scores": [0.0] * 25}, "as many as calibration images"),
+        ({"calibration_images": {"images": 10**6}}, "as many as calibration images"),
+        ({"calibration_images": {"failed": -3}}, "failed"),
+        ({"scores": [1.0] + [0.0] * 99}, "ascend"),
+        ({"density": {"mean": [0.0]}}, "as many as statistics"),
+        ({"density": {"scale": [0.0] * len(FITTED)}}, "positive scales"),
+        ({"density": {"components": []}}, "components"),
+        ({"density": {"components": [HOLLOW]}}, "no density"),
     ],
 )
 def test_another_s_calibration_is_refused(

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from models.anomaly.conformal import FAILED, p_value, smallest_alpha
+from models.anomaly.conformal import FAILED, at_least, p_value, smallest_alpha
 
 
 def test_the_formula_with_ties_and_failures() -> None:
@@ -54,3 +54,9 @@ def test_without_ties_p_values_are_uniform() -> None:
 def test_the_smallest_alpha_is_the_smallest_p_value() -> None:
     assert smallest_alpha(19) == 0.05
     assert p_value(1e300, np.zeros(19)) == 0.05
+
+
+@pytest.mark.parametrize("m", [19, 40, 150, 1000, 2000, 123_456])
+def test_the_smallest_alpha_that_is_shown_is_taken(m: int) -> None:
+    shown = float(at_least(smallest_alpha(m)))
+    assert smallest_alpha(m) <= shown <= smallest_alpha(m) * 1.001

@@ -65,7 +65,7 @@ def test_its_likelihood_is_that_of_the_likelihood_s_own_solver() -> None:
     solver = Rk45Solver()
     density = solver.density(exact, solve(solver, exact, DENOISER))
     for row, reading in enumerate(read(DENOISER, IMAGES[:3], FlowPath(steps=300), seed=3)):
-        score = summarise(CONFIG, take(density, torch.tensor([row])))
+        score = summarise(CONFIG, take(density, torch.tensor([row])), Rk45())
         found = values(reading)
         assert found["log_px_given_z"] == pytest.approx(score.log_px_given_z, abs=0.05)
         assert found["log_prior"] == pytest.approx(score.prior, abs=0.05)

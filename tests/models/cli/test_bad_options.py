@@ -15,6 +15,10 @@ NOWHERE = "cuda:99"
         *[(LIKELIHOOD, "--tolerance-nats", value) for value in ("0", "nan", "inf", "11", "x")],
         *[(LIKELIHOOD, "--probes", value) for value in ("0", "1000")],
         (LIKELIHOOD, "--draws", "1000000000"),
+        *[(["calibrate", "."], option, "5000") for option in ("--steps", "--fresh", "--probes")],
+        (["calibrate", "."], "--images", "19"),
+        *[(["evaluate", "anomalies", "--model", "x"], "--alpha", value) for value in ("nan", "0")],
+        *[(["evaluate", "ode", "mixture"], "--reference", value) for value in ("nan", "inf", "0")],
         (LIKELIHOOD, "--threads", "99999999999999999999"),
         *[
             (command, option, value)

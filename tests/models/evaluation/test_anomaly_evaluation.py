@@ -10,9 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from models.anomaly.calibration import CALIBRATION, read_calibration
+from models.anomaly.calibration import CALIBRATION, Calibration, Verdict, read_calibration
+from models.anomaly.conformal import FAILED
+from models.anomaly.statistics import FITTED, TYPICALITY
 from models.cli import models
-from models.evaluation.anomalies import AnomalyEvaluation, strangeness
+from models.evaluation.anomalies import AnomalyEvaluation, evaluate_anomalies, strangeness
+from models.evaluation.anomaly_figures import roc_curves, score_histograms
 from models.manifest import read_manifest
 
 CHEAP = ["--steps", "6", "--fresh", "4"]
@@ -101,7 +104,7 @@ def test_what_cannot_be_measured_is_refused(calibrated: Path, tmp_path: Path) ->
     command = ["evaluate", "anomalies", "--model", str(calibrated)]
     for more, words in (
         (["--abnormal", str(tmp_path / "wide.npy")], "images are (28, 28, 1)"),
-        (["--alpha", "0.01"], "1/(m + 1) = 0.02439"),
+        (["--alpha", "0.01"], "1/(m + 1) = 0.0244"),
         (["--alpha", "1"], "alpha"),
         (["--abnormal", "test"], "test cannot be normal and abnormal"),
     ):
@@ -126,5 +129,17 @@ def test_weights_that_were_trained_on_refuse_the_calibration(
 
 
 def test_failed_images_are_the_strangest_by_every_statistic() -> None:
-    from_nothing = strangeness([])
-    assert [len(column) for column in from_nothing.values()] == [0]
+    failures = [Verdict(1 / 41, reason="not finite")] * 3
+    for column in strangeness(failures).values():
+        assert column.tolist() == [FAILED] * 3
+    solved = strangeness([Verdict(0.5, 1.0, dict.fromkeys((*FITTED, TYPICALITY), 2.0))])
+    assert solved.keys() == strangeness(failures).keys()
+
+
+def test_sets_that_failed_whole_are_drawn_and_measured(calibrated: Path, tmp_path: Path) -> None:
+    calibration = Calibration.model_validate_json((calibrated / CALIBRATION).read_bytes())
+    failures = [Verdict(1 / 41, reason="not finite")] * 3
+    found = evaluate_anomalies(calibration, ("test", failures), {"odd": failures})
+    assert found.abnormal[0].separations["score"].auroc.value == 0.5
+    roc_curves(strangeness(failures), {"odd": strangeness(failures)}, tmp_path / "roc.png")
+    score_histograms(strangeness(failures), {"odd": strangeness(failures)}, tmp_path / "s.png")

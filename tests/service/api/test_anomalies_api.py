@@ -117,7 +117,7 @@ async def test_an_alpha_that_is_no_rate(
 
 async def test_an_alpha_below_every_p_value(client: httpx.AsyncClient, service: Service) -> None:
     problem: Any = assert_problem(await post(client, alpha=0.024), 422, "invalid-request")
-    assert "at least 1/(m + 1) = 0.02439, with m = 40" in problem["detail"]
+    assert "at least 1/(m + 1) = 0.0244, with m = 40" in problem["detail"]
     assert [entry["field"] for entry in problem["errors"]] == ["alpha"]
     assert not service.worker.jobs
     assert (await post(client, alpha=1 / 41)).status_code == 200

@@ -206,7 +206,7 @@ STRUCTURED = np.zeros((3, 4, 3, 1), [("v", np.uint8)])
         (npy(TOKENS.transpose(0, 3, 1, 2)), 422, "wrong-image-shape", "[1, 4, 3]"),
         (npy(TOKENS + 1), 422, "invalid-pixel-value", "token 17"),
         (npy(TOKENS[:0]), 422, "invalid-request", "at least one image"),
-        (npy(np.uint8(3)), 422, "invalid-request", "at least one image"),
+        (npy(np.uint8(3)), 422, "wrong-image-shape", "0 axes"),
         (npy(TOKENS)[:-1], 400, "malformed-body", "36 bytes declared, 35 present"),
         (npy(TOKENS) + b"\0", 400, "malformed-body", "37 present"),
         (npy(TOKENS)[:30], 400, "malformed-body", "header"),
@@ -284,7 +284,9 @@ async def test_an_exact_trace_is_priced_by_the_image_and_refused_for_large_ones(
     client: httpx.AsyncClient, service: Service
 ) -> None:
     body = (await post_json(client, PNGS, trace="exact", latent="sampled", draws=3)).json()
-    assert (body["settings"]["trace"], body["settings"]["latent"]) == ("exact", "sampled")
+    settings = body["settings"]
+    assert (settings["trace"], settings["probes"]) == ("exact", None)
+    assert settings["latent"] == "sampled"
     solver = service.worker.jobs[0].task.solver
     assert solver == Adams(trace="exact", latent="sampled")
     dimensions, steps = TOKENS[0].size, solver.expected_evaluations

@@ -36,7 +36,8 @@ def plain_loop(served: Served, task: ScoreTask) -> list[Score]:
     density = take(density, torch.arange(rows))
     config = served.denoiser.config
     return [
-        summarise(config, LogDensity(*one)) for one in split(density, [task.draws] * len(tokens))
+        summarise(config, LogDensity(*one), task.solver)
+        for one in split(density, [task.draws] * len(tokens))
     ]
 
 
