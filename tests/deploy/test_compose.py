@@ -4,9 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from files import PINNED, compose, listed, longest_stop_s, ours, parse, service_environment
+from files import PINNED, compose, listed, longest_stop_s, ours, parse, service_environment, stages
 from files import settings_of as read
-from files import stages
 from tools import ROOT
 
 from service.store.opening import MEMORY

@@ -2,11 +2,10 @@
 
 import json
 import re
+import tomllib
 from importlib.metadata import distribution, requires
-from pathlib import Path
 
 import pytest
-import tomllib
 from click import ClickException
 from files import (
     KEY,
