@@ -272,7 +272,7 @@ def _redis() -> Row:
                 "letters.",
                 "short",
                 Query(f"sum(increase(mulan_redeliveries_total{{{filters}}}[15m]))", "taken over"),
-                Query(f"sum(increase(mulan_dead_letters_total{{{filters}}}[15m]))", "given up"),
+                Query(f"sum(increase(mulan_jobs_given_up_total{{{filters}}}[15m]))", "given up"),
                 limits=Limits(warn=1),
             ),
         ],
