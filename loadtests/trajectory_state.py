@@ -66,7 +66,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| | bytes a row | save a tick, ms | tick, ms | trajectory, s |")
     print("|---|---|---|---|---|")
-    for manifest, served, _ in load_models():
+    for manifest, served, *_ in load_models():
         found = presets(manifest)
         specs = {
             "balanced": found["balanced"],

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.context import Context
@@ -28,8 +29,21 @@ _KEEP_ALIVE_S = 75
 _FLUSH_S = 5.0
 
 
-class _Server(uvicorn.Server):
-    """Leaves the signals to the process."""
+class Server(uvicorn.Server):
+    """Answers for an application; leaves the signals to the process."""
+
+    def __init__(self, app: FastAPI) -> None:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=int(_FLUSH_S),
+        )
+        super().__init__(config)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,19 +56,9 @@ class Process(ABC):
 
     def __init__(self, context: Context, listener: socket.socket, began: float) -> None:
         self.settings, self.gate, self.catalogue = context.settings, context.gate, context.catalogue
+        self.store, self.metrics = context.store, context.metrics
         self.listener, self.began = listener, began
-        self.server = _Server(
-            uvicorn.Config(
-                create_app(context),
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=int(_FLUSH_S),
-            )
-        )
+        self.server = Server(create_app(context))
         self.stopping = asyncio.Event()
 
     @abstractmethod
@@ -92,11 +96,15 @@ class Process(ABC):
         elapsed = time.monotonic() - self.began
         logger.info("ready after %.1f s: %s serves %s", elapsed, self.url, served)
 
+    async def count(self) -> None:
+        """Tell the metrics how the queue stands. Raises StoreUnavailable."""
+        load = await self.store.load()
+        self.metrics.queue.saw(load.jobs, load.running, load.cost, load.drain_rate, load.letters)
+
     @property
     def url(self) -> str:
         """Where it listens."""
-        host, port = self.listener.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return url_of(self.listener)
 
     async def _drain(self) -> None:
         """Let running work end in time, then send home who still waits."""
@@ -114,6 +122,12 @@ class Process(ABC):
             self.gate.close()
             self.server.force_exit = True
         self.stopping.set()
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a socket listens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def on_signals(act: Callable[[], None]) -> None:

@@ -1,11 +1,13 @@
 """From checkpoint folders to served models: verified, on the device, warm."""
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from prometheus_client import CollectorRegistry
 
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoint import load_checkpoint
@@ -17,16 +19,21 @@ from models.shelf import checkpoint_folders
 from models.zoo import ZOO
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served
+from service.telemetry.device import DeviceMetrics, Memory
+from service.telemetry.engine import EngineMetrics
+from service.telemetry.jobs import JobMetrics
+from service.telemetry.observers import Observers
 
 logger = logging.getLogger(__name__)
 
 
 class Loaded(NamedTuple):
-    """A checkpoint's papers, and what runs it."""
+    """A checkpoint's papers, what runs it, and the seconds that took."""
 
     manifest: Manifest
     served: Served
     calibration: Calibration | None
+    seconds: float
 
 
 def load_models(
@@ -66,13 +73,37 @@ def execution(device: torch.device) -> str:
     return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
 
 
+def observers_of(registry: CollectorRegistry, models: Sequence[Loaded]) -> Observers:
+    """Who makes metrics of these models' work, in this registry."""
+    seconds = {model.manifest.name: model.seconds for model in models}
+    DeviceMetrics(registry, seconds, device_memory)
+    names = {model.manifest.sha256: model.manifest.name for model in models}
+    return Observers(JobMetrics(registry, names), EngineMetrics(registry, names))
+
+
+def device_memory() -> list[Memory]:
+    """Of each CUDA device that is in use here; none on the CPU."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return []
+    return [
+        Memory(
+            f"cuda:{index}",
+            torch.cuda.memory_allocated(index),
+            torch.cuda.memory_reserved(index),
+        )
+        for index in range(torch.cuda.device_count())
+    ]
+
+
 def _load(folder: Path, device: torch.device, rows: int) -> Loaded:
+    began = time.perf_counter()
     manifest, model = load_checkpoint(folder, device)
     presets(manifest)
     denoiser = warm_up(model, rows)
     logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
     served = Served(denoiser, device, execution(device))
-    return Loaded(manifest, served, _calibration(folder, manifest))
+    calibration = _calibration(folder, manifest)
+    return Loaded(manifest, served, calibration, time.perf_counter() - began)
 
 
 def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:

@@ -15,12 +15,14 @@ from service.catalogue import Catalogue
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
 from service.hosting import Process, listen, runner
-from service.loading import load_models
-from service.settings import Settings
+from service.loading import load_models, observers_of
+from service.settings import MEMORY, Settings
 from service.store.base import Store
 from service.store.fleet import Announced
 from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
+from service.telemetry.api import ApiMetrics
+from service.telemetry.store import StoreMetrics
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -41,8 +43,10 @@ def serve(settings: Settings, began: float) -> None:
 
 
 async def _run(settings: Settings, listener: socket.socket, began: float) -> None:
-    async with open_store(settings) as (store, shared):
-        await _Serve(settings, store, shared, listener, began).run()
+    metrics = ApiMetrics.alone()
+    observer = StoreMetrics(metrics.registry, up=settings.store == MEMORY)
+    async with open_store(settings, observer) as (store, shared):
+        await _Serve(settings, store, shared, metrics, listener, began).run()
 
 
 class _Serve(Process):
@@ -53,12 +57,14 @@ class _Serve(Process):
         settings: Settings,
         store: Store,
         shared: Shared | None,
+        metrics: ApiMetrics,
         listener: socket.socket,
         began: float,
     ) -> None:
-        self.store, self.shared, self.since = store, shared, time.time()
-        quotas = Quotas(settings, shared and shared.store.client)
-        super().__init__(Context(settings, store, Catalogue(), Gate(), quotas), listener, began)
+        self.shared, self.since = shared, time.time()
+        quotas = Quotas(settings, *((shared.store.client, shared.observer) if shared else ()))
+        context = Context(settings, store, Catalogue(), Gate(), quotas, metrics)
+        super().__init__(context, listener, began)
         self.worker: Worker | None = None
 
     async def work(self) -> None:
@@ -66,10 +72,11 @@ class _Serve(Process):
         logger.info("listening on %s, loading models", self.url)
         models = {}
         limits = Limits()
-        loading = asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
-        for manifest, served, calibration in await loading:
+        loaded = await asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
+        for model in loaded:
+            manifest, served = model.manifest, model.served
             try:
-                self.catalogue.add(manifest, served.execution, calibration)
+                self.catalogue.add(manifest, served.execution, model.calibration)
                 models[manifest.sha256] = served
             except CheckpointError as error:
                 logger.error("refused %s", error)
@@ -85,6 +92,7 @@ class _Serve(Process):
             limits,
             tend_every=self.settings.lease_s / 3,
             max_tick=self.settings.max_tick_s,
+            observers=observers_of(self.metrics.registry, loaded),
         )
         await worker.start()
         self.open()
@@ -109,7 +117,8 @@ class _Serve(Process):
         return 0.0 if dead else self.settings.drain_s
 
     async def _tend(self) -> None:
-        """End what waits past its deadline; tell a fleet what is served here."""
+        """End what waits past its deadline; tell a fleet what is served here, and count."""
+        workers = {model.name: 1 for model in self.catalogue}
         try:
             await self.store.sweep()
             if self.shared is not None:
@@ -118,5 +127,9 @@ class _Serve(Process):
                     for model in self.catalogue
                 ]
                 await self.shared.fleet.announce(self.shared.store.name, self.since, models)
+                await self.shared.fleet.present()
+                workers = dict(self.shared.fleet.workers)
+            self.metrics.queue.serving(workers)
+            await self.count()
         except StoreUnavailable as error:
             logger.warning("%s", error)

@@ -13,6 +13,8 @@ from service.hosting import Process, listen, runner
 from service.settings import Settings
 from service.store.opening import Shared, open_shared
 from service.store.quotas import Quotas
+from service.telemetry.api import ApiMetrics
+from service.telemetry.store import StoreMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -30,22 +32,27 @@ def serve(settings: Settings, began: float) -> None:
 
 
 async def _run(settings: Settings, listener: socket.socket, began: float) -> None:
-    async with open_shared(settings) as shared:
-        await _Api(settings, shared, listener, began).run()
+    metrics = ApiMetrics.alone()
+    async with open_shared(settings, StoreMetrics(metrics.registry)) as shared:
+        await _Api(settings, shared, metrics, listener, began).run()
 
 
 class _Api(Process):
     """The API around a Redis store; its catalogue is what workers announce."""
 
     def __init__(
-        self, settings: Settings, shared: Shared, listener: socket.socket, began: float
+        self,
+        settings: Settings,
+        shared: Shared,
+        metrics: ApiMetrics,
+        listener: socket.socket,
+        began: float,
     ) -> None:
         self.shared, self.opened = shared, False
         gate = Gate("no worker serves a model yet")
-        quotas = Quotas(settings, shared.store.client)
-        super().__init__(
-            Context(settings, shared.store, Catalogue(), gate, quotas), listener, began
-        )
+        quotas = Quotas(settings, shared.store.client, shared.observer)
+        context = Context(settings, shared.store, Catalogue(), gate, quotas, metrics)
+        super().__init__(context, listener, began)
 
     async def work(self) -> None:
         """Follow the workers, and keep the queue in order also where there are none."""
@@ -55,6 +62,7 @@ class _Api(Process):
             try:
                 await self._look()
                 await self.shared.store.sweep()
+                await self.count()
             except StoreUnavailable as error:
                 logger.warning("%s", error)
             await asyncio.sleep(_LOOK_EVERY)
@@ -68,6 +76,7 @@ class _Api(Process):
             self.catalogue.replace(await self.shared.fleet.present())
         except CheckpointError as error:
             logger.error("a worker announces what cannot be served: %s", error)
+        self.metrics.queue.serving(self.shared.fleet.workers)
         now = {model.name for model in self.catalogue}
         if now and not self.opened:
             self.opened = True

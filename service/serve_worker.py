@@ -6,19 +6,25 @@ On SIGTERM or SIGINT it announces itself no more, claims nothing, lets what runs
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 import torch
+from prometheus_client import CollectorRegistry
 
+from service.api.app import create_monitor
+from service.api.gate import Gate
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
-from service.hosting import on_signals, runner
-from service.loading import Loaded, load_models
+from service.hosting import Server, listen, on_signals, runner, url_of
+from service.loading import Loaded, load_models, observers_of
 from service.settings import Settings
 from service.store.fleet import ANNOUNCE_EVERY_S, Announced
 from service.store.opening import Shared, open_shared
+from service.telemetry.registry import new_registry
+from service.telemetry.store import StoreMetrics
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -27,30 +33,51 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings, began: float) -> None:
     """Work until a signal comes; `began` is when the process did, on the monotonic clock.
 
-    Raises ServeError: a Redis that is too old, no model that can be served, a dead or hung engine.
+    Raises ServeError: a port that cannot be had, a Redis that is too old, no model that can be
+    served, a dead or hung engine.
     """
-    torch.set_num_threads(settings.threads)
-    with runner() as loop:
-        loop.run(_run(settings, began))
+    with listen(settings.host, settings.metrics_port) as listener:
+        torch.set_num_threads(settings.threads)
+        with runner() as loop:
+            loop.run(_run(settings, listener, began))
 
 
-async def _run(settings: Settings, began: float) -> None:
-    async with open_shared(settings) as shared:
-        await _Process(settings, shared, began).run()
+async def _run(settings: Settings, listener: socket.socket, began: float) -> None:
+    registry = new_registry()
+    async with open_shared(settings, StoreMetrics(registry)) as shared:
+        await _Process(settings, shared, registry, listener, began).run()
 
 
 class _Process:
-    """A worker, its store and its announcements, and the order of their lives."""
+    """A worker, its store and its announcements, and the order of their lives. What it answers over
+    HTTP, until the last job: whether it lives and works, and its metrics."""
 
-    def __init__(self, settings: Settings, shared: Shared, began: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        shared: Shared,
+        registry: CollectorRegistry,
+        listener: socket.socket,
+        began: float,
+    ) -> None:
         self.settings, self.shared, self.began = settings, shared, began
         self.name = shared.store.name
+        self.registry, self.gate, self.listener = registry, Gate(), listener
+        self.server = Server(create_monitor(settings, self.gate, registry))
         self.worker: Worker | None = None
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
         """From loading to the last job. Raises ServeError."""
         on_signals(self._on_signal)
+        serving = asyncio.create_task(self.server.serve([self.listener]))
+        try:
+            await self._run()
+        finally:
+            self.server.should_exit = True
+            await serving
+
+    async def _run(self) -> None:
         working = asyncio.create_task(self._work())
         stopping = asyncio.create_task(self.stopping.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,7 +88,10 @@ class _Process:
             await working
 
     async def _work(self) -> None:
-        logger.info("loading models for %s", self.shared.place)
+        logger.info(
+            "metrics on %s/metrics, loading models for %s",
+            *(url_of(self.listener), self.shared.place),
+        )
         limits = Limits()
         loading = asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
         loaded = await loading
@@ -74,6 +104,7 @@ class _Process:
             limits,
             tend_every=self.settings.lease_s / 3,
             max_tick=self.settings.max_tick_s,
+            observers=observers_of(self.registry, loaded),
         )
         await worker.start()
         try:
@@ -84,12 +115,12 @@ class _Process:
     async def _announce(self, worker: Worker, loaded: Sequence[Loaded]) -> None:
         """Say what is served, for as long as it is."""
         models = [
-            Announced(manifest, served.execution, calibration)
-            for manifest, served, calibration in loaded
+            Announced(model.manifest, model.served.execution, model.calibration) for model in loaded
         ]
         names = ", ".join(f"{model.manifest.name} on {model.execution}" for model in models)
         elapsed = time.monotonic() - self.began
         logger.info("ready after %.1f s: worker %s serves %s", elapsed, self.name, names)
+        self.gate.open()
         since = time.time()
         while worker.alive and not worker.hung:
             try:
@@ -100,6 +131,7 @@ class _Process:
         raise ServeError("the engine hangs" if worker.hung else "the worker has died")
 
     async def _drain(self, worker: Worker) -> None:
+        self.gate.drain()
         logger.info("stopping with %d jobs", worker.jobs)
         with suppress(StoreUnavailable):
             await self.shared.fleet.retire(self.name)

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
         (), description="Comma-separated API keys; kept as SHA-256 digests.", repr=False
     )
     private_docs: bool = Field(False, description="Ask for a key at /docs and /openapi.json too.")
+    private_metrics: bool = Field(False, description="Ask for a key at /metrics too.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of a worker's /metrics, /livez and /readyz; 0 takes a free one.",
+    )
     models: Path = Field(ZOO, description="Folder of checkpoint folders.")
     threads: int = Field(
         min(4, os.cpu_count() or 1),

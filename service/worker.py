@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -12,9 +13,11 @@ from service.engine.events import Event, Progress
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served
 from service.engine.thread import EngineThread
-from service.errors import StoreUnavailable
+from service.errors import ServiceError, StoreUnavailable
 from service.jobs import Outcome
 from service.store.base import Claim, Store
+from service.store.rules import status_of
+from service.telemetry.observers import Ending, Observers
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ MISSED = 1024
 # Seconds: between renewals of what is held, and after which a tick is taken for a hang.
 TEND_EVERY = 10.0
 MAX_TICK = 120.0
+NOBODY = Observers()
 
 
 class Worker:
@@ -49,10 +53,12 @@ class Worker:
         max_jobs: int = MAX_JOBS,
         tend_every: float = TEND_EVERY,
         max_tick: float = MAX_TICK,
+        observers: Observers = NOBODY,
     ) -> None:
         self._store, self._checkpoints = store, tuple(models)
+        self._observer = observers.jobs
         self._max_jobs, self._tend_every, self._max_tick = max_jobs, tend_every, max_tick
-        self._thread = EngineThread(Engine(models, limits), self._post)
+        self._thread = EngineThread(Engine(models, limits, observers.engine), self._post)
         self._held: dict[str, Claim] = {}
         self._progress: dict[str, Progress] = {}
         self._watched: set[str] = set()
@@ -130,10 +136,11 @@ class Worker:
             await self._room.wait()
             claim = await _patiently(lambda: self._store.claim(self._checkpoints))
             # It may be held already, by a claim that was lost without our hearing of it.
-            self._let_go(claim.job.id)
+            self._let_go(claim.job.id, "lost")
             if claim.job.id in self._missed:
                 continue
             self._held[claim.job.id] = claim
+            self._observer.claimed(claim.job, max(0.0, time.time() - claim.job.created_at))
             self._count()
             if claim.alone:
                 await self._quarantine(claim)
@@ -162,7 +169,7 @@ class Worker:
                     for claim in await self._store.renew(claims):
                         if self._held.get(claim.job.id) is claim:
                             logger.info("job %s is no longer ours", claim.job.id)
-                            self._let_go(claim.job.id)
+                            self._let_go(claim.job.id, "lost")
                 await self._store.sweep()
             except StoreUnavailable as error:
                 logger.warning("nothing could be renewed: %s", error)
@@ -173,7 +180,7 @@ class Worker:
             try:
                 async for job_id in self._store.cancellations():
                     if job_id in self._held:
-                        self._let_go(job_id)
+                        self._let_go(job_id, "cancelled")
                     else:
                         # Another worker's, or one that is on its way to us.
                         self._missed.append(job_id)
@@ -217,6 +224,7 @@ class Worker:
                 del self._held[event.job_id]
                 self._watched.discard(event.job_id)
                 self._count()
+                self._observer.ran(claim.job, time.monotonic() - claim.since)
                 self._end(claim, event.outcome)
 
     def _end(self, claim: Claim, outcome: Outcome) -> None:
@@ -228,6 +236,12 @@ class Worker:
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
         if not await _patiently(lambda: self._store.complete(claim, outcome)):
             logger.info("job %s had ended elsewhere", claim.job.id)
+            self._observer.ended(claim.job, "lost")
+            return
+        self._observer.ended(claim.job, status_of(outcome))
+        if not isinstance(outcome, ServiceError):
+            # The job has ended: nobody waits for what is made of its result here.
+            self._loop.run_in_executor(None, self._observer.found, claim.job, outcome)
 
     async def _drained(self) -> None:
         await self._empty.wait()
@@ -235,17 +249,21 @@ class Worker:
             await asyncio.wait(self._ends)
 
     async def _hand_back(self, claim: Claim) -> None:
-        self._let_go(claim.job.id)
+        if not self._let_go(claim.job.id, "released"):
+            self._observer.ended(claim.job, "released")
         try:
             await self._store.release(claim)
         except StoreUnavailable as error:
             logger.warning("job %s was not handed back: %s", claim.job.id, error)
 
-    def _let_go(self, job_id: str) -> None:
-        if self._held.pop(job_id, None):
+    def _let_go(self, job_id: str, ending: Ending) -> bool:
+        """Drop a job; whether it was held."""
+        if claim := self._held.pop(job_id, None):
+            self._observer.ended(claim.job, ending)
             self._watched.discard(job_id)
             self._thread.abort(job_id)
             self._count()
+        return claim is not None
 
     def _count(self) -> None:
         """Note whether there is room for more, at most one job, or nothing left."""

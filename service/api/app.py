@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from prometheus_client import CollectorRegistry
 
 from service.api import (
     anomalies,
@@ -10,12 +11,16 @@ from service.api import (
     health,
     jobs,
     likelihoods,
+    metrics,
     models,
     problem,
     samples,
 )
 from service.api.context import Context
+from service.api.gate import Gate
 from service.api.middleware import Authentication, BodyLimit, RequestId
+from service.api.observing import Observation
+from service.settings import Settings
 
 
 def create_app(context: Context) -> FastAPI:
@@ -28,18 +33,40 @@ def create_app(context: Context) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.context = context
+    app.state.context, app.state.gate = context, context.gate
+    app.state.registry = context.metrics.registry
     settings = context.settings
-    guarded = ("/v1", "/docs", "/openapi.json") if settings.private_docs else ("/v1",)
+    guarded = ("/v1", *private(settings))
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(Authentication, digests=settings.api_keys, guarded=guarded)
     app.add_middleware(RequestId)
     problem.install(app)
-    for module in (samples, likelihoods, anomalies, jobs, events, models, health):
+    modules = (samples, likelihoods, anomalies, jobs, events, models, health, metrics)
+    for module in modules:
         app.include_router(module.router)
     app.add_api_route("/", _home, include_in_schema=False)
     documentation.install(app, keys=bool(settings.api_keys))
+    routes = [*app.routes, *(route for module in modules for route in module.router.routes)]
+    app.add_middleware(Observation, metrics=context.metrics.http, routes=routes)
     return app
+
+
+def create_monitor(settings: Settings, gate: Gate, registry: CollectorRegistry) -> FastAPI:
+    """What a worker answers: whether it lives, whether it works, and its metrics."""
+    app = FastAPI(title="MULAN worker", openapi_url=None, redirect_slashes=False)
+    app.state.gate, app.state.registry = gate, registry
+    app.add_middleware(Authentication, digests=settings.api_keys, guarded=private(settings))
+    app.add_middleware(RequestId)
+    problem.install(app)
+    for module in (health, metrics):
+        app.include_router(module.router)
+    return app
+
+
+def private(settings: Settings) -> tuple[str, ...]:
+    """Paths outside /v1 that ask for a key."""
+    docs = ("/docs", "/openapi.json") if settings.private_docs else ()
+    return (*docs, "/metrics") if settings.private_metrics else docs
 
 
 async def _home() -> RedirectResponse:

@@ -12,6 +12,7 @@ from service.catalogue import Catalogue
 from service.settings import Settings
 from service.store.base import Store
 from service.store.quotas import Quotas
+from service.telemetry.api import ApiMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Context:
     catalogue: Catalogue
     gate: Gate
     quotas: Quotas
+    metrics: ApiMetrics = field(default_factory=ApiMetrics.alone)
     errands: set[asyncio.Task[None]] = field(default_factory=set)
 
     def send(self, errand: Coroutine[None, None, None]) -> None:

@@ -112,6 +112,11 @@ def results() -> dict[int | str, dict[str, Any]]:
     return {200: success, **_job_problems(406, 409, 410, 500, 503, 504)}
 
 
+def exposition() -> dict[int | str, dict[str, Any]]:
+    """The response of /metrics."""
+    return {200: {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
 def stream() -> dict[int | str, dict[str, Any]]:
     """Every response of /v1/jobs/{id}/events."""
     event = {

@@ -1,12 +1,19 @@
 """GET /livez and /readyz: open to everybody, whatever the queue."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
 
 from service.api import documentation
-from service.api.context import InContext
+from service.api.gate import Gate
 from service.contracts.problems import State
 
 router = APIRouter(tags=["health"])
+
+
+def _gate(request: Request) -> Gate:
+    gate: Gate = request.app.state.gate
+    return gate
 
 
 @router.get("/livez", summary="Is the process alive?")
@@ -16,7 +23,7 @@ async def livez() -> State:
 
 
 @router.get("/readyz", summary="Does it take requests?", responses=documentation.problems(503))
-async def readyz(context: InContext) -> State:
+async def readyz(gate: Annotated[Gate, Depends(_gate)]) -> State:
     """200 once models are loaded and warm; 503 before, and while the service stops."""
-    context.gate.check()
+    gate.check()
     return State(status="ready")

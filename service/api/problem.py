@@ -28,7 +28,8 @@ _CLIENT_CLOSED_REQUEST = 499
 
 
 def respond(error: ServiceError, connection: HTTPConnection) -> Response:
-    """An error as the answer to this request."""
+    """An error as the answer to this request, which is noted with it."""
+    connection.state.problem = error
     problem = Problem(
         type=f"urn:mulan:problem:{error.code}",
         title=error.title,
@@ -119,6 +120,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
+    request.state.problem = error
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 

@@ -7,7 +7,6 @@ network calls.
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ import torch
 from service.engine.events import Ended, Event, Progress
 from service.engine.lane import Lane, Progressed, Turn
 from service.engine.packer import evaluate
+from service.engine.running import LaneKey, Running
 from service.engine.scheduler import (
     Admission,
     Ids,
@@ -25,44 +25,34 @@ from service.engine.scheduler import (
     row_ids,
     rows_of,
 )
-from service.engine.tasks import Assignment, Served, assign
+from service.engine.tasks import Served, assign
 from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
+from service.telemetry.observers import EngineObserver
+from service.telemetry.ticks import Call, Reason, Tick
 
 logger = logging.getLogger(__name__)
 
 # A smaller change of a job's progress is not worth an event; a preview shows so many images.
 PROGRESS_STEP = 0.01
 PREVIEWED = 16
-
-
-class _LaneKey(NamedTuple):
-    """Rows of one checkpoint and solver whose questions have equally many probes."""
-
-    checkpoint: str
-    solver: str
-    probes: int
-
-
-class _Running:
-    """A job inside the engine."""
-
-    def __init__(self, job: Job, work: Assignment) -> None:
-        self.job, self.work = job, work
-        self.lane = _LaneKey(job.checkpoint, work.solver.name, work.probes)
-        self.uncollected = work.rows
-        self.reported = 0.0
-        self.watched = False
+NOBODY = EngineObserver()
 
 
 class Engine:
     """Step-level continuous batching over the checkpoints `models`, named by SHA-256."""
 
-    def __init__(self, models: Mapping[str, Served], limits: Limits | None = None) -> None:
-        self._models = models
+    def __init__(
+        self,
+        models: Mapping[str, Served],
+        limits: Limits | None = None,
+        observer: EngineObserver = NOBODY,
+    ) -> None:
+        self._models, self._observer = models, observer
+        self._tick = Tick()
         self._scheduler = Scheduler(limits)
-        self._lanes: dict[_LaneKey, Lane] = {}
-        self._running: dict[int, _Running] = {}
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._running: dict[int, Running] = {}
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
 
@@ -80,7 +70,7 @@ class Engine:
         if job.id in self._numbers:
             return
         try:
-            running = _Running(job, assign(job.task, self._models[job.checkpoint]))
+            running = Running(job, assign(job.task, self._models[job.checkpoint]))
         except Exception as error:
             self._events.append(Ended(job.id, _service_error(error)))
             return
@@ -112,18 +102,34 @@ class Engine:
     @torch.no_grad()
     def step(self, now: float) -> list[Event]:
         """One tick at time `now`, seconds since the epoch; what came of it."""
+        tick = self._tick = Tick()
         for number in self._scheduler.expired(now):
             self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
         plan = self._scheduler.plan()
+        tick.lap("plan")
         for admission in plan.admissions:
             self._admit(admission)
-        calls: dict[tuple[str, int], list[_LaneKey]] = defaultdict(list)
+        tick.lap("begin")
+        self._count()
+        calls: dict[tuple[str, int], list[LaneKey]] = defaultdict(list)
         for key in self._lanes:
             calls[key.checkpoint, key.probes].append(key)
         for keys in calls.values():
-            self._advance(keys, plan.run)
+            self._advance(keys, plan.run, plan.reason)
         self._report()
+        tick.lap("report")
+        self._observer.ticked(tick)
         return self._take_events()
+
+    def rest(self) -> None:
+        """Nothing is left to do for now."""
+        self._observer.rested()
+
+    def _count(self) -> None:
+        for key, lane in self._lanes.items():
+            self._tick.active[key.name] += len(lane)
+        for number, running in self._running.items():
+            self._tick.waiting[running.lane.name] += self._scheduler.to_begin(number)
 
     def _admit(self, admission: Admission) -> None:
         number, first, last = admission
@@ -138,7 +144,7 @@ class Engine:
         except Exception as error:
             self._fail(number, _service_error(error))
 
-    def _advance(self, keys: list[_LaneKey], ids: Ids) -> None:
+    def _advance(self, keys: list[LaneKey], ids: Ids, reason: Reason) -> None:
         """Evaluate those of `ids` that are in these lanes of one checkpoint, all in one call.
 
         If that raises, each job is tried alone, so that only the one at fault fails. Trying again
@@ -151,30 +157,36 @@ class Engine:
         try:
             turns = self._evaluate(parts)
         except Exception as error:
-            self._isolate(parts, error)
+            self._isolate(parts, error, reason)
             return
+        self._tick.calls.append(_call(parts, reason))
         for (key, rows), (turn, progress) in zip(parts.items(), turns, strict=True):
             self._lanes[key].put_back(turn)
             ended = self._scheduler.told(rows, progress)
             if ended.any():
                 self._retire(key, rows[ended])
+        self._tick.lap("retire")
 
-    def _evaluate(self, parts: Mapping[_LaneKey, Ids]) -> list[tuple[Turn, Progressed | None]]:
+    def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[tuple[Turn, Progressed | None]]:
         lanes = [self._lanes[key] for key in parts]
         denoiser = self._models[next(iter(parts)).checkpoint].denoiser
         turns = [lane.turn(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
         questions = [lane.ask(turn) for lane, turn in zip(lanes, turns, strict=True)]
+        self._tick.lap("ask")
         answers = evaluate(denoiser, questions)
+        self._tick.lap("network")
         told = [
             lane.tell(turn, answer)
             for lane, turn, answer in zip(lanes, turns, answers, strict=True)
         ]
-        return [
+        turned = [
             (turn, lane.progress(turn) if lane.adaptive else None)
             for lane, turn in zip(lanes, told, strict=True)
         ]
+        self._tick.lap("tell")
+        return turned
 
-    def _isolate(self, parts: Mapping[_LaneKey, Ids], error: Exception) -> None:
+    def _isolate(self, parts: Mapping[LaneKey, Ids], error: Exception, reason: Reason) -> None:
         alone = [
             (key, number, rows[positions])
             for key, rows in parts.items()
@@ -185,9 +197,9 @@ class Engine:
             return
         logger.warning("a call for %d jobs failed, trying each alone: %r", len(alone), error)
         for key, _, rows in alone:
-            self._advance([key], rows)
+            self._advance([key], rows, reason)
 
-    def _retire(self, key: _LaneKey, ids: Ids) -> None:
+    def _retire(self, key: LaneKey, ids: Ids) -> None:
         """Hand rows that have ended to their jobs; a job with no row left ends too."""
         lane = self._lanes[key]
         ends: list[tuple[int, Outcome]] = []
@@ -207,7 +219,7 @@ class Engine:
             else:
                 self._events.append(Ended(self._remove(number).id, outcome))
 
-    def _discard(self, key: _LaneKey, ids: Ids) -> None:
+    def _discard(self, key: LaneKey, ids: Ids) -> None:
         lane = self._lanes[key]
         if len(lane.among(ids)) == len(lane):
             del self._lanes[key]
@@ -236,7 +248,7 @@ class Engine:
                 vocabulary = self._models[running.job.checkpoint].denoiser.config.vocabulary
                 self._events.append(Progress(running.job.id, fraction, preview, vocabulary))
 
-    def _preview(self, number: int, running: _Running) -> Tokens | None:
+    def _preview(self, number: int, running: Running) -> Tokens | None:
         """The first of a job's images that are not done."""
         lane = self._lanes.get(running.lane)
         ids = lane.ids[jobs_of(lane.ids) == number][:PREVIEWED] if lane is not None else ()
@@ -247,6 +259,12 @@ class Engine:
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
+
+
+def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> Call:
+    checkpoint, _, probes = next(iter(parts))
+    rows = {key.solver: len(ids) for key, ids in parts.items()}
+    return Call(checkpoint, "pull-back" if probes else "forward", reason, rows)
 
 
 def _service_error(error: Exception) -> ServiceError:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.telemetry.ticks import Reason
+
 Ids = NDArray[np.int64]
 ROW_BITS = 32
 
@@ -57,10 +59,12 @@ class Admission(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What one tick does: `admissions` begin, then the rows `run` are evaluated once."""
+    """What one tick does: `admissions` begin, then the rows `run` are evaluated once; and why they
+    are no more."""
 
     admissions: list[Admission]
     run: Ids
+    reason: Reason
 
 
 class _Work:
@@ -160,7 +164,12 @@ class Scheduler:
         run = [
             row_ids(job, self._works[job].nearest_their_end(rows)) for job, rows in shares.items()
         ]
-        return Plan(admissions, np.concatenate([np.empty(0, np.int64), *run]))
+        return Plan(admissions, np.concatenate([np.empty(0, np.int64), *run]), self._why(shares))
+
+    def to_begin(self, job: int) -> int:
+        """Rows of the job that have not begun."""
+        work = self._works[job]
+        return len(work.remaining) - work.begun
 
     def told(self, ids: Ids, progress: NDArray[np.float64] | None = None) -> NDArray[np.bool_]:
         """Note that each row was evaluated once; which of them have thereby ended.
@@ -208,6 +217,18 @@ class Scheduler:
             rows = max(left // works[job].weight, 1 if first and not shares[job] else 0)
             grant(job, rows, floor=rows if first else 0)
         return {job: rows for job, rows in shares.items() if rows}
+
+    def _why(self, shares: dict[int, int]) -> Reason:
+        """No row was left, none could be paid for, or none may have begun."""
+        left, cheapest = self.limits.tick, None
+        for job, work in self._works.items():
+            share = shares.get(job, 0)
+            left -= share * work.weight
+            if share < len(work.live) + self.to_begin(job):
+                cheapest = min(work.weight, cheapest or work.weight)
+        if cheapest is None:
+            return "drained"
+        return "full" if left < cheapest else "resident"
 
     def _spend_credit(self, job: int) -> int:
         """Rows that the reserve pays for; what is not enough for a row is saved."""

@@ -78,6 +78,7 @@ class EngineThread:
             try:
                 if self._engine.idle:
                     self._tick_began = None
+                    self._engine.rest()
                     command = self._commands.get()
                 else:
                     command = self._commands.get_nowait()

@@ -1,11 +1,13 @@
 """The store's interface. API processes put and wait; workers claim and complete."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from service.jobs import Job, Kind, Outcome, Status
 from service.store.news import News
+from service.store.rules import Load
 
 
 class Key(NamedTuple):
@@ -56,7 +58,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's hold on a job. A later claim of the same job has a higher epoch and wins.
+    """A worker's hold on a job, `since` then on the monotonic clock. A later claim of the same job
+    has a higher epoch and wins.
 
     One that is to run `alone` was held by a worker that died. It begins with its first report: if
     the worker dies after that, it was this job's doing.
@@ -65,6 +68,7 @@ class Claim:
     job: Job
     epoch: int
     alone: bool = False
+    since: float = field(default_factory=time.monotonic, compare=False)
 
 
 class Store(Protocol):
@@ -74,6 +78,10 @@ class Store(Protocol):
     async def room(self, cost: int) -> None:
         """See whether a job of this cost could wait just now, before it is made. Raises
         QueueFull."""
+        ...
+
+    async def load(self) -> Load:
+        """How much waits and runs, and how fast it drains."""
         ...
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:

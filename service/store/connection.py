@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from redis.exceptions import (
 )
 
 from service.errors import ServeError, StoreUnavailable
+from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ OLDEST = (6, 2)
 # Seconds to connect, to get an answer, and to get one of the connections; each on its own.
 ANSWER_WITHIN_S = 2.0
 CONNECTIONS = 64
+NOBODY = StoreObserver()
 _RETRY_AFTER_S = 2
 
 _AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
@@ -55,22 +58,24 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
 
 
 @contextmanager
-def reaching() -> Iterator[None]:
-    """Raises StoreUnavailable for whatever keeps Redis from its work."""
+def reaching(operation: str, observer: StoreObserver) -> Iterator[None]:
+    """One operation, which the observer is told of. Raises StoreUnavailable for whatever keeps
+    Redis from its work."""
+    began = time.perf_counter()
     try:
         yield
-    except _AWAY as error:
+    except (*_AWAY, ResponseError) as error:
+        if isinstance(error, ResponseError) and not _refuses(error):
+            raise
+        observer.unreachable(operation, time.perf_counter() - began)
         raise _unavailable(error) from error
-    except ResponseError as error:
-        if any(word in str(error) for word in _REFUSALS):
-            raise _unavailable(error) from error
-        raise
+    observer.round_trip(operation, time.perf_counter() - began)
 
 
-async def check(client: Redis) -> None:
+async def check(client: Redis, observer: StoreObserver = NOBODY) -> None:
     """Raises ServeError for a Redis that is too old, StoreUnavailable for one that is away; logs
     what would lose jobs."""
-    with reaching():
+    with reaching("info", observer):
         facts = await client.info()
     version = str(facts["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
@@ -82,11 +87,11 @@ async def check(client: Redis) -> None:
         logger.warning("Redis keeps no append-only file: jobs do not survive its crash")
 
 
-async def reached(client: Redis) -> None:
+async def reached(client: Redis, observer: StoreObserver = NOBODY) -> None:
     """Wait until Redis answers. Raises ServeError for one that is too old."""
     while True:
         try:
-            return await check(client)
+            return await check(client, observer)
         except StoreUnavailable as error:
             logger.warning("%s; trying again", error)
         await asyncio.sleep(_RETRY_AFTER_S)
@@ -96,6 +101,10 @@ def shown(url: str) -> str:
     """A URL as it may be logged: without its password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _refuses(error: Exception) -> bool:
+    return any(word in str(error) for word in _REFUSALS)
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

@@ -7,6 +7,7 @@ not at every look.
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +18,8 @@ from models.anomaly.calibration import Calibration
 from models.errors import CheckpointError
 from models.manifest import Manifest
 from service.store import keys
-from service.store.connection import reaching
+from service.store.connection import NOBODY, reaching
+from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +53,14 @@ class _Entry(BaseModel):
 
 
 class Fleet:
-    """The workers on one Redis. Every method may raise StoreUnavailable."""
+    """The workers on one Redis. Every method may raise StoreUnavailable.
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    `workers`: how many served each model, by name, at the last look.
+    """
+
+    def __init__(self, client: Redis, observer: StoreObserver = NOBODY) -> None:
+        self._client, self._observer = client, observer
+        self.workers: Counter[str] = Counter()
         self._papers: dict[str, _Papers] = {}
 
     async def announce(self, name: str, since: float, models: Iterable[Announced]) -> None:
@@ -66,7 +72,7 @@ class Fleet:
         serves = tuple((_digest(papers), execution) for papers, execution in said)
         entry = _Entry(since=since, serves=serves).model_dump_json()
         life_ms = int(1000 * ALIVE_S)
-        with reaching():
+        with reaching("announce", self._observer):
             async with self._client.pipeline(transaction=True) as pipe:
                 for papers, _ in said:
                     pipe.set(keys.PAPERS + _digest(papers), papers, px=life_ms)
@@ -76,7 +82,7 @@ class Fleet:
 
     async def retire(self, name: str) -> None:
         """Say that this worker takes no more jobs."""
-        with reaching():
+        with reaching("retire", self._observer):
             async with self._client.pipeline(transaction=True) as pipe:
                 pipe.delete(keys.WORKER + name)
                 pipe.zrem(keys.WORKERS, name)
@@ -87,15 +93,18 @@ class Fleet:
         entries = await self._entries()
         await self._read_papers({digest for entry in entries for digest, _ in entry.serves})
         found: dict[str, Announced] = {}
+        workers: Counter[str] = Counter()
         for entry in entries:
             for digest, execution in entry.serves:
                 if papers := self._papers.get(digest):
                     manifest, calibration = papers.manifest, papers.calibration
                     found[manifest.sha256] = Announced(manifest, execution, calibration)
+                    workers[manifest.name] += 1
+        self.workers = workers
         return list(found.values())
 
     async def _entries(self) -> list[_Entry]:
-        with reaching():
+        with reaching("workers", self._observer):
             names: Any = await self._client.zrange(keys.WORKERS, 0, -1)
             texts = await self._values([keys.WORKER + name.decode() for name in names])
             gone = [name for name, text in zip(names, texts, strict=True) if text is None]
@@ -105,8 +114,10 @@ class Fleet:
 
     async def _read_papers(self, digests: set[str]) -> None:
         unread = sorted(digests - self._papers.keys())
-        with reaching():
-            texts = await self._values([keys.PAPERS + digest for digest in unread])
+        texts: Sequence[bytes | None] = ()
+        if unread:
+            with reaching("papers", self._observer):
+                texts = await self._values([keys.PAPERS + digest for digest in unread])
         self._papers = {name: self._papers[name] for name in digests & self._papers.keys()}
         for digest, text in zip(unread, texts, strict=True):
             if text is not None and (papers := _papers(text)):

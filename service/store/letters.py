@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from service.errors import ServiceError
 from service.jobs import Job
 from service.store import keys, replies, rules
-from service.store.connection import reaching
+from service.store.connection import NOBODY, reaching
 from service.store.redis import life_ms
 from service.store.scripts import Scripts
 from service.store.wire import encode_job
@@ -34,7 +34,7 @@ class DeadLetters:
 
     async def all(self) -> list[Letter]:
         """The latest first."""
-        with reaching():
+        with reaching("letters", NOBODY):
             names: Any = await self._client.zrange(keys.DEAD, 0, -1, desc=True)
             async with self._client.pipeline(transaction=True) as pipe:
                 for name in names:
@@ -59,7 +59,7 @@ class DeadLetters:
 
     async def drop(self, job_id: str) -> None:
         """Throw the letter away. Raises UnknownJob."""
-        with reaching():
+        with reaching("letters", NOBODY):
             async with self._client.pipeline(transaction=True) as pipe:
                 pipe.delete(keys.LETTER + job_id)
                 pipe.zrem(keys.DEAD, job_id)
@@ -68,7 +68,7 @@ class DeadLetters:
             raise rules.unknown(job_id)
 
     async def _one(self, job_id: str) -> Letter:
-        with reaching():
+        with reaching("letters", NOBODY):
             fields = await self._client.hgetall(keys.LETTER + job_id)
         if not fields:
             raise rules.unknown(job_id)

@@ -38,6 +38,9 @@ class MemoryStore:
         if refusal := self._load().refusal(cost, self._bounds):
             raise refusal
 
+    async def load(self) -> rules.Load:
+        return self._load()
+
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         self._expire()
         if key is not None and (known := self._keys.get(key.scope)):
@@ -279,6 +282,7 @@ class MemoryStore:
             len(self._drained) - 1,
             sum(cost for _, cost in itertools.islice(self._drained, 1, None)),
             self._clock() - since,
+            running=len(self._entries) - self._queued - len(self._remembered),
         )
 
 

@@ -8,10 +8,11 @@ from service.errors import ServeError
 from service.settings import MEMORY, Settings
 from service.store.base import Store
 from service.store.bounds import Bounds
-from service.store.connection import connect, reached, shown
+from service.store.connection import NOBODY, connect, reached, shown
 from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
 from service.store.redis import RedisStore
+from service.telemetry.observers import StoreObserver
 
 
 class Shared(NamedTuple):
@@ -21,30 +22,36 @@ class Shared(NamedTuple):
     store: RedisStore
     fleet: Fleet
     place: str
+    observer: StoreObserver = NOBODY
 
     async def reached(self) -> None:
         """Wait until it answers. Raises ServeError for a Redis that is too old."""
-        await reached(self.store.client)
+        await reached(self.store.client, self.observer)
 
 
 @asynccontextmanager
-async def open_shared(settings: Settings) -> AsyncIterator[Shared]:
+async def open_shared(
+    settings: Settings, observer: StoreObserver = NOBODY
+) -> AsyncIterator[Shared]:
     """The Redis store, closed in the end. Raises ServeError where another is chosen."""
     if settings.store == MEMORY:
         raise ServeError("jobs have to wait in Redis: set MULAN_STORE (--store) to redis://...")
     async with connect(settings.store) as client:
-        store = RedisStore(client, Bounds.of(settings))
+        store = RedisStore(client, Bounds.of(settings), observer=observer)
         try:
-            yield Shared(store, Fleet(client), shown(settings.store))
+            fleet = Fleet(client, observer)
+            yield Shared(store, fleet, shown(settings.store), observer)
         finally:
             await store.close()
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, Shared | None]]:
+async def open_store(
+    settings: Settings, observer: StoreObserver = NOBODY
+) -> AsyncIterator[tuple[Store, Shared | None]]:
     """Either store; None beside the one in memory, which nobody shares. Raises ServeError."""
     if settings.store == MEMORY:
         yield MemoryStore(Bounds.of(settings)), None
         return
-    async with open_shared(settings) as shared:
+    async with open_shared(settings, observer) as shared:
         yield shared.store, shared

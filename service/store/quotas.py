@@ -14,13 +14,21 @@ from redis.asyncio import Redis
 from service.errors import InvalidRequest, RateLimited
 from service.settings import Settings
 from service.store import keys
-from service.store.connection import reaching
+from service.store.connection import NOBODY, reaching
+from service.telemetry.observers import StoreObserver
 
 
 class Quotas:
     """`client` is the fleet's Redis; without one, what is counted is this process's alone."""
 
-    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        client: Redis | None = None,
+        observer: StoreObserver = NOBODY,
+    ) -> None:
+        # What is counted in memory makes no round trip.
+        self._observer = NOBODY if client is None else observer
         self._requests = _parsed(settings.request_rate)
         self._cost = _parsed(settings.cost_rate)
         self._limiter = SlidingWindowCounterRateLimiter(_storage(client))
@@ -44,7 +52,7 @@ class Quotas:
         await self._hit(self._cost, f"cost {owner}", cost, "row-evaluations")
 
     async def _hit(self, rate: limits.RateLimitItem, name: str, cost: int, unit: str) -> None:
-        with reaching():
+        with reaching("quota", self._observer):
             if await self._limiter.hit(rate, name, cost=cost):
                 return
             window = await self._limiter.get_window_stats(rate, name)

@@ -21,11 +21,13 @@ from service.jobs import UNFINISHED, Job, Outcome, Status
 from service.store import keys, news, replies, rules
 from service.store.base import Claim, Key, Page, Record, Standing
 from service.store.bounds import REMEMBERED_S, Bounds
-from service.store.connection import reaching
+from service.store.connection import NOBODY, reaching
 from service.store.ear import Ear
 from service.store.news import News
+from service.store.rules import Load
 from service.store.scripts import Scripts
 from service.store.wire import encode_job, encode_outcome
+from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +55,15 @@ class RedisStore:
         clock: Callable[[], float] = time.time,
         poll_s: float = POLL_S,
         unread_s: float = UNREAD_S,
+        observer: StoreObserver = NOBODY,
     ) -> None:
         self.client, self._bounds, self._clock = client, bounds, clock
         self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
         self._kept_s = max(bounds.retention_s, unread_s)
         self._keep = (bounds.retained, bounds.retention_s, unread_s, REMEMBERED_S)
-        self._scripts = Scripts(client)
+        self._observer = observer
+        self._scripts = Scripts(client, observer)
         self._ear = Ear(client)
         self._too_late = encode_outcome(rules.too_late())
         self._fatal = encode_outcome(
@@ -77,6 +81,10 @@ class RedisStore:
         full = await self._scripts.run("room", cost, now, bounds.capacity, bounds.capacity_cost)
         if full:
             raise self._refusal(cost, now, full[1:])
+
+    async def load(self) -> Load:
+        now = self._clock()
+        return replies.load(now, *await self._scripts.run("load", now, now - LETTER_S))
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
@@ -115,13 +123,16 @@ class RedisStore:
         return [claim for position, claim in enumerate(claims) if position in lost]
 
     async def sweep(self) -> None:
-        taken = await self._scripts.run(
+        redelivered, buried = await self._scripts.run(
             "sweep",
             *(self._clock(), int(1000 * self._bounds.lease_s), self._too_late, self._fatal),
             *(self._bounds.most_crashes, int(1000 * LETTER_S), *self._keep),
         )
-        if taken:
-            logger.warning("%d jobs of silent workers were taken back", taken)
+        self._observer.swept(redelivered, buried)
+        if redelivered or buried:
+            logger.warning(
+                "of silent workers' jobs %d wait again, %d were given up", redelivered, buried
+            )
 
     async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
         watched: int = await self._scripts.run(
@@ -142,7 +153,7 @@ class RedisStore:
             raise rules.unknown(job_id)
 
     async def standing(self, job_id: str) -> Standing:
-        with reaching():
+        with reaching("standing", self._observer):
             fields = await self.client.hgetall(keys.JOB + job_id)
         if not fields:
             raise rules.unknown(job_id)
@@ -239,7 +250,7 @@ class RedisStore:
         return bool(ended)
 
     async def _read(self, job_id: str) -> Record:
-        with reaching():
+        with reaching("record", self._observer):
             async with self.client.pipeline(transaction=True) as pipe:
                 fields = ["status", "progress", "started_at", "finished_at"]
                 pipe.hmget(keys.JOB + job_id, fields)
@@ -260,9 +271,7 @@ class RedisStore:
         )
 
     def _refusal(self, cost: int, now: float, full: list[Any]) -> QueueFull:
-        jobs, waiting, done, done_cost, since = map(float, full)
-        load = rules.Load(int(jobs), int(waiting), int(done), int(done_cost), now - since)
-        refusal = load.refusal(cost, self._bounds)
+        refusal = replies.load(now, *full).refusal(cost, self._bounds)
         assert refusal is not None
         return refusal
 

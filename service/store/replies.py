@@ -8,6 +8,7 @@ from service.jobs import Job, Kind, Outcome, Status
 from service.store.base import Page, Standing
 from service.store.news import Advance, Story
 from service.store.parts import WireError
+from service.store.rules import Load
 from service.store.wire import decode_job, decode_outcome
 
 
@@ -58,6 +59,13 @@ def story(status: bytes, progress: bytes, told: int, kept: Sequence[Any]) -> Sto
         advances.append(Advance(number, float(at), preview))
     name = cast(Status, status.decode())
     return Story(name, 1.0 if name == "succeeded" else float(progress), told, advances)
+
+
+def load(now: float, *numbers: bytes | int) -> Load:
+    """What the scripts say of it: jobs, cost, done, their cost, since when, and perhaps what runs
+    and dead letters."""
+    jobs, cost, done, done_cost, since, *rest = map(float, numbers)
+    return Load(int(jobs), int(cost), int(done), int(done_cost), now - since, *map(int, rest))
 
 
 def seconds(field: bytes | None) -> float | None:

@@ -66,13 +66,21 @@ def mismatch() -> InvalidRequest:
 @dataclass(frozen=True, slots=True)
 class Load:
     """What waits: `jobs` of `cost` row-evaluations. Since it began to, or of late, `done` jobs of
-    `done_cost` have ended in `elapsed` seconds."""
+    `done_cost` have ended in `elapsed` seconds. Beside it, jobs that are `running`, and dead
+    `letters`."""
 
     jobs: int
     cost: int
     done: int
     done_cost: int
     elapsed: float
+    running: int = 0
+    letters: int = 0
+
+    @property
+    def drain_rate(self) -> float:
+        """Row-evaluations a second that were done; 0 while nothing waits."""
+        return self.done_cost / self.elapsed if self.jobs and self.elapsed > 0 else 0.0
 
     def refusal(self, cost: int, bounds: Bounds) -> QueueFull | None:
         """Why a job of this cost may not wait too, and when what waits would have drained."""

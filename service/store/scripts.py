@@ -5,8 +5,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from service.store.connection import reaching
+from service.store.connection import NOBODY, reaching
 from service.store.keys import IN_SCRIPTS
+from service.telemetry.observers import StoreObserver
 
 _FOLDER = files("service.store") / "lua"
 _PRELUDE = (
@@ -23,6 +24,7 @@ NAMES = (
     "forget",
     "leave",
     "list",
+    "load",
     "put",
     "release",
     "renew",
@@ -37,7 +39,8 @@ NAMES = (
 class Scripts:
     """Runs scripts by name; Redis is sent the text of one that it does not have."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, observer: StoreObserver = NOBODY) -> None:
+        self._observer = observer
         self._scripts = {
             name: client.register_script(_PRELUDE + (_FOLDER / f"{name}.lua").read_text())
             for name in NAMES
@@ -45,5 +48,5 @@ class Scripts:
 
     async def run(self, name: str, *arguments: str | bytes | float) -> Any:
         """What the script returns. Raises StoreUnavailable."""
-        with reaching():
+        with reaching(name, self._observer):
             return await self._scripts[name](args=arguments)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -169,6 +170,45 @@ def test_an_api_out_of_time_sends_its_clients_home(fleet: Fleet) -> None:
         assert (refusal.status_code, refusal.json()["code"]) == (503, "draining")
         assert "event: progress" in watching.result().text
     assert api.wait(30) == 0
+
+
+def test_each_half_tells_its_own_numbers(fleet: Fleet) -> None:
+    api, worker = fleet.start("api", "--port", "0"), fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    told = line_with(worker, "metrics on").split("metrics on ")[1].split("/metrics")[0]
+    assert httpx.get(f"{told}/livez").status_code == 200
+    line_with(api, "ready after")
+    line_with(worker, "ready after")
+    assert httpx.get(f"{told}/readyz").status_code == 200
+    httpx.post(f"{url}/v1/samples", json=work(4, 5), timeout=60).raise_for_status()
+    began = time.monotonic()
+    while 'mulan_model_workers{model="good"} 1.0' not in (ours := httpx.get(f"{url}/metrics").text):
+        assert time.monotonic() - began < READY_WITHIN_S
+        time.sleep(0.05)
+    theirs = httpx.get(f"{told}/metrics").text
+    for text in (ours, theirs):
+        assert "mulan_store_up 1.0" in text
+        assert "mulan_build_info{" in text
+    assert (
+        'mulan_http_requests_total{endpoint="/v1/samples",method="POST",outcome="ok"} 1.0' in ours
+    )
+    labels = 'kind="samples",model="good",outcome="succeeded",solver="ddpm"'
+    assert f"mulan_jobs_total{{{labels}}} 1.0" in theirs
+    assert 'mulan_model_load_seconds{model="good"}' in theirs
+    assert "mulan_engine_" not in ours
+    assert "mulan_http_" not in theirs
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
+def test_a_worker_s_metrics_port_in_use_is_one_line(fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        arguments = ["worker", "--metrics-port", port, "--store", fleet.server.url]
+        result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in result.output
+    assert len(result.output.splitlines()) == 1
 
 
 def work(count: int, steps: int) -> dict[str, Any]:

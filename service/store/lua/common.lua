@@ -109,21 +109,30 @@ local function cancel(id, job, outcome, now, keep)
   if job.status == 'running' then redis.call('PUBLISH', names.cancelled, id) end
 end
 
--- {'full', jobs, cost, done, done_cost, since} where too much waits for a job of this cost.
-local function overload(cost, now, capacity, capacity_cost)
+local function waits()
   local waiting = redis.call('ZCARD', names.waiting)
-  local waiting_cost = waiting > 0 and tonumber(redis.call('GET', names.waiting_cost)) or 0
-  if waiting < tonumber(capacity)
-      and (waiting == 0 or waiting_cost + tonumber(cost) <= tonumber(capacity_cost)) then
-    return nil
-  end
+  return waiting, waiting > 0 and tonumber(redis.call('GET', names.waiting_cost)) or 0
+end
+
+-- How many jobs were done since others began to wait, or of late; of what cost; since when.
+local function drained(now)
   local since, done, done_cost = now, -1, 0
   for _, line in ipairs(redis.call('LRANGE', names.drained, 0, -1)) do
     local at, spent = line:match('^(%S+) (%S+)$')
     if done < 0 then since = at else done_cost = done_cost + tonumber(spent) end
     done = done + 1
   end
-  return {'full', waiting, waiting_cost, done, done_cost, since}
+  return done, done_cost, since
+end
+
+-- {'full', jobs, cost, done, done_cost, since} where too much waits for a job of this cost.
+local function overload(cost, now, capacity, capacity_cost)
+  local waiting, waiting_cost = waits()
+  if waiting < tonumber(capacity)
+      and (waiting == 0 or waiting_cost + tonumber(cost) <= tonumber(capacity_cost)) then
+    return nil
+  end
+  return {'full', waiting, waiting_cost, drained(now)}
 end
 
 -- Room in an index is made as fast as it is taken: by what is no longer known.

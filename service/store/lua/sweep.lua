@@ -1,4 +1,5 @@
--- End what waits past its deadline, and take over what is held by nobody alive.
+-- End what waits past its deadline, and take over what is held by nobody alive: how many jobs wait
+-- again, and how many were given up.
 local now, lease_ms, late, fatal, most_crashes, letter_ms = unpack(ARGV)
 local keep = {unpack(ARGV, 7)}
 lease_ms = tonumber(lease_ms)
@@ -20,7 +21,7 @@ redis.call('SET', names.swept, string.format('%.0f', time_ms))
 if not swept or time_ms - swept > lease_ms then
   redis.call('SET', names.grace, 1, 'PX', lease_ms)
 end
-if redis.call('EXISTS', names.grace) == 1 then return 0 end
+if redis.call('EXISTS', names.grace) == 1 then return {0, 0} end
 
 local function bury(id, job)
   local letter = names.letter .. id
@@ -36,10 +37,14 @@ local function take_over(id, job)
   -- With its first report a job in quarantine runs alone: a crash since is its own.
   if job.quarantined and job.progress then
     local crashes = redis.call('HINCRBY', names.job .. id, 'crashes', 1)
-    if crashes >= tonumber(most_crashes) then return bury(id, job) end
+    if crashes >= tonumber(most_crashes) then
+      bury(id, job)
+      return 'buried'
+    end
   end
   redis.call('HSET', names.job .. id, 'quarantined', 1)
   wait_again(id, job, now)
+  return 'redelivered'
 end
 
 local function abandoned(stream)
@@ -55,15 +60,15 @@ local function abandoned(stream)
   return entries
 end
 
-local taken = 0
+local taken = {redelivered = 0, buried = 0}
 for _, queue in ipairs(redis.call('SMEMBERS', names.queues)) do
   local stream = names.queue .. queue
   for _, entry in ipairs(abandoned(stream)) do
     local id = entry[2][2]
     local job = standing(id)
     if job.status == 'running' then
-      take_over(id, job)
-      taken = taken + 1
+      local what = take_over(id, job)
+      taken[what] = taken[what] + 1
     elseif job.status ~= 'queued' then
       drop_entry(queue, entry[1], id)
     end
@@ -78,4 +83,4 @@ for _, queue in ipairs(redis.call('SMEMBERS', names.queues)) do
     end
   end
 end
-return taken
+return {taken.redelivered, taken.buried}

@@ -29,6 +29,7 @@ from service.errors import (
 from service.jobs import Outcome
 from service.store.base import Key, Store
 from service.store.news import KEPT, Advance, End, News, Reset
+from service.store.rules import Load
 
 pytestmark = pytest.mark.anyio
 
@@ -287,3 +288,24 @@ async def test_an_expired_result_is_gone_and_its_job_known(store: Store) -> None
         with pytest.raises(ResultExpired):
             await store.record("j")
         assert (await store.standing("j")).status == "succeeded"
+
+
+async def test_the_load_is_what_waits_runs_and_drains(store: Store, clock: Clock) -> None:
+    assert await store.load() == Load(0, 0, (await store.load()).done, 0, 0.0)
+    for name in ("a", "b", "c"):
+        await store.put(replace(job(name), cost=100))
+    held = await claim(store)
+    clock.now += 5.0
+    waiting = await store.load()
+    assert (waiting.jobs, waiting.cost, waiting.running, waiting.letters) == (2, 200, 1, 0)
+    assert waiting.drain_rate == 0.0
+    await store.complete(held, RESULT)
+    drained = await store.load()
+    assert (drained.jobs, drained.running) == (2, 0)
+    assert drained.drain_rate == pytest.approx(100 / 5.0)
+    await store.release(await claim(store))
+    assert (await store.load()).jobs == 2
+    for _ in range(2):
+        await store.complete(await claim(store), RESULT)
+    emptied = await store.load()
+    assert (emptied.jobs, emptied.cost, emptied.running, emptied.drain_rate) == (0, 0, 0, 0.0)

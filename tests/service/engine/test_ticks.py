@@ -1,0 +1,138 @@
+"""What the engine tells of its ticks."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+from small_engine import CHECKPOINT, drive, images, samples, scores
+
+from models.rows import Answer, Condition, Query
+from models.specs import Ddim, Ddpm
+from service.engine.engine import Engine
+from service.engine.scheduler import Limits
+from service.engine.tasks import Served
+from service.errors import ComputationFailed
+from service.jobs import SampleResult, ScoreResult
+from service.telemetry.observers import EngineObserver
+from service.telemetry.ticks import LaneName, Tick
+
+DDPM, DDIM = LaneName(CHECKPOINT, "ddpm"), LaneName(CHECKPOINT, "ddim")
+
+
+class Recorder(EngineObserver):
+    def __init__(self) -> None:
+        self.ticks: list[Tick] = []
+        self.rests = 0
+
+    def ticked(self, tick: Tick) -> None:
+        self.ticks.append(tick)
+
+    def rested(self) -> None:
+        self.rests += 1
+
+
+@pytest.fixture
+def told() -> Recorder:
+    return Recorder()
+
+
+def test_every_row_of_every_call_is_told(models: Mapping[str, Served], told: Recorder) -> None:
+    engine = Engine(models, observer=told)
+    jobs = [samples("a", Ddpm(steps=4), 3), samples("b", Ddim(steps=2), 5), scores("c", images(2))]
+    outcomes, _ = drive(engine, jobs)
+    evaluations: Counter[tuple[str, str]] = Counter()
+    for call in (call for tick in told.ticks for call in tick.calls):
+        assert call.checkpoint == CHECKPOINT
+        assert call.reason == "drained"
+        for solver, rows in call.rows.items():
+            evaluations[call.mode, solver] += rows
+    scored = outcomes["c"]
+    assert isinstance(scored, ScoreResult)
+    assert evaluations == {
+        ("forward", "ddpm"): 4 * 3,
+        ("forward", "ddim"): 2 * 5,
+        ("pull-back", "adams"): sum(score.nfe for score in scored.scores),
+    }
+    first = told.ticks[0].calls[0]
+    assert first.rows == {"ddpm": 3, "ddim": 5}
+
+
+def test_rows_are_active_or_wait(models: Mapping[str, Served], told: Recorder) -> None:
+    engine = Engine(models, Limits(tick=4, resident=6), told)
+    drive(engine, [samples("a", Ddpm(steps=2), 9)])
+    for tick in told.ticks:
+        assert tick.active[DDPM] <= 6
+    assert (told.ticks[0].active[DDPM], told.ticks[0].waiting[DDPM]) == (4, 5)
+    assert (told.ticks[-1].active[DDPM], told.ticks[-1].waiting[DDPM]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "count", "reason"),
+    [
+        (Limits(tick=64, resident=64), 9, "drained"),
+        (Limits(tick=4, resident=64), 9, "full"),
+        (Limits(tick=64, resident=4), 9, "drained"),
+    ],
+)
+def test_a_call_says_why_it_is_no_fuller(
+    models: Mapping[str, Served], told: Recorder, limits: Limits, count: int, reason: str
+) -> None:
+    drive(Engine(models, limits, told), [samples("a", Ddpm(steps=2), count)])
+    assert told.ticks[0].calls[0].reason == reason
+
+
+def test_a_full_house_is_told_from_a_full_tick(
+    models: Mapping[str, Served], told: Recorder
+) -> None:
+    engine = Engine(models, Limits(tick=64, resident=4), told)
+    drive(engine, [samples("a", Ddpm(steps=9), 4), samples("b", Ddim(steps=90), 9)])
+    assert told.ticks[0].calls[0].reason == "resident"
+    assert told.ticks[0].waiting[DDIM] == 9
+
+
+def test_the_parts_are_the_whole(models: Mapping[str, Served], told: Recorder) -> None:
+    drive(Engine(models, observer=told), [samples("a", Ddpm(steps=3), 2)])
+    assert len(told.ticks) == 3
+    for tick in told.ticks:
+        assert sum(tick.parts.values()) == pytest.approx(tick.seconds)
+        assert tick.parts["network"] > 0
+        assert set(tick.parts) == {"plan", "begin", "ask", "network", "tell", "retire", "report"}
+
+
+class _Fussy:
+    """Raises for a call of more than `most` rows."""
+
+    def __init__(self, inner: Served, most: int) -> None:
+        self._inner, self.config, self._most = inner.denoiser, inner.denoiser.config, most
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        if len(query.x) > self._most:
+            raise ValueError("too many")
+        return self._inner.evaluate(query, condition)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return self._inner.encode(x)
+
+    def condition(self, latent: torch.Tensor) -> Condition:
+        return self._inner.condition(latent)
+
+
+def test_only_calls_that_came_back_are_told(served: Served, told: Recorder) -> None:
+    fussy = served._replace(denoiser=_Fussy(served, most=3))
+    engine = Engine({CHECKPOINT: fussy}, observer=told)
+    jobs = [samples("good", Ddpm(steps=1), 3), samples("bad", Ddpm(steps=1), 4)]
+    outcomes, _ = drive(engine, jobs)
+    assert isinstance(outcomes["good"], SampleResult)
+    assert isinstance(outcomes["bad"], ComputationFailed)
+    assert [call.rows for tick in told.ticks for call in tick.calls] == [{"ddpm": 3}]
+
+
+def test_deadlines_leave_no_rows(models: Mapping[str, Served], told: Recorder) -> None:
+    engine = Engine(models, observer=told)
+    engine.submit(replace(samples("a", Ddpm(steps=9), 2), deadline=1.0))
+    engine.step(0.0)
+    engine.step(2.0)
+    assert told.ticks[-1].calls == []
+    assert not told.ticks[-1].active

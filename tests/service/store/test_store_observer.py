@@ -1,0 +1,96 @@
+"""What a shared store tells whoever observes it."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from redis_server import RedisServer
+from store_setup import POLL_S, RESULT, UNREAD_S, A, Clock, bounds, claim, job
+
+from service.errors import StoreUnavailable
+from service.settings import Settings
+from service.store.connection import connect
+from service.store.fleet import Fleet
+from service.store.quotas import Quotas
+from service.store.redis import RedisStore
+from service.telemetry.observers import StoreObserver
+
+pytestmark = pytest.mark.anyio
+
+LEASE_S = 0.2
+
+
+class Recorder(StoreObserver):
+    def __init__(self) -> None:
+        self.answered: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.redelivered = self.buried = 0
+
+    def round_trip(self, operation: str, seconds: float) -> None:
+        assert 0 <= seconds < 10
+        self.answered[operation] += 1
+
+    def unreachable(self, operation: str, seconds: float) -> None:
+        assert 0 <= seconds < 10
+        self.failed[operation] += 1
+
+    def swept(self, redelivered: int, buried: int) -> None:
+        self.redelivered += redelivered
+        self.buried += buried
+
+
+async def test_every_round_trip_is_told_by_its_operation(server: RedisServer) -> None:
+    told = Recorder()
+    async with connect(server.url) as client:
+        store = RedisStore(client, bounds(), poll_s=POLL_S, unread_s=UNREAD_S, observer=told)
+        fleet = Fleet(client, told)
+        quotas = Quotas(Settings(request_rate="5/minute"), client, told)
+        await store.put(job("j", deadline=1e12))
+        await store.complete(await claim(store), RESULT)
+        await store.record("j")
+        await store.load()
+        await fleet.announce("w", 0.0, [])
+        await fleet.present()
+        await fleet.retire("w")
+        await quotas.admit("somebody")
+        await store.close()
+    asked = ["put", "claim", "complete", "record", "load", "announce", "workers", "retire", "quota"]
+    assert told.answered == dict.fromkeys(asked, 1)
+    assert not told.failed
+
+
+async def test_a_redis_that_is_away_is_told(server: RedisServer) -> None:
+    told = Recorder()
+    async with connect("redis://127.0.0.1:1/0") as client:
+        store = RedisStore(client, bounds(), observer=told)
+        with pytest.raises(StoreUnavailable):
+            await store.room(1)
+        with pytest.raises(StoreUnavailable):
+            await store.standing("j")
+    assert told.failed == {"room": 1, "standing": 1}
+    assert not told.answered
+
+
+async def test_sweeps_tell_what_waits_again_and_what_was_given_up(
+    server: RedisServer, clock: Clock
+) -> None:
+    told = Recorder()
+    async with connect(server.url) as client:
+        limits = bounds(LEASE_S, most_crashes=1)
+        store = RedisStore(client, limits, clock=clock, poll_s=POLL_S, observer=told)
+        await store.put(job("j"))
+        await claim(store, A)
+        async with asyncio.timeout(20):
+            while not told.redelivered:
+                await store.sweep()
+                await asyncio.sleep(LEASE_S / 4)
+        assert (told.redelivered, told.buried) == (1, 0)
+        assert (await store.load()).letters == 0
+        await store.report(await claim(store, A), 0.0)
+        async with asyncio.timeout(20):
+            while not told.buried:
+                await store.sweep()
+                await asyncio.sleep(LEASE_S / 4)
+        assert (told.redelivered, told.buried) == (1, 1)
+        assert (await store.load()).letters == 1
+        await store.close()
