@@ -1,39 +1,20 @@
 """Every metric in the code is on a board, in a rule, or listed as there to debug with."""
 
 import re
-from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 from rulebook import rules
+from test_observability import DOCUMENT, whole_registry
 
 from loadtests.panels import read_boards
-from service.telemetry.api import ApiMetrics
-from service.telemetry.device import DeviceMetrics
-from service.telemetry.engine import EngineMetrics
-from service.telemetry.jobs import JobMetrics
-from service.telemetry.registry import new_registry
-from service.telemetry.store import StoreMetrics
 
-PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
 ASKED = [
     query for panels in read_boards("1m").values() for panel in panels for query, _ in panel.queries
 ]
 ASKED += [rule["expr"] for rule in rules()]
 
 
-def everything() -> CollectorRegistry:
-    """All that any process may expose."""
-    registry = new_registry()
-    ApiMetrics.within(registry)
-    StoreMetrics(registry)
-    EngineMetrics(registry, {})
-    JobMetrics(registry, {})
-    DeviceMetrics(registry, {}, list)
-    return registry
-
-
-FAMILIES = {family.name: family.type for family in everything().collect()}
+FAMILIES = {family.name: family.type for family in whole_registry().collect()}
 
 
 def series_of(family: str, kind: str) -> set[str]:
@@ -51,7 +32,7 @@ def asked_for() -> set[str]:
 
 
 def to_debug_with() -> set[str]:
-    _, _, section = PAGE.read_text().partition("## For debugging\n")
+    _, _, section = DOCUMENT.read_text().partition("### For debugging\n")
     return set(re.findall(r"`((?:mulan|process)_\w+)", section.partition("\n## ")[0]))
 
 
