@@ -21,6 +21,8 @@ from test_compose import redis_options
 
 from service.api import health
 
+pytestmark = pytest.mark.needs("kubectl")
+
 OURS = ("api", "worker")
 BOTH = pytest.mark.parametrize("overlay", OVERLAYS)
 EACH = pytest.mark.parametrize("name", OURS)
