@@ -47,8 +47,9 @@ ENV MULAN_HOST=0.0.0.0 \
     MULAN_PORT=8000
 EXPOSE 8000
 WORKDIR /tmp
+# A worker answers on a port of its own.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"MULAN_PORT\"]}/readyz', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as u; e = os.environ; u.urlopen(f'http://127.0.0.1:{e.get(\"MULAN_METRICS_PORT\", e[\"MULAN_PORT\"])}/readyz', timeout=2)"]
 ENTRYPOINT ["mulan"]
 CMD ["serve"]
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from files import PINNED, compose, listed, longest_stop_s, ours, parse, service_environment, stages
 from files import settings_of as read
 from tools import ROOT
@@ -56,8 +57,18 @@ def test_the_api_is_published_on_loopback_unless_told_otherwise() -> None:
 
 
 def test_workers_are_scraped_under_one_name_whatever_computes() -> None:
-    assert service_environment("worker")["MULAN_PORT"] == "9100"
-    assert service_environment("worker-gpu")["MULAN_PORT"] == "9100"
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    found = {
+        name: str(place["port"])
+        for job in scraped["scrape_configs"]
+        for place in job["dns_sd_configs"]
+        for name in place["names"]
+    }
+    assert found == {
+        "api": service_environment("api")["MULAN_PORT"],
+        "worker": service_environment("worker")["MULAN_METRICS_PORT"],
+    }
+    assert service_environment("worker-gpu")["MULAN_METRICS_PORT"] == found["worker"]
     assert ours()["worker-gpu"]["networks"] == {"default": {"aliases": ["worker"]}}
 
 
@@ -75,6 +86,16 @@ def test_it_writes_nowhere_and_may_do_nothing_special(name: str) -> None:
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_what_is_mounted_is_there(name: str) -> None:
+    mounts = [volume for volume in compose()["services"][name]["volumes"] if volume[0] == "."]
+    assert mounts
+    for mount in mounts:
+        source, _, mode = mount.split(":")
+        assert any((ROOT / source).iterdir())
+        assert mode == "ro"
 
 
 def test_every_foreign_image_is_pinned_and_has_a_health_check() -> None:

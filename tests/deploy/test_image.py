@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import distribution, requires
 
 import pytest
@@ -51,12 +55,34 @@ def test_the_image_listens_past_loopback_and_so_wants_keys(
     assert instructions("EXPOSE") == [str(settings.port)]
 
 
-def test_the_health_check_asks_a_route_of_the_port_that_is_listened_on() -> None:
+@pytest.mark.parametrize("port", ["MULAN_PORT", "MULAN_METRICS_PORT"])
+@pytest.mark.parametrize("answer", [200, 503])
+def test_the_health_check_is_sound_when_the_process_says_it_is_ready(
+    port: str, answer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (check,) = instructions("HEALTHCHECK")
-    *_, code = json.loads(check.partition("CMD ")[2])
-    compile(code, "HEALTHCHECK", "exec")
-    assert 'os.environ["MULAN_PORT"]' in code
-    assert re.findall(r"}(/\w+)'", code)[0] in {route.path for route in health.router.routes}
+    program, *arguments = json.loads(check.partition("CMD ")[2])
+    assert program == "python"
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(answer)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        monkeypatch.setenv("MULAN_PORT", "1")
+        monkeypatch.setenv(port, str(server.server_address[1]))
+        done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True)
+        thread.join()
+    assert (done.returncode == 0) == (answer == 200)
+    assert set(asked) <= {route.path for route in health.router.routes}
 
 
 def test_every_stage_is_built_from_another_or_from_a_pinned_image() -> None:

@@ -1,5 +1,6 @@
 """The Kubernetes objects run what the image can, agree with each other, and are locked down."""
 
+import re
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from files import (
     templates,
 )
 from test_compose import redis_options
+from test_observability import documented
 
-from service.api import health
+from service.api import health, metrics
 
 pytestmark = pytest.mark.needs("kubectl")
 
@@ -56,23 +58,25 @@ def test_its_settings_are_settings_and_the_grace_outlasts_the_drain(
 def test_probes_ask_routes_of_the_port_that_is_listened_on(
     overlay: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, one = (
-        settings_of(pod_environment(overlay, name), monkeypatch),
-        container(overlay, name),
-    )
+    settings = settings_of(pod_environment(overlay, name), monkeypatch)
+    listening = settings.port if name == "api" else settings.metrics_port
+    one = container(overlay, name)
     (port,) = one["ports"]
-    assert port["containerPort"] == settings.port
-    routes = {route.path for route in health.router.routes}
+    assert port["containerPort"] == listening
+    routes = {route.path for module in (health, metrics) for route in module.router.routes}
     for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
         assert one[probe]["httpGet"] == {"path": path, "port": port["name"]}
         assert path in routes
     annotations = templates(overlay)[name]["metadata"]["annotations"]
-    assert annotations["prometheus.io/port"] == str(settings.port)
-    ((service_port,),) = (found(overlay, "Service", name)[0]["spec"]["ports"],)
+    assert annotations["prometheus.io/port"] == str(listening)
+    (service_port,) = found(overlay, "Service", name)[0]["spec"]["ports"]
     assert service_port["targetPort"] == port["name"]
-    assert service_port["port"] == settings.port
+    assert service_port["port"] == listening
     (monitor,) = found(overlay, "ServiceMonitor", name)
-    assert monitor["spec"]["endpoints"][0]["port"] == service_port["name"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] == service_port["name"]
+    assert endpoint["path"] == annotations["prometheus.io/path"]
+    assert endpoint["path"] in routes
 
 
 @BOTH
@@ -165,6 +169,8 @@ def test_keda_has_the_number_of_workers_and_never_makes_it_none(overlay: str) ->
     assert 1 <= scaled["spec"]["minReplicaCount"] < scaled["spec"]["maxReplicaCount"]
     for trigger in scaled["spec"]["triggers"]:
         assert trigger["type"] == "prometheus"
+        (name,) = re.findall(r"mulan_\w+", trigger["metadata"]["query"])
+        assert name in documented()
         assert float(trigger["metadata"]["threshold"]) > 0
 
 
