@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # One thread a process: the tests run in parallel, and two busy threads on two cores stall each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: run test chaos test-golden test-golden-quick test-gpu check format clean
+.PHONY: run test chaos test-golden test-golden-quick test-gpu check format lock clean
 
 run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
 	$(BIN)/mulan serve
@@ -33,6 +33,10 @@ check: $(VENV)/.dev  ## Format, lint, types, import floors
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.dev  ## The versions that the images install, the latest that pyproject.toml allows
+	echo "setuptools>=77" | $(BIN)/uv pip compile pyproject.toml - --universal --python-version 3.11 \
+	    --no-annotate --upgrade --custom-compile-command "make lock" --output-file deploy/constraints.txt
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

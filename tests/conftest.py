@@ -1,4 +1,10 @@
-"""Rules of the whole suite: one thread a process, and a skipped test is a failed run."""
+"""Rules of the whole suite: one thread a process, and a skipped test is a failed run.
+
+Tests that need a command which pip does not bring are left out where it is missing, but not in CI.
+"""
+
+import os
+import shutil
 
 import pytest
 import torch
@@ -6,6 +12,19 @@ import torch
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("CI"):
+        return
+    lacking = [
+        item
+        for item in items
+        if any(not shutil.which(marker.args[0]) for marker in item.iter_markers("needs"))
+    ]
+    if lacking:
+        config.hook.pytest_deselected(items=lacking)
+        items[:] = [item for item in items if item not in lacking]
 
 
 @pytest.hookimpl(trylast=True)

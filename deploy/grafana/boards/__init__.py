@@ -1,0 +1,1 @@
+"""The Grafana boards as Python: `python -m deploy.grafana.boards` writes their JSON."""

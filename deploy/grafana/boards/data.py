@@ -1,0 +1,200 @@
+"""The data: whether images that come in, and the draws that go out, are what they used to be."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from deploy.grafana.boards.parts import (
+    MODEL,
+    SOLVER,
+    Limits,
+    Query,
+    Row,
+    board,
+    graph,
+    mean,
+    number,
+    quantile,
+    spread,
+)
+
+_VERDICTS = f"mulan_anomaly_verdicts_total{{{MODEL}}}"
+_FLAGGED = f'mulan_anomaly_verdicts_total{{{MODEL},verdict="abnormal"}}'
+_JUDGED = f'mulan_anomaly_verdicts_total{{{MODEL},verdict!="failed"}}'
+
+
+def data() -> Dashboard:
+    """For when the service is well and its answers are strange."""
+    return board(
+        "mulan-data",
+        "Mulan: data",
+        "Are the images like those that the models know, and do the samplers accept as they "
+        "should?",
+        [_verdicts(), _likelihoods(), _samplers()],
+    )
+
+
+def _verdicts() -> Row:
+    distance = f"mulan:anomaly_p_value_distance:increase6h{{{_bare(MODEL)}}}"
+    return Row(
+        "Verdicts",
+        [
+            number(
+                "Flagged, last hour",
+                "Share of judged images that were called abnormal. Around alpha (0.05 unless "
+                "asked otherwise) if the images are like those of the calibration; far above: "
+                "they are not.",
+                "percentunit",
+                Query(
+                    f"sum by (model) (increase({_FLAGGED}[1h])) "
+                    f"/ sum by (model) (increase({_JUDGED}[1h]))",
+                    "{{model}}",
+                ),
+                Limits(0.1, 0.25),
+                span=8,
+            ),
+            number(
+                "Distance of p-values from even, six hours",
+                "The largest distance between the share of p-values below p and p itself. Over "
+                "0.1, with hundreds of images: other images than those of the calibration. See "
+                "the runbook, MulanPValuesShifted.",
+                "percentunit",
+                Query(f"max by (model) ({distance})", "{{model}}"),
+                Limits(0.1, 0.3),
+                span=8,
+            ),
+            number(
+                "Images judged, six hours",
+                "What the distance rests on. Below a hundred it says nothing, and no alert comes "
+                "of it.",
+                "short",
+                Query(
+                    f"mulan:anomaly_p_value:increase6h{{{_bare(MODEL)}}}",
+                    "{{model}}",
+                ),
+                Limits(warn=100, low=True),
+                span=8,
+            ),
+            spread(
+                "p-values",
+                "Even colour from bottom to top: images as calibrated. All at the bottom: strange "
+                "images, many flagged. All at the top: images more alike than they should be, "
+                "perhaps one image sent again and again.",
+                "short",
+                "mulan_anomaly_p_value",
+                MODEL,
+            ),
+            graph(
+                "Share flagged",
+                "By model, over the last moments and over a day. A step at one moment: something "
+                "changed in front of the service then; ask who sends the images.",
+                "percentunit",
+                Query(
+                    f"sum by (model) (rate({_FLAGGED}[$__rate_interval])) "
+                    f"/ sum by (model) (rate({_JUDGED}[$__rate_interval]))",
+                    "{{model}}, now",
+                ),
+                Query(
+                    f"sum by (model) (rate({_FLAGGED}[1d])) / sum by (model) (rate({_JUDGED}[1d]))",
+                    "{{model}}, a day",
+                ),
+                limits=Limits(0.1, 0.25),
+                top=1,
+            ),
+            graph(
+                "Verdicts",
+                "Images a second by verdict. failed: the likelihood could not be computed for an "
+                "image; a few are extreme images, many are a fault of the checkpoint.",
+                "ops",
+                Query(
+                    f"sum by (model, verdict) (rate({_VERDICTS}[$__rate_interval]))",
+                    "{{model}} {{verdict}}",
+                ),
+                stacked=True,
+            ),
+            graph(
+                "Distance of p-values from even, by place",
+                "How far the share of p-values below each place is from the place. Small places "
+                "far off: the tail that is flagged has changed. 0.5 far off: all images have "
+                "shifted.",
+                "percentunit",
+                Query(distance, "{{model}} at {{p}}"),
+                limits=Limits(0.1, 0.3),
+            ),
+        ],
+    )
+
+
+def _likelihoods() -> Row:
+    histogram = "mulan_bits_per_dim"
+    return Row(
+        "Likelihoods",
+        [
+            spread(
+                "Bits per dimension",
+                "Of scored images; fewer bits, more likely. A second band: a second kind of "
+                "image. The band moves: cameras, scaling or compression in front of the service "
+                "have changed.",
+                "short",
+                histogram,
+                MODEL,
+            ),
+            graph(
+                "Bits per dimension, mean",
+                "Over ten minutes and over a day. The short one off the long one for an hour: the "
+                "images have changed. Compare it with the checkpoint's card.",
+                "short",
+                mean(histogram, MODEL, "model", "10m", "{{model}}, ten minutes"),
+                mean(histogram, MODEL, "model", "1d", "{{model}}, a day"),
+            ),
+            graph(
+                "Bits per dimension, extremes",
+                "One image in ten has fewer than p10, one more than p90. p90 up alone: some "
+                "callers send other images. Both move: all do.",
+                "short",
+                quantile(0.1, histogram, MODEL, "model"),
+                quantile(0.9, histogram, MODEL, "model"),
+            ),
+        ],
+    )
+
+
+def _samplers() -> Row:
+    histogram = "mulan_acceptance_rate"
+    return Row(
+        "Samplers",
+        [
+            graph(
+                "Acceptance rate",
+                "The mean share of accepted proposals, by model and solver. Where steps are tuned "
+                "it is 0.4 to 0.9. Near 0: chains stand still, images are noise; near 1: steps "
+                "are too small and evaluations wasted.",
+                "percentunit",
+                mean(
+                    histogram, SOLVER, "model, solver", "$__rate_interval", "{{model}} {{solver}}"
+                ),
+                limits=Limits(0.15, 0.3, low=True),
+                top=1,
+            ),
+            spread(
+                "Acceptance rates",
+                "Of single images. A band at the bottom: somebody chose steps that are too large; "
+                "their images are poor, and nobody else's are.",
+                "percentunit",
+                histogram,
+                SOLVER,
+            ),
+            graph(
+                "Acceptance rate, worst tenth",
+                "One image in ten accepts less than this. Near 0 while the mean is well: single "
+                "images are stuck; see which request it was and its step size.",
+                "percentunit",
+                quantile(0.1, histogram, SOLVER, "model, solver"),
+                limits=Limits(0.05, 0.15, low=True),
+                top=1,
+            ),
+        ],
+    )
+
+
+def _bare(filters: str) -> str:
+    """Without the instance, which recorded series do not have."""
+    return filters.partition(",")[0]

@@ -1,0 +1,1 @@
+"""How many replicas a traffic wants: the real scheduler and store in virtual time."""

@@ -1,0 +1,156 @@
+"""How many replicas does a traffic want, and how much does one Redis carry?
+
+python -m loadtests.capacity cost --out cost.json    # what a tick costs on this device
+python -m loadtests.capacity simulate cost.json      # latencies over load and workers
+python -m loadtests.capacity replicas cost.json --rate 5
+python -m loadtests.capacity validate                # the simulation beside the service
+python -m loadtests.capacity redis
+python -m loadtests.capacity draw cost.json --out capacity.png
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from loadtests.capacity import cost, pictures, redis_limits, sizing, validation
+from loadtests.capacity.fleet import Report, fill, utilisation
+from loadtests.capacity.traffic import MIXED, mean_work
+
+LOADS = (0.3, 0.5, 0.7, 0.85, 0.95)
+FLEETS = (1, 2, 4, 8)
+REDIS_WORKERS = (1, 8, 32, 128)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    found = _measure(arguments)
+    found.write(arguments.out)
+    print(f"{found.model} on {found.execution}, {found.threads} threads")
+    print("| probes | rows | ms | row-evaluations/s, by their price |\n|---|---|---|---|")
+    for probes, points in found.calls.items():
+        for rows, seconds in points:
+            print(
+                f"| {probes} | {rows} | {1e3 * seconds:.1f} | {(1 + probes) * rows / seconds:.0f} |"
+            )
+    print(f"\na job beside its ticks: {1e3 * found.job:.1f} ms; C = {found.rate():.0f} a second")
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    found = cost.Cost.read(arguments.cost)
+    print(f"{mean_work(MIXED):.0f} row-evaluations a request; C = {found.rate():.0f}")
+    print("| workers | load | requests/s | busy | fill | p50 | p95 | p99 | refused | late |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for workers in arguments.workers:
+        for load in LOADS:
+            rate = load * workers * found.rate() / mean_work(MIXED)
+            report = sizing.simulate(found, MIXED, rate, workers, arguments.seconds, arguments.seed)
+            late = report.ends["timed out"] + report.ends["timed out in the queue"]
+            cells = [f"{report.percentile(share):.2f}" for share in (0.5, 0.95, 0.99)]
+            start = f"| {workers} | {load} | {rate:.2f} | {utilisation(report, workers):.2f} "
+            print(f"{start}| {fill(report):.2f} | {' | '.join(cells)} ", end="")
+            print(f"| {report.ends['refused']} | {late} |", flush=True)
+
+
+def replicas(arguments: argparse.Namespace) -> None:
+    found = cost.Cost.read(arguments.cost)
+    for rate in arguments.rate:
+        workers, report = sizing.by_simulation(
+            found, MIXED, rate, arguments.kind, arguments.within, arguments.seconds, arguments.seed
+        )
+        print(
+            f"{rate} requests/s: {sizing.by_formula(found, MIXED, rate)} workers by the formula, "
+            f"{workers} by simulation, busy {utilisation(report, workers):.2f}, "
+            f"p95 of {arguments.kind} {report.percentile(0.95, arguments.kind):.2f} s"
+        )
+
+
+def validate(arguments: argparse.Namespace) -> None:
+    for pair in range(arguments.pairs):
+        found = _measure(arguments)
+        real, virtual, found = validation.compare(
+            found, arguments.load, arguments.seconds, arguments.seed + pair
+        )
+        print(f"C = {found.rate():.0f}, edge {1e3 * found.edge:.0f} ms")
+        print("| kind | requests | service p50 | p95 | simulation p50 | p95 |")
+        print("|---|---|---|---|---|---|")
+        for kind in (*sorted(real.latencies), None):
+            count = len(real.latencies[kind]) if kind else real.ends["succeeded"]
+            print(f"| {kind or 'all'} | {count} | {_two(real, kind)} | {_two(virtual, kind)} |")
+        print(f"mean {real.mean():.2f} s and {virtual.mean():.2f} s", flush=True)
+
+
+def redis(arguments: argparse.Namespace) -> None:
+    print("| workers | Redis, us a job | scripts | commands | kB | our clients' jobs/s |")
+    print("|---|---|---|---|---|---|")
+    for workers in REDIS_WORKERS:
+        with redis_limits.redis_server() as url:
+            one = redis_limits.per_job(url, workers, arguments.jobs)
+        print(
+            f"| {workers} | {1e6 * one.seconds:.0f} | {one.calls:.1f} | {one.commands:.0f} "
+            f"| {one.kilobytes:.1f} | {one.rate:.0f} |",
+            flush=True,
+        )
+    with redis_limits.redis_server() as url:
+        calls = redis_limits.per_call(url)
+    print(", ".join(f"{name} {1e6 * seconds:.0f} us" for name, seconds in calls.items()))
+    worker, api = redis_limits.idle(calls)
+    print(f"without jobs: {1e6 * worker:.0f} us/s a worker, {1e6 * api:.0f} us/s an API")
+
+
+def draw(arguments: argparse.Namespace) -> None:
+    found = cost.Cost.read(arguments.cost)
+    pictures.draw(found, FLEETS, arguments.seconds, arguments.seed, arguments.out)
+
+
+def _measure(arguments: argparse.Namespace) -> cost.Cost:
+    clock = cost.CPU_TIME if arguments.clock == "cpu" else cost.WALL
+    pick = cost.MEAN if arguments.pick == "mean" else cost.FASTEST
+    device = torch.device(arguments.device)
+    return cost.measure(arguments.model, device, arguments.threads, clock, pick)
+
+
+def _two(report: Report, kind: str | None) -> str:
+    return f"{report.percentile(0.5, kind):.2f} | {report.percentile(0.95, kind):.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    def command(name: str, act: object, seconds: float = 0.0) -> argparse.ArgumentParser:
+        one = commands.add_parser(name)
+        one.set_defaults(act=act)
+        one.add_argument("--seed", type=int, default=7)
+        if seconds:
+            one.add_argument("--seconds", type=float, default=seconds)
+        return one
+
+    for one in (
+        measuring := command("cost", measure),
+        validating := command("validate", validate, 90),
+    ):
+        one.add_argument("--model", default="digits")
+        one.add_argument("--device", default="cpu")
+        one.add_argument("--threads", type=int, default=1)
+        one.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+        one.add_argument("--pick", choices=("fastest", "mean"), default="fastest")
+    measuring.add_argument("--out", type=Path, required=True)
+    validating.add_argument("--load", type=float, default=0.5)
+    validating.add_argument("--pairs", type=int, default=1)
+    simulating = command("simulate", simulate, 600)
+    sizing_up = command("replicas", replicas, 600)
+    drawing = command("draw", draw, 600)
+    for one in (simulating, sizing_up, drawing):
+        one.add_argument("cost", type=Path)
+    simulating.add_argument("--workers", type=int, nargs="+", default=FLEETS)
+    sizing_up.add_argument("--rate", type=float, nargs="+", required=True)
+    sizing_up.add_argument("--kind", default="sheet")
+    sizing_up.add_argument("--within", type=float, default=5.0)
+    drawing.add_argument("--out", type=Path, required=True)
+    command("redis", redis).add_argument("--jobs", type=int, default=2000)
+    arguments = parser.parse_args()
+    arguments.act(arguments)
+
+
+if __name__ == "__main__":
+    main()

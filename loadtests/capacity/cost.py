@@ -1,0 +1,136 @@
+"""What a tick costs on a device: measured on the real engine, kept as a small file.
+
+What counts is the fastest of repeated ticks, by the clock on the wall. On a machine that is shared
+that is neither what the device can nor what it gives: `CPU_TIME` is for the former, on a CPU with
+one thread, and `MEAN` for the latter.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from models.shelf import find
+from models.specs import Adams, Ddpm
+from service.engine.engine import Engine
+from service.engine.scheduler import Limits
+from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task
+from service.loading import Loaded, execution, load_models
+
+FOREVER = 1e12
+REPEATS, WARM = 25, 5
+
+Clock = Callable[[], float]
+Pick = Callable[[Sequence[float]], float]
+WALL, CPU_TIME = time.perf_counter, time.process_time
+FASTEST: Pick = min
+MEAN: Pick = statistics.fmean
+PROBES = (0, 1, 2)
+# Of one job: rows, and ticks before and after which none begin or end.
+ROWS, EVALUATIONS = 16, 12
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a tick. `calls` has for each number of probes the measured (rows, seconds), `job`
+    what one job adds where it begins and ends, `edge` what its client waits beside the engine."""
+
+    execution: str
+    model: str
+    threads: int
+    quantum: int
+    calls: Mapping[int, tuple[tuple[float, float], ...]]
+    job: float = 0.0
+    edge: float = 0.0
+
+    def tick(self, rows: Mapping[int, int]) -> float:
+        """Seconds of a tick that runs so many rows of each number of probes. A tick without rows
+        costs nothing; KeyError for probes that were not measured."""
+        return sum(self._call(probes, count) for probes, count in rows.items() if count)
+
+    def rate(self, limits: Limits | None = None) -> float:
+        """Row-evaluations per second in full ticks of sampling."""
+        tick = (limits or Limits()).tick
+        return tick / self.tick({0: tick})
+
+    def write(self, path: Path) -> None:
+        """Keep it."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """One that was kept."""
+        found: dict[str, Any] = json.loads(path.read_text())
+        calls = {
+            int(probes): tuple((rows, seconds) for rows, seconds in points)
+            for probes, points in found.pop("calls").items()
+        }
+        return cls(calls=calls, **found)
+
+    def _call(self, probes: int, rows: int) -> float:
+        sizes, seconds = zip(*self.calls[probes], strict=True)
+        padded = -(-rows // self.quantum) * self.quantum
+        return float(np.interp(padded, sizes, seconds))
+
+
+def measure(
+    model: str, device: torch.device, threads: int, clock: Clock = WALL, pick: Pick = FASTEST
+) -> Cost:
+    """The cost of a shipped checkpoint's ticks on this machine, `edge` left at nothing."""
+    torch.set_num_threads(threads)
+    root = find(model)[0].parent
+    (loaded,) = (one for one in load_models(root, device) if one.manifest.name == model)
+    limits, quantum = Limits(), loaded.served.denoiser.quantum  # type: ignore[attr-defined]
+    calls = {}
+    for probes in PROBES:
+        most = limits.tick // (1 + probes)
+        sizes = sorted({*range(quantum, most + 1, quantum), -(-most // quantum) * quantum})
+        calls[probes] = tuple(
+            (size, _tick(loaded, probes, min(size, most), clock, pick)) for size in sizes
+        )
+    return Cost(execution(device), model, threads, quantum, calls, job=_job(loaded, clock, pick))
+
+
+def _tick(loaded: Loaded, probes: int, rows: int, clock: Clock, pick: Pick) -> float:
+    """Seconds of a tick in which `rows` rows run and none begins or ends."""
+    steps = _steps(loaded, _task(loaded, probes, rows, WARM + REPEATS + 1), clock)
+    return pick([next(steps) for _ in range(WARM + REPEATS)][WARM:])
+
+
+def _job(loaded: Loaded, clock: Clock, pick: Pick) -> float:
+    """Seconds that a job costs beside its ticks."""
+    task = _task(loaded, 0, ROWS, EVALUATIONS)
+    runs = [list(_steps(loaded, task, clock)) for _ in range(REPEATS)]
+    first, *between, last = (pick(times) for times in zip(*runs, strict=True))
+    return max(0.0, first + last - 2 * pick(between))
+
+
+def _steps(loaded: Loaded, task: Task, clock: Clock) -> Iterator[float]:
+    """Seconds of each tick of a job that is alone."""
+    engine = Engine({loaded.manifest.sha256: loaded.served})
+    engine.submit(Job("only", loaded.manifest.sha256, task, FOREVER, 0.0))
+    while len(engine):
+        began = clock()
+        engine.step(0.0)
+        if loaded.served.device.type == "cuda":
+            torch.cuda.synchronize(loaded.served.device)
+        yield clock() - began
+
+
+def _task(loaded: Loaded, probes: int, rows: int, evaluations: int) -> Task:
+    if not probes:
+        return SampleTask(Ddpm(steps=evaluations), seed=0, count=rows)
+    config = loaded.manifest.config
+    images = np.random.default_rng(0).integers(
+        config.vocabulary, size=(rows, *config.image_shape), dtype=np.uint8
+    )
+    calibration = loaded.calibration
+    if calibration is not None and calibration.solver.probes == probes:
+        return AnomalyTask(calibration, seed=0, alpha=0.05, heatmap=False, images=images)
+    return ScoreTask(Adams(probes=probes), seed=0, draws=1, images=images)

@@ -1,0 +1,44 @@
+"""Latency over load, for fleets of several sizes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loadtests.capacity.cost import Cost
+from loadtests.capacity.fleet import fill
+from loadtests.capacity.sizing import BUSY, simulate
+from loadtests.capacity.traffic import MIXED, mean_work
+
+LOADS = np.linspace(0.1, 1.0, 10)
+INK, SOFT = "#222222", "#bbbbbb"
+SHADES = ("#9ecae1", "#6baed6", "#3182bd", "#08519c")
+
+
+def draw(cost: Cost, fleets: Sequence[int], seconds: float, seed: int, path: Path) -> None:
+    """What one request in twenty waits longer than, and how full ticks are."""
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    waits, fills = figure.subplots(1, 2)
+    for workers, shade in zip(fleets, SHADES, strict=True):
+        rates = LOADS * workers * cost.rate() / mean_work(MIXED)
+        reports = [simulate(cost, MIXED, rate, workers, seconds, seed) for rate in rates]
+        name = f"{workers} worker{'s' if workers > 1 else ''}"
+        late = [report.percentile(0.95) for report in reports]
+        waits.plot(LOADS, late, color=shade, marker="o", markersize=3, label=name)
+        fills.plot(
+            LOADS, [fill(report) for report in reports], color=shade, marker="o", markersize=3
+        )
+    waits.axvline(BUSY, color=SOFT, linewidth=0.8, linestyle="--")
+    fills.axvline(BUSY, color=SOFT, linewidth=0.8, linestyle="--")
+    waits.set_yscale("log")
+    waits.set_ylabel("95th percentile of latency, s")
+    waits.legend(frameon=False)
+    fills.set_ylabel("price of a tick over its limit")
+    fills.set_ylim(0, 1.05)
+    for axes in (waits, fills):
+        axes.set_xlabel("work that comes, over what full ticks do")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)

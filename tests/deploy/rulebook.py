@@ -1,0 +1,36 @@
+"""The rules as they lie in the repository, and promtool on them."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PROMETHEUS = DEPLOY / "prometheus"
+RULES = PROMETHEUS / "rules"
+UNIT_TESTS = PROMETHEUS / "tests"
+
+
+def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["promtool", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def rules() -> list[dict[str, Any]]:
+    """All of them; an alert has a key `alert`, a recording rule `record`."""
+    return [
+        rule
+        for path in sorted(RULES.glob("*.yml"))
+        for group in read(path)["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for rule in rules() if "alert" in rule]

@@ -1,0 +1,92 @@
+"""The committed boards are what their Python makes, and every panel says what it means."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rulebook import DEPLOY
+
+from deploy.grafana.boards.written import written
+
+GRAFANA = DEPLOY / "grafana"
+BOARDS = {path.name: json.loads(path.read_text()) for path in GRAFANA.glob("dashboards/*.json")}
+PANELS = [
+    (name, panel)
+    for name, board in BOARDS.items()
+    for panel in board["panels"]
+    if panel["type"] != "row"
+]
+each_board = pytest.mark.parametrize("name", BOARDS)
+each_panel = pytest.mark.parametrize(
+    "panel",
+    [panel for _, panel in PANELS],
+    ids=[f"{name}: {panel['title']}" for name, panel in PANELS],
+)
+
+
+def test_the_committed_boards_are_up_to_date() -> None:
+    committed = {path.name: path.read_text() for path in GRAFANA.glob("dashboards/*.json")}
+    assert committed == written(), "run: python -m deploy.grafana.boards"
+
+
+@each_panel
+def test_every_panel_says_what_to_conclude(panel: dict[str, Any]) -> None:
+    assert len(panel["description"].split(". ")) >= 2, panel["description"]
+
+
+@each_panel
+def test_every_panel_has_a_unit_and_asks_for_something(panel: dict[str, Any]) -> None:
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert all(target["expr"] for target in panel["targets"])
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [panel for _, panel in PANELS if panel["type"] == "stat"],
+    ids=lambda panel: panel["title"],
+)
+def test_every_number_changes_colour_where_it_matters(panel: dict[str, Any]) -> None:
+    assert len(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) > 1
+
+
+@each_board
+def test_every_board_can_be_narrowed_to_a_model_a_solver_and_an_instance(name: str) -> None:
+    variables = [variable["name"] for variable in BOARDS[name]["templating"]["list"]]
+    assert variables == ["datasource", "model", "solver", "instance"]
+
+
+@each_board
+def test_no_two_panels_share_an_id_or_a_place(name: str) -> None:
+    panels = BOARDS[name]["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_the_boards_ask_the_source_that_is_provisioned() -> None:
+    (source,) = _provisioned("datasources/prometheus.yml")["datasources"]
+    for board in BOARDS.values():
+        variable = board["templating"]["list"][0]
+        assert variable["current"]["value"] == source["uid"]
+        assert variable["query"] == source["type"]
+
+
+def test_rates_are_taken_over_what_is_scraped() -> None:
+    (source,) = _provisioned("datasources/prometheus.yml")["datasources"]
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
+
+
+def _provisioned(name: str) -> Any:
+    return yaml.safe_load(Path(GRAFANA / "provisioning" / name).read_text())

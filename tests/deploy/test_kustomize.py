@@ -1,0 +1,190 @@
+"""The Kubernetes objects run what the image can, agree with each other, and are locked down."""
+
+import re
+from typing import Any
+
+import pytest
+from files import (
+    OVERLAYS,
+    PINNED,
+    compose,
+    container,
+    found,
+    longest_stop_s,
+    parse,
+    pod_environment,
+    rendered,
+    settings_of,
+    stages,
+    templates,
+)
+from test_compose import redis_options
+from test_observability import documented
+
+from service.api import health, metrics
+
+pytestmark = pytest.mark.needs("kubectl")
+
+OURS = ("api", "worker")
+BOTH = pytest.mark.parametrize("overlay", OVERLAYS)
+EACH = pytest.mark.parametrize("name", OURS)
+
+
+@BOTH
+@EACH
+def test_its_command_is_one_of_mulan_and_its_image_a_stage(overlay: str, name: str) -> None:
+    one = container(overlay, name)
+    assert parse(["mulan", *one["args"]]) == name
+    image, _, tag = one["image"].partition(":")
+    assert image == "mulan-serve"
+    assert tag in stages()
+    assert tag == ("cuda" if (overlay, name) == ("gpu", "worker") else "cpu")
+
+
+@BOTH
+@EACH
+def test_its_settings_are_settings_and_the_grace_outlasts_the_drain(
+    overlay: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(pod_environment(overlay, name), monkeypatch)
+    hook = container(overlay, name).get("lifecycle", {"preStop": {"exec": {"command": ["", "0"]}}})
+    before = float(hook["preStop"]["exec"]["command"][1])
+    grace = templates(overlay)[name]["spec"]["terminationGracePeriodSeconds"]
+    assert grace > before + longest_stop_s(settings)
+
+
+@BOTH
+@EACH
+def test_probes_ask_routes_of_the_port_that_is_listened_on(
+    overlay: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(pod_environment(overlay, name), monkeypatch)
+    listening = settings.port if name == "api" else settings.metrics_port
+    one = container(overlay, name)
+    (port,) = one["ports"]
+    assert port["containerPort"] == listening
+    routes = {route.path for module in (health, metrics) for route in module.router.routes}
+    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+        assert one[probe]["httpGet"] == {"path": path, "port": port["name"]}
+        assert path in routes
+    annotations = templates(overlay)[name]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(listening)
+    (service_port,) = found(overlay, "Service", name)[0]["spec"]["ports"]
+    assert service_port["targetPort"] == port["name"]
+    assert service_port["port"] == listening
+    (monitor,) = found(overlay, "ServiceMonitor", name)
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] == service_port["name"]
+    assert endpoint["path"] == annotations["prometheus.io/path"]
+    assert endpoint["path"] in routes
+
+
+@BOTH
+def test_the_store_is_the_redis_that_is_deployed(overlay: str) -> None:
+    (redis,) = found(overlay, "Service", "redis")
+    place = f"redis://redis:{redis['spec']['ports'][0]['port']}/0"
+    assert {pod_environment(overlay, name)["MULAN_STORE"] for name in OURS} == {place}
+    (state,) = found(overlay, "StatefulSet")
+    assert state["spec"]["serviceName"] == "redis"
+    assert state["spec"]["volumeClaimTemplates"]
+
+
+@BOTH
+def test_redis_is_the_one_of_the_compose_file_and_keeps_what_it_is_given(overlay: str) -> None:
+    one, beside = container(overlay, "redis"), compose()["services"]["redis"]
+    assert one["image"] == beside["image"]
+    assert PINNED.search(one["image"])
+    ours, theirs = redis_options(one["args"]), redis_options(beside["command"])
+    assert (ours["appendonly"], ours["maxmemory-policy"]) == ("yes", "noeviction")
+    assert {**ours, "maxmemory": ""} == {**theirs, "maxmemory": ""}
+    gigabytes = int(one["resources"]["limits"]["memory"].removesuffix("Gi"))
+    assert int(ours["maxmemory"].removesuffix("gb")) < gigabytes
+
+
+@BOTH
+@pytest.mark.parametrize("name", [*OURS, "redis"])
+def test_every_pod_is_locked_down(overlay: str, name: str) -> None:
+    pod, one = templates(overlay)[name]["spec"], container(overlay, name)
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    # Variables of services in the namespace may look like settings.
+    assert pod["enableServiceLinks"] is False
+    assert one["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert one["resources"]["requests"].keys() >= {"cpu", "memory"}
+    assert "memory" in one["resources"]["limits"]
+
+
+@BOTH
+def test_keys_come_from_a_secret_that_no_file_holds(overlay: str) -> None:
+    assert not found(overlay, "Secret")
+    for name in OURS:
+        (entry,) = (e for e in container(overlay, name)["env"] if e["name"] == "MULAN_API_KEYS")
+        assert entry["valueFrom"]["secretKeyRef"] == {"name": "api-keys", "key": "MULAN_API_KEYS"}
+
+
+@BOTH
+def test_every_pod_is_under_a_policy_and_redis_lets_only_the_fleet_in(overlay: str) -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in found(overlay, "NetworkPolicy")}
+    labels = {name: one["metadata"]["labels"] for name, one in templates(overlay).items()}
+    assert policies["nothing"]["policyTypes"] == ["Ingress", "Egress"]
+    for name in (*OURS, "redis"):
+        assert selects(policies["nothing"]["podSelector"], labels[name])
+        assert selects(policies[name]["podSelector"], labels[name])
+        (port,) = container(overlay, name)["ports"]
+        (rule,) = policies[name]["ingress"]
+        assert rule["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
+    (source,) = policies["redis"]["ingress"][0]["from"]
+    admitted = {name for name in labels if selects(source["podSelector"], labels[name])}
+    assert admitted == set(OURS)
+    leaving = policies["fleet-to-redis"]
+    assert {n for n in labels if selects(leaving["podSelector"], labels[n])} == set(OURS)
+    assert selects(leaving["egress"][0]["to"][0]["podSelector"], labels["redis"])
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "ServiceMonitor"])
+@EACH
+def test_what_selects_pods_selects_them(overlay: str, kind: str, name: str) -> None:
+    (one,) = found(overlay, kind, name)
+    selector = one["spec"]["selector"]
+    wanted = selector if kind == "Service" else selector["matchLabels"]
+    assert wanted
+    labels = templates(overlay)[name]["metadata"]["labels"]
+    if kind == "ServiceMonitor":
+        (service,) = found(overlay, "Service", name)
+        labels = service["metadata"]["labels"]
+    assert wanted.items() <= labels.items()
+
+
+@BOTH
+def test_keda_has_the_number_of_workers_and_never_makes_it_none(overlay: str) -> None:
+    (scaled,), (worker,) = found(overlay, "ScaledObject"), found(overlay, "Deployment", "worker")
+    assert scaled["spec"]["scaleTargetRef"] == {"name": worker["metadata"]["name"]}
+    assert "replicas" not in worker["spec"]
+    assert 1 <= scaled["spec"]["minReplicaCount"] < scaled["spec"]["maxReplicaCount"]
+    for trigger in scaled["spec"]["triggers"]:
+        assert trigger["type"] == "prometheus"
+        (name,) = re.findall(r"mulan_\w+", trigger["metadata"]["query"])
+        assert name in documented()
+        assert float(trigger["metadata"]["threshold"]) > 0
+
+
+def test_a_gpu_is_asked_for_where_there_is_one_and_nowhere_else() -> None:
+    gpu, cpu = templates("gpu")["worker"]["spec"], templates("cpu")["worker"]["spec"]
+    assert container("gpu", "worker")["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert gpu["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert gpu["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert "nodeSelector" not in cpu
+    assert "nvidia.com/gpu" not in str(rendered("cpu"))
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a label selector holds of labels."""
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        labels.get(term["key"]) in term["values"] for term in selector.get("matchExpressions", ())
+    )
