@@ -50,8 +50,9 @@ def _health() -> Row:
             ),
             number(
                 "Requests gone wrong, last hour",
-                "Share of requests under /v1 that ended in a 5xx of ours. Over 0.5 % the month's "
-                "budget shrinks; over 7.2 % somebody is woken. Which code: Answers by outcome.",
+                "Share of requests under /v1 that ended in a 5xx of ours. At 0.5 % the month's "
+                "budget is just used up; over 7.2 % somebody is woken. Which code: Answers by "
+                "outcome.",
                 "percentunit",
                 Query("mulan:http_bad:ratio_rate1h", "gone wrong"),
                 above(0.005, 0.072),
