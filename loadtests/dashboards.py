@@ -27,8 +27,8 @@ SOLVERS = [
     {"name": "ddpm", "steps": 50},
     {"name": "rtk-mala", "segments": 6, "inner_steps": 6},
 ]
-LONG = {"model": MODEL, "count": 256, "solver": {"name": "ddpm", "steps": 100}, "timeout_s": 300}
-CALLERS, CLIENTS = 6, 6
+LONG = {"model": MODEL, "count": 64, "solver": {"name": "ddpm", "steps": 100}, "timeout_s": 300}
+CALLERS, CLIENTS = 4, 5
 RATE = "20s"
 MINUTE = 60.0
 AWAY_S = 15.0

@@ -60,7 +60,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
                     self._done.wait(0.2)
 
     def _visit(self, client: httpx.Client, chance: random.Random) -> None:
-        """Draw a few images; then have them scored or judged, look around, or leave it there."""
+        """Draw a few images; then have them scored or judged, or look around and err."""
         request = {
             "model": self.model,
             "count": chance.randint(1, 8),
@@ -82,6 +82,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
         else:
             client.get("/v1/models")
             client.get("/v1/jobs")
+            client.post("/v1/samples", json={**request, "model": "none"})
 
     def _post(self, client: httpx.Client, kind: str, images: bytes) -> None:
         client.post(

@@ -17,6 +17,8 @@ COLOURS = {"green": "#2e8b3d", "orange": "#e8871e", "red": "#c4162a"}
 STEP_S = 2.0
 # More series than these are not told apart.
 SHOWN = 8
+# More numbers than these do not fit beside each other.
+ABREAST = 3
 _SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -62,21 +64,27 @@ class Drawn:
         if not found:
             axes.text(0.5, 0.5, panel.defaults["noValue"], ha="center", va="center", fontsize=15)
         steps = panel.defaults["thresholds"]["steps"]
+        columns = len(found) if len(found) <= ABREAST else 2
         for place, (name, value) in enumerate(sorted(found)):
             passed = [step for step in steps if step["value"] is None or value >= step["value"]]
-            x = (place + 0.5) / len(found)
-            colour = COLOURS[passed[-1]["color"]]
+            row, column = divmod(place, columns)
+            x, colour = (column + 0.5) / columns, COLOURS[passed[-1]["color"]]
             text = readable(value, panel.unit)
-            axes.text(x, 0.55, text, ha="center", va="center", fontsize=17, color=colour)
-            axes.text(x, 0.08, name, ha="center", va="center", fontsize=8)
+            if columns == len(found):
+                axes.text(x, 0.55, text, ha="center", va="center", fontsize=17, color=colour)
+                axes.text(x, 0.08, name, ha="center", va="center", fontsize=8)
+            else:
+                y = 0.85 - 0.25 * row
+                axes.text(x, y, f"{name} {text}", ha="center", fontsize=8, color=colour)
 
     def _lines(self, axes: Axes, panel: Panel) -> None:
         series = [
             (named(legend, labels), np.array(times) - self.start, np.array(values))
             for expr, legend in panel.queries
             for labels, times, values in self.prometheus.over(expr, self.start, self.end, STEP_S)
+            if np.isfinite(values).any()
         ]
-        series.sort(key=lambda line: -np.nanmax(np.where(np.isfinite(line[2]), line[2], np.nan)))
+        series.sort(key=lambda line: -np.max(line[2], where=np.isfinite(line[2]), initial=0))
         if panel.stacked:
             self._stack(axes, series)
         else:

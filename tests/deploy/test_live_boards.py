@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 from redis_server import RedisServer
-from rulebook import rules
+from rulebook import rules, series_of
+from test_observability import whole_registry
 from tiny_zoo import write_checkpoint
 
 from loadtests.mixed import Mixed
@@ -33,7 +34,7 @@ SOLVERS: list[dict[str, Any]] = [
 LONG = {"model": MODEL, "count": 1, "solver": {"name": "ddpm", "steps": 1000}}
 # More than two workers hold and the queue does.
 FLOOD = 2 * 64 + 40
-SETTINGS = {"--lease-s": "2", "--max-queued-jobs": "8"}
+SETTINGS = {"--lease-s": "4", "--max-queued-jobs": "8"}
 QUIET_S, WITHIN_S = 8.0, 30.0
 # What only a GPU has: there the expressions are only parsed.
 ON_GPU_ALONE = "mulan_device_memory_bytes"
@@ -69,6 +70,7 @@ class Seen:
     up: int = 0
     unhealthy: list[dict[str, Any]] = field(default_factory=list)
     choices: dict[str, list[str]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
 
     def look(self) -> None:
         """Ask again for everything that had no data yet."""
@@ -121,6 +123,7 @@ def tell(seen: Seen, fleet: Fleet, redis: RedisServer) -> None:
     fleet.workers[0].kill()
     seen.fires("a worker killed", "MulanWorkerDown", "MulanWorkersDie")
     seen.until(lambda: all(ON_GPU_ALONE in expr for expr in seen.waiting))
+    seen.names = set(prometheus.label_values("__name__", '{job=~"mulan-.+"}'))
     seen.unhealthy = [rule for rule in prometheus.rules() if rule["health"] != "ok"]
     fleet.workers[1].kill()
     seen.fires("no worker left", "MulanModelWithoutWorkers")
@@ -141,7 +144,18 @@ def test_every_process_is_scraped(seen: Seen) -> None:
 
 
 def test_nothing_fires_while_all_is_well(seen: Seen) -> None:
-    assert seen.firing["quiet"] == set()
+    # The tiny checkpoint's calibration is of nothing: its p-values are not even.
+    assert seen.firing["quiet"] <= {"MulanPValuesShifted"}
+
+
+def test_no_process_has_a_metric_that_the_documents_do_not_know(seen: Seen) -> None:
+    ours = {name for name in seen.names if name.startswith("mulan_")}
+    assert len(ours) > 30
+    assert ours <= {
+        name
+        for family in whole_registry().collect()
+        for name in series_of(family.name, family.type)
+    }
 
 
 @pytest.mark.parametrize("expr", [expr for expr in EXPRESSIONS if ON_GPU_ALONE not in expr])
@@ -149,8 +163,9 @@ def test_every_expression_of_every_panel_and_rule_has_data(seen: Seen, expr: str
     assert expr not in seen.waiting
 
 
-def test_what_only_a_gpu_has_is_little(seen: Seen) -> None:
+def test_only_the_memory_of_devices_may_have_no_data_where_there_is_no_gpu(seen: Seen) -> None:
     assert len([expr for expr in EXPRESSIONS if ON_GPU_ALONE in expr]) == 1
+    assert all(ON_GPU_ALONE in expr for expr in seen.waiting)
 
 
 def test_every_rule_is_evaluated_without_error(seen: Seen) -> None:
