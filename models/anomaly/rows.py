@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from models.anomaly.gaussianity import anderson_darling, spectrum
 from models.anomaly.readings import Reading
 from models.denoiser import Denoiser
 from models.encoder import top_k
@@ -87,9 +88,10 @@ def readings(problem: Problem[Columns], path: Path) -> Iterator[Reading]:
         "log_det": path.log_det.mean(1),
         "latent_mass": columns.latent_mass,
         "normality": anderson_darling(path.noise.flatten(1)),
-        **_quarters("path_rate", path.length),
-        **_quarters("path_curvature", path.bend),
-        **_quarters("denoising", path.cost),
+        **_parts("spectrum", spectrum(path.noise)),
+        **_parts("path_rate", path.length),
+        **_parts("path_curvature", path.bend),
+        **_parts("denoising", path.cost),
     }
     table = torch.stack(list(measured.values()), dim=1).tolist()
     maps = path.map.permute(0, 2, 3, 1).float().cpu().numpy()
@@ -102,16 +104,5 @@ def readings(problem: Problem[Columns], path: Path) -> Iterator[Reading]:
             yield Reading(nfe, dict(zip(measured, values, strict=True)), contribution)
 
 
-def anderson_darling(sample: Tensor) -> Tensor:
-    """A^2 `[rows]` of `sample` `[rows, D]` against the standard normal, nothing fitted (Anderson &
-    Darling, 1954); about 2.5 exceeds 95 % of normal samples."""
-    ordered = sample.double().sort(dim=1).values
-    count = ordered.shape[1]
-    odd = 2 * torch.arange(count, device=sample.device) + 1
-    tails = torch.special.log_ndtr(ordered) + torch.special.log_ndtr(-ordered.flip(1))
-    distance: Tensor = -count - (odd * tails).sum(1) / count
-    return distance
-
-
-def _quarters(name: str, values: Tensor) -> dict[str, Tensor]:
-    return {f"{name}_{quarter + 1}": column for quarter, column in enumerate(values.unbind(1))}
+def _parts(name: str, values: Tensor) -> dict[str, Tensor]:
+    return {f"{name}_{part + 1}": column for part, column in enumerate(values.unbind(1))}

@@ -16,18 +16,19 @@ Table = NDArray[np.float64]
 CODEC: dict[str, Any] = {"format": "WEBP", "lossless": True, "quality": 100, "method": 4}
 
 # Sizes, which are spread by factors rather than by differences.
-_SIZES = ("normality", "path_rate", "path_curvature", "denoising")
+_SIZES = ("normality", "spectrum", "path_rate", "path_curvature", "denoising")
 _SMALLEST = 1e-12
 TYPICALITY = "typicality"
 
-_QUARTERED = ("path_rate", "path_curvature", "denoising")
+# Octaves of spatial frequency; quarters of the way.
+_PARTED = ("spectrum", "path_rate", "path_curvature", "denoising")
 FITTED = (
     "log_px_given_z",
     "log_prior",
     "log_det",
     "latent_mass",
     "normality",
-    *(f"{name}_{quarter}" for name in _QUARTERED for quarter in range(1, 5)),
+    *(f"{name}_{part}" for name in _PARTED for part in range(1, 5)),
     "codec_bits",
     "excess_bits",
 )

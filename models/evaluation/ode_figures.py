@@ -5,12 +5,14 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib import pyplot
+from matplotlib.ticker import NullFormatter
 
 from models.evaluation.figures import save
 from models.evaluation.ode_error import ACHIEVED, OdeCurves
 
 matplotlib.use("agg")
 PANEL_INCHES = (3.6, 3.4)
+TICKS = (20, 50, 100, 200, 500, 1000)
 
 
 def ode_figure(found: Sequence[OdeCurves], path: Path) -> None:
@@ -32,6 +34,8 @@ def ode_figure(found: Sequence[OdeCurves], path: Path) -> None:
         for error in ACHIEVED:
             axis.axhline(error, color="0.8", linewidth=0.8, zorder=0)
         axis.set(xscale="log", yscale="log", xlabel="evaluations an image", title=curves.name)
+        axis.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        axis.xaxis.set_minor_formatter(NullFormatter())
     axes[0][0].set_ylabel("error of log p, nats (root mean square)")
     axes[0][0].legend(frameon=False, fontsize="small")
     save(figure, path)

@@ -127,6 +127,12 @@ def evaluations(solver: Any, rows: Rows) -> Tensor:
     return told
 
 
+def as_wide(one: Any, other: Any) -> bool:
+    """Whether all leaves have equal shapes but for the rows."""
+    leaves = zip(optree.tree_leaves(one), optree.tree_leaves(other), strict=True)
+    return all(a.shape[1:] == b.shape[1:] for a, b in leaves)
+
+
 def same(one: Any, other: Any) -> bool:
     """Equal structure, types and bytes; NaN equals NaN."""
     leaves, others = optree.tree_leaves(one), optree.tree_leaves(other)

@@ -149,7 +149,9 @@ def test_rows_of_different_parameters_share_a_lane(name: str) -> None:
     longer = {field: value + 1 for field, value in specs[0] if field in law.SMALL}
     specs += [specs[0].model_copy(update=changes) for changes in (gentler, longer)]
     alone = [law.rows_of(spec, ALL[:2], seed) for seed, spec in enumerate(specs)]
-    order = torch.randperm(2 * len(specs), generator=torch.Generator().manual_seed(0))
+    # An exact trace pulls back more vectors than probes do: a lane of its own.
+    alone = [rows for rows in alone if law.as_wide(rows, alone[0])]
+    order = torch.randperm(2 * len(alone), generator=torch.Generator().manual_seed(0))
     mixed = law.finish(solver, take(concat(alone), order))
     apart = concat([law.finish(solver, rows) for rows in alone])
     assert law.same(mixed, take(apart, order))

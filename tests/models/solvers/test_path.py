@@ -14,7 +14,8 @@ from models.likelihood import score_problem
 from models.rows import Answer, Condition, Query
 from models.solve import solve
 from models.solvers.base import Problem, Status
-from models.solvers.path import BINS, Path, PathSolver, step
+from models.solvers.flow import line
+from models.solvers.path import BINS, Path, PathSolver
 from models.solvers.rk45 import Rk45Solver
 from models.specs import FlowPath, Rk45
 
@@ -106,8 +107,8 @@ def test_a_step_is_the_integral_against_rho() -> None:
     span = noise[1].gamma - noise[0].gamma
     rho = 0.5 * torch.exp(0.5 * (noise[0].gamma + share * span)) * span
     expected = ((eps + share * change) * rho).mean(0)
-    assert torch.allclose(step(eps, change, noise[0], noise[1]), expected, rtol=1e-8)
-    assert torch.equal(step(eps, change, noise[0], noise[2]), torch.zeros_like(eps))
+    assert torch.allclose(line(eps, change, noise[0], noise[1]), expected, rtol=1e-8)
+    assert torch.equal(line(eps, change, noise[0], noise[2]), torch.zeros_like(eps))
 
 
 class Silent(Mixture):

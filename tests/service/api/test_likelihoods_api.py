@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from api_double import EXECUTION, Service, assert_problem, npy, png
+from api_double import CONFIG, EXECUTION, Service, assert_problem, manifest, npy, png
 
 from models.scores import Score
 from models.specs import Adams
@@ -278,6 +278,27 @@ async def test_too_costly_a_request(client: httpx.AsyncClient, service: Service)
     assert f"300 x 8 x 8 x {steps}" in str(problem["detail"])
     assert "at most 1000000" in str(problem["detail"])
     assert not service.worker.jobs
+
+
+async def test_an_exact_trace_is_priced_by_the_image_and_refused_for_large_ones(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    body = (await post_json(client, PNGS, trace="exact", latent="sampled", draws=3)).json()
+    assert (body["settings"]["trace"], body["settings"]["latent"]) == ("exact", "sampled")
+    solver = service.worker.jobs[0].task.solver
+    assert solver == Adams(trace="exact", latent="sampled")
+    dimensions, steps = TOKENS[0].size, solver.expected_evaluations
+    assert service.worker.jobs[0].cost == 3 * 3 * dimensions * steps
+    large = CONFIG.model_copy(update={"image_shape": (9, 8, 1)})
+    service.catalogue.add(manifest("large", large), EXECUTION)
+    pngs = [png(np.zeros((9, 8), np.uint8))]
+    response = await post_json(client, pngs, model="large", trace="exact")
+    problem = assert_problem(response, 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["trace"]
+    assert "72 values" in str(problem["errors"])
+    for name in ("trace", "latent"):
+        assert_problem(await post_json(client, PNGS, **{name: "other"}), 422, "invalid-request")
+    assert len(service.worker.jobs) == 1
 
 
 async def test_a_truncated_form_is_malformed(client: httpx.AsyncClient, service: Service) -> None:
