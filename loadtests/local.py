@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -26,19 +26,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_service(*arguments: str, log: Path | None = None) -> Iterator[str]:
-    """Start the service, wait until it is ready, yield its address, and stop it by SIGTERM.
+def running_service(
+    *arguments: str, log: Path | None = None, program: Sequence[str] = ()
+) -> Iterator[str]:
+    """Start the service, wait until it is ready, yield its address, and stop it by SIGTERM. Another
+    `program` may serve in `mulan serve`'s place.
 
     Raises RuntimeError when it does not come up, or does not exit 0.
     """
     port = free_port()
-    command = [
-        str(Path(sys.executable).with_name("mulan")),
-        "serve",
-        "--port",
-        str(port),
-        *arguments,
-    ]
+    serve = program or (str(Path(sys.executable).with_name("mulan")), "serve")
+    command = [*serve, "--port", str(port), *arguments]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MULAN_")
     }

@@ -9,6 +9,7 @@ python -m loadtests.capacity draw cost.json --out capacity.png
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -17,7 +18,8 @@ from loadtests.capacity import cost, pictures, redis_limits, sizing, validation
 from loadtests.capacity.fleet import Report, fill, utilisation
 from loadtests.capacity.traffic import MIXED, mean_work
 
-LOADS = (0.3, 0.5, 0.7, 0.85, 0.95)
+LOADS = (0.3, 0.5, 0.6, 0.7, 0.85)
+SHOWN = ("one", "sheet", "long", "likelihood")
 FLEETS = (1, 2, 4, 8)
 REDIS_WORKERS = (1, 8, 32, 128)
 
@@ -38,17 +40,21 @@ def measure(arguments: argparse.Namespace) -> None:
 def simulate(arguments: argparse.Namespace) -> None:
     found = cost.Cost.read(arguments.cost)
     print(f"{mean_work(MIXED):.0f} row-evaluations a request; C = {found.rate():.0f}")
-    print("| workers | load | requests/s | busy | fill | p50 | p95 | p99 | refused | late |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    kinds = " | ".join(f"p95 {kind}" for kind in SHOWN)
+    print(f"| workers | load | requests/s | busy | fill | {kinds} | refused | late |")
+    print("|---" * (7 + len(SHOWN)) + "|")
     for workers in arguments.workers:
         for load in LOADS:
             rate = load * workers * found.rate() / mean_work(MIXED)
             report = sizing.simulate(found, MIXED, rate, workers, arguments.seconds, arguments.seed)
             late = report.ends["timed out"] + report.ends["timed out in the queue"]
-            cells = [f"{report.percentile(share):.2f}" for share in (0.5, 0.95, 0.99)]
-            start = f"| {workers} | {load} | {rate:.2f} | {utilisation(report, workers):.2f} "
-            print(f"{start}| {fill(report):.2f} | {' | '.join(cells)} ", end="")
-            print(f"| {report.ends['refused']} | {late} |", flush=True)
+            cells = (
+                *(workers, load, f"{rate:.2f}"),
+                *(f"{utilisation(report, workers):.2f}", f"{fill(report):.2f}"),
+                *(f"{report.percentile(0.95, kind):.1f}" for kind in SHOWN),
+                *(report.ends["refused"], f"{late / sum(report.ends.values()):.1%}"),
+            )
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def replicas(arguments: argparse.Namespace) -> None:
@@ -65,18 +71,28 @@ def replicas(arguments: argparse.Namespace) -> None:
 
 
 def validate(arguments: argparse.Namespace) -> None:
+    program: tuple[str, ...] = ()
+    if arguments.paced:
+        program = (sys.executable, "-m", "loadtests.capacity.paced", str(arguments.paced))
     for pair in range(arguments.pairs):
-        found = _measure(arguments)
-        real, virtual, found = validation.compare(
-            found, arguments.load, arguments.seconds, arguments.seed + pair
+        real, virtual, (before, after) = validation.compare(
+            lambda: _given(arguments),
+            arguments.load,
+            arguments.seconds,
+            arguments.seed + pair,
+            program,
         )
-        print(f"C = {found.rate():.0f}, edge {1e3 * found.edge:.0f} ms")
+        print(f"C = {before.rate():.0f} before, {after.rate():.0f} after")
         print("| kind | requests | service p50 | p95 | simulation p50 | p95 |")
         print("|---|---|---|---|---|---|")
         for kind in (*sorted(real.latencies), None):
             count = len(real.latencies[kind]) if kind else real.ends["succeeded"]
             print(f"| {kind or 'all'} | {count} | {_two(real, kind)} | {_two(virtual, kind)} |")
-        print(f"mean {real.mean():.2f} s and {virtual.mean():.2f} s", flush=True)
+        print(f"mean {real.mean():.2f} s and {virtual.mean():.2f} s")
+        for name, one in (("service", real), ("simulation", virtual)):
+            tick = 1e3 * one.busy / one.ticks
+            print(f"{name}: {one.ticks} ticks of {tick:.0f} ms, busy {one.busy / one.span:.2f}")
+        sys.stdout.flush()
 
 
 def redis(arguments: argparse.Namespace) -> None:
@@ -109,6 +125,10 @@ def _measure(arguments: argparse.Namespace) -> cost.Cost:
     return cost.measure(arguments.model, device, arguments.threads, clock, pick)
 
 
+def _given(arguments: argparse.Namespace) -> cost.Cost:
+    return cost.Cost.read(arguments.paced) if arguments.paced else _measure(arguments)
+
+
 def _two(report: Report, kind: str | None) -> str:
     return f"{report.percentile(0.5, kind):.2f} | {report.percentile(0.95, kind):.2f}"
 
@@ -135,6 +155,7 @@ def main() -> None:
         one.add_argument("--clock", choices=("wall", "cpu"), default="wall")
         one.add_argument("--pick", choices=("fastest", "mean"), default="fastest")
     measuring.add_argument("--out", type=Path, required=True)
+    validating.add_argument("--paced", type=Path, help="a cost that made-up networks keep to")
     validating.add_argument("--load", type=float, default=0.5)
     validating.add_argument("--pairs", type=int, default=1)
     simulating = command("simulate", simulate, 600)

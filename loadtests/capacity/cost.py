@@ -9,7 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,6 +95,18 @@ def measure(
             (size, _tick(loaded, probes, min(size, most), clock, pick)) for size in sizes
         )
     return Cost(execution(device), model, threads, quantum, calls, job=_job(loaded, clock, pick))
+
+
+def mean(one: Cost, other: Cost) -> Cost:
+    """Of two measurements of the same device."""
+    calls = {
+        probes: tuple(
+            (rows, (seconds + again) / 2)
+            for (rows, seconds), (_, again) in zip(points, other.calls[probes], strict=True)
+        )
+        for probes, points in one.calls.items()
+    }
+    return replace(one, calls=calls, job=(one.job + other.job) / 2)
 
 
 def _tick(loaded: Loaded, probes: int, rows: int, clock: Clock, pick: Pick) -> float:

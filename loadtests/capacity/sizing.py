@@ -10,8 +10,8 @@ from loadtests.capacity.cost import Cost
 from loadtests.capacity.fleet import Fleet, Report, utilisation
 from loadtests.capacity.traffic import Kind, mean_work, poisson
 
-# Of a worker's time that may be spent on ticks, so that bursts find room.
-BUSY = 0.7
+# Of the work that full ticks do: what may come, so that long jobs end too.
+BUSY = 0.5
 MOST = 64
 
 

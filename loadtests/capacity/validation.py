@@ -2,8 +2,9 @@
 
 import asyncio
 import io
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import httpx
 import numpy as np
 from tqdm import tqdm
 
-from loadtests.capacity.cost import Cost
+from loadtests.capacity.cost import Cost, mean
 from loadtests.capacity.fleet import Fleet, Report
 from loadtests.capacity.traffic import Arrival, Kind, mean_work, poisson
 from loadtests.local import running_service
@@ -27,30 +28,47 @@ IDLE_REQUESTS = 10
 TIMEOUT_S = 300.0
 
 
-def compare(cost: Cost, load: float, seconds: float, seed: int) -> tuple[Report, Report, Cost]:
-    """What the service did, what the simulation says, and the cost with its edge measured. `load`
-    is the share of the cost's best rate that comes."""
-    rate = load * cost.rate() / mean_work(KINDS)
+def compare(
+    measure: Callable[[], Cost],
+    load: float,
+    seconds: float,
+    seed: int,
+    program: Sequence[str] = (),
+) -> tuple[Report, Report, tuple[Cost, Cost]]:
+    """What the service did, what the simulation says, and the cost before and after, of which the
+    simulation has the mean. `load` is the share of the first cost's best rate that comes;
+    `program` may serve in the service's place."""
+    before = measure()
+    rate = load * before.rate() / mean_work(KINDS)
     arrivals = list(poisson(KINDS, rate, seconds, seed))
-    with running_service("--threads", str(cost.threads)) as address:
-        real, edge = asyncio.run(_ask_all(address, cost, arrivals))
-    complete = replace(cost, edge=edge)
-    return real, asyncio.run(Fleet(complete, seed=seed).run(arrivals)), complete
+    with running_service("--threads", str(before.threads), program=program) as address:
+        real, alone = asyncio.run(_ask_all(address, before, arrivals))
+    after = measure()
+    between = mean(before, after)
+    edge = max(0.0, alone - KINDS[0].evaluations * between.tick({0: 1}) - between.job)
+    virtual = asyncio.run(Fleet(replace(between, edge=edge), seed=seed).run(arrivals))
+    return real, virtual, (before, after)
 
 
 async def _ask_all(address: str, cost: Cost, arrivals: Sequence[Arrival]) -> tuple[Report, float]:
+    """What they came to, and the seconds of a small request that is alone."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S, limits=limits) as client:
         report = Report()
         idle = [await _ask(client, cost, Arrival(0.0, KINDS[0], 0)) for _ in range(IDLE_REQUESTS)]
-        alone = KINDS[0].evaluations * cost.tick({0: 1}) + cost.job
+        text = (await client.get("/metrics")).text
+        ticks = _sum(text, "mulan_engine_tick_seconds_count")
+        busy = _sum(text, "mulan_engine_tick_seconds_sum")
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for arrival in tqdm(arrivals, desc="asking the service", unit="request"):
                 await asyncio.sleep(max(0.0, began + arrival.at - time.perf_counter()))
                 group.create_task(_note(client, cost, arrival, report))
         report.span = time.perf_counter() - began
-    return report, max(0.0, min(idle) - alone)
+        text = (await client.get("/metrics")).text
+        report.ticks = int(_sum(text, "mulan_engine_tick_seconds_count") - ticks)
+        report.busy = _sum(text, "mulan_engine_tick_seconds_sum") - busy
+    return report, statistics.fmean(idle)
 
 
 async def _note(client: httpx.AsyncClient, cost: Cost, arrival: Arrival, report: Report) -> None:
@@ -77,6 +95,12 @@ async def _ask(client: httpx.AsyncClient, cost: Cost, arrival: Arrival) -> float
         )
     answer.raise_for_status()
     return time.perf_counter() - began
+
+
+def _sum(text: str, name: str) -> float:
+    """Of all series of a metric."""
+    lines = (line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def _images(rows: int, seed: int) -> bytes:

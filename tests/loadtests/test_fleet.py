@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.capacity.cost import Cost
+from loadtests.capacity.cost import Cost, mean
 from loadtests.capacity.fleet import Fleet, Report
 from loadtests.capacity.traffic import MIXED, Arrival, Kind, mean_work, poisson
 from service.engine.scheduler import Limits
@@ -127,3 +129,12 @@ def test_a_tick_costs_what_was_measured_and_its_padding_too() -> None:
 
 def _mixed(seed: int) -> list[Arrival]:
     return list(poisson(MIXED, rate=2.0, seconds=120.0, seed=seed))
+
+
+def test_a_cost_is_kept_as_it_is_and_the_mean_of_two_lies_between(tmp_path: Path) -> None:
+    GROWING.write(tmp_path / "cost.json")
+    assert Cost.read(tmp_path / "cost.json") == GROWING
+    slow = replace(GROWING, calls=dict.fromkeys((0, 1, 2), ((16, 0.032), (64, 0.080))), job=0.003)
+    between = mean(GROWING, slow)
+    assert between.tick({0: 64}) == pytest.approx(0.060)
+    assert between.job == pytest.approx(0.002)

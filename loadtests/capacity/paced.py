@@ -1,0 +1,50 @@
+"""`mulan serve` on a made-up device: networks that answer nothing, after as long as a cost says.
+
+Everything else is the service. Waiting needs no processor, so that a machine that is shared shows
+what the service makes of a device, and not what else it is doing.
+
+    python -m loadtests.capacity.paced cost.json --port 8000
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import service.loading
+from loadtests.capacity.cost import Cost
+from models.network import Mulan
+from models.rows import Answer, Condition, Query, count
+from models.runtimes.eager import EagerDenoiser
+from service.cli import main
+
+# Seconds between two calls in which the second was prepared while the first ran.
+OVERLAP_S = 0.03
+
+
+class PacedDenoiser(EagerDenoiser):
+    """Takes the cost's time for each call."""
+
+    def __init__(self, model: Mulan, cost: Cost) -> None:
+        super().__init__(model, cost.quantum)
+        self._cost, self._due = cost, 0.0
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        probes = 0 if query.cotangents is None else query.cotangents.shape[1]
+        now = time.perf_counter()
+        began = self._due if now - self._due < OVERLAP_S else now
+        self._due = began + self._cost.tick({probes: count(query)})
+        time.sleep(max(0.0, self._due - now))
+        pulled = None if query.cotangents is None else torch.zeros_like(query.cotangents)
+        return Answer(torch.zeros_like(query.x), pulled)
+
+
+def serve(cost: Cost, arguments: list[str]) -> None:
+    """Serve until a signal comes."""
+    setattr(service.loading, "warm_up", lambda model, _: PacedDenoiser(model, cost))  # noqa: B010
+    main(["serve", *arguments])
+
+
+if __name__ == "__main__":
+    serve(Cost.read(Path(sys.argv[1])), sys.argv[2:])
