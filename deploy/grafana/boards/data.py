@@ -59,7 +59,7 @@ def _verdicts() -> Row:
                 "the runbook, MulanPValuesShifted.",
                 "percentunit",
                 Query(f"max by (model) ({distance})", "{{model}}"),
-                above(0.1, 0.3),
+                above(0.15, 0.3),
                 span=8,
             ),
             number(
@@ -121,7 +121,7 @@ def _verdicts() -> Row:
                 "shifted.",
                 "percentunit",
                 Query(distance, "{{model}} at {{p}}"),
-                limits=above(0.1, 0.3),
+                limits=above(0.15, 0.3),
                 span=6,
             ),
         ],
