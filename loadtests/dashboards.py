@@ -1,8 +1,8 @@
 """Draws the boards of deploy/grafana from a real fleet's numbers, while all sorts of things happen.
 
-Six minutes on the shipped checkpoints: clients that draw, score and judge; from the second minute
-on images of another kind; in the third a caller with long requests; in the fourth a worker dies;
-in the fifth Redis is away. Alerts hold five seconds here, not minutes.
+Six minutes on the shipped checkpoints: clients that draw, score and judge; from the first minute
+on images of another kind; at the second a caller with long requests; at the third a worker dies;
+at the fourth Redis stands still. Alerts hold five seconds here, not minutes.
 
     python -m loadtests.dashboards docs/images
 """

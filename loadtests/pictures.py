@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from loadtests.panels import Panel, named
 from loadtests.prometheus import Prometheus
@@ -35,7 +36,7 @@ class Drawn:
         figure = plt.figure(figsize=size, facecolor="#f4f5f5")
         for panel in panels:
             self._panel(figure, panel, size)
-        figure.savefig(path, dpi=60)
+        figure.savefig(path, dpi=72)
         plt.close(figure)
 
     def _panel(self, figure: Figure, panel: Panel, size: tuple[float, float]) -> None:
@@ -74,7 +75,7 @@ class Drawn:
                 axes.text(x, 0.55, text, ha="center", va="center", fontsize=17, color=colour)
                 axes.text(x, 0.08, name, ha="center", va="center", fontsize=8)
             else:
-                y = 0.85 - 0.25 * row
+                y = 0.7 - 0.22 * row
                 axes.text(x, y, f"{name} {text}", ha="center", fontsize=8, color=colour)
 
     def _lines(self, axes: Axes, panel: Panel) -> None:
@@ -118,14 +119,14 @@ class Drawn:
         """Axes from 0, with thresholds where there is something near them."""
         axes.set_xlim(0, self.end - self.start)
         _, top = axes.get_ylim()
-        top = panel.defaults.get("max", top)
+        top = panel.defaults.get("max", 1.1 * top)
         axes.set_ylim(0, top)
         if panel.limits:
             for step in panel.defaults["thresholds"]["steps"]:
                 if step["value"] is not None and step["value"] <= top:
                     axes.axhline(step["value"], color=COLOURS[step["color"]], ls="--", lw=1)
         axes.yaxis.set_major_formatter(lambda value, _: readable(value, panel.unit))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.0f} min")
+        _minutes(axes)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
 
@@ -150,11 +151,16 @@ class Drawn:
             np.append(grid, grid[-1] + STEP_S), edges, np.sqrt(counts[:last]), cmap="Blues"
         )
         axes.set_yticks(
-            edges[1:], [readable(bound, "short") for bound in bounds[:last]], fontsize=7
+            edges[1:], [readable(bound, panel.unit) for bound in bounds[:last]], fontsize=7
         )
         axes.set_xlim(0, self.end - self.start)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.0f} min")
+        _minutes(axes)
         axes.tick_params(axis="x", labelsize=7)
+
+
+def _minutes(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MultipleLocator(60))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.0f} min")
 
 
 def readable(value: float, unit: str) -> str:

@@ -39,15 +39,14 @@ QUIET_S, WITHIN_S = 8.0, 30.0
 # What only a GPU has: there the expressions are only parsed.
 ON_GPU_ALONE = "mulan_device_memory_bytes"
 
-EXPRESSIONS = sorted(
-    {
-        expr
-        for panels in read_boards(rate="15s").values()
-        for panel in panels
-        for expr, _ in panel.queries
-    }
-    | {rule["expr"] for rule in rules()}
+LEGENDS = dict(
+    query
+    for panels in read_boards(rate="15s").values()
+    for panel in panels
+    for query in panel.queries
 )
+EXPRESSIONS = sorted(LEGENDS.keys() | {rule["expr"] for rule in rules()})
+WITH_DATA = [expr for expr in EXPRESSIONS if ON_GPU_ALONE not in expr]
 
 
 def with_answers(expr: str) -> str:
@@ -66,6 +65,7 @@ class Seen:
 
     prometheus: Prometheus
     waiting: set[str] = field(default_factory=lambda: set(EXPRESSIONS))
+    labels: dict[str, set[str]] = field(default_factory=dict)
     firing: dict[str, set[str]] = field(default_factory=dict)
     up: int = 0
     unhealthy: list[dict[str, Any]] = field(default_factory=list)
@@ -78,6 +78,7 @@ class Seen:
             found = self.prometheus.now(with_answers(expr))
             if any(math.isfinite(value) for _, value in found):
                 self.waiting.discard(expr)
+                self.labels[expr] = set(found[0][0])
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Look until something holds, or for a while."""
@@ -158,9 +159,14 @@ def test_no_process_has_a_metric_that_the_documents_do_not_know(seen: Seen) -> N
     }
 
 
-@pytest.mark.parametrize("expr", [expr for expr in EXPRESSIONS if ON_GPU_ALONE not in expr])
+@pytest.mark.parametrize("expr", WITH_DATA)
 def test_every_expression_of_every_panel_and_rule_has_data(seen: Seen, expr: str) -> None:
     assert expr not in seen.waiting
+
+
+@pytest.mark.parametrize("expr", [expr for expr in WITH_DATA if expr in LEGENDS])
+def test_every_legend_names_what_its_series_have(seen: Seen, expr: str) -> None:
+    assert set(re.findall(r"{{(\w+)}}", LEGENDS[expr])) <= seen.labels[expr]
 
 
 def test_only_the_memory_of_devices_may_have_no_data_where_there_is_no_gpu(seen: Seen) -> None:
