@@ -33,8 +33,10 @@ JOIN_WITHIN = 10.0
 MAX_JOBS = 64
 # So many of the latest cancellations may be of jobs that a claim is still bringing.
 MISSED = 1024
-# Seconds: between renewals of what is held, and after which a tick is taken for a hang.
+# Seconds: between renewals of what is held, and after which a tick is taken for a hang. A renewal
+# that failed is tried again after a part of that: leases age while the store is away.
 TEND_EVERY = 10.0
+TEND_AGAIN = 0.2
 MAX_TICK = 120.0
 NOBODY = Observers()
 
@@ -163,6 +165,7 @@ class Worker:
     async def _tend(self) -> None:
         """Renew what is worked on, for as long as the engine does; keep the queue in order."""
         while True:
+            pause = self._tend_every
             try:
                 if self._thread.alive and not self.hung:
                     claims = (*self._held.values(), *self._ends.values())
@@ -173,7 +176,8 @@ class Worker:
                 await self._store.sweep()
             except StoreUnavailable as error:
                 logger.warning("nothing could be renewed: %s", error)
-            await asyncio.sleep(self._tend_every)
+                pause *= TEND_AGAIN
+            await asyncio.sleep(pause)
 
     async def _listen(self) -> None:
         while True:
