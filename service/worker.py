@@ -89,7 +89,8 @@ class Worker:
             self._loops[name] = task
 
     async def stop(self, within: float) -> None:
-        """Claim no more; wait `within` seconds for what is held, and hand the rest back."""
+        """Claim no more; wait `within` seconds for what is held, and hand the rest back. What a
+        dead or hung engine held is left to its leases: whoever takes it over counts a death."""
         claiming = self._loops["claim"]
         claiming.cancel()
         await asyncio.wait([claiming])
@@ -100,7 +101,11 @@ class Worker:
         for task in ends:
             task.cancel()
         # Also of results that the store has not taken: it may know nothing of them.
-        left = [*self._held.values(), *self._ends.values()]
+        left = [*self._ends.values()]
+        if self._ticks:
+            left += self._held.values()
+        elif self._held:
+            logger.error("the engine hangs: %d jobs are left to their leases", len(self._held))
         if left:
             logger.warning("handing back %d unfinished jobs", len(left))
         for task in (*self._loops.values(), *self._ends):
@@ -127,6 +132,11 @@ class Worker:
     def hung(self) -> bool:
         """Whether that is so long that the engine will not come back."""
         return self.tick_age > self._max_tick
+
+    @property
+    def _ticks(self) -> bool:
+        """Whether the engine is neither dead nor hung."""
+        return self._thread.alive and not self.hung
 
     @property
     def jobs(self) -> int:
@@ -167,7 +177,7 @@ class Worker:
         while True:
             pause = self._tend_every
             try:
-                if self._thread.alive and not self.hung:
+                if self._ticks:
                     claims = (*self._held.values(), *self._ends.values())
                     for claim in await self._store.renew(claims):
                         if self._held.get(claim.job.id) is claim:

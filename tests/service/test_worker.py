@@ -433,3 +433,16 @@ async def test_a_hung_engine_renews_nothing(
     await asyncio.sleep(0.1)
     assert not store.renewed
     await worker.stop(0.0)
+
+
+async def test_a_hung_engines_jobs_are_left_to_their_leases(
+    models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Leasing()
+    await store.put(samples("j", LONG, 64))
+    worker = Worker(store, models, max_tick=4.0)
+    await worker.start()
+    await soon(lambda: worker.jobs == 1)
+    monkeypatch.setattr(EngineThread, "tick_age", 5.0)
+    await worker.stop(0.0)
+    assert await status(store, "j") == "running"

@@ -1,6 +1,7 @@
 """A worker, its engine, and a Redis that goes away and comes back."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from redis_server import RedisServer
-from small_engine import samples
+from small_engine import CHECKPOINT, samples
+from torch import Tensor
 
+from models.denoiser import Denoiser
+from models.rows import Answer, Condition, Query
 from models.specs import Ddpm
 from service.engine.tasks import Served
 from service.errors import StoreUnavailable
@@ -25,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 LEASE_S = 3.0
 TEND_S = LEASE_S / 3
-BOUNDS = Bounds(capacity=100, retained=100, retention_s=100.0, lease_s=LEASE_S)
+BOUNDS = Bounds(100, retained=100, retention_s=100.0, lease_s=LEASE_S, most_crashes=2)
 
 
 @pytest.fixture
@@ -76,6 +80,45 @@ async def working(
 
 def long(name: str) -> Job:
     return replace(samples(name, Ddpm(steps=1000), 64), deadline=time.time() + 600)
+
+
+class Hanging:
+    """A denoiser that does not come back before it is freed."""
+
+    def __init__(self, inner: Denoiser) -> None:
+        self.inner, self.config, self.freed = inner, inner.config, threading.Event()
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        self.freed.wait(60)
+        return self.inner.evaluate(query, condition)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.inner.encode(x)
+
+    def condition(self, latent: Tensor) -> Condition:
+        return self.inner.condition(latent)
+
+
+async def test_a_job_that_hangs_every_engine_becomes_a_dead_letter(
+    own_redis: RedisServer, api: RedisStore, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.JOIN_WITHIN", 0.1)
+    await api.put(long("j"))
+    # Once in company, then alone.
+    for _ in range(1 + BOUNDS.most_crashes):
+        hanging = Hanging(served.denoiser)
+        models = {CHECKPOINT: served._replace(denoiser=hanging)}
+        async with working(own_redis, models, max_tick=0.2) as worker, asyncio.timeout(30):
+            while not worker.hung:
+                await asyncio.sleep(0.02)
+        async with asyncio.timeout(30):
+            while (await api.standing("j")).status == "running":
+                await asyncio.sleep(0.02)
+        hanging.freed.set()
+    record = await api.record("j")
+    assert record.status == "failed"
+    assert "died or hung" in str(record.outcome)
+    assert (await api.load()).letters == 1
 
 
 @pytest.mark.parametrize("leases", [0.4, 0.9])
