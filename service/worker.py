@@ -30,8 +30,10 @@ JOIN_WITHIN = 10.0
 MAX_JOBS = 64
 # So many of the latest cancellations may be of jobs that a claim is still bringing.
 MISSED = 1024
-# Seconds: between renewals of what is held, and after which a tick is taken for a hang.
+# Seconds: between renewals of what is held, and after which a tick is taken for a hang. A renewal
+# that failed is tried again after a part of that: leases age while the store is away.
 TEND_EVERY = 10.0
+TEND_AGAIN = 0.2
 MAX_TICK = 120.0
 NOBODY = Observers()
 
@@ -84,7 +86,8 @@ class Worker:
             self._loops[name] = task
 
     async def stop(self, within: float) -> None:
-        """Claim no more; wait `within` seconds for what is held, and hand the rest back."""
+        """Claim no more; wait `within` seconds for what is held, and hand the rest back. What a
+        dead or hung engine held is left to its leases: whoever takes it over counts a death."""
         claiming = self._loops["claim"]
         claiming.cancel()
         await asyncio.wait([claiming])
@@ -95,7 +98,11 @@ class Worker:
         for task in ends:
             task.cancel()
         # Also of results that the store has not taken: it may know nothing of them.
-        left = [*self._held.values(), *self._ends.values()]
+        left = [*self._ends.values()]
+        if self._ticks:
+            left += self._held.values()
+        elif self._held:
+            logger.error("the engine hangs: %d jobs are left to their leases", len(self._held))
         if left:
             logger.warning("handing back %d unfinished jobs", len(left))
         for task in (*self._loops.values(), *self._ends):
@@ -122,6 +129,11 @@ class Worker:
     def hung(self) -> bool:
         """Whether that is so long that the engine will not come back."""
         return self.tick_age > self._max_tick
+
+    @property
+    def _ticks(self) -> bool:
+        """Whether the engine is neither dead nor hung."""
+        return self._thread.alive and not self.hung
 
     @property
     def jobs(self) -> int:
@@ -160,8 +172,9 @@ class Worker:
     async def _tend(self) -> None:
         """Renew what is worked on, for as long as the engine does; keep the queue in order."""
         while True:
+            pause = self._tend_every
             try:
-                if self._thread.alive and not self.hung:
+                if self._ticks:
                     claims = (*self._held.values(), *self._ends.values())
                     for claim in await self._store.renew(claims):
                         if self._held.get(claim.job.id) is claim:
@@ -170,7 +183,8 @@ class Worker:
                 await self._store.sweep()
             except StoreUnavailable as error:
                 logger.warning("nothing could be renewed: %s", error)
-            await asyncio.sleep(self._tend_every)
+                pause *= TEND_AGAIN
+            await asyncio.sleep(pause)
 
     async def _listen(self) -> None:
         while True:

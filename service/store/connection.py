@@ -11,17 +11,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import RedisError, ResponseError
 
 from service.errors import ServeError, StoreUnavailable
 from service.telemetry.observers import StoreObserver
@@ -35,10 +25,6 @@ CONNECTIONS = 64
 NOBODY = StoreObserver()
 _RETRY_AFTER_S = 2
 _DATABASE = re.compile(r"/?\d*/?")
-
-_AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
-# Redis answers, but takes no writes: its disk, its replication or its start are not in order.
-_REFUSALS = ("MISCONF", "OOM", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS")
 
 
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
@@ -66,13 +52,14 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
 @contextmanager
 def reaching(operation: str, observer: StoreObserver) -> Iterator[None]:
     """One operation, which the observer is told of. Raises StoreUnavailable for whatever keeps
-    Redis from its work."""
+    Redis from its work: it is away, full, read-only, busy with another's script; or it takes our
+    command for a mistake, which must not end a process that others wait for."""
     began = time.perf_counter()
     try:
         yield
-    except (*_AWAY, ResponseError) as error:
-        if isinstance(error, ResponseError) and not _refuses(error):
-            raise
+    except (RedisError, OSError) as error:
+        if isinstance(error, ResponseError):
+            logger.error("Redis refused %s: %s", operation, error)
         observer.unreachable(operation, time.perf_counter() - began)
         raise _unavailable(error) from error
     observer.round_trip(operation, time.perf_counter() - began)
@@ -110,10 +97,6 @@ def shown(url: str) -> str:
     except ValueError:
         return "the store"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-
-
-def _refuses(error: Exception) -> bool:
-    return any(word in str(error) for word in _REFUSALS)
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

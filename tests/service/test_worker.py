@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -97,7 +98,7 @@ def store() -> Flaky:
 
 @asynccontextmanager
 async def working(
-    store: Flaky, models: Mapping[str, Served], within: float = SOON, **options: int
+    store: Flaky, models: Mapping[str, Served], within: float = SOON, **options: Any
 ) -> AsyncIterator[Worker]:
     worker = Worker(store, models, Limits(), **options)
     await worker.start()
@@ -366,6 +367,32 @@ async def test_what_is_held_is_renewed_and_what_was_lost_is_dropped(
     await worker.stop(0.0)
 
 
+async def test_what_could_not_be_renewed_is_renewed_as_soon_as_the_store_is_back(
+    models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Leasing()
+    tries = 0
+    renew = store.renew
+
+    async def away_for_a_while(claims: Collection[Claim]) -> list[Claim]:
+        nonlocal tries
+        tries += 1
+        if tries in (2, 3):
+            raise StoreUnavailable("gone fishing")
+        return await renew(claims)
+
+    monkeypatch.setattr(store, "renew", away_for_a_while)
+    every = 1.0
+    async with working(store, models, within=0.0, tend_every=every):
+        await soon(lambda: tries == 2)
+        failed = time.monotonic()
+        await soon(lambda: tries == 4)
+        assert time.monotonic() - failed < every
+        back = time.monotonic()
+        await soon(lambda: tries == 5)
+        assert time.monotonic() - back > 0.9 * every
+
+
 async def test_a_result_on_its_way_is_renewed_too(models: Mapping[str, Served]) -> None:
     store = Leasing()
     await store.put(samples("a", Ddpm(steps=2), 2))
@@ -406,3 +433,16 @@ async def test_a_hung_engine_renews_nothing(
     await asyncio.sleep(0.1)
     assert not store.renewed
     await worker.stop(0.0)
+
+
+async def test_a_hung_engines_jobs_are_left_to_their_leases(
+    models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Leasing()
+    await store.put(samples("j", LONG, 64))
+    worker = Worker(store, models, max_tick=4.0)
+    await worker.start()
+    await soon(lambda: worker.jobs == 1)
+    monkeypatch.setattr(EngineThread, "tick_age", 5.0)
+    await worker.stop(0.0)
+    assert await status(store, "j") == "running"

@@ -13,12 +13,13 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.waiting, '-inf', now, 'LIM
   end
 end
 
--- Where no sweep could come for a lease, Redis was away, and no lease could be renewed either.
+-- Where no sweep could come for so long, Redis was away, and no lease could be renewed either: all
+-- begin anew. Workers renew each third of a lease, so a shorter gap uses up none.
 local time = redis.call('TIME')
 local time_ms = 1000 * time[1] + math.floor(time[2] / 1000)
 local swept = redis.call('GET', names.swept)
 redis.call('SET', names.swept, string.format('%.0f', time_ms))
-if not swept or time_ms - swept > lease_ms then
+if not swept or time_ms - swept > lease_ms / 2 then
   redis.call('SET', names.grace, 1, 'PX', lease_ms)
 end
 if redis.call('EXISTS', names.grace) == 1 then return {0, 0} end

@@ -1,6 +1,7 @@
 """A Redis that is too old, away, or silent."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -8,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from redis_server import RedisServer
 from store_setup import RESULT, bounds, claim, is_result, job
 
 from service.errors import ServeError, StoreUnavailable
 from service.store.base import Claim
-from service.store.connection import check, connect, shown
+from service.store.connection import check, connect, reaching, shown
+from service.store.fleet import Fleet
 from service.store.redis import RedisStore
+from service.telemetry.observers import StoreObserver
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +83,46 @@ async def is_unavailable_within_bounds(store: RedisStore, held: Claim) -> None:
         assert took < BOUND_S
         assert beats - before >= int(took / 0.1)
     heart.cancel()
+
+
+@contextlib.asynccontextmanager
+async def busy(server: RedisServer) -> AsyncIterator[None]:
+    """Another tenant runs a script that does not end."""
+    async with Redis(port=server.port) as tenant, Redis(port=server.port) as keeper:
+        await keeper.config_set("lua-time-limit", 50)
+        running = asyncio.ensure_future(tenant.eval("while true do end", 0))
+        with contextlib.suppress(ResponseError):
+            while True:
+                await keeper.ping()
+        yield
+        await keeper.script_kill()
+        await asyncio.wait({running})
+        assert "killed" in str(running.exception())
+
+
+async def test_a_redis_that_is_busy_with_anothers_script_is_unavailable(
+    own_redis: RedisServer, store: RedisStore, client: Redis
+) -> None:
+    fleet = Fleet(client)
+    await store.put(job("j"))
+    held = await claim(store)
+    async with busy(own_redis):
+        await is_unavailable_within_bounds(store, held)
+        for call in (fleet.announce("w", 0.0, []), fleet.present(), fleet.retire("w")):
+            with pytest.raises(StoreUnavailable):
+                await call
+    assert await store.complete(held, RESULT)
+
+
+@pytest.mark.parametrize(
+    "error", ["READONLY no", "CLUSTERDOWN no", "TRYAGAIN no", "NOPERM no", "ERR some mistake"]
+)
+async def test_whatever_redis_refuses_is_unavailable(
+    client: Redis, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(StoreUnavailable), reaching("test", StoreObserver()):
+        await client.eval(f"return redis.error_reply('{error}')", 0)
+    assert "Redis refused test" in caplog.text
 
 
 @pytest.mark.parametrize("how", ["stopped", "paused"])

@@ -129,14 +129,17 @@ async def test_only_crashes_alone_lead_to_dead_letters(make: MakeStore, client: 
     assert await client.exists(keys.QUEUE + f"{A}:0") == 0
 
 
+@pytest.mark.parametrize("leases", [0.6, 0.9, 1.5])
 async def test_after_an_outage_every_worker_has_a_lease_to_come_back(
-    make: MakeStore, client: Redis
+    make: MakeStore, client: Redis, leases: float
 ) -> None:
     store = make()
     await store.put(job("j"))
     held = await claim(store)
     await asyncio.sleep(2 * LEASE_S)
-    await client.set(keys.SWEPT, 0)
+    seconds, microseconds = await client.time()
+    ago = seconds + microseconds / 1e6 - leases * LEASE_S
+    await client.set(keys.SWEPT, int(1000 * ago))
     await store.sweep()
     assert (await store.record("j")).status == "running"
     assert await store.renew([held]) == []
