@@ -1,8 +1,8 @@
 """Draws the boards of deploy/grafana from a real fleet's numbers, while all sorts of things happen.
 
-Six minutes on the shipped checkpoints: clients that draw, score and judge; from the second minute
-on images of another kind; in the third a caller with long requests; in the fourth a worker dies;
-in the fifth Redis is away. Alerts hold five seconds here, not minutes.
+Six minutes on the shipped checkpoints: clients that draw, score and judge; from the first minute
+on images of another kind; at the second a caller with long requests; at the third a worker dies;
+at the fourth Redis stands still. Alerts hold five seconds here, not minutes.
 
     python -m loadtests.dashboards docs/images
 """
@@ -27,8 +27,8 @@ SOLVERS = [
     {"name": "ddpm", "steps": 50},
     {"name": "rtk-mala", "segments": 6, "inner_steps": 6},
 ]
-LONG = {"model": MODEL, "count": 256, "solver": {"name": "ddpm", "steps": 100}, "timeout_s": 300}
-CALLERS, CLIENTS = 6, 6
+LONG = {"model": MODEL, "count": 64, "solver": {"name": "ddpm", "steps": 100}, "timeout_s": 300}
+CALLERS, CLIENTS = 4, 5
 RATE = "20s"
 MINUTE = 60.0
 AWAY_S = 15.0

@@ -19,7 +19,7 @@ NPY = {"Accept": "application/x-npy"}
 class Mixed(contextlib.AbstractContextManager["Mixed"]):
     """`clients` threads that draw, score and judge until they are stopped.
 
-    What they score and judge they have drawn; from `strange()` on they judge noise as well.
+    What they score and judge they have drawn; from `strange()` on half has its pixels shuffled.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
                     self._done.wait(0.2)
 
     def _visit(self, client: httpx.Client, chance: random.Random) -> None:
-        """Draw a few images; then have them scored or judged, look around, or leave it there."""
+        """Draw a few images; then have them scored or judged, or look around and err."""
         request = {
             "model": self.model,
             "count": chance.randint(1, 8),
@@ -73,8 +73,8 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
             self._done.wait(0.2)
             return
         images, act = drawn.content, chance.random()
-        if self._strange.is_set() and act < 0.7:
-            images = _noise(drawn.content, chance)
+        if self._strange.is_set() and chance.random() < 0.5:
+            images = _shuffled(drawn.content, chance)
         if act < 0.5:
             self._post(client, "anomalies", images)
         elif act < 0.75:
@@ -82,6 +82,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
         else:
             client.get("/v1/models")
             client.get("/v1/jobs")
+            client.post("/v1/samples", json={**request, "model": "none"})
 
     def _post(self, client: httpx.Client, kind: str, images: bytes) -> None:
         client.post(
@@ -92,7 +93,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
         )
 
 
-def _noise(like: bytes, chance: random.Random) -> bytes:
+def _shuffled(like: bytes, chance: random.Random) -> bytes:
     tokens = np.load(io.BytesIO(like))
     generator = np.random.default_rng(chance.randrange(1 << 32))
     return encode_npy(generator.permuted(tokens, axis=1))

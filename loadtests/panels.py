@@ -63,7 +63,7 @@ def _panel(board: str, panel: dict[str, Any], rate: str) -> Panel:
         board,
         panel["title"],
         panel["type"],
-        defaults.get("unit", ""),
+        panel.get("options", {}).get("yAxis", defaults).get("unit", ""),
         panel["gridPos"],
         tuple(
             (_plain(target["expr"], rate), target["legendFormat"])

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from loadtests.panels import Panel, named
 from loadtests.prometheus import Prometheus
@@ -17,6 +18,8 @@ COLOURS = {"green": "#2e8b3d", "orange": "#e8871e", "red": "#c4162a"}
 STEP_S = 2.0
 # More series than these are not told apart.
 SHOWN = 8
+# More numbers than these do not fit beside each other.
+ABREAST = 3
 _SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -33,7 +36,7 @@ class Drawn:
         figure = plt.figure(figsize=size, facecolor="#f4f5f5")
         for panel in panels:
             self._panel(figure, panel, size)
-        figure.savefig(path, dpi=60)
+        figure.savefig(path, dpi=72)
         plt.close(figure)
 
     def _panel(self, figure: Figure, panel: Panel, size: tuple[float, float]) -> None:
@@ -62,21 +65,27 @@ class Drawn:
         if not found:
             axes.text(0.5, 0.5, panel.defaults["noValue"], ha="center", va="center", fontsize=15)
         steps = panel.defaults["thresholds"]["steps"]
+        columns = len(found) if len(found) <= ABREAST else 2
         for place, (name, value) in enumerate(sorted(found)):
             passed = [step for step in steps if step["value"] is None or value >= step["value"]]
-            x = (place + 0.5) / len(found)
-            colour = COLOURS[passed[-1]["color"]]
+            row, column = divmod(place, columns)
+            x, colour = (column + 0.5) / columns, COLOURS[passed[-1]["color"]]
             text = readable(value, panel.unit)
-            axes.text(x, 0.55, text, ha="center", va="center", fontsize=17, color=colour)
-            axes.text(x, 0.08, name, ha="center", va="center", fontsize=8)
+            if columns == len(found):
+                axes.text(x, 0.55, text, ha="center", va="center", fontsize=17, color=colour)
+                axes.text(x, 0.08, name, ha="center", va="center", fontsize=8)
+            else:
+                y = 0.7 - 0.22 * row
+                axes.text(x, y, f"{name} {text}", ha="center", fontsize=8, color=colour)
 
     def _lines(self, axes: Axes, panel: Panel) -> None:
         series = [
             (named(legend, labels), np.array(times) - self.start, np.array(values))
             for expr, legend in panel.queries
             for labels, times, values in self.prometheus.over(expr, self.start, self.end, STEP_S)
+            if np.isfinite(values).any()
         ]
-        series.sort(key=lambda line: -np.nanmax(np.where(np.isfinite(line[2]), line[2], np.nan)))
+        series.sort(key=lambda line: -np.max(line[2], where=np.isfinite(line[2]), initial=0))
         if panel.stacked:
             self._stack(axes, series)
         else:
@@ -110,14 +119,14 @@ class Drawn:
         """Axes from 0, with thresholds where there is something near them."""
         axes.set_xlim(0, self.end - self.start)
         _, top = axes.get_ylim()
-        top = panel.defaults.get("max", top)
+        top = panel.defaults.get("max", 1.1 * top)
         axes.set_ylim(0, top)
         if panel.limits:
             for step in panel.defaults["thresholds"]["steps"]:
                 if step["value"] is not None and step["value"] <= top:
                     axes.axhline(step["value"], color=COLOURS[step["color"]], ls="--", lw=1)
         axes.yaxis.set_major_formatter(lambda value, _: readable(value, panel.unit))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.0f} min")
+        _minutes(axes)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
 
@@ -142,11 +151,16 @@ class Drawn:
             np.append(grid, grid[-1] + STEP_S), edges, np.sqrt(counts[:last]), cmap="Blues"
         )
         axes.set_yticks(
-            edges[1:], [readable(bound, "short") for bound in bounds[:last]], fontsize=7
+            edges[1:], [readable(bound, panel.unit) for bound in bounds[:last]], fontsize=7
         )
         axes.set_xlim(0, self.end - self.start)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.0f} min")
+        _minutes(axes)
         axes.tick_params(axis="x", labelsize=7)
+
+
+def _minutes(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MultipleLocator(60))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.0f} min")
 
 
 def readable(value: float, unit: str) -> str:

@@ -1,7 +1,6 @@
 """`mulan`: the commands. What a command needs is imported when it runs."""
 
 import importlib
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ import click
 from models.cli.lazy import LazyGroup
 from service.errors import ServeError
 from service.settings import Settings, SettingsError, read_settings
+from service.telemetry import logs
 
 _BEGAN = time.monotonic()
 # A process's arguments can be read by others on its machine.
@@ -76,9 +76,7 @@ def _run(module: str, flags: dict[str, Any]) -> None:
         settings = read_settings(**flags)
     except SettingsError as error:
         raise _MisusedError(str(error)) from error
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(settings.log_level, settings.log_format)
     try:
         importlib.import_module(module).serve(settings, _BEGAN)
     except ServeError as error:

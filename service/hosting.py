@@ -39,6 +39,8 @@ class Server(uvicorn.Server):
             ws="none",
             lifespan="off",
             log_config=None,
+            # The application writes a line for each request itself, with its ids.
+            access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(_FLUSH_S),
@@ -56,7 +58,7 @@ class Process(ABC):
 
     def __init__(self, context: Context, listener: socket.socket, began: float) -> None:
         self.settings, self.gate, self.catalogue = context.settings, context.gate, context.catalogue
-        self.store, self.metrics = context.store, context.metrics
+        self.store, self.metrics, self.tracing = context.store, context.metrics, context.tracing
         self.listener, self.began = listener, began
         self.server = Server(create_app(context))
         self.stopping = asyncio.Event()

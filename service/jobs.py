@@ -67,7 +67,8 @@ Task = SampleTask | ScoreTask | AnomalyTask
 @dataclass(frozen=True, slots=True)
 class Job:
     """One request, resolved: `checkpoint` is a SHA-256, `deadline` seconds since the epoch, `cost`
-    the row-evaluations that it is predicted."""
+    the row-evaluations that it is predicted. `request_id` and `trace` (a W3C traceparent) say where
+    it comes from, to logs and traces alone."""
 
     id: str
     checkpoint: str
@@ -78,6 +79,8 @@ class Job:
     priority: int = 0
     model: str = ""
     cost: int = 1
+    request_id: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

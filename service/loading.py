@@ -22,7 +22,9 @@ from service.engine.tasks import Served
 from service.telemetry.device import DeviceMetrics, Memory
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics
-from service.telemetry.observers import Observers
+from service.telemetry.lines import JobLog
+from service.telemetry.observers import Observers, Several
+from service.telemetry.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +75,15 @@ def execution(device: torch.device) -> str:
     return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
 
 
-def observers_of(registry: CollectorRegistry, models: Sequence[Loaded]) -> Observers:
-    """Who makes metrics of these models' work, in this registry."""
+def observers_of(
+    name: str, registry: CollectorRegistry, tracing: Tracing, models: Sequence[Loaded]
+) -> Observers:
+    """Who is told of these models' work by a worker of that name."""
     seconds = {model.manifest.name: model.seconds for model in models}
     DeviceMetrics(registry, seconds, device_memory)
     names = {model.manifest.sha256: model.manifest.name for model in models}
-    return Observers(JobMetrics(registry, names), EngineMetrics(registry, names))
+    jobs = Several(JobMetrics(registry, names), JobLog(name), tracing.jobs)
+    return Observers(jobs, EngineMetrics(registry, names))
 
 
 def device_memory() -> list[Memory]:

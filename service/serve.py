@@ -23,6 +23,7 @@ from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
 from service.telemetry.api import ApiMetrics
 from service.telemetry.store import StoreMetrics
+from service.telemetry.tracing import Tracing, open_tracing
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -36,17 +37,20 @@ def serve(settings: Settings, began: float) -> None:
 
     Raises ServeError: a port that cannot be had, no model that can be served, a dead worker.
     """
-    with listen(settings.host, settings.port) as listener:
-        torch.set_num_threads(settings.threads)
-        with runner() as loop:
-            loop.run(_run(settings, listener, began))
+    torch.set_num_threads(settings.threads)
+    with (
+        listen(settings.host, settings.port) as listener,
+        open_tracing(settings.otlp_endpoint, "serve") as tracing,
+        runner() as loop,
+    ):
+        loop.run(_run(settings, tracing, listener, began))
 
 
-async def _run(settings: Settings, listener: socket.socket, began: float) -> None:
+async def _run(settings: Settings, tracing: Tracing, listener: socket.socket, began: float) -> None:
     metrics = ApiMetrics.alone()
     observer = StoreMetrics(metrics.registry, up=settings.store == MEMORY)
     async with open_store(settings, observer) as (store, shared):
-        await _Serve(settings, store, shared, metrics, listener, began).run()
+        await _Serve(settings, store, shared, metrics, tracing, listener, began).run()
 
 
 class _Serve(Process):
@@ -58,12 +62,13 @@ class _Serve(Process):
         store: Store,
         shared: Shared | None,
         metrics: ApiMetrics,
+        tracing: Tracing,
         listener: socket.socket,
         began: float,
     ) -> None:
         self.shared, self.since = shared, time.time()
         quotas = Quotas(settings, *((shared.store.client, shared.observer) if shared else ()))
-        context = Context(settings, store, Catalogue(), Gate(), quotas, metrics)
+        context = Context(settings, store, Catalogue(), Gate(), quotas, metrics, tracing)
         super().__init__(context, listener, began)
         self.worker: Worker | None = None
 
@@ -92,7 +97,7 @@ class _Serve(Process):
             limits,
             tend_every=self.settings.lease_s / 3,
             max_tick=self.settings.max_tick_s,
-            observers=observers_of(self.metrics.registry, loaded),
+            observers=observers_of("here", self.metrics.registry, self.tracing, loaded),
         )
         await worker.start()
         self.open()

@@ -15,6 +15,7 @@ from service.store.opening import Shared, open_shared
 from service.store.quotas import Quotas
 from service.telemetry.api import ApiMetrics
 from service.telemetry.store import StoreMetrics
+from service.telemetry.tracing import Tracing, open_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +28,18 @@ def serve(settings: Settings, began: float) -> None:
 
     Raises ServeError: a port that cannot be had, no Redis or one that is too old.
     """
-    with listen(settings.host, settings.port) as listener, runner() as loop:
-        loop.run(_run(settings, listener, began))
+    with (
+        listen(settings.host, settings.port) as listener,
+        open_tracing(settings.otlp_endpoint, "api") as tracing,
+        runner() as loop,
+    ):
+        loop.run(_run(settings, tracing, listener, began))
 
 
-async def _run(settings: Settings, listener: socket.socket, began: float) -> None:
+async def _run(settings: Settings, tracing: Tracing, listener: socket.socket, began: float) -> None:
     metrics = ApiMetrics.alone()
     async with open_shared(settings, StoreMetrics(metrics.registry)) as shared:
-        await _Api(settings, shared, metrics, listener, began).run()
+        await _Api(settings, shared, metrics, tracing, listener, began).run()
 
 
 class _Api(Process):
@@ -45,13 +50,14 @@ class _Api(Process):
         settings: Settings,
         shared: Shared,
         metrics: ApiMetrics,
+        tracing: Tracing,
         listener: socket.socket,
         began: float,
     ) -> None:
         self.shared, self.opened = shared, False
         gate = Gate("no worker serves a model yet")
         quotas = Quotas(settings, shared.store.client, shared.observer)
-        context = Context(settings, shared.store, Catalogue(), gate, quotas, metrics)
+        context = Context(settings, shared.store, Catalogue(), gate, quotas, metrics, tracing)
         super().__init__(context, listener, began)
 
     async def work(self) -> None:

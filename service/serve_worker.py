@@ -25,6 +25,7 @@ from service.store.fleet import ANNOUNCE_EVERY_S, Announced
 from service.store.opening import Shared, open_shared
 from service.telemetry.registry import new_registry
 from service.telemetry.store import StoreMetrics
+from service.telemetry.tracing import Tracing, open_tracing
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -36,16 +37,19 @@ def serve(settings: Settings, began: float) -> None:
     Raises ServeError: a port that cannot be had, a Redis that is too old, no model that can be
     served, a dead or hung engine.
     """
-    with listen(settings.host, settings.metrics_port) as listener:
-        torch.set_num_threads(settings.threads)
-        with runner() as loop:
-            loop.run(_run(settings, listener, began))
+    torch.set_num_threads(settings.threads)
+    with (
+        listen(settings.host, settings.metrics_port) as listener,
+        open_tracing(settings.otlp_endpoint, "worker") as tracing,
+        runner() as loop,
+    ):
+        loop.run(_run(settings, tracing, listener, began))
 
 
-async def _run(settings: Settings, listener: socket.socket, began: float) -> None:
+async def _run(settings: Settings, tracing: Tracing, listener: socket.socket, began: float) -> None:
     registry = new_registry()
     async with open_shared(settings, StoreMetrics(registry)) as shared:
-        await _Process(settings, shared, registry, listener, began).run()
+        await _Process(settings, shared, registry, tracing, listener, began).run()
 
 
 class _Process:
@@ -57,12 +61,14 @@ class _Process:
         settings: Settings,
         shared: Shared,
         registry: CollectorRegistry,
+        tracing: Tracing,
         listener: socket.socket,
         began: float,
     ) -> None:
         self.settings, self.shared, self.began = settings, shared, began
         self.name = shared.store.name
-        self.registry, self.gate, self.listener = registry, Gate(), listener
+        self.registry, self.tracing = registry, tracing
+        self.gate, self.listener = Gate(), listener
         self.server = Server(create_monitor(settings, self.gate, registry))
         self.worker: Worker | None = None
         self.stopping = asyncio.Event()
@@ -104,7 +110,7 @@ class _Process:
             limits,
             tend_every=self.settings.lease_s / 3,
             max_tick=self.settings.max_tick_s,
-            observers=observers_of(self.registry, loaded),
+            observers=observers_of(self.name, self.registry, self.tracing, loaded),
         )
         await worker.start()
         try:

@@ -104,8 +104,16 @@ class Settings(BaseSettings):
     retention_s: float = Field(300, ge=0, description="How long a result is kept.")
     max_retained_jobs: int = Field(256, ge=0, description="How many results are kept.")
     drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://.*)?$",
+        description="Collector of traces, http://host:4318; OTEL_EXPORTER_OTLP_ENDPOINT else.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="Of the log; auto is text on a terminal and JSON elsewhere."
     )
 
     @model_validator(mode="after")

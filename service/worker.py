@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 from models.pictures import contact_sheet
 from service.engine.engine import Engine
@@ -16,17 +15,15 @@ from service.engine.thread import EngineThread
 from service.errors import ServiceError, StoreUnavailable
 from service.jobs import Outcome
 from service.store.base import Claim, Store
+from service.store.patience import FIRST_BACKOFF, patiently
 from service.store.rules import status_of
+from service.telemetry.lines import ids
 from service.telemetry.observers import Ending, Observers
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-# Seconds: between reports of one job's progress, and between tries of a store that is away.
+# Seconds, between reports of one job's progress.
 REPORT_EVERY = 0.25
-FIRST_BACKOFF = 0.1
-LAST_BACKOFF = 5.0
 # For a tick to end at a stop; a device that hangs must not keep the process.
 JOIN_WITHIN = 10.0
 # More jobs than these wait in the store, where another worker may take them.
@@ -134,7 +131,7 @@ class Worker:
     async def _claim(self) -> None:
         while True:
             await self._room.wait()
-            claim = await _patiently(lambda: self._store.claim(self._checkpoints))
+            claim = await patiently(lambda: self._store.claim(self._checkpoints))
             # It may be held already, by a claim that was lost without our hearing of it.
             self._let_go(claim.job.id, "lost")
             if claim.job.id in self._missed:
@@ -153,7 +150,7 @@ class Worker:
         await self._single.wait()
         while self._ends:
             await asyncio.wait(self._ends)
-        await _patiently(lambda: self._store.report(claim, 0.0))
+        await patiently(lambda: self._store.report(claim, 0.0))
         self._suspect = None
         if self._held.get(claim.job.id) is claim:
             self._thread.submit(claim.job)
@@ -168,7 +165,7 @@ class Worker:
                     claims = (*self._held.values(), *self._ends.values())
                     for claim in await self._store.renew(claims):
                         if self._held.get(claim.job.id) is claim:
-                            logger.info("job %s is no longer ours", claim.job.id)
+                            logger.info("a job is no longer ours", extra=ids(claim.job))
                             self._let_go(claim.job.id, "lost")
                 await self._store.sweep()
             except StoreUnavailable as error:
@@ -234,8 +231,8 @@ class Worker:
         task.add_done_callback(_log_crash)
 
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
-        if not await _patiently(lambda: self._store.complete(claim, outcome)):
-            logger.info("job %s had ended elsewhere", claim.job.id)
+        if not await patiently(lambda: self._store.complete(claim, outcome)):
+            logger.info("a job had ended elsewhere", extra=ids(claim.job))
             self._observer.ended(claim.job, "lost")
             return
         self._observer.ended(claim.job, status_of(outcome))
@@ -254,7 +251,7 @@ class Worker:
         try:
             await self._store.release(claim)
         except StoreUnavailable as error:
-            logger.warning("job %s was not handed back: %s", claim.job.id, error)
+            logger.warning("a job was not handed back: %s", error, extra=ids(claim.job))
 
     def _let_go(self, job_id: str, ending: Ending) -> bool:
         """Drop a job; whether it was held."""
@@ -283,18 +280,6 @@ def _set(event: asyncio.Event, value: bool) -> None:
         event.set()
     else:
         event.clear()
-
-
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """The outcome of `call`, tried again, ever more slowly, while the store is away."""
-    backoff = FIRST_BACKOFF
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable as error:
-            logger.warning("the store is away, next try in %.1f s: %s", backoff, error)
-        await asyncio.sleep(backoff)
-        backoff = min(2 * backoff, LAST_BACKOFF)
 
 
 def _log_crash(task: asyncio.Task[None]) -> None:

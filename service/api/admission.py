@@ -4,6 +4,7 @@ import math
 import secrets
 import time
 import uuid
+from typing import NamedTuple
 
 from models.anomaly.calibration import Calibration
 from models.specs import EXACT_DIMENSIONS, Adams, SamplerSpec
@@ -15,6 +16,14 @@ from service.contracts.samples import Preset, SampleRequest
 from service.errors import InvalidRequest, TooLarge
 from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task, Tokens
 from service.settings import Settings
+
+
+class Caller(NamedTuple):
+    """Who asks, by the digest of a key, and by which request, as logs and traces call it."""
+
+    owner: str
+    request_id: str = ""
+    trace: str = ""
 
 
 def sample_cost(request: SampleRequest, model: ServedModel, settings: Settings) -> int:
@@ -91,7 +100,7 @@ def job(
     model: ServedModel,
     wait: float,
     priority: str,
-    owner: str,
+    caller: Caller,
     cost: int,
     settings: Settings,
 ) -> Job:
@@ -103,10 +112,12 @@ def job(
         task=task,
         deadline=now + min(wait, settings.max_timeout_s),
         created_at=now,
-        owner=owner,
+        owner=caller.owner,
         priority=PRIORITIES[priority],
         model=model.name,
         cost=cost,
+        request_id=caller.request_id,
+        trace=caller.trace,
     )
 
 

@@ -47,7 +47,9 @@ def create_app(context: Context) -> FastAPI:
     app.add_api_route("/", _home, include_in_schema=False)
     documentation.install(app, keys=bool(settings.api_keys))
     routes = [*app.routes, *(route for module in modules for route in module.router.routes)]
-    app.add_middleware(Observation, metrics=context.metrics.http, routes=routes)
+    app.add_middleware(
+        Observation, metrics=context.metrics.http, tracing=context.tracing, routes=routes
+    )
     return app
 
 

@@ -13,6 +13,7 @@ from service.settings import Settings
 from service.store.base import Store
 from service.store.quotas import Quotas
 from service.telemetry.api import ApiMetrics
+from service.telemetry.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Context:
     gate: Gate
     quotas: Quotas
     metrics: ApiMetrics = field(default_factory=ApiMetrics.alone)
+    tracing: Tracing = field(default_factory=Tracing)
     errands: set[asyncio.Task[None]] = field(default_factory=set)
 
     def send(self, errand: Coroutine[None, None, None]) -> None:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problem
 from service.errors import TooLarge, Unauthorized
+from service.telemetry.logs import of_request
 
 _PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -34,7 +35,8 @@ class RequestId:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        with of_request(request_id):
+            await self.app(scope, receive, send_with_id)
 
 
 class Authentication:

@@ -1,46 +1,82 @@
 """Around everything else: how long each request took, and what came of it."""
 
+import logging
 import time
 from asyncio import CancelledError
 from collections.abc import Sequence
+from urllib.parse import quote
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BadRequest, Busy, ServiceError
-from service.telemetry.http import CLIENT_LEFT, OK, UNMATCHED, HttpMetrics
+from service.telemetry.http import CLIENT_LEFT, OK, UNMATCHED, HttpMetrics, method_label
+from service.telemetry.tracing import Span, Tracing
 
+logger = logging.getLogger("mulan.access")
+
+# Asked for every few seconds, by machines.
+_QUIET = frozenset(("/livez", "/readyz", "/metrics"))
+_LONGEST_PATH = 200
+_SERVER_ERROR = 500
 _EVENTS = b"text/event-stream"
 
 
-class Observation:
-    """Tells `metrics` of every request; `routes` are the application's, in its order.
+class Exchange:
+    """What has been answered so far. A request without an answer is one that failed."""
 
-    `scope["state"]["problem"]` is what was answered instead, if anything was.
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.status = _SERVER_ERROR
+        self.streams = False
+        self._ended: float | None = None
+
+    def sent(self, message: Message) -> None:
+        """A part of the answer is on its way."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.streams = any(value.startswith(_EVENTS) for _, value in message["headers"])
+        elif not message.get("more_body", False):
+            self._ended = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """From the request's arrival to the last byte, or until now."""
+        return (self._ended or time.perf_counter()) - self.began
+
+
+class Observation:
+    """Tells metrics, log and traces of every request; `routes` are the application's, in its order.
+
+    `scope["state"]` is read: `problem` is what was answered instead, if anything was, `request_id`
+    and `job_id` what it was about; `trace` is written, for the job that may come of it.
     """
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics, routes: Sequence[BaseRoute]) -> None:
-        self.app, self.metrics = app, metrics
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: HttpMetrics,
+        tracing: Tracing,
+        routes: Sequence[BaseRoute],
+    ) -> None:
+        self.app, self.metrics, self.tracing = app, metrics, tracing
         self.routes = [route for route in routes if isinstance(route, Route)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began = time.perf_counter()
-        last_byte: float | None = None
-        streams = False
+        exchange = Exchange()
         state = scope.setdefault("state", {})
+        span = self.tracing.request(Headers(scope=scope))
+        state["trace"] = span.traceparent
         self.metrics.arrived()
 
         async def watched(message: Message) -> None:
-            nonlocal last_byte, streams
             await send(message)
-            if message["type"] == "http.response.start":
-                streams = any(value.startswith(_EVENTS) for _, value in message["headers"])
-            elif not message.get("more_body", False):
-                last_byte = time.perf_counter()
+            exchange.sent(message)
 
         try:
             await self.app(scope, receive, watched)
@@ -48,18 +84,36 @@ class Observation:
             state.setdefault("problem", error)
             raise
         finally:
-            seconds = (last_byte or time.perf_counter()) - began
-            self._tell(scope, state.get("problem"), None if streams else seconds)
+            self._tell(scope, exchange, span)
 
-    def _tell(self, scope: Scope, problem: BaseException | None, seconds: float | None) -> None:
+    def _tell(self, scope: Scope, exchange: Exchange, span: Span) -> None:
         endpoint, taken = self._endpoint(scope)
-        if taken and scope["method"] == "POST" and _is_refusal(problem):
-            self.metrics.refused(_outcome(problem))
-        self.metrics.answered(endpoint, scope["method"], _outcome(problem), seconds)
+        method, state = method_label(scope["method"]), scope["state"]
+        problem, seconds = state.get("problem"), exchange.seconds
+        outcome = _outcome(problem)
+        if taken and method == "POST" and _is_refusal(problem):
+            self.metrics.refused(outcome)
+        self.metrics.answered(endpoint, method, outcome, None if exchange.streams else seconds)
+        facts = {
+            "method": method,
+            "endpoint": endpoint,
+            "status": exchange.status,
+            "outcome": outcome,
+            **{name: state[name] for name in ("request_id", "job_id") if name in state},
+        }
+        level = logging.DEBUG if endpoint in _QUIET else logging.INFO
+        words = "%s %s %s", method, endpoint, exchange.status
+        if logger.isEnabledFor(level):
+            more = {"seconds": round(seconds, 6), "path": quote(scope["path"])[:_LONGEST_PATH]}
+            logger.log(level, *words, extra=facts | more)
+        failed = exchange.status >= _SERVER_ERROR
+        span.end(f"{method} {endpoint}", {f"http.{name}": v for name, v in facts.items()}, failed)
 
     def _endpoint(self, scope: Scope) -> tuple[str, bool]:
-        """The path's template, and whether it takes the method. Told also of what was refused
-        before the application looked for it."""
+        """The path's template, and whether it takes the method. Looked for here where a request was
+        refused before the application did."""
+        if isinstance(route := scope.get("route"), Route):
+            return route.path, scope["method"] in (route.methods or ())
         found = UNMATCHED
         for route in self.routes:
             match, _ = route.matches(scope)

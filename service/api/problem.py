@@ -125,5 +125,5 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:
-    _LOG.error("request %s failed", request_id(request), exc_info=error)
+    _LOG.error("a request failed", exc_info=error, extra={"request_id": request_id(request)})
     return respond(ServiceError("an error of ours; see the log for this request id"), request)

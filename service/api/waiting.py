@@ -47,16 +47,18 @@ async def hand_in(
 
     Raises ServiceError. What there is no room for is refused before it is decoded.
     """
-    key, owner = key_of(request, asked), request.state.owner
+    key, state = key_of(request, asked), request.state
+    caller = admission.Caller(state.owner, state.request_id, state.trace)
     model = context.catalogue.get(asked.wanted.model)
     cost = kind.price(asked, model, context)
-    await context.quotas.charge(owner, cost)
+    await context.quotas.charge(caller.owner, cost)
     if key is None:
         await context.store.room(cost)
     task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
-    job = admission.job(task, model, wait, asked.wanted.priority, owner, cost, context.settings)
+    job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
     try:
-        return job, await context.store.put(job, key, attended)
+        state.job_id = await context.store.put(job, key, attended)
+        return job, state.job_id
     except StoreUnavailable:
         # It may have been taken all the same, and nobody waits: its client is refused. What has a
         # key may stay, for when it is asked again.
@@ -94,7 +96,8 @@ async def _leave(job_id: str, job: Job, context: Context) -> None:
             try:
                 await context.store.leave(job_id, job.id)
             except ServiceError as error:
-                _LOG.warning("job %s could not be left: %s", job_id, error.detail)
+                extra = {"job_id": job_id}
+                _LOG.warning("a job could not be left: %s", error.detail, extra=extra)
             else:
                 return
         if time.time() > job.deadline or context.gate.closed.is_set():

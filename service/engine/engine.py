@@ -28,6 +28,7 @@ from service.engine.scheduler import (
 from service.engine.tasks import Served, assign
 from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
+from service.telemetry.lines import ids
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import Call, Reason, Tick
 
@@ -72,7 +73,7 @@ class Engine:
         try:
             running = Running(job, assign(job.task, self._models[job.checkpoint]))
         except Exception as error:
-            self._events.append(Ended(job.id, _service_error(error)))
+            self._events.append(Ended(job.id, _service_error(error, job)))
             return
         work = running.work
         number = self._scheduler.add(
@@ -142,7 +143,7 @@ class Engine:
             else:
                 self._lanes[key] = Lane(work.solver, work.adaptive, ids, problem)
         except Exception as error:
-            self._fail(number, _service_error(error))
+            self._fail(number, _service_error(error, running.job))
 
     def _advance(self, keys: list[LaneKey], ids: Ids, reason: Reason) -> None:
         """Evaluate those of `ids` that are in these lanes of one checkpoint, all in one call.
@@ -193,7 +194,8 @@ class Engine:
             for number, positions in by_job(rows)
         ]
         if len(alone) == 1:
-            self._fail(alone[0][1], _service_error(error))
+            number = alone[0][1]
+            self._fail(number, _service_error(error, self._running[number].job))
             return
         logger.warning("a call for %d jobs failed, trying each alone: %r", len(alone), error)
         for key, _, rows in alone:
@@ -211,7 +213,7 @@ class Engine:
                 if not running.uncollected:
                     ends.append((number, running.work.result()))
             except Exception as error:
-                ends.append((number, _service_error(error)))
+                ends.append((number, _service_error(error, running.job)))
         self._discard(key, ids)
         for number, outcome in ends:
             if isinstance(outcome, ServiceError):
@@ -267,10 +269,10 @@ def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> Call:
     return Call(checkpoint, "pull-back" if probes else "forward", reason, rows)
 
 
-def _service_error(error: Exception) -> ServiceError:
+def _service_error(error: Exception, job: Job) -> ServiceError:
     """What a client is told of `error`; what is not meant for clients is logged in full."""
     if isinstance(error, ServiceError):
         return error
-    logger.error("computation failed", exc_info=error)
+    logger.error("computation failed", exc_info=error, extra=ids(job))
     line = (str(error).splitlines() or [""])[0]
     return ComputationFailed(f"{type(error).__name__}: {line}")

@@ -1,9 +1,10 @@
 """Jobs and outcomes as bytes: msgpack of a stated schema, arrays raw, nothing ever executed.
 
-`VERSION` leads every document; a build reads its own and names another's.
+A version leads every document. A build reads its own and those before that it knows, and names
+another's: a fleet is updated workers first.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import msgpack
 from pydantic import ValidationError
@@ -21,11 +22,12 @@ from service.store.parts import (
     task_part,
 )
 
-VERSION: Literal[1] = 1
+# Of jobs: 2 says which request they came by.
+VERSION: Literal[2] = 2
 
 
 class _Job(Part):
-    version: Literal[1] = VERSION
+    version: Literal[1, 2] = VERSION
     id: str
     checkpoint: str
     task: AnyTask
@@ -35,10 +37,12 @@ class _Job(Part):
     priority: int
     model: str
     cost: int
+    request_id: str = ""
+    trace: str = ""
 
 
 class _Outcome(Part):
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     outcome: AnyOutcome
 
 
@@ -58,6 +62,8 @@ def encode_job(job: Job) -> bytes:
             priority=job.priority,
             model=job.model,
             cost=job.cost,
+            request_id=job.request_id,
+            trace=job.trace,
         )
     )
 
@@ -75,6 +81,8 @@ def decode_job(data: bytes) -> Job:
         wire.priority,
         wire.model,
         wire.cost,
+        wire.request_id,
+        wire.trace,
     )
 
 
@@ -101,9 +109,10 @@ def _unpack(data: bytes, kind: type[_Document]) -> _Document:
         raise WireError(f"not msgpack: {error or type(error).__name__}") from error
     if not isinstance(fields, dict):
         raise WireError("not a document")
-    version = fields.get("version")
-    if version != VERSION:
-        raise WireError(f"version {version!r}; this build reads {VERSION}")
+    version, known = fields.get("version"), get_args(kind.model_fields["version"].annotation)
+    if version not in known:
+        read = " and ".join(map(str, known))
+        raise WireError(f"version {version!r}; this build reads {read}")
     try:
         return kind.model_validate(fields)
     except ValidationError as error:

@@ -8,6 +8,11 @@ OK, CLIENT_LEFT, UNMATCHED, OTHER = "ok", "client-left", "unmatched", "other"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
+def method_label(method: str) -> str:
+    """A method that HTTP knows, or `other`."""
+    return method if method in METHODS else OTHER
+
+
 class HttpMetrics:
     """Of one API. Labels are routes, methods and codes of ours, never what a client wrote."""
 
@@ -49,8 +54,7 @@ class HttpMetrics:
         """It has its answer, after so long; None for a stream, which lasts as long as it is
         watched."""
         self._in_flight.dec()
-        known = method if method in METHODS else OTHER
-        self._requests.labels(endpoint, known, outcome).inc()
+        self._requests.labels(endpoint, method, outcome).inc()
         if seconds is not None:
             self._seconds.labels(endpoint).observe(seconds)
 

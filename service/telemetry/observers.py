@@ -51,6 +51,29 @@ class JobObserver:
         """Its result is stored; told once a job, on a thread of its own."""
 
 
+class Several(JobObserver):
+    """Each is told, in turn."""
+
+    def __init__(self, *each: JobObserver) -> None:
+        self._each = each
+
+    def claimed(self, job: Job, waited: float) -> None:
+        for one in self._each:
+            one.claimed(job, waited)
+
+    def ended(self, job: Job, ending: Ending) -> None:
+        for one in self._each:
+            one.ended(job, ending)
+
+    def ran(self, job: Job, seconds: float) -> None:
+        for one in self._each:
+            one.ran(job, seconds)
+
+    def found(self, job: Job, result: Result) -> None:
+        for one in self._each:
+            one.found(job, result)
+
+
 class Observers(NamedTuple):
     """Of a worker."""
 

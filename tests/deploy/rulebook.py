@@ -1,4 +1,4 @@
-"""The rules as they lie in the repository, and promtool on them."""
+"""The rules as they lie in the repository, promtool on them, and what they may speak of."""
 
 import subprocess
 from pathlib import Path
@@ -34,3 +34,13 @@ def rules() -> list[dict[str, Any]]:
 
 def alerts() -> list[dict[str, Any]]:
     return [rule for rule in rules() if "alert" in rule]
+
+
+def series_of(family: str, kind: str) -> set[str]:
+    """What Prometheus calls the samples of a metric."""
+    endings = {
+        "counter": {"_total"},
+        "histogram": {"_bucket", "_sum", "_count"},
+        "info": {"_info"},
+    }.get(kind, {""})
+    return {family + ending for ending in endings}

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from rulebook import rules
+from rulebook import rules, series_of
 from test_observability import DOCUMENT, whole_registry
 
 from loadtests.panels import read_boards
@@ -15,16 +15,6 @@ ASKED += [rule["expr"] for rule in rules()]
 
 
 FAMILIES = {family.name: family.type for family in whole_registry().collect()}
-
-
-def series_of(family: str, kind: str) -> set[str]:
-    """What Prometheus calls its samples."""
-    endings = {
-        "counter": {"_total"},
-        "histogram": {"_bucket", "_sum", "_count"},
-        "info": {"_info"},
-    }.get(kind, {""})
-    return {family + ending for ending in endings}
 
 
 def asked_for() -> set[str]:

@@ -6,9 +6,10 @@ from deploy.grafana.boards.parts import (
     INSTANCE,
     MODEL,
     SOLVER,
-    Limits,
     Query,
     Row,
+    above,
+    below,
     board,
     graph,
     number,
@@ -40,7 +41,7 @@ def _now() -> Row:
                     f"sum(rate(mulan_row_evaluations_total{{{SOLVER}}}[$__rate_interval]))",
                     "a second",
                 ),
-                Limits(bad=1, low=True),
+                below(bad=1),
             ),
             number(
                 "Busy",
@@ -53,7 +54,7 @@ def _now() -> Row:
                     "[$__rate_interval])))",
                     "in ticks",
                 ),
-                Limits(0.8, 0.98),
+                above(0.8, 0.98),
             ),
             number(
                 "Rows a call",
@@ -65,7 +66,7 @@ def _now() -> Row:
                     f"/ sum(rate(mulan_engine_batch_rows_count{{{MODEL}}}[$__rate_interval]))",
                     "rows",
                 ),
-                Limits(warn=4, low=True),
+                below(warn=4),
             ),
             number(
                 "Rows that wait",
@@ -73,7 +74,7 @@ def _now() -> Row:
                 "images that wait here; those that no worker has claimed are in the queue.",
                 "short",
                 Query(f'sum(mulan_engine_rows{{{SOLVER},state="waiting"}})', "rows"),
-                Limits(warn=1024),
+                above(warn=1024),
             ),
             number(
                 "Model load",
@@ -81,7 +82,7 @@ def _now() -> Row:
                 "new worker needs before it helps: count on it when you scale.",
                 "s",
                 Query(f"max by (model) (mulan_model_load_seconds{{{MODEL}}})", "{{model}}"),
-                Limits(60, 300),
+                above(60, 300),
             ),
             number(
                 "Versions",
@@ -89,7 +90,7 @@ def _now() -> Row:
                 "stuck; until it is over images and likelihoods may differ in their last bits.",
                 "short",
                 Query(f"count(count by (version) (mulan_build_info{{{INSTANCE}}}))", "versions"),
-                Limits(warn=2),
+                above(warn=2),
             ),
         ],
     )
@@ -101,13 +102,14 @@ def _ticks() -> Row:
         "Where a tick's time goes",
         [
             graph(
-                "A second of the engines, by part",
-                "Seconds spent in each part of a tick, a second. The network should have most of "
-                "it. Another part that grows: the host, not the device, is what limits; look for "
-                "other processes on its cores.",
+                "Busy, by part of a tick",
+                "Share of the time that each part of ticks takes, the mean over workers. The "
+                "network should have most of it. Another part that grows: the host, not the "
+                "device, is what limits; look for other processes on its cores.",
                 "percentunit",
-                Query(f"sum by (part) (rate({parts}[$__rate_interval]))", "{{part}}"),
+                Query(f"avg by (part) (rate({parts}[$__rate_interval]))", "{{part}}"),
                 stacked=True,
+                top=1,
             ),
             spread(
                 "Ticks by duration",
@@ -124,7 +126,7 @@ def _ticks() -> Row:
                 "slow or shared. A minute: the engine is about to be taken for hung.",
                 "s",
                 quantile(0.99, "mulan_engine_tick_seconds", INSTANCE, "instance"),
-                limits=Limits(10, 60),
+                limits=above(10, 60),
             ),
             graph(
                 "Row-evaluations by model and solver",

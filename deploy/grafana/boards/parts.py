@@ -57,28 +57,21 @@ class Query:
     legend: str
 
 
-@dataclass(frozen=True)
-class Limits:
-    """From which value on a number is worth a look, and from which it is bad; the other way round
-    where `low` ones are bad."""
+Limits = list[Threshold]
 
-    warn: float | None = None
-    bad: float | None = None
-    low: bool = False
 
-    def config(self) -> dashboard.ThresholdsConfig:
-        """As colours, from the least value up."""
-        marks = [(ORANGE, self.warn), (RED, self.bad)]
-        known = [(colour, at) for colour, at in marks if at is not None]
-        if self.low:
-            # A mark is where a colour ends; the next one begins there.
-            known.sort(key=lambda mark: mark[1])
-            colours = [*(colour for colour, _ in known), GREEN]
-            places: list[float | None] = [None, *(at for _, at in known)]
-            steps = [Threshold(at, colour) for at, colour in zip(places, colours, strict=True)]
-        else:
-            steps = [Threshold(None, GREEN), *(Threshold(at, colour) for colour, at in known)]
-        return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+def above(warn: float | None = None, bad: float | None = None) -> Limits:
+    """From which value up a number is worth a look, and from which it is bad."""
+    marks = [(warn, ORANGE), (bad, RED)]
+    return [Threshold(None, GREEN), *(Threshold(at, to) for at, to in marks if at is not None)]
+
+
+def below(warn: float | None = None, bad: float | None = None) -> Limits:
+    """The same down from a value: each colour lasts until its own, where the next begins."""
+    marks = [(bad, RED), (warn, ORANGE)]
+    ends, colours = zip(*((at, to) for at, to in marks if at is not None), strict=True)
+    pairs = zip((None, *ends), (*colours, GREEN), strict=True)
+    return [Threshold(at, colour) for at, colour in pairs]
 
 
 Panel = timeseries.Panel | stat.Panel | heatmap.Panel
@@ -131,7 +124,7 @@ def graph(
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     if limits is not None:
         style = common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
-        panel.thresholds(limits.config()).thresholds_style(style)
+        panel.thresholds(_colours(limits)).thresholds_style(style)
     return panel
 
 
@@ -155,14 +148,16 @@ def number(
         .height(_LOW)
         .span(span)
         .no_value(none)
-        .thresholds(limits.config())
+        .thresholds(_colours(limits))
         .text_mode(BigValueTextMode.AUTO)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .targets(_targets([query], instant=True))
     )
 
 
-def spread(title: str, says: str, unit: str, histogram: str, filters: str) -> heatmap.Panel:
+def spread(
+    title: str, says: str, unit: str, histogram: str, filters: str, span: int = 8
+) -> heatmap.Panel:
     """How the observations of a histogram are spread, over time."""
     expr = f"sum by (le) (increase({histogram}_bucket{{{filters}}}[$__rate_interval]))"
     target = _target(expr, "{{le}}").format(PromQueryFormat.HEATMAP)
@@ -173,7 +168,7 @@ def spread(title: str, says: str, unit: str, histogram: str, filters: str) -> he
         .datasource(SOURCE)
         .unit("short")
         .height(_HEIGHT)
-        .span(8)
+        .span(span)
         .calculate(False)
         .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues"))
         .rows_frame(heatmap.RowsHeatmapOptions().layout(HeatmapCellLayout.LE))
@@ -233,6 +228,10 @@ def board(uid: str, title: str, says: str, rows: Sequence[Row]) -> dashboard.Das
         for panel in row.panels:
             made.with_panel(panel.id(next(ids)))
     return made
+
+
+def _colours(limits: Limits) -> dashboard.ThresholdsConfig:
+    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(limits)
 
 
 def _variable(name: str, label: str, series: str) -> dashboard.QueryVariable:

@@ -6,9 +6,10 @@ from deploy.grafana.boards.parts import (
     INSTANCE,
     MODEL,
     SOLVER,
-    Limits,
     Query,
     Row,
+    above,
+    below,
     board,
     graph,
     number,
@@ -43,17 +44,18 @@ def _health() -> Row:
                     'count by (alertname) (ALERTS{alertstate="firing",alertname=~"Mulan.+"})',
                     "{{alertname}}",
                 ),
-                Limits(warn=1),
+                above(warn=1),
                 span=8,
                 none="none",
             ),
             number(
                 "Requests gone wrong, last hour",
-                "Share of requests under /v1 that ended in a 5xx of ours. Over 0.5 % the month's "
-                "budget shrinks; over 7.2 % somebody is woken. Which code: Answers by outcome.",
+                "Share of requests under /v1 that ended in a 5xx of ours. At 0.5 % the month's "
+                "budget is just used up; over 7.2 % somebody is woken. Which code: Answers by "
+                "outcome.",
                 "percentunit",
                 Query("mulan:http_bad:ratio_rate1h", "gone wrong"),
-                Limits(0.005, 0.072),
+                above(0.005, 0.072),
             ),
             number(
                 "Slower than 30 s, last hour",
@@ -61,7 +63,7 @@ def _health() -> Row:
                 "whether they wait (Time in the queue) or are worked on (Time in the engine).",
                 "percentunit",
                 Query("mulan:http_slow:ratio_rate1h", "slow"),
-                Limits(0.05, 0.72),
+                above(0.05, 0.72),
             ),
             number(
                 "Workers by model",
@@ -72,7 +74,7 @@ def _health() -> Row:
                     f"max by (model) (mulan_model_workers{{{MODEL}}})",
                     "{{model}}",
                 ),
-                Limits(bad=1, low=True),
+                below(bad=1),
             ),
             number(
                 "Redis",
@@ -80,7 +82,7 @@ def _health() -> Row:
                 "nothing else on this board matters until Redis is back.",
                 "short",
                 Query(f"min(mulan_store_up{{{INSTANCE}}})", "reached"),
-                Limits(bad=1, low=True),
+                below(bad=1),
                 span=2,
             ),
             number(
@@ -89,7 +91,7 @@ def _health() -> Row:
                 "says which and why; it can wait until morning unless workers still die.",
                 "short",
                 Query(f"max(mulan_dead_letters{{{INSTANCE}}})", "dead letters"),
-                Limits(warn=1),
+                above(warn=1),
                 span=2,
             ),
         ],
@@ -119,7 +121,6 @@ def _traffic() -> Row:
                     f"/ on () group_left () sum(rate({_REQUESTS}[$__rate_interval]))",
                     "{{outcome}}",
                 ),
-                limits=Limits(0.005, 0.072),
             ),
             graph(
                 "Turned away",
@@ -163,7 +164,7 @@ def _traffic() -> Row:
                 Query("mulan:http_bad:ratio_rate5m", "5 minutes"),
                 Query("mulan:http_bad:ratio_rate1h", "an hour"),
                 Query("mulan:http_bad:ratio_rate6h", "six hours"),
-                limits=Limits(0.03, 0.072),
+                limits=above(0.03, 0.072),
             ),
         ],
     )
@@ -181,7 +182,7 @@ def _latency() -> Row:
                 "s",
                 quantile(0.5, "mulan_http_request_seconds", requests, "endpoint"),
                 quantile(0.95, "mulan_http_request_seconds", requests, "endpoint"),
-                limits=Limits(bad=30),
+                limits=above(bad=30),
             ),
             graph(
                 "Time in the queue",
@@ -190,7 +191,7 @@ def _latency() -> Row:
                 "engine.",
                 "s",
                 quantile(0.95, "mulan_job_queue_seconds", SOLVER, "kind, solver"),
-                limits=Limits(10, 60),
+                limits=above(10, 60),
             ),
             graph(
                 "Time in the engine",
@@ -198,7 +199,7 @@ def _latency() -> Row:
                 "steps. All up: the device is slow or shared by more rows, see the engine board.",
                 "s",
                 quantile(0.95, "mulan_job_run_seconds", SOLVER, "kind, solver"),
-                limits=Limits(30, 120),
+                limits=above(30, 120),
             ),
         ],
     )
@@ -217,12 +218,11 @@ def _queue() -> Row:
             ),
             graph(
                 "Until all that waits is done",
-                "Predicted cost of what waits over the rate at which the queue drains. Over a "
-                "minute and rising: add workers. Over two minutes requests run out of time while "
-                "they wait.",
+                "Predicted cost of what waits over what the engines do. Over a minute and rising: "
+                "add workers. Over two minutes requests run out of time while they wait.",
                 "s",
                 Query("mulan:queue_wait:seconds", "wait"),
-                limits=Limits(60, 120),
+                limits=above(60, 120),
             ),
             graph(
                 "Requests inside",
@@ -251,7 +251,7 @@ def _redis() -> Row:
                 "payload.",
                 "s",
                 quantile(0.99, "mulan_store_round_trip_seconds", filters, "operation"),
-                limits=Limits(0.1, 1),
+                limits=above(0.1, 1),
             ),
             graph(
                 "Commands that failed",
@@ -263,7 +263,7 @@ def _redis() -> Row:
                     "[$__rate_interval]))",
                     "{{operation}}",
                 ),
-                limits=Limits(bad=1),
+                limits=above(bad=1),
             ),
             graph(
                 "Jobs taken over and given up",
@@ -273,7 +273,7 @@ def _redis() -> Row:
                 "short",
                 Query(f"sum(increase(mulan_redeliveries_total{{{filters}}}[15m]))", "taken over"),
                 Query(f"sum(increase(mulan_jobs_given_up_total{{{filters}}}[15m]))", "given up"),
-                limits=Limits(warn=1),
+                limits=above(warn=1),
             ),
         ],
     )

@@ -69,6 +69,10 @@ jobs = st.builds(
     created_at=numbers,
     owner=st.text(),
     priority=st.integers(-(2**31), 2**31),
+    model=st.text(),
+    cost=st.integers(1, 10**9),
+    request_id=st.text(),
+    trace=st.text(),
 )
 maybe = st.none() | numbers
 scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text())
@@ -191,7 +195,7 @@ def changed(data: bytes, *path: str, to: object) -> bytes:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        (("version",), VERSION + 1, "version 2; this build reads 1"),
+        (("version",), VERSION + 1, "version 3; this build reads 1 and 2"),
         (("task", "kind"), "pickles", "task"),
         (("task", "solver"), {"name": "adams", "probes": 0}, "probes"),
         (("task", "images", "shape"), [2, 2, 2, 2], "8 bytes are no array of shape [2, 2, 2, 2]"),
@@ -206,6 +210,19 @@ def test_a_field_that_is_wrong_is_named(path: tuple[str, ...], value: object, wo
         decode_job(changed(encode_job(SCORING), *path, to=value))
     assert words in str(refusal.value)
     assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_job_of_the_build_before_is_read() -> None:
+    document = msgpack.unpackb(encode_job(JOB))
+    del document["request_id"], document["trace"]
+    assert decode_job(msgpack.packb(document | {"version": 1})) == JOB
+
+
+def test_an_outcome_is_what_the_build_before_reads() -> None:
+    data = encode_outcome(errors.ComputationFailed("x"))
+    assert msgpack.unpackb(data)["version"] == 1
+    with pytest.raises(WireError, match=r"version 2; this build reads 1$"):
+        decode_outcome(changed(data, "version", to=2))
 
 
 def test_a_map_that_is_too_short_is_refused() -> None:
