@@ -28,7 +28,8 @@ FROM builder AS cpu-dependencies
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=deploy/constraints.txt,target=constraints.txt \
-    uv pip install --requirement pyproject.toml --constraint constraints.txt --torch-backend cpu \
+    uv pip install --requirement pyproject.toml --extra tracing --constraint constraints.txt \
+        --torch-backend cpu \
     && rm -r /opt/venv/lib/python3.11/site-packages/torch/include \
              /opt/venv/lib/python3.11/site-packages/torch/test
 
@@ -37,7 +38,7 @@ FROM builder AS cuda-dependencies
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=deploy/constraints.txt,target=constraints.txt \
-    uv pip install --requirement pyproject.toml --constraint constraints.txt \
+    uv pip install --requirement pyproject.toml --extra tracing --constraint constraints.txt \
     && rm -r /opt/venv/lib/python3.11/site-packages/torch/include \
              /opt/venv/lib/python3.11/site-packages/torch/test
 

@@ -19,7 +19,7 @@ NPY = {"Accept": "application/x-npy"}
 class Mixed(contextlib.AbstractContextManager["Mixed"]):
     """`clients` threads that draw, score and judge until they are stopped.
 
-    What they score and judge they have drawn; from `strange()` on half of it is shuffled.
+    What they score and judge they have drawn; from `strange()` on half has its pixels shuffled.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ from service.engine.tasks import Served
 from service.telemetry.device import DeviceMetrics, Memory
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics
-from service.telemetry.logs import JobLog
+from service.telemetry.lines import JobLog
 from service.telemetry.observers import Observers, Several
 from service.telemetry.tracing import Tracing
 

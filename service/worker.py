@@ -17,7 +17,7 @@ from service.jobs import Outcome
 from service.store.base import Claim, Store
 from service.store.patience import FIRST_BACKOFF, patiently
 from service.store.rules import status_of
-from service.telemetry.logs import ids
+from service.telemetry.lines import ids
 from service.telemetry.observers import Ending, Observers
 
 logger = logging.getLogger(__name__)

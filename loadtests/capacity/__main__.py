@@ -20,7 +20,7 @@ from loadtests.capacity.traffic import MIXED, mean_work
 
 LOADS = (0.3, 0.5, 0.6, 0.7, 0.85)
 SHOWN = ("one", "sheet", "long", "likelihood")
-FLEETS = (1, 2, 4, 8)
+FLEETS, DRAWN = (1, 2, 4, 8), (1, 2, 4)
 REDIS_WORKERS = (1, 8, 32, 128)
 
 
@@ -115,7 +115,7 @@ def redis(arguments: argparse.Namespace) -> None:
 
 def draw(arguments: argparse.Namespace) -> None:
     found = cost.Cost.read(arguments.cost)
-    pictures.draw(found, FLEETS, arguments.seconds, arguments.seed, arguments.out)
+    pictures.draw(found, DRAWN, arguments.seconds, arguments.seed, arguments.out)
 
 
 def _measure(arguments: argparse.Namespace) -> cost.Cost:
@@ -160,7 +160,7 @@ def main() -> None:
     validating.add_argument("--pairs", type=int, default=1)
     simulating = command("simulate", simulate, 600)
     sizing_up = command("replicas", replicas, 600)
-    drawing = command("draw", draw, 600)
+    drawing = command("draw", draw, 400)
     for one in (simulating, sizing_up, drawing):
         one.add_argument("cost", type=Path)
     simulating.add_argument("--workers", type=int, nargs="+", default=FLEETS)

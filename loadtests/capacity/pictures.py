@@ -11,9 +11,11 @@ from loadtests.capacity.fleet import fill
 from loadtests.capacity.sizing import BUSY, simulate
 from loadtests.capacity.traffic import MIXED, mean_work
 
-LOADS = np.linspace(0.1, 1.0, 10)
+LOADS = np.linspace(0.1, 0.9, 9)
+# Of these kinds, and how they are drawn.
+LINES = {"sheet": "-", "long": ":"}
 INK, SOFT = "#222222", "#bbbbbb"
-SHADES = ("#9ecae1", "#6baed6", "#3182bd", "#08519c")
+SHADES = ("#9ecae1", "#3182bd", "#08306b")
 
 
 def draw(cost: Cost, fleets: Sequence[int], seconds: float, seed: int, path: Path) -> None:
@@ -24,16 +26,18 @@ def draw(cost: Cost, fleets: Sequence[int], seconds: float, seed: int, path: Pat
         rates = LOADS * workers * cost.rate() / mean_work(MIXED)
         reports = [simulate(cost, MIXED, rate, workers, seconds, seed) for rate in rates]
         name = f"{workers} worker{'s' if workers > 1 else ''}"
-        late = [report.percentile(0.95) for report in reports]
-        waits.plot(LOADS, late, color=shade, marker="o", markersize=3, label=name)
-        fills.plot(
-            LOADS, [fill(report) for report in reports], color=shade, marker="o", markersize=3
-        )
+        for kind, line in LINES.items():
+            late = [report.percentile(0.95, kind) for report in reports]
+            label = f"{kind}, {name}"
+            waits.plot(LOADS, late, line, color=shade, marker="o", markersize=3, label=label)
+        full = [fill(report) for report in reports]
+        fills.plot(LOADS, full, color=shade, marker="o", markersize=3, label=name)
     waits.axvline(BUSY, color=SOFT, linewidth=0.8, linestyle="--")
     fills.axvline(BUSY, color=SOFT, linewidth=0.8, linestyle="--")
     waits.set_yscale("log")
     waits.set_ylabel("95th percentile of latency, s")
-    waits.legend(frameon=False)
+    waits.legend(frameon=False, fontsize=8)
+    fills.legend(frameon=False, fontsize=8)
     fills.set_ylabel("price of a tick over its limit")
     fills.set_ylim(0, 1.05)
     for axes in (waits, fills):

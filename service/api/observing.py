@@ -110,8 +110,10 @@ class Observation:
         span.end(f"{method} {endpoint}", {f"http.{name}": v for name, v in facts.items()}, failed)
 
     def _endpoint(self, scope: Scope) -> tuple[str, bool]:
-        """The path's template, and whether it takes the method. Told also of what was refused
-        before the application looked for it."""
+        """The path's template, and whether it takes the method. Looked for here where a request was
+        refused before the application did."""
+        if isinstance(route := scope.get("route"), Route):
+            return route.path, scope["method"] in (route.methods or ())
         found = UNMATCHED
         for route in self.routes:
             match, _ = route.matches(scope)

@@ -28,7 +28,7 @@ from service.engine.scheduler import (
 from service.engine.tasks import Served, assign
 from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
-from service.telemetry.logs import ids
+from service.telemetry.lines import ids
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import Call, Reason, Tick
 

@@ -1,5 +1,7 @@
 """What results say of the images: whether those that come are still like those it was made for."""
 
+from math import isfinite
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from service.jobs import (
@@ -72,8 +74,10 @@ class DataMetrics:
 
     def _scored(self, model: str, result: ScoreResult) -> None:
         for score in result.scores:
-            if score.ok and score.bits_per_dim is not None:
-                self._bits.labels(model).observe(score.bits_per_dim)
+            bits = score.bits_per_dim
+            # One number that is none would make a sum of them none for ever.
+            if score.ok and bits is not None and isfinite(bits):
+                self._bits.labels(model).observe(bits)
 
     def _judged(self, model: str, task: AnomalyTask, result: AnomalyResult) -> None:
         for verdict in task.calibration.judge(result.readings, task.images):

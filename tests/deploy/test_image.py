@@ -1,5 +1,6 @@
 """The image runs commands that there are, asks routes that there are, and holds pinned versions."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import distribution, requires
+from typing import Any
 
 import pytest
 from click import ClickException
@@ -34,6 +36,20 @@ CONSTRAINTS = ROOT / "deploy" / "constraints.txt"
 
 def pins() -> list[Requirement]:
     return [Requirement(line) for line in listed(CONSTRAINTS)]
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def installed() -> list[str]:
+    """What the Dockerfile has installed: the project's requirements, and those of its extras."""
+    about = project()["project"]
+    runs = [run for run in instructions("RUN") if "--requirement pyproject.toml" in run]
+    assert len(runs) == 2
+    (extras,) = {tuple(re.findall(r"--extra (\S+)", run)) for run in runs}
+    chosen = (about["optional-dependencies"][extra] for extra in extras)
+    return [*about["dependencies"], *itertools.chain(*chosen)]
 
 
 def test_the_image_runs_a_command_of_mulan() -> None:
@@ -110,9 +126,7 @@ def test_what_pip_itself_installs_is_pinned() -> None:
 
 
 def test_every_requirement_of_the_project_is_pinned_within_its_bounds() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    for text in wanted:
+    for text in (*installed(), *project()["build-system"]["requires"]):
         requirement = Requirement(text)
         versions = [_version(pin) for pin in pins() if _name(pin) == _name(requirement)]
         assert versions, f"{requirement.name} is not in {CONSTRAINTS.name}: make lock"
@@ -121,9 +135,9 @@ def test_every_requirement_of_the_project_is_pinned_within_its_bounds() -> None:
 
 
 def test_what_the_requirements_require_is_pinned_too() -> None:
-    pinned, seen = {_name(pin) for pin in pins()}, set()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    waiting = [_name(Requirement(text)) for text in project["project"]["dependencies"]]
+    pinned = {_name(pin) for pin in pins()}
+    seen: set[str] = set()
+    waiting = [_name(Requirement(text)) for text in installed()]
     while waiting:
         name = waiting.pop()
         if name in seen:

@@ -13,7 +13,7 @@ from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
 from models.specs import Adams, Ddpm
 from models.zoo import ZOO
-from service.loading import load_models
+from service.loading import device_memory, load_models
 
 pytestmark = pytest.mark.gpu
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -54,3 +54,10 @@ def test_images_and_scores_agree_with_the_cpu() -> None:
         scores = [summarise(denoiser.config, take(density, row)) for row in rows]
         bounds.append([score.log_px_lower_bound for score in scores])
     assert bounds[0] == pytest.approx(bounds[1], abs=0.05)
+
+
+def test_its_memory_is_told() -> None:
+    _denoiser(CUDA)
+    memory = device_memory()[0]
+    assert memory.device == "cuda:0"
+    assert 0 < memory.allocated <= memory.reserved

@@ -1,5 +1,6 @@
 """`mulan api` and `mulan worker` as processes: ready, at work, stopped."""
 
+import json
 import os
 import signal
 import socket
@@ -197,8 +198,19 @@ def test_each_half_tells_its_own_numbers(fleet: Fleet) -> None:
     assert 'mulan_model_load_seconds{model="good"}' in theirs
     assert "mulan_engine_" not in ours
     assert "mulan_http_" not in theirs
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+
+
+def test_a_request_is_followed_by_its_id_from_one_process_to_the_other(fleet: Fleet) -> None:
+    api, worker = fleet.start("api", "--port", "0"), fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(api, "ready after")
+    name = {"X-Request-Id": "from-far-away"}
+    answer = httpx.post(f"{url}/v1/samples", json=work(4, 5), headers=name, timeout=60).json()
+    entry, end = (json.loads(line_with(process, "from-far-away")) for process in (api, worker))
+    for line in (entry, end):
+        assert (line["request_id"], line["job_id"]) == ("from-far-away", answer["id"])
+    assert entry["message"] == "POST /v1/samples 200"
+    assert end["message"] == "job succeeded"
 
 
 def test_a_worker_s_metrics_port_in_use_is_one_line(fleet: Fleet) -> None:

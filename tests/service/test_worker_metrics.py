@@ -1,6 +1,7 @@
 """What a worker's jobs leave in its metrics."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from small_calibration import small_calibration
 from small_engine import CHECKPOINT, CONFIG, images, job, samples, scores
 
+from models.scores import Score
 from models.specs import Ddpm, FlowPath, RtkMala
 from service.engine.tasks import Served
 from service.errors import StoreUnavailable
@@ -198,6 +200,25 @@ async def test_acceptance_is_told_of_what_accepts(store: MemoryStore, watched: W
     assert 0 <= watched.value("acceptance_rate_sum", **rates) <= 3
     assert watched.value("acceptance_rate_count", model="small", solver="ddpm") == 0
     await watched.worker.stop(SOON)
+
+
+def test_a_number_that_is_none_is_not_counted(registry: CollectorRegistry) -> None:
+    one = scores("s", images(3))
+    found = (Score(9, bits_per_dim=math.nan), Score(9, reason="no"), Score(9, bits_per_dim=1.5))
+    JobMetrics(registry, NAMES).found(one, ScoreResult(found, "cpu/test"))
+    labels = {"model": "small"}
+    assert registry.get_sample_value("mulan_bits_per_dim_count", labels) == 1
+    assert registry.get_sample_value("mulan_bits_per_dim_sum", labels) == 1.5
+
+
+def test_a_job_that_calls_itself_otherwise_is_its_checkpoint_s(
+    registry: CollectorRegistry,
+) -> None:
+    metrics = JobMetrics(registry, NAMES)
+    for number in range(9):
+        metrics.claimed(replace(samples("a", LONG, 1), model=f"nonsense-{number}"), 1.0)
+    labels = {"kind": "samples", "model": "small", "solver": "ddpm"}
+    assert registry.get_sample_value("mulan_job_queue_seconds_count", labels) == 9
 
 
 def test_a_device_is_asked_at_every_scrape(registry: CollectorRegistry) -> None:

@@ -121,7 +121,6 @@ def _traffic() -> Row:
                     f"/ on () group_left () sum(rate({_REQUESTS}[$__rate_interval]))",
                     "{{outcome}}",
                 ),
-                limits=above(0.005, 0.072),
             ),
             graph(
                 "Turned away",

@@ -11,9 +11,12 @@ from api_double import Service, assert_problem
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from service.api.app import create_monitor
+from service.api.gate import Gate
 from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.telemetry.http import METHODS
+from service.telemetry.registry import new_registry
 
 pytestmark = pytest.mark.anyio
 
@@ -221,6 +224,23 @@ class TestWithKeys:
         assert (await client.post("/v1/samples", json=BODY)).status_code == 401
         assert await outcome(client, "/v1/samples", "unauthorized", "POST") == 1
         assert await value(client, "mulan_rejections_total", code="unauthorized") == 1
+
+
+async def test_a_worker_answers_whether_it_works_and_its_numbers() -> None:
+    settings = Settings.model_validate({"api_keys": "alpha", "private_metrics": True})
+    gate, registry = Gate(), new_registry()
+    transport = httpx.ASGITransport(create_monitor(settings, gate, registry))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as asking:
+        assert (await asking.get("/livez")).status_code == 200
+        assert_problem(await asking.get("/readyz"), 503, "not-ready")
+        gate.open()
+        assert (await asking.get("/readyz")).status_code == 200
+        gate.drain()
+        assert_problem(await asking.get("/readyz"), 503, "draining")
+        assert_problem(await asking.get("/metrics"), 401, "unauthorized")
+        metrics = await asking.get("/metrics", headers={"Authorization": "Bearer alpha"})
+        assert "mulan_build_info{" in metrics.text
+        assert_problem(await asking.get("/v1/models"), 404, "not-found")
 
 
 class TestPrivate:
