@@ -17,6 +17,7 @@ ADMITTED = "mulan:admitted"  # how many jobs there were ever: a job's place
 DRAINED = "mulan:drained"  # list of when jobs were done since others began to wait, and their cost
 SWEPT = "mulan:swept"  # when a sweep came last, milliseconds of Redis's clock
 GRACE = "mulan:grace"  # while it is there, nobody's jobs are taken over
+NOTHING = "mulan:nothing"  # is never there
 DEAD = "mulan:dead"  # sorted set of dead letters by when
 LETTER = "mulan:letter:"  # + id: a hash, one dead letter
 

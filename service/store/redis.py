@@ -250,13 +250,8 @@ class RedisStore:
         return bool(ended)
 
     async def _read(self, job_id: str) -> Record:
-        with reaching("record", self._observer):
-            async with self.client.pipeline(transaction=True) as pipe:
-                fields = ["status", "progress", "started_at", "finished_at"]
-                pipe.hmget(keys.JOB + job_id, fields)
-                pipe.get(keys.TASK + job_id)
-                pipe.get(keys.RESULT + job_id)
-                (status, progress, started, finished), task, result = await pipe.execute()
+        standing, task, result = await self._scripts.run("record", job_id)
+        status, progress, started, finished = standing
         if status is None:
             raise rules.unknown(job_id)
         if task is None or (result is None and status.decode() not in UNFINISHED):

@@ -1,5 +1,11 @@
 -- What all scripts share. `names` holds keys.py. Times are seconds since the epoch unless in _ms.
 
+-- Redis without memory refuses a script that begins with a write that takes some. What only moves
+-- jobs, or frees their memory in the end, therefore begins with one that takes none.
+local function regardless_of_memory()
+  redis.call('DEL', names.nothing)
+end
+
 local function standing(id)
   local flat, job = redis.call('HGETALL', names.job .. id), {}
   for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
@@ -50,6 +56,7 @@ end
 
 -- What watchers have heard is no longer true.
 local function wait_again(id, job, now)
+  regardless_of_memory()
   redis.call('HSET', names.job .. id, 'status', 'queued')
   redis.call('HDEL', names.job .. id, 'progress', 'started_at')
   redis.call('HINCRBY', names.job .. id, 'told', 1)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -23,9 +23,12 @@ from store_setup import (
     job,
 )
 
-from service.errors import ComputationFailed, QueueFull, StoreUnavailable
+from service.errors import ComputationFailed, QueueFull, StoreUnavailable, UnknownJob
 from service.store import keys
+from service.store.base import Claim
 from service.store.connection import connect
+from service.store.fleet import Fleet
+from service.store.letters import DeadLetters
 from service.store.redis import Bounds, RedisStore
 from service.store.wire import decode_job, decode_outcome
 
@@ -246,6 +249,51 @@ async def test_what_belongs_to_a_job_expires(make: MakeStore, client: Redis) -> 
         assert 0 < await client.pttl(prefix + "j") <= 60_000
     for name in (keys.JOB + "j", keys.OWNED, keys.INDEX):
         assert await client.pttl(name) > 60_000
+
+
+async def test_without_room_everything_goes_on_but_admission(
+    make: MakeStore, client: Redis
+) -> None:
+    store, fleet = make(), Fleet(client)
+    moves: dict[str, Callable[[Claim], Awaitable[object]]] = {
+        "renewed": lambda held: store.renew([held]),
+        "reported": lambda held: store.report(held, 0.5),
+        "released": store.release,
+        "completed": lambda held: store.complete(held, RESULT),
+        "cancelled": lambda held: store.cancel("cancelled"),
+        "left": lambda held: store.leave("left", "left"),
+    }
+    held = {}
+    for name in moves:
+        await store.put(job(name), attended=name == "left")
+        held[name] = await claim(store)
+    await store.put(job("queued"))
+    await client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.put(job("more"))
+        for name, move in moves.items():
+            await move(held[name])
+        assert (await store.record("completed")).status == "succeeded"
+        assert (await store.record("cancelled")).status == "cancelled"
+        assert (await claim(store)).job.id == "released"
+        assert (await claim(store)).job.id == "queued"
+        for name in ("renewed", "reported", "released", "queued"):
+            await taken_back(store, name)
+        for name in ("completed", "cancelled"):
+            await store.expire(name)
+            await store.forget(name)
+        assert (await claim(store)).alone
+        assert not await client.exists(keys.JOB + "left", keys.JOB + "completed")
+        await fleet.announce("w", 0.0, [])
+        assert await fleet.present() == []
+        await fleet.retire("w")
+        letters = DeadLetters(client)
+        assert await letters.all() == []
+        with pytest.raises(UnknownJob):
+            await letters.drop("j")
+    finally:
+        await client.config_set("maxmemory", 0)
 
 
 async def test_a_redis_without_room_is_unavailable(make: MakeStore, client: Redis) -> None:
