@@ -9,6 +9,7 @@ INDEX = "mulan:index"  # sorted set of all jobs by place
 OWNED = "mulan:owned:"  # + owner: sorted set of that owner's jobs by place
 QUEUE = "mulan:queue:"  # + queue: the stream of what waits or runs
 RETURNED = "mulan:returned:"  # + queue: sorted set, delivered entries that wait again, by place
+SUSPECTS = "mulan:suspects:"  # + queue: the same, of those that are to run alone
 QUEUES = "mulan:queues"  # set of queues whose stream is there
 WAITING = "mulan:waiting"  # sorted set of waiting jobs by deadline: what admission is bounded by
 WAITING_COST = "mulan:waiting-cost"  # what they are predicted to cost

@@ -31,8 +31,9 @@ local function drop_entry(queue, entry, id)
   redis.call('XACK', stream, names.group, entry)
   redis.call('XDEL', stream, entry)
   redis.call('ZREM', names.returned .. queue, id)
+  redis.call('ZREM', names.suspects .. queue, id)
   if redis.call('XLEN', stream) == 0 then
-    redis.call('DEL', stream, names.returned .. queue)
+    redis.call('DEL', stream, names.returned .. queue, names.suspects .. queue)
     redis.call('SREM', names.queues, queue)
   end
 end
@@ -61,7 +62,8 @@ local function wait_again(id, job, now)
   redis.call('HDEL', names.job .. id, 'progress', 'started_at')
   redis.call('HINCRBY', names.job .. id, 'told', 1)
   redis.call('DEL', names.story .. id)
-  redis.call('ZADD', names.returned .. job.queue, place(job.entry), id)
+  local again = job.quarantined and names.suspects or names.returned
+  redis.call('ZADD', again .. job.queue, place(job.entry), id)
   begin_waiting(id, job.queue, job.deadline, job.cost, now)
   redis.call('PUBLISH', names.news, id)
 end

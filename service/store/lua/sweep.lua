@@ -45,6 +45,7 @@ local function take_over(id, job)
     end
   end
   redis.call('HSET', names.job .. id, 'quarantined', 1)
+  job.quarantined = 1
   wait_again(id, job, now)
   return 'redelivered'
 end

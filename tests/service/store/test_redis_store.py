@@ -108,6 +108,44 @@ async def test_a_job_taken_back_keeps_its_place(make: MakeStore) -> None:
     assert not (await claim(store)).alone
 
 
+async def test_a_suspect_is_left_to_whoever_may_run_it_alone(make: MakeStore) -> None:
+    busy, idle = make(poll_s=0.05), make()
+    await busy.put(job("suspect"))
+    await claim(busy)
+    await taken_back(busy, "suspect")
+    await busy.put(job("other"))
+    assert (await busy.claim((A,), lambda: False)).job.id == "other"
+    may = False
+    waiting = asyncio.ensure_future(busy.claim((A,), lambda: may))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    taken = await claim(idle)
+    assert (taken.job.id, taken.alone) == ("suspect", True)
+    await idle.release(taken)
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    may = True
+    assert (await asyncio.wait_for(waiting, 5)).alone
+
+
+async def test_a_dead_letter_that_is_tried_again_is_left_to_whoever_may_run_it_alone(
+    make: MakeStore, client: Redis, clock: Clock
+) -> None:
+    store = make(bounds(LEASE_S, most_crashes=1))
+    await store.put(job("letter"))
+    await claim(store)
+    await taken_back(store, "letter")
+    await store.report(await claim(store), 0.0)
+    await taken_back(store, "letter")
+    await DeadLetters(client, clock).retry("letter", 100.0)
+    await store.put(job("other"))
+    assert (await store.claim((A,), lambda: False)).job.id == "other"
+    assert (await claim(store)).alone
+    await store.cancel("letter")
+    await store.cancel("other")
+    assert not await client.keys(keys.SUSPECTS + "*")
+
+
 async def test_only_crashes_alone_lead_to_dead_letters(make: MakeStore, client: Redis) -> None:
     store = make(bounds(LEASE_S, most_crashes=2))
     await store.put(job("j"))
