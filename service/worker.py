@@ -13,7 +13,9 @@ from service.engine.scheduler import Limits
 from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import ServiceError, StoreUnavailable
+from service.holdings import Holdings
 from service.jobs import Outcome
+from service.quarantine import Quarantine
 from service.store.base import Claim, Store
 from service.store.patience import FIRST_BACKOFF, patiently
 from service.store.rules import status_of
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 REPORT_EVERY = 0.25
 # For a tick to end at a stop; a device that hangs must not keep the process.
 JOIN_WITHIN = 10.0
+# For running jobs to end, so that a suspect may run alone.
+PATIENCE = 30.0
 # More jobs than these wait in the store, where another worker may take them.
 MAX_JOBS = 64
 # So many of the latest cancellations may be of jobs that a claim is still bringing.
@@ -52,28 +56,25 @@ class Worker:
         max_jobs: int = MAX_JOBS,
         tend_every: float = TEND_EVERY,
         max_tick: float = MAX_TICK,
+        patience: float = PATIENCE,
         observers: Observers = NOBODY,
     ) -> None:
         self._store, self._checkpoints = store, tuple(models)
         self._observer = observers.jobs
         self._max_jobs, self._tend_every, self._max_tick = max_jobs, tend_every, max_tick
         self._thread = EngineThread(Engine(models, limits, observers.engine), self._post)
-        self._held: dict[str, Claim] = {}
+        self._held = Holdings()
+        self._quarantine = Quarantine(self._held, patience)
         self._progress: dict[str, Progress] = {}
         self._watched: set[str] = set()
         self._missed: deque[str] = deque(maxlen=MISSED)
-        self._suspect: Claim | None = None
-        self._ends: dict[asyncio.Task[None], Claim] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
-        self._room, self._news = asyncio.Event(), asyncio.Event()
-        self._single, self._empty = asyncio.Event(), asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._news, self._hurry = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> None:
         """Begin to claim jobs."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
-        self._count()
         # Listening comes first: a job that is held can be cancelled.
         for name, loop in (
             ("listen", self._listen),
@@ -91,21 +92,19 @@ class Worker:
         claiming = self._loops["claim"]
         claiming.cancel()
         await asyncio.wait([claiming])
-        if self._suspect is not None:
-            await self._hand_back(self._suspect)
-        ends = {asyncio.create_task(self._drained()), asyncio.create_task(self._hurry.wait())}
+        ends = {asyncio.create_task(self._held.only()), asyncio.create_task(self._hurry.wait())}
         await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:
             task.cancel()
         # Also of results that the store has not taken: it may know nothing of them.
-        left = [*self._ends.values()]
+        left = [*self._held.ending.values()]
         if self._ticks:
-            left += self._held.values()
-        elif self._held:
-            logger.error("the engine hangs: %d jobs are left to their leases", len(self._held))
+            left += self._held.running.values()
+        elif self.jobs:
+            logger.error("the engine hangs: %d jobs are left to their leases", self.jobs)
         if left:
             logger.warning("handing back %d unfinished jobs", len(left))
-        for task in (*self._loops.values(), *self._ends):
+        for task in (*self._loops.values(), *self._held.ending):
             task.cancel()
         await asyncio.gather(*(self._hand_back(claim) for claim in left))
         if not await asyncio.to_thread(self._thread.stop, JOIN_WITHIN):
@@ -138,36 +137,39 @@ class Worker:
     @property
     def jobs(self) -> int:
         """Number of jobs held."""
-        return len(self._held)
+        return len(self._held.running)
 
     async def _claim(self) -> None:
         while True:
-            await self._room.wait()
-            claim = await patiently(lambda: self._store.claim(self._checkpoints))
+            await self._held.fewer_than(self._max_jobs)
+            claim = await patiently(
+                lambda: self._store.claim(self._checkpoints, self._quarantine.open)
+            )
             # It may be held already, by a claim that was lost without our hearing of it.
             self._let_go(claim.job.id, "lost")
             if claim.job.id in self._missed:
                 continue
-            self._held[claim.job.id] = claim
+            self._held.running[claim.job.id] = claim
             self._observer.claimed(claim.job, max(0.0, time.time() - claim.job.created_at))
-            self._count()
             if claim.alone:
-                await self._quarantine(claim)
+                await self._run_alone(claim)
             else:
                 self._thread.submit(claim.job)
 
-    async def _quarantine(self, claim: Claim) -> None:
-        """Run a job once all others have ended, and nothing beside it."""
-        self._suspect = claim
-        await self._single.wait()
-        while self._ends:
-            await asyncio.wait(self._ends)
-        await patiently(lambda: self._store.report(claim, 0.0))
-        self._suspect = None
-        if self._held.get(claim.job.id) is claim:
+    async def _run_alone(self, claim: Claim) -> None:
+        """Run a suspect and nothing beside it, or hand it back."""
+        begins = False
+        try:
+            if await self._quarantine.entered(claim):
+                await patiently(lambda: self._store.report(claim, 0.0))
+                begins = self._held.has(claim)
+        finally:
+            if not begins and self._held.has(claim):
+                await self._hand_back(claim)
+        if begins:
             self._thread.submit(claim.job)
             # Its result too is safe before anything else can bring the worker down.
-            await self._drained()
+            await self._held.only()
 
     async def _tend(self) -> None:
         """Renew what is worked on, for as long as the engine does; keep the queue in order."""
@@ -175,9 +177,9 @@ class Worker:
             pause = self._tend_every
             try:
                 if self._ticks:
-                    claims = (*self._held.values(), *self._ends.values())
+                    claims = (*self._held.running.values(), *self._held.ending.values())
                     for claim in await self._store.renew(claims):
-                        if self._held.get(claim.job.id) is claim:
+                        if self._held.has(claim):
                             logger.info("a job is no longer ours", extra=ids(claim.job))
                             self._let_go(claim.job.id, "lost")
                 await self._store.sweep()
@@ -190,7 +192,7 @@ class Worker:
         while True:
             try:
                 async for job_id in self._store.cancellations():
-                    if job_id in self._held:
+                    if job_id in self._held.running:
                         self._let_go(job_id, "cancelled")
                     else:
                         # Another worker's, or one that is on its way to us.
@@ -205,7 +207,7 @@ class Worker:
             self._news.clear()
             progress, self._progress = self._progress, {}
             for job_id, event in progress.items():
-                if claim := self._held.get(job_id):
+                if claim := self._held.running.get(job_id):
                     try:
                         preview = await _picture(event)
                         watched = await self._store.report(claim, event.fraction, preview)
@@ -216,7 +218,7 @@ class Worker:
 
     def _note(self, job_id: str, watched: bool) -> None:
         """Previews are drawn only for those who watch."""
-        if watched != (job_id in self._watched) and job_id in self._held:
+        if watched != (job_id in self._watched) and job_id in self._held.running:
             self._thread.watch(job_id, watched)
             (self._watched.add if watched else self._watched.discard)(job_id)
 
@@ -225,24 +227,19 @@ class Worker:
 
     def _on_events(self, events: list[Event]) -> None:
         for event in events:
-            claim = self._held.get(event.job_id)
+            claim = self._held.running.get(event.job_id)
             if claim is None:
                 continue
             if isinstance(event, Progress):
                 self._progress[event.job_id] = event
                 self._news.set()
             else:
-                del self._held[event.job_id]
+                self._held.pop(event.job_id)
                 self._watched.discard(event.job_id)
-                self._count()
                 self._observer.ran(claim.job, time.monotonic() - claim.since)
-                self._end(claim, event.outcome)
-
-    def _end(self, claim: Claim, outcome: Outcome) -> None:
-        task = asyncio.create_task(self._complete(claim, outcome))
-        self._ends[task] = claim
-        task.add_done_callback(self._ends.pop)
-        task.add_done_callback(_log_crash)
+                task = asyncio.create_task(self._complete(claim, event.outcome))
+                task.add_done_callback(_log_crash)
+                self._held.end(task, claim)
 
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
         if not await patiently(lambda: self._store.complete(claim, outcome)):
@@ -254,11 +251,6 @@ class Worker:
             # The job has ended: nobody waits for what is made of its result here.
             self._loop.run_in_executor(None, self._observer.found, claim.job, outcome)
 
-    async def _drained(self) -> None:
-        await self._empty.wait()
-        while self._ends:
-            await asyncio.wait(self._ends)
-
     async def _hand_back(self, claim: Claim) -> None:
         if not self._let_go(claim.job.id, "released"):
             self._observer.ended(claim.job, "released")
@@ -269,31 +261,17 @@ class Worker:
 
     def _let_go(self, job_id: str, ending: Ending) -> bool:
         """Drop a job; whether it was held."""
-        if claim := self._held.pop(job_id, None):
+        if claim := self._held.pop(job_id):
             self._observer.ended(claim.job, ending)
             self._watched.discard(job_id)
             self._thread.abort(job_id)
-            self._count()
         return claim is not None
-
-    def _count(self) -> None:
-        """Note whether there is room for more, at most one job, or nothing left."""
-        _set(self._room, len(self._held) < self._max_jobs)
-        _set(self._single, len(self._held) <= 1)
-        _set(self._empty, not self._held)
 
 
 async def _picture(event: Progress) -> bytes:
     if event.preview is None:
         return b""
     return await asyncio.to_thread(contact_sheet, event.preview, event.vocabulary)
-
-
-def _set(event: asyncio.Event, value: bool) -> None:
-    if value:
-        event.set()
-    else:
-        event.clear()
 
 
 def _log_crash(task: asyncio.Task[None]) -> None:

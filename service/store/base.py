@@ -1,7 +1,7 @@
 """The store's interface. API processes put and wait; workers claim and complete."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -71,6 +71,11 @@ class Claim:
     since: float = field(default_factory=time.monotonic, compare=False)
 
 
+def always() -> bool:
+    """Yes."""
+    return True
+
+
 class Store(Protocol):
     """Every method may raise StoreUnavailable. Ended jobs go in two steps: first their result, and
     after a while that there was one."""
@@ -100,8 +105,11 @@ class Store(Protocol):
         result, or failure, may be asked for."""
         ...
 
-    async def claim(self, checkpoints: Collection[str]) -> Claim:
-        """Wait for a job of one of these checkpoints and hold it: highest priority, then oldest."""
+    async def claim(
+        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
+    ) -> Claim:
+        """Wait for a job of one of these checkpoints and hold it: highest priority, then oldest;
+        one that is to run alone only where `alone`, asked at each look, says so."""
         ...
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:

@@ -19,6 +19,7 @@ from models.errors import CheckpointError
 from models.manifest import Manifest
 from service.store import keys
 from service.store.connection import NOBODY, reaching
+from service.store.scripts import Scripts
 from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
@@ -60,30 +61,25 @@ class Fleet:
 
     def __init__(self, client: Redis, observer: StoreObserver = NOBODY) -> None:
         self._client, self._observer = client, observer
+        self._scripts = Scripts(client, observer)
         self.workers: Counter[str] = Counter()
         self._papers: dict[str, _Papers] = {}
 
     async def announce(self, name: str, since: float, models: Iterable[Announced]) -> None:
         """Say that worker `name`, at work since then, serves these."""
-        said = [
-            (_Papers(manifest=manifest, calibration=calibration).model_dump_json(), execution)
-            for manifest, execution, calibration in models
-        ]
-        serves = tuple((_digest(papers), execution) for papers, execution in said)
-        entry = _Entry(since=since, serves=serves).model_dump_json()
-        life_ms = int(1000 * ALIVE_S)
-        with reaching("announce", self._observer):
-            async with self._client.pipeline(transaction=True) as pipe:
-                for papers, _ in said:
-                    pipe.set(keys.PAPERS + _digest(papers), papers, px=life_ms)
-                pipe.set(keys.WORKER + name, entry, px=life_ms)
-                pipe.zadd(keys.WORKERS, {name: since})
-                await pipe.execute()
+        papers: list[str] = []
+        serves: list[tuple[str, str]] = []
+        for manifest, execution, calibration in models:
+            text = _Papers(manifest=manifest, calibration=calibration).model_dump_json()
+            papers += _digest(text), text
+            serves.append((_digest(text), execution))
+        entry = _Entry(since=since, serves=tuple(serves)).model_dump_json()
+        await self._scripts.run("announce", name, since, entry, int(1000 * ALIVE_S), *papers)
 
     async def retire(self, name: str) -> None:
         """Say that this worker takes no more jobs."""
         with reaching("retire", self._observer):
-            async with self._client.pipeline(transaction=True) as pipe:
+            async with self._client.pipeline(transaction=False) as pipe:
                 pipe.delete(keys.WORKER + name)
                 pipe.zrem(keys.WORKERS, name)
                 await pipe.execute()

@@ -9,6 +9,7 @@ INDEX = "mulan:index"  # sorted set of all jobs by place
 OWNED = "mulan:owned:"  # + owner: sorted set of that owner's jobs by place
 QUEUE = "mulan:queue:"  # + queue: the stream of what waits or runs
 RETURNED = "mulan:returned:"  # + queue: sorted set, delivered entries that wait again, by place
+SUSPECTS = "mulan:suspects:"  # + queue: the same, of those that are to run alone
 QUEUES = "mulan:queues"  # set of queues whose stream is there
 WAITING = "mulan:waiting"  # sorted set of waiting jobs by deadline: what admission is bounded by
 WAITING_COST = "mulan:waiting-cost"  # what they are predicted to cost
@@ -17,6 +18,7 @@ ADMITTED = "mulan:admitted"  # how many jobs there were ever: a job's place
 DRAINED = "mulan:drained"  # list of when jobs were done since others began to wait, and their cost
 SWEPT = "mulan:swept"  # when a sweep came last, milliseconds of Redis's clock
 GRACE = "mulan:grace"  # while it is there, nobody's jobs are taken over
+NOTHING = "mulan:nothing"  # is never there
 DEAD = "mulan:dead"  # sorted set of dead letters by when
 LETTER = "mulan:letter:"  # + id: a hash, one dead letter
 

@@ -39,7 +39,7 @@ class DeadLetters:
         """The latest first."""
         with reaching("letters", NOBODY):
             names: Any = await self._client.zrange(keys.DEAD, 0, -1, desc=True)
-            async with self._client.pipeline(transaction=True) as pipe:
+            async with self._client.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.hgetall(keys.LETTER + name.decode())
                 found = await pipe.execute()
@@ -69,7 +69,7 @@ class DeadLetters:
     async def drop(self, job_id: str) -> None:
         """Throw the letter away. Raises UnknownJob."""
         with reaching("letters", NOBODY):
-            async with self._client.pipeline(transaction=True) as pipe:
+            async with self._client.pipeline(transaction=False) as pipe:
                 pipe.delete(keys.LETTER + job_id)
                 pipe.zrem(keys.DEAD, job_id)
                 deleted, _ = await pipe.execute()

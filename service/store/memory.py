@@ -12,7 +12,7 @@ from weakref import WeakSet
 from service.errors import ServiceError
 from service.jobs import Job, Outcome, Status
 from service.store import rules
-from service.store.base import Claim, Key, Page, Record, Standing
+from service.store.base import Claim, Key, Page, Record, Standing, always
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.entries import Entry
 from service.store.news import Advance, News
@@ -71,7 +71,10 @@ class MemoryStore:
             await self.cancel(job_id)
             await self.forget(job_id)
 
-    async def claim(self, checkpoints: Collection[str]) -> Claim:
+    async def claim(
+        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
+    ) -> Claim:
+        # No job outlives a worker here, so that none is to run alone.
         while True:
             entry = self._pop(checkpoints)
             if entry is not None:

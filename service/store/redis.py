@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from service.errors import ComputationFailed, QueueFull, StoreUnavailable
 from service.jobs import UNFINISHED, Job, Outcome, Status
 from service.store import keys, news, replies, rules
-from service.store.base import Claim, Key, Page, Record, Standing
+from service.store.base import Claim, Key, Page, Record, Standing, always
 from service.store.bounds import REMEMBERED_S, Bounds
 from service.store.connection import NOBODY, reaching
 from service.store.ear import Ear
@@ -106,12 +106,14 @@ class RedisStore:
         outcome = encode_outcome(rules.cancelled())
         await self._scripts.run("leave", job_id, waiter, outcome, self._clock(), *self._keep)
 
-    async def claim(self, checkpoints: Collection[str]) -> Claim:
+    async def claim(
+        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
+    ) -> Claim:
         # Heard from before it is held: a job that is held can be cancelled.
         await self._ear.listening()
         while True:
             self._ear.arrival.clear()
-            if reply := await self._take(checkpoints):
+            if reply := await self._take(checkpoints, alone()):
                 if claim := await self._claimed(*reply):
                     return claim
                 continue
@@ -216,11 +218,13 @@ class RedisStore:
     def cancellations(self) -> AsyncIterator[str]:
         return self._ear.cancellations()
 
-    async def _take(self, checkpoints: Collection[str]) -> list[Any] | None:
+    async def _take(self, checkpoints: Collection[str], alone: bool) -> list[Any] | None:
         """One look for a job; one that is found while the caller gives up is handed back."""
         look = asyncio.ensure_future(
             self._scripts.run(
-                *("claim", self.name, self._clock(), self._too_late), *self._keep, *checkpoints
+                *("claim", self.name, self._clock(), self._too_late, int(alone)),
+                *self._keep,
+                *checkpoints,
             )
         )
         try:
@@ -250,13 +254,8 @@ class RedisStore:
         return bool(ended)
 
     async def _read(self, job_id: str) -> Record:
-        with reaching("record", self._observer):
-            async with self.client.pipeline(transaction=True) as pipe:
-                fields = ["status", "progress", "started_at", "finished_at"]
-                pipe.hmget(keys.JOB + job_id, fields)
-                pipe.get(keys.TASK + job_id)
-                pipe.get(keys.RESULT + job_id)
-                (status, progress, started, finished), task, result = await pipe.execute()
+        standing, task, result = await self._scripts.run("record", job_id)
+        status, progress, started, finished = standing
         if status is None:
             raise rules.unknown(job_id)
         if task is None or (result is None and status.decode() not in UNFINISHED):

@@ -17,6 +17,7 @@ _PRELUDE = (
     + (_FOLDER / "common.lua").read_text()
 )
 NAMES = (
+    "announce",
     "cancel",
     "claim",
     "complete",
@@ -26,6 +27,7 @@ NAMES = (
     "list",
     "load",
     "put",
+    "record",
     "release",
     "renew",
     "report",

@@ -1,9 +1,11 @@
 """API and workers as real processes, forked from one with its imports done: soon replaced."""
 
+import asyncio
 import faulthandler
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -20,22 +22,35 @@ import httpx
 from loadtests.local import free_port
 from service import serve_api, serve_worker
 from service.engine.engine import Engine
+from service.engine.events import Event
 from service.jobs import Job
 from service.settings import Settings
 
-# No number of a request in any flood.
-POISON = 1_000_000_007
+# No numbers of a request in any flood; the second kills after so many evaluations.
+POISON, SLOW_POISON = 1_000_000_007, 1_000_000_009
+SLOWLY = 20
 READY_WITHIN_S = 60.0
 _MINDERS_PAUSE_S = 0.05
 
 
 class _Poisoned(Engine):
-    """Dies of one seed."""
+    """Dies of one seed at once, and of another in mid-run."""
+
+    left: int | None = None
 
     def submit(self, job: Job) -> None:
         if job.task.seed == POISON:
             os.kill(os.getpid(), signal.SIGKILL)
+        if job.task.seed == SLOW_POISON:
+            self.left = SLOWLY
         super().submit(job)
+
+    def step(self, now: float) -> list[Event]:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(now)
 
 
 def _run(part: str, settings: Settings, log: Path) -> None:
@@ -43,12 +58,20 @@ def _run(part: str, settings: Settings, log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     faulthandler.enable()
+    tasks = log.with_suffix(f".{os.getpid()}")
+    signal.signal(signal.SIGUSR1, lambda *_: write_whole(tasks, str(len(asyncio.all_tasks()))))
     logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(name)s: %(message)s")
     if part == "api":
         serve_api.serve(settings, time.monotonic())
         return
     sys.modules["service.worker"].Engine = _Poisoned  # type: ignore[attr-defined]
     serve_worker.serve(settings, time.monotonic())
+
+
+def write_whole(path: Path, text: str) -> None:
+    whole = path.with_suffix(path.suffix + ".part")
+    whole.write_text(text)
+    whole.rename(path)
 
 
 class Crew(AbstractContextManager["Crew"]):
@@ -115,6 +138,24 @@ class Crew(AbstractContextManager["Crew"]):
             pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1]
             found[process.pid or 0] = int(pages) * os.sysconf("SC_PAGE_SIZE")
         return found
+
+    def tasks(self) -> dict[int, int]:
+        """How many each process has on its event loop, once it is ready."""
+        return {process.pid or 0: self._tasks(process) for process in (self._api, *self.workers)}
+
+    def _tasks(self, process: ForkServerProcess) -> int:
+        pid, began = process.pid, time.monotonic()
+        assert pid is not None
+        told = self.log.with_suffix(f".{pid}")
+        told.unlink(missing_ok=True)
+        while not re.search(rf" {pid} \S+ ready after", self.log.read_text()):
+            assert time.monotonic() - began < READY_WITHIN_S
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGUSR1)
+        while not told.exists():
+            assert time.monotonic() - began < READY_WITHIN_S
+            time.sleep(0.01)
+        return int(told.read_text())
 
     def _ready_workers(self) -> int:
         return self.log.read_text().count(": worker ")

@@ -15,7 +15,7 @@ from crew import Crew
 from flood import flooded
 from redis_server import RedisServer
 from tiny_zoo import CONFIG
-from traffic import LONG, Ends, ask, ask_all, body, images, left, settled
+from traffic import LONG, Ends, ask, ask_all, body, calm, images, left, settled
 
 from service.codec import encode_npy
 from service.store import keys
@@ -162,7 +162,8 @@ def test_two_thousand_leave(crew: Crew, own_redis: RedisServer) -> None:
 
             await asyncio.gather(*(visit(number) for number in range(leavers)))
 
-    known = left(own_redis)
+    asyncio.run(ask_all(crew, [body(2)]))
+    known, tasks = left(own_redis), crew.tasks()
     asyncio.run(leave(LEAVERS // 4))
     settled(own_redis, known)
     before = crew.memory()
@@ -173,6 +174,7 @@ def test_two_thousand_leave(crew: Crew, own_redis: RedisServer) -> None:
     (answer,) = asyncio.run(ask_all(crew, [body(2)]))
     assert images(answer)
     assert time.monotonic() - began < 5
+    calm(crew, tasks)
     after = crew.memory()
     assert after.keys() == before.keys()
     grown = {pid: (after[pid] - before[pid]) >> 20 for pid in before}

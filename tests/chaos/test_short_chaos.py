@@ -10,10 +10,10 @@ from datetime import datetime
 import httpx
 import pytest
 import redis
-from crew import POISON, Crew
+from crew import POISON, SLOW_POISON, SLOWLY, Crew
 from flood import flooded
 from redis_server import RedisServer
-from traffic import LONG, Ends, ask, ask_all, body, images, left, settled
+from traffic import LONG, Ends, ask, ask_all, body, calm, images, left, settled
 
 from service.store import keys
 
@@ -23,6 +23,7 @@ SETTINGS = {"max_crashes": 3}
 # A replaced worker is ready after a second: its imports are done, its checkpoint is tiny.
 KILL_EVERY_S, KILLS = 2.5, 4
 CLIENTS, KINDS = 24, 36
+MANY_TIMES_SLOWER = {"name": "ddpm", "steps": 10 * SLOWLY}
 
 
 def test_killed_workers_lose_nothing(crew: Crew, own_redis: RedisServer) -> None:
@@ -78,6 +79,21 @@ def test_a_job_that_kills_its_workers_dies_alone(crew: Crew, own_redis: RedisSer
     assert crew.replaced == before + 4
 
 
+def test_a_job_that_kills_its_workers_in_mid_run_takes_no_neighbour_along(
+    crew: Crew, own_redis: RedisServer
+) -> None:
+    requests = [body(number, solver=MANY_TIMES_SLOWER) for number in range(9)]
+    quiet = [images(answer) for answer in asyncio.run(ask_all(crew, requests))]
+    before = crew.replaced
+    requests.insert(4, body(SLOW_POISON, solver=MANY_TIMES_SLOWER))
+    answers = asyncio.run(ask_all(crew, requests))
+    dead = answers.pop(4)
+    assert [images(answer) for answer in answers] == quiet
+    assert (dead.status_code, dead.json()["code"]) == (500, "computation-failed")
+    assert "3 workers died" in dead.json()["detail"]
+    assert crew.replaced == before + 4
+
+
 def test_redis_may_restart_under_load(crew: Crew, own_redis: RedisServer) -> None:
     requests = [body(number) for number in range(0, 4 * KINDS, 4)]
     quiet = asyncio.run(ask_all(crew, requests))
@@ -101,23 +117,40 @@ def test_redis_may_restart_under_load(crew: Crew, own_redis: RedisServer) -> Non
 
 
 def test_a_stalled_worker_does_not_answer_twice(crew: Crew, own_redis: RedisServer) -> None:
-    requests = [body(number) for number in range(0, 4 * KINDS, 4)]
-    quiet = asyncio.run(ask_all(crew, requests))
+    requests = [body(number) for number in range(0, KINDS, 4)]
+    quiet = [images(answer) for answer in asyncio.run(ask_all(crew, requests))]
     ends = Ends(own_redis)
-
-    async def stalled() -> list[httpx.Response]:
-        answering = asyncio.ensure_future(ask_all(crew, requests))
-        await asyncio.sleep(0.3)
+    with (
+        httpx.Client(base_url=crew.address, timeout=60) as client,
+        redis.Redis(port=own_redis.port) as store,
+    ):
+        queued = [{"kind": "samples", "request": request} for request in requests]
+        # Only the first worker can take them, and then it cannot go on.
+        crew.pause(1)
+        crew.pause(2)
+        paths = [client.post("/v1/jobs", json=job).headers["location"] for job in queued]
+        names = [path.rpartition("/")[2] for path in paths]
+        wait_while(client, paths[:1], "queued")
         crew.pause(0)
-        await asyncio.wait({answering}, timeout=3 * crew.settings.lease_s)
+        crew.resume(1)
+        crew.resume(2)
+        wait_while(client, paths, "queued", "running")
         crew.resume(0)
-        return await answering
-
-    answers = asyncio.run(stalled())
-    assert [images(answer) for answer in answers] == [images(answer) for answer in quiet]
-    time.sleep(1.0)
-    assert ends.read() == Counter(answer.json()["id"] for answer in answers)
+        assert max(int(store.hget(keys.JOB + name, "epoch")) for name in names) > 1
+        time.sleep(1.0)
+        assert [images(client.get(f"{path}/result")) for path in paths] == quiet
+        assert ends.read() == Counter(names)
+        for path in paths:
+            client.delete(path)
     ends.close()
+
+
+def wait_while(client: httpx.Client, paths: list[str], *statuses: str) -> None:
+    began = time.monotonic()
+    for path in paths:
+        while client.get(path).json()["status"] in statuses:
+            assert time.monotonic() - began < 120
+            time.sleep(0.02)
 
 
 def test_clients_that_leave_leave_nothing_behind(crew: Crew, own_redis: RedisServer) -> None:
@@ -135,7 +168,8 @@ def test_clients_that_leave_leave_nothing_behind(crew: Crew, own_redis: RedisSer
 
             return sum(await asyncio.gather(*(visit(number) for number in range(80))))
 
-    known = left(own_redis)
+    asyncio.run(ask_all(crew, [body(2)]))
+    known, tasks = left(own_redis), crew.tasks()
     assert asyncio.run(leave()) >= 70
     # What they asked for would take minutes; a new request finds the workers free.
     began = time.monotonic()
@@ -143,6 +177,7 @@ def test_clients_that_leave_leave_nothing_behind(crew: Crew, own_redis: RedisSer
     assert images(answer)
     assert time.monotonic() - began < 20
     settled(own_redis, known)
+    calm(crew, tasks)
 
 
 def test_fifty_clients_with_one_key_are_one_job(crew: Crew, own_redis: RedisServer) -> None:

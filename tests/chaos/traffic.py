@@ -19,6 +19,10 @@ SOLVERS: list[dict[str, Any]] = [
     {"name": "ddpm", "steps": 20},
     {"name": "dpm-2m", "steps": 50},
 ]
+OF_JOBS = (
+    *(keys.QUEUE, keys.RETURNED, keys.SUSPECTS),
+    *(keys.JOB, keys.TASK, keys.RESULT, keys.STORY, keys.IDEMPOTENCY),
+)
 LONG = {"name": "ddpm", "steps": 1000}
 
 
@@ -61,13 +65,26 @@ def images(answer: httpx.Response) -> list[str]:
     return [image["png"] for image in answer.json()["images"]]
 
 
+def calm(crew: Crew, before: dict[int, int]) -> None:
+    """Wait until no process has more tasks than `before`."""
+    began = time.monotonic()
+    while more := Counter(crew.tasks()) - Counter(before):
+        assert time.monotonic() - began < SETTLED_WITHIN_S, more
+        time.sleep(0.1)
+
+
 def left(server: RedisServer) -> set[str]:
-    """Keys of queues and jobs; what a worker's sweep keeps is its own."""
+    """Keys of queues and jobs, and jobs that only an index knows; what a sweep keeps is its own."""
     with redis.Redis(port=server.port) as client:
         names = {name.decode() for name in client.scan_iter()}
-    return {
-        name for name in names if name.startswith((keys.QUEUE, keys.JOB, keys.TASK, keys.RESULT))
-    }
+        indexed = {
+            f"{name} {job.decode()}"
+            for name in names
+            if name.startswith((keys.INDEX, keys.OWNED))
+            for job in client.zrange(name, 0, -1)
+            if not client.exists(keys.JOB + job.decode())
+        }
+    return indexed | {name for name in names if name.startswith(OF_JOBS)}
 
 
 def settled(server: RedisServer, known: set[str] | None = None) -> None:

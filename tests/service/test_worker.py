@@ -21,7 +21,7 @@ from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
 from service.jobs import Outcome, SampleResult, SampleTask
-from service.store.base import Claim, Record
+from service.store.base import Claim, Record, always
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
 from service.store.news import Advance, End
@@ -48,9 +48,11 @@ class Flaky(MemoryStore):
     async def on_its_way(self, claim: Claim) -> None:
         """What happens between a claim and its worker's hearing of it."""
 
-    async def claim(self, checkpoints: Collection[str]) -> Claim:
+    async def claim(
+        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
+    ) -> Claim:
         self._fail()
-        claim = await super().claim(checkpoints)
+        claim = await super().claim(checkpoints, alone)
         self.claimed += 1
         await self.on_its_way(claim)
         return claim
@@ -292,7 +294,7 @@ async def test_what_cannot_finish_in_time_is_handed_back(
 async def test_a_crash_of_the_worker_shows(
     store: Flaky, models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(checkpoints: Collection[str]) -> Claim:
+    async def broken(checkpoints: Collection[str], alone: Callable[[], bool]) -> Claim:
         raise KeyError("a bug")
 
     monkeypatch.setattr(store, "claim", broken)
@@ -310,8 +312,10 @@ class Leasing(Flaky):
         self.renewed: list[set[str]] = []
         self.lost: set[str] = set()
 
-    async def claim(self, checkpoints: Collection[str]) -> Claim:
-        claim = await super().claim(checkpoints)
+    async def claim(
+        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
+    ) -> Claim:
+        claim = await super().claim(checkpoints, alone)
         return replace(claim, alone=claim.job.id.startswith("suspect"))
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
@@ -333,6 +337,19 @@ async def test_a_suspect_runs_alone_and_says_when_it_begins(models: Mapping[str,
     begins = [position for position, progress in enumerate(store.reports) if progress == 0.0]
     assert len(begins) == 1
     assert {record.status for record in records} == {"succeeded"}
+
+
+async def test_a_suspect_that_waits_to_be_alone_keeps_its_deadline(
+    models: Mapping[str, Served],
+) -> None:
+    store = Leasing()
+    await store.put(samples("long", LONG, 64))
+    suspect = samples("suspect", Ddpm(steps=2), 2)
+    await store.put(replace(suspect, deadline=time.time() + 1.0))
+    async with working(store, models, within=0.0, tend_every=0.1):
+        record = await ended(store, "suspect")
+        assert record.status == "timed-out"
+        assert await status(store, "long") == "running"
 
 
 async def test_a_suspect_that_could_not_begin_is_handed_back(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis_server import RedisServer
@@ -18,7 +19,7 @@ from models.rows import Answer, Condition, Query
 from models.specs import Ddpm
 from service.engine.tasks import Served
 from service.errors import StoreUnavailable
-from service.jobs import Job
+from service.jobs import Job, SampleTask
 from service.store import keys
 from service.store.bounds import Bounds
 from service.store.connection import connect
@@ -65,11 +66,11 @@ async def api(own_redis: RedisServer) -> AsyncIterator[RedisStore]:
 
 @asynccontextmanager
 async def working(
-    server: RedisServer, models: Mapping[str, Served], max_tick: float = 60.0
+    server: RedisServer, models: Mapping[str, Served], **options: Any
 ) -> AsyncIterator[Worker]:
     async with connect(server.url) as client:
-        store = RedisStore(client, BOUNDS)
-        worker = Worker(store, models, tend_every=TEND_S, max_tick=max_tick)
+        store = RedisStore(client, BOUNDS, poll_s=0.1)
+        worker = Worker(store, models, tend_every=TEND_S, **options)
         await worker.start()
         try:
             yield worker
@@ -78,8 +79,28 @@ async def working(
             await store.close()
 
 
+SHORT = SampleTask(Ddpm(steps=3), seed=1, count=1)
+
+
 def long(name: str) -> Job:
     return replace(samples(name, Ddpm(steps=1000), 64), deadline=time.time() + 600)
+
+
+async def test_a_suspect_that_waits_in_vain_lets_others_pass_until_it_can_be_alone(
+    own_redis: RedisServer, api: RedisStore, models: Mapping[str, Served]
+) -> None:
+    await api.put(long("long"))
+    async with working(own_redis, models, patience=0.3) as worker, asyncio.timeout(60):
+        while worker.jobs == 0:
+            await asyncio.sleep(0.02)
+        await api.put(replace(long("suspect"), task=SHORT))
+        await api.client.hset(keys.JOB + "suspect", "quarantined", 1)
+        await api.put(replace(long("other"), task=SHORT))
+        assert (await api.wait("other")).status == "succeeded"
+        assert (await api.standing("suspect")).status == "queued"
+        assert (await api.standing("long")).status == "running"
+        await api.cancel("long")
+        assert (await api.wait("suspect")).status == "succeeded"
 
 
 class Hanging:

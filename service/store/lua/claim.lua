@@ -1,8 +1,9 @@
--- Take the first job of these checkpoints: {id, epoch, alone, task}, or false.
-local consumer, now, late = ARGV[1], ARGV[2], ARGV[3]
-local keep = {unpack(ARGV, 4, 7)}
+-- Take the first job of these checkpoints, if `alone` is '1' also one that is to run alone:
+-- {id, epoch, alone, task}, or false.
+local consumer, now, late, alone = unpack(ARGV, 1, 4)
+local keep = {unpack(ARGV, 5, 8)}
 local wanted, queues = {}, {}
-for i = 8, #ARGV do wanted[ARGV[i]] = true end
+for i = 9, #ARGV do wanted[ARGV[i]] = true end
 for _, name in ipairs(redis.call('SMEMBERS', names.queues)) do
   local checkpoint, priority = name:match('^(.*):(-?%d+)$')
   if wanted[checkpoint] then
@@ -17,16 +18,18 @@ local function delivered(stream)
   end
 end
 
--- The place of a queue's first job, and its id if it was delivered before.
+-- The place of a queue's first job; its id, and where it is, if it was delivered before.
 local function look(queue)
   queue.place, queue.again = nil, nil
   local stream = names.queue .. queue.name
   if redis.call('EXISTS', stream) == 0 then return end
   local fresh = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
-  local back = redis.call('ZRANGE', names.returned .. queue.name, 0, 0, 'WITHSCORES')
   if fresh then queue.place = place(fresh[1]) end
-  if back[1] and not (fresh and queue.place < tonumber(back[2])) then
-    queue.place, queue.again = tonumber(back[2]), back[1]
+  for _, set in ipairs({names.returned, alone == '1' and names.suspects or nil}) do
+    local back = redis.call('ZRANGE', set .. queue.name, 0, 0, 'WITHSCORES')
+    if back[1] and not (queue.place and queue.place < tonumber(back[2])) then
+      queue.place, queue.again, queue.set = tonumber(back[2]), back[1], set
+    end
   end
 end
 
@@ -34,7 +37,7 @@ local function take(queue)
   local stream = names.queue .. queue.name
   if queue.again then
     local entry = string.format('%.0f-0', queue.place)
-    redis.call('ZREM', names.returned .. queue.name, queue.again)
+    redis.call('ZREM', queue.set .. queue.name, queue.again)
     redis.call('XCLAIM', stream, names.group, consumer, 0, entry, 'FORCE', 'JUSTID')
     return queue.again, entry
   end
@@ -60,6 +63,8 @@ while true do
     drop_entry(best.name, entry, id)
   elseif tonumber(job.deadline) <= tonumber(now) then
     finish(id, job, 'timed-out', late, now, keep)
+  elseif job.quarantined and alone == '0' then
+    redis.call('ZADD', names.suspects .. best.name, place(entry), id)
   else
     stop_waiting(id, job)
     redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', now)

@@ -1,5 +1,11 @@
 -- What all scripts share. `names` holds keys.py. Times are seconds since the epoch unless in _ms.
 
+-- Redis without memory refuses a script that begins with a write that takes some. What only moves
+-- jobs, or frees their memory in the end, therefore begins with one that takes none.
+local function regardless_of_memory()
+  redis.call('DEL', names.nothing)
+end
+
 local function standing(id)
   local flat, job = redis.call('HGETALL', names.job .. id), {}
   for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
@@ -25,8 +31,9 @@ local function drop_entry(queue, entry, id)
   redis.call('XACK', stream, names.group, entry)
   redis.call('XDEL', stream, entry)
   redis.call('ZREM', names.returned .. queue, id)
+  redis.call('ZREM', names.suspects .. queue, id)
   if redis.call('XLEN', stream) == 0 then
-    redis.call('DEL', stream, names.returned .. queue)
+    redis.call('DEL', stream, names.returned .. queue, names.suspects .. queue)
     redis.call('SREM', names.queues, queue)
   end
 end
@@ -50,11 +57,13 @@ end
 
 -- What watchers have heard is no longer true.
 local function wait_again(id, job, now)
+  regardless_of_memory()
   redis.call('HSET', names.job .. id, 'status', 'queued')
   redis.call('HDEL', names.job .. id, 'progress', 'started_at')
   redis.call('HINCRBY', names.job .. id, 'told', 1)
   redis.call('DEL', names.story .. id)
-  redis.call('ZADD', names.returned .. job.queue, place(job.entry), id)
+  local again = job.quarantined and names.suspects or names.returned
+  redis.call('ZADD', again .. job.queue, place(job.entry), id)
   begin_waiting(id, job.queue, job.deadline, job.cost, now)
   redis.call('PUBLISH', names.news, id)
 end

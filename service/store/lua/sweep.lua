@@ -1,5 +1,6 @@
 -- End what waits past its deadline, and take over what is held by nobody alive: how many jobs wait
 -- again, and how many were given up.
+regardless_of_memory()
 local now, lease_ms, late, fatal, most_crashes, letter_ms = unpack(ARGV)
 local keep = {unpack(ARGV, 7)}
 lease_ms = tonumber(lease_ms)
@@ -44,6 +45,7 @@ local function take_over(id, job)
     end
   end
   redis.call('HSET', names.job .. id, 'quarantined', 1)
+  job.quarantined = 1
   wait_again(id, job, now)
   return 'redelivered'
 end

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -23,9 +23,12 @@ from store_setup import (
     job,
 )
 
-from service.errors import ComputationFailed, QueueFull, StoreUnavailable
+from service.errors import ComputationFailed, QueueFull, StoreUnavailable, UnknownJob
 from service.store import keys
+from service.store.base import Claim
 from service.store.connection import connect
+from service.store.fleet import Fleet
+from service.store.letters import DeadLetters
 from service.store.redis import Bounds, RedisStore
 from service.store.wire import decode_job, decode_outcome
 
@@ -103,6 +106,44 @@ async def test_a_job_taken_back_keeps_its_place(make: MakeStore) -> None:
     await taken_back(store, "first")
     assert (await claim(store)).job.id == "first"
     assert not (await claim(store)).alone
+
+
+async def test_a_suspect_is_left_to_whoever_may_run_it_alone(make: MakeStore) -> None:
+    busy, idle = make(poll_s=0.05), make()
+    await busy.put(job("suspect"))
+    await claim(busy)
+    await taken_back(busy, "suspect")
+    await busy.put(job("other"))
+    assert (await busy.claim((A,), lambda: False)).job.id == "other"
+    may = False
+    waiting = asyncio.ensure_future(busy.claim((A,), lambda: may))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    taken = await claim(idle)
+    assert (taken.job.id, taken.alone) == ("suspect", True)
+    await idle.release(taken)
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    may = True
+    assert (await asyncio.wait_for(waiting, 5)).alone
+
+
+async def test_a_dead_letter_that_is_tried_again_is_left_to_whoever_may_run_it_alone(
+    make: MakeStore, client: Redis, clock: Clock
+) -> None:
+    store = make(bounds(LEASE_S, most_crashes=1))
+    await store.put(job("letter"))
+    await claim(store)
+    await taken_back(store, "letter")
+    await store.report(await claim(store), 0.0)
+    await taken_back(store, "letter")
+    await DeadLetters(client, clock).retry("letter", 100.0)
+    await store.put(job("other"))
+    assert (await store.claim((A,), lambda: False)).job.id == "other"
+    assert (await claim(store)).alone
+    await store.cancel("letter")
+    await store.cancel("other")
+    assert not await client.keys(keys.SUSPECTS + "*")
 
 
 async def test_only_crashes_alone_lead_to_dead_letters(make: MakeStore, client: Redis) -> None:
@@ -246,6 +287,51 @@ async def test_what_belongs_to_a_job_expires(make: MakeStore, client: Redis) -> 
         assert 0 < await client.pttl(prefix + "j") <= 60_000
     for name in (keys.JOB + "j", keys.OWNED, keys.INDEX):
         assert await client.pttl(name) > 60_000
+
+
+async def test_without_room_everything_goes_on_but_admission(
+    make: MakeStore, client: Redis
+) -> None:
+    store, fleet = make(), Fleet(client)
+    moves: dict[str, Callable[[Claim], Awaitable[object]]] = {
+        "renewed": lambda held: store.renew([held]),
+        "reported": lambda held: store.report(held, 0.5),
+        "released": store.release,
+        "completed": lambda held: store.complete(held, RESULT),
+        "cancelled": lambda held: store.cancel("cancelled"),
+        "left": lambda held: store.leave("left", "left"),
+    }
+    held = {}
+    for name in moves:
+        await store.put(job(name), attended=name == "left")
+        held[name] = await claim(store)
+    await store.put(job("queued"))
+    await client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.put(job("more"))
+        for name, move in moves.items():
+            await move(held[name])
+        assert (await store.record("completed")).status == "succeeded"
+        assert (await store.record("cancelled")).status == "cancelled"
+        assert (await claim(store)).job.id == "released"
+        assert (await claim(store)).job.id == "queued"
+        for name in ("renewed", "reported", "released", "queued"):
+            await taken_back(store, name)
+        for name in ("completed", "cancelled"):
+            await store.expire(name)
+            await store.forget(name)
+        assert (await claim(store)).alone
+        assert not await client.exists(keys.JOB + "left", keys.JOB + "completed")
+        await fleet.announce("w", 0.0, [])
+        assert await fleet.present() == []
+        await fleet.retire("w")
+        letters = DeadLetters(client)
+        assert await letters.all() == []
+        with pytest.raises(UnknownJob):
+            await letters.drop("j")
+    finally:
+        await client.config_set("maxmemory", 0)
 
 
 async def test_a_redis_without_room_is_unavailable(make: MakeStore, client: Redis) -> None:
