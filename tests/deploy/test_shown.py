@@ -22,7 +22,7 @@ def asked_for() -> set[str]:
 
 
 def to_debug_with() -> set[str]:
-    _, _, section = DOCUMENT.read_text().partition("### For debugging\n")
+    _, _, section = DOCUMENT.read_text().partition("\n## For debugging\n")
     return set(re.findall(r"`((?:mulan|process)_\w+)", section.partition("\n## ")[0]))
 
 

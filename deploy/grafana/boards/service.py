@@ -186,9 +186,9 @@ def _latency() -> Row:
             ),
             graph(
                 "Time in the queue",
-                "95 % of jobs waited less, from put to claim. It rises before anything fails: "
-                "work comes in faster than it is done. Flat, and requests still slow: Time in the "
-                "engine.",
+                "95 % of jobs waited less, from admission to claim. Rises before anything fails: "
+                "more comes in than is done. A job taken over counts from its first admission. "
+                "Flat, and requests still slow: Time in the engine.",
                 "s",
                 quantile(0.95, "mulan_job_queue_seconds", SOLVER, "kind, solver"),
                 limits=above(10, 60),

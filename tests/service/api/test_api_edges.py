@@ -66,7 +66,8 @@ async def test_a_defect_of_ours_is_a_problem_too(
     service.worker.answer = lambda job: object()  # type: ignore[assignment,return-value]
     response = await client.post("/v1/samples", json={"model": "tiny"})
     problem = assert_problem(response, 500, "computation-failed")
-    assert str(problem["request_id"]) in caplog.text
+    (line,) = (record for record in caplog.records if record.name == "mulan.api")
+    assert vars(line)["request_id"] == problem["request_id"]
     assert "assert" not in str(problem["detail"])
 
 
