@@ -16,6 +16,7 @@ from loadtests.capacity.cost import Cost, mean
 from loadtests.capacity.fleet import Fleet, Report
 from loadtests.capacity.traffic import Arrival, Kind, mean_work, poisson
 from loadtests.local import running_service
+from models.shelf import find
 
 # Without likelihoods, whose evaluations depend on the images.
 KINDS = (
@@ -84,7 +85,7 @@ async def _ask(client: httpx.AsyncClient, cost: Cost, arrival: Arrival) -> float
         answer = await client.post(
             "/v1/anomalies",
             params={"model": cost.model, "alpha": 0.05, "timeout_s": TIMEOUT_S},
-            content=_images(kind.rows, arrival.number),
+            content=_images(cost.model, kind.rows, arrival.number),
             headers={"Content-Type": "application/x-npy"},
         )
     else:
@@ -103,9 +104,10 @@ def _sum(text: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def _images(rows: int, seed: int) -> bytes:
-    """Noise of the shape of `digits`; a verdict takes equally long on every image."""
-    file = io.BytesIO()
+def _images(model: str, rows: int, seed: int) -> bytes:
+    """Noise of a model's shape; a verdict takes equally long on every image."""
+    config, file = find(model)[1].config, io.BytesIO()
     draws = np.random.default_rng(seed)
-    np.save(file, draws.integers(17, size=(rows, 8, 8, 1), dtype=np.uint8))
+    shape = (rows, *config.image_shape)
+    np.save(file, draws.integers(config.vocabulary, size=shape, dtype=np.uint8))
     return file.getvalue()
