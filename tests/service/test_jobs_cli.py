@@ -76,7 +76,7 @@ def die(server: RedisServer) -> None:
                 if (await store.standing("fatal")).status == "queued":
                     await store.report(await store.claim((CHECKPOINT,)), 0.0)
                 await store.sweep()
-                await asyncio.sleep(LEASE_S / 2)
+                await asyncio.sleep(LEASE_S / 10)
 
     with_store(server, act)
 
