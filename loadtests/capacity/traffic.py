@@ -44,7 +44,8 @@ class Kind:
         return self.rows * self.evaluations * max(1, self.probes)
 
 
-# One image and a sheet by the default preset, a long DDPM, verdicts, likelihoods.
+# One image and a sheet by the default preset, a long DDPM, verdicts, likelihoods of a tight
+# tolerance.
 MIXED = (
     Kind("one", 0.50, rows=1, evaluations=20),
     Kind("sheet", 0.30, rows=16, evaluations=20),
