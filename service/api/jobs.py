@@ -110,10 +110,10 @@ async def delete_job(id: str, request: Request, context: InContext) -> None:  # 
 async def owned(job_id: str, request: Request, context: Context) -> Standing:
     """A job of the caller's. Raises UnknownJob, also for one of somebody else's."""
     context.gate.check_loaded()
-    request.state.job_id = job_id
     standing = await context.store.standing(job_id)
     if standing.owner != request.state.owner:
         raise rules.unknown(job_id)
+    request.state.job_id = standing.id
     return standing
 
 

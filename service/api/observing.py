@@ -21,6 +21,15 @@ logger = logging.getLogger("mulan.access")
 _QUIET = frozenset(("/livez", "/readyz", "/metrics"))
 _LONGEST_PATH = 200
 _SERVER_ERROR = 500
+# By OpenTelemetry's conventions, where it has one.
+_ATTRIBUTES = {
+    "method": "http.request.method",
+    "endpoint": "http.route",
+    "status": "http.response.status_code",
+    "outcome": "mulan.outcome",
+    "request_id": "mulan.request.id",
+    "job_id": "mulan.job.id",
+}
 _EVENTS = b"text/event-stream"
 
 
@@ -104,10 +113,11 @@ class Observation:
         level = logging.DEBUG if endpoint in _QUIET else logging.INFO
         words = "%s %s %s", method, endpoint, exchange.status
         if logger.isEnabledFor(level):
-            more = {"seconds": round(seconds, 6), "path": quote(scope["path"])[:_LONGEST_PATH]}
+            path = quote(scope["path"][:_LONGEST_PATH], errors="replace")
+            more = {"seconds": round(seconds, 6), "path": path}
             logger.log(level, *words, extra=facts | more)
         failed = exchange.status >= _SERVER_ERROR
-        span.end(f"{method} {endpoint}", {f"http.{name}": v for name, v in facts.items()}, failed)
+        span.end(f"{method} {endpoint}", {_ATTRIBUTES[name]: facts[name] for name in facts}, failed)
 
     def _endpoint(self, scope: Scope) -> tuple[str, bool]:
         """The path's template, and whether it takes the method. Looked for here where a request was

@@ -107,8 +107,14 @@ async def test_a_request_s_trace_goes_over_the_queue(
         assert child.attributes["mulan.job.id"] == answer.json()["id"]
     assert request.kind is SpanKind.SERVER
     assert request.attributes is not None
-    assert request.attributes["http.job_id"] == answer.json()["id"]
-    assert request.attributes["http.outcome"] == "ok"
+    assert dict(request.attributes) == {
+        "http.request.method": "POST",
+        "http.route": "/v1/samples",
+        "http.response.status_code": 200,
+        "mulan.outcome": "ok",
+        "mulan.request.id": "mine",
+        "mulan.job.id": answer.json()["id"],
+    }
     assert run.attributes is not None
     assert run.attributes["mulan.outcome"] == "succeeded"
     times = [request.start_time, queue.start_time, queue.end_time, run.start_time, run.end_time]
