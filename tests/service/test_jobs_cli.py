@@ -20,7 +20,7 @@ from service.store.bounds import Bounds
 from service.store.connection import connect
 from service.store.redis import RedisStore
 
-LEASE_S = 0.1
+LEASE_S = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def die(server: RedisServer) -> None:
                 if (await store.standing("fatal")).status == "queued":
                     await store.report(await store.claim((CHECKPOINT,)), 0.0)
                 await store.sweep()
-                await asyncio.sleep(LEASE_S / 2)
+                await asyncio.sleep(LEASE_S / 10)
 
     with_store(server, act)
 
