@@ -5,6 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -60,6 +63,25 @@ class RedisServer:
         """SIGSTOP pauses it, SIGCONT lets it go on."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Another tenant's script runs on and on."""
+        with (
+            redis.Redis(port=self.port) as keeper,
+            redis.Redis(port=self.port) as tenant,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            keeper.config_set("lua-time-limit", 50)
+            running = pool.submit(tenant.eval, "while true do end", 0)
+            with suppress(redis.ResponseError):
+                while True:
+                    keeper.ping()
+            try:
+                yield
+            finally:
+                keeper.script_kill()
+                assert "killed" in str(running.exception())
 
     def stop(self) -> None:
         """Stop at once; the file stays."""

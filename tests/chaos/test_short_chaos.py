@@ -23,6 +23,7 @@ SETTINGS = {"max_crashes": 3}
 # A replaced worker is ready after a second: its imports are done, its checkpoint is tiny.
 KILL_EVERY_S, KILLS = 2.5, 4
 CLIENTS, KINDS = 24, 36
+TAKEN_OVER = "of silent workers' jobs"
 MANY_TIMES_SLOWER = {"name": "ddpm", "steps": 10 * SLOWLY}
 
 
@@ -108,12 +109,16 @@ def test_redis_may_restart_under_load(crew: Crew, own_redis: RedisServer) -> Non
         assert (refusal.status_code, refusal.json()["code"]) == (503, "store-unavailable")
         assert int(refusal.headers["retry-after"]) >= 1
         assert not answering.done()
+        await asyncio.sleep(0.7 * crew.settings.lease_s)
         await asyncio.to_thread(own_redis.start)
         return await answering
 
+    told = crew.log.read_text().count(TAKEN_OVER)
     answers = asyncio.run(interrupted())
     assert [images(answer) for answer in answers] == [images(answer) for answer in quiet]
     assert crew.replaced == before
+    # Living workers keep their jobs.
+    assert crew.log.read_text().count(TAKEN_OVER) == told
 
 
 def test_a_stalled_worker_does_not_answer_twice(crew: Crew, own_redis: RedisServer) -> None:

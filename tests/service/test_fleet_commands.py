@@ -108,6 +108,24 @@ def test_from_start_to_a_graceful_stop(fleet: Fleet) -> None:
     assert api.wait(30) == 0
 
 
+def test_anothers_endless_script_ends_no_process(fleet: Fleet) -> None:
+    api, worker = fleet.start("api", "--port", "0"), fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(api, "ready after")
+    with httpx.Client(base_url=url, timeout=60) as client:
+        assert client.post("/v1/samples", json=work(1, 5)).status_code == 200
+        with fleet.server.busy():
+            # All loops of both come to hear of it.
+            for _ in range(3):
+                refusal = client.post("/v1/samples", json=work(1, 5))
+                assert (refusal.status_code, refusal.json()["code"]) == (503, "store-unavailable")
+                time.sleep(1.0)
+        assert client.post("/v1/samples", json=work(1, 5)).status_code == 200
+    for process in (worker, api):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 def test_a_worker_out_of_time_hands_its_job_to_the_next(fleet: Fleet) -> None:
     api = fleet.start("api", "--port", "0")
     first = fleet.start("worker", "--threads", "1", "--drain-s", "0")

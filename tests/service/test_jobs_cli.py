@@ -21,7 +21,7 @@ from service.store.bounds import Bounds
 from service.store.connection import connect
 from service.store.redis import RedisStore
 
-LEASE_S = 0.1
+LEASE_S = 0.4
 
 
 @pytest.fixture(scope="module")

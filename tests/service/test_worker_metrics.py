@@ -54,7 +54,7 @@ class Watched:
     ) -> None:
         self.registry = registry
         observers = Observers(JobMetrics(registry, NAMES), EngineMetrics(registry, NAMES))
-        self.worker = Worker(store, models, tend_every=0.02, observers=observers)
+        self.worker = Worker(store, models, tend_every=0.2, observers=observers)
 
     def value(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"mulan_{name}", labels) or 0.0

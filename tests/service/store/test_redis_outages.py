@@ -1,7 +1,6 @@
 """A Redis that is too old, away, or silent."""
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 from redis_server import RedisServer
 from store_setup import RESULT, bounds, claim, is_result, job
 
@@ -85,28 +83,13 @@ async def is_unavailable_within_bounds(store: RedisStore, held: Claim) -> None:
     heart.cancel()
 
 
-@contextlib.asynccontextmanager
-async def busy(server: RedisServer) -> AsyncIterator[None]:
-    """Another tenant runs a script that does not end."""
-    async with Redis(port=server.port) as tenant, Redis(port=server.port) as keeper:
-        await keeper.config_set("lua-time-limit", 50)
-        running = asyncio.ensure_future(tenant.eval("while true do end", 0))
-        with contextlib.suppress(ResponseError):
-            while True:
-                await keeper.ping()
-        yield
-        await keeper.script_kill()
-        await asyncio.wait({running})
-        assert "killed" in str(running.exception())
-
-
 async def test_a_redis_that_is_busy_with_anothers_script_is_unavailable(
     own_redis: RedisServer, store: RedisStore, client: Redis
 ) -> None:
     fleet = Fleet(client)
     await store.put(job("j"))
     held = await claim(store)
-    async with busy(own_redis):
+    with own_redis.busy():
         await is_unavailable_within_bounds(store, held)
         for call in (fleet.announce("w", 0.0, []), fleet.present(), fleet.retire("w")):
             with pytest.raises(StoreUnavailable):
