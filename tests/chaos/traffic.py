@@ -65,6 +65,12 @@ def images(answer: httpx.Response) -> list[str]:
     return [image["png"] for image in answer.json()["images"]]
 
 
+def admitted(server: RedisServer) -> int:
+    """How many jobs there were ever."""
+    with redis.Redis(port=server.port) as client:
+        return int(client.get(keys.ADMITTED) or 0)
+
+
 def calm(crew: Crew, before: dict[int, int]) -> None:
     """Wait until no process has more tasks than `before`."""
     began = time.monotonic()

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import torch
-from test_fleet import GROWING, UNIT
+from test_virtual_fleet import GROWING, UNIT
 
 from loadtests.capacity import redis_limits
 from loadtests.capacity.paced import PacedDenoiser
