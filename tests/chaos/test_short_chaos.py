@@ -13,7 +13,7 @@ import redis
 from crew import POISON, SLOW_POISON, SLOWLY, Crew
 from flood import flooded
 from redis_server import RedisServer
-from traffic import LONG, Ends, admitted, ask, ask_all, body, calm, images, left, settled
+from traffic import LONG, Ends, ask, ask_all, body, calm, claimed, images, left, settled
 
 from service.store import keys
 
@@ -98,11 +98,12 @@ def test_a_job_that_kills_its_workers_in_mid_run_takes_no_neighbour_along(
 def test_redis_may_restart_under_load(crew: Crew, own_redis: RedisServer) -> None:
     requests = [body(number) for number in range(0, 4 * KINDS, 4)]
     quiet = asyncio.run(ask_all(crew, requests))
-    before, all_in = crew.replaced, admitted(own_redis) + len(requests)
+    before, all_in = crew.replaced, claimed(own_redis) + len(requests)
 
     async def interrupted() -> list[httpx.Response]:
         answering = asyncio.ensure_future(ask_all(crew, requests))
-        while admitted(own_redis) < all_in and not answering.done():
+        # A claim whose answer is lost would wait for a lease.
+        while claimed(own_redis) < all_in and not answering.done():
             await asyncio.sleep(0.01)
         own_redis.stop()
         async with httpx.AsyncClient(base_url=crew.address) as client:

@@ -65,10 +65,10 @@ def images(answer: httpx.Response) -> list[str]:
     return [image["png"] for image in answer.json()["images"]]
 
 
-def admitted(server: RedisServer) -> int:
-    """How many jobs there were ever."""
+def claimed(server: RedisServer) -> int:
+    """How many jobs there were ever, less those that wait."""
     with redis.Redis(port=server.port) as client:
-        return int(client.get(keys.ADMITTED) or 0)
+        return int(client.get(keys.ADMITTED) or 0) - client.zcard(keys.WAITING)
 
 
 def calm(crew: Crew, before: dict[int, int]) -> None:
