@@ -1,9 +1,9 @@
 """What do 64 images cost in one request, against 64 requests of one?
 
-Likelihoods and verdicts by the real service. The single requests are timed on a few images, the
-same ones that lead the batch, each time before and after it.
+Likelihoods and verdicts by the real service, on a GPU where there is one. The single requests are
+timed on a few of the same images, each time before and after the batch.
 
-    python -m loadtests.scoring_together [--model digits] [--device cuda]
+    python -m loadtests.scoring_together [--model digits]
 """
 
 import argparse
@@ -74,11 +74,10 @@ def measure(client: httpx.Client, path: str, name: str, images: Tokens, repeats:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="digits")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    options = ("--threads", str(arguments.threads), "--device", arguments.device)
+    options = ("--threads", str(arguments.threads))
     images = images_of(arguments.model, options)
     print("| | one image, s | 64 in a request, s | ratio | 64 requests of one |")
     print("|---|---|---|---|---|")
