@@ -60,6 +60,8 @@ def test_the_rules_pass_their_unit_tests(path: Path) -> None:
         ),
         ("capacity", "mulan:model_workers:max == 0", "mulan:model_workers:max == 2"),
         ("processes", 'up{job="mulan-worker"} == 0', 'up{job="mulan-workers"} == 0'),
+        ("processes", 'absent(up{job=~"mulan-api|', 'absent(up{job=~"mulan-apis|'),
+        ("capacity", "absent(mulan_model_workers)", "absent(mulan_model_worker)"),
         ("store", "mulan_store_up == 0", "mulan_store_up == 1"),
         ("drift", "increase6h >= 100", "increase6h >= 0"),
     ],
