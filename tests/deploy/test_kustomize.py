@@ -20,12 +20,14 @@ from files import (
 )
 from test_compose import redis_options
 from test_observability import documented
+from tools import ROOT
 
 from service.api import health, metrics
 
 pytestmark = pytest.mark.needs("kubectl")
 
 OURS = ("api", "worker")
+CAPACITY = (ROOT / "docs" / "capacity.md").read_text()
 BOTH = pytest.mark.parametrize("overlay", OVERLAYS)
 EACH = pytest.mark.parametrize("name", OURS)
 
@@ -172,6 +174,37 @@ def test_keda_has_the_number_of_workers_and_never_makes_it_none(overlay: str) ->
         (name,) = re.findall(r"mulan_\w+", trigger["metadata"]["query"])
         assert name in documented()
         assert float(trigger["metadata"]["threshold"]) > 0
+
+
+@BOTH
+def test_a_prometheus_without_answers_takes_no_worker_away(overlay: str) -> None:
+    (scaled,) = found(overlay, "ScaledObject")
+    assert scaled["spec"]["fallback"]["behavior"] == "currentReplicasIfHigher"
+    for trigger in scaled["spec"]["triggers"]:
+        # Else an empty answer is a zero.
+        assert trigger["metadata"]["ignoreNullValues"] == "false"
+
+
+def test_a_worker_that_has_all_it_can_do_is_past_its_threshold_whatever_it_does() -> None:
+    """By docs/capacity.md, what full ticks of `digits` take: 64 rows, or as many as 64 pay for."""
+    table = re.search(r"^\| `digits` .*?(?=^\| `mnist`)", CAPACITY, re.MULTILINE | re.DOTALL)
+    assert table
+    rows = [[cell.strip() for cell in line.split("|")[2:6]] for line in table[0].splitlines()]
+    milliseconds = {int(row[0]): row[1:] for row in rows}
+    full = ((64, 0), (32, 1), (16, 2))
+    work = {
+        probes: size * (1 + probes) / float(milliseconds[size][probes]) * 1e3
+        for size, probes in full
+    }
+    assert 1290 < work[0] < 1310
+    for trigger in found("cpu", "ScaledObject")[0]["spec"]["triggers"]:
+        if "mulan_work_total" in trigger["metadata"]["query"]:
+            threshold = float(trigger["metadata"]["threshold"])
+    assert threshold == pytest.approx(0.5 * work[0], rel=0.01)
+    assert min(work.values()) > 1.5 * threshold
+    # What would not do: evaluations of rows, whatever their probes.
+    assert work[1] / 2 < threshold
+    assert work[2] / 3 < threshold
 
 
 def test_a_gpu_is_asked_for_where_there_is_one_and_nowhere_else() -> None:

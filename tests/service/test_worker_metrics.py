@@ -96,6 +96,7 @@ async def test_a_job_is_counted_once_and_timed(store: MemoryStore, watched: Watc
         "row_evaluations_total", model="small", checkpoint=checkpoint, solver="ddpm"
     )
     assert rows == 3 * 2
+    assert watched.value("work_total", model="small") == rows
     assert watched.value("engine_tick_seconds_count") == 3
     calls = {"model": "small", "mode": "forward"}
     assert watched.value("engine_calls_total", **calls, reason="drained") == 3
@@ -167,6 +168,11 @@ async def test_likelihoods_tell_of_the_data_once_a_job(
     await soon(lambda: watched.value("bits_per_dim_count", model="small") == 3)
     told = sum(score.bits_per_dim or 0.0 for score in outcome.scores)
     assert watched.value("bits_per_dim_sum", model="small") == pytest.approx(told)
+    # One probe: each evaluation is also pulled back once.
+    evaluations = sum(score.nfe for score in outcome.scores)
+    assert watched.value("work_total", model="small") == 2 * evaluations
+    pulled = watched.value("engine_batch_rows_sum", model="small", mode="pull-back")
+    assert pulled == evaluations
     await watched.worker.stop(SOON)
 
 
