@@ -223,7 +223,7 @@ def _batches() -> Row:
                 "As in the queue. It jumps when a worker dies, because its jobs come back, and "
                 "falls again when they are taken over.",
                 "short",
-                Query(f'max(mulan_queue_jobs{{{INSTANCE},state="queued"}})', "queued"),
+                Query('max(mulan_queue_jobs{state="queued"})', "queued"),
             ),
         ],
     )
