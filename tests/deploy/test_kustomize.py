@@ -1,6 +1,8 @@
 """The Kubernetes objects run what the image can, agree with each other, and are locked down."""
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +103,50 @@ def test_redis_is_the_one_of_the_compose_file_and_keeps_what_it_is_given(overlay
     assert {**ours, "maxmemory": ""} == {**theirs, "maxmemory": ""}
     gigabytes = int(one["resources"]["limits"]["memory"].removesuffix("Gi"))
     assert int(ours["maxmemory"].removesuffix("gb")) < gigabytes
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("says", "code", "alive", "ready"),
+    [
+        ("PONG", 0, True, True),
+        ("LOADING Redis is loading the dataset in memory", 0, True, False),
+        ("Could not connect to Redis at 127.0.0.1:6379: Connection refused", 1, False, False),
+    ],
+)
+def test_redis_is_alive_and_not_ready_while_it_loads(
+    overlay: str, says: str, code: int, alive: bool, ready: bool, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "redis-cli"
+    stand_in.write_text(f"#!/bin/sh\necho '{says}'\nexit {code}\n")
+    stand_in.chmod(0o755)
+
+    def succeeds(command: list[str]) -> bool:
+        done = subprocess.run(command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+        return done.returncode == 0
+
+    one, beside = container(overlay, "redis"), compose()["services"]["redis"]["healthcheck"]
+    assert succeeds(one["livenessProbe"]["exec"]["command"]) == alive
+    assert succeeds(one["readinessProbe"]["exec"]["command"]) == ready
+    assert beside["test"] == ["CMD", *one["readinessProbe"]["exec"]["command"]]
+
+
+@BOTH
+@EACH
+def test_a_pod_that_is_not_ready_does_not_hold_up_a_drain(overlay: str, name: str) -> None:
+    (budget,) = found(overlay, "PodDisruptionBudget", name)
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@BOTH
+def test_names_may_be_asked_of_the_cluster_and_of_a_cache_on_the_node(overlay: str) -> None:
+    (_, names) = found(overlay, "NetworkPolicy", "fleet-to-redis")[0]["spec"]["egress"]
+    assert {(port["protocol"], port["port"]) for port in names["ports"]} == {
+        ("UDP", 53),
+        ("TCP", 53),
+    }
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in names["to"]
+    assert len(names["to"]) == 2
 
 
 @BOTH
