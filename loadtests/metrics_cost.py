@@ -124,6 +124,7 @@ def tick_line(model: Loaded, work: tuple[tuple[SamplerSpec, int], ...], turns: i
         for part in last.tick.parts:
             tick.lap(part)
         kept._count()
+        metrics.began(last.tick)
         metrics.ticked(last.tick)
 
     alone = spent(count, ALONE)

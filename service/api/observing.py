@@ -79,7 +79,8 @@ class Observation:
             return
         exchange = Exchange()
         state = scope.setdefault("state", {})
-        span = self.tracing.request(Headers(scope=scope))
+        quiet = scope["path"] in _QUIET
+        span = Span() if quiet else self.tracing.request(Headers(scope=scope))
         state["trace"] = span.traceparent
         self.metrics.arrived()
 

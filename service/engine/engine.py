@@ -112,6 +112,8 @@ class Engine:
             self._admit(admission)
         tick.lap("begin")
         self._count()
+        # Now and not after the calls: one may hang.
+        self._observer.began(tick)
         calls: dict[tuple[str, int], list[LaneKey]] = defaultdict(list)
         for key in self._lanes:
             calls[key.checkpoint, key.probes].append(key)
@@ -266,7 +268,8 @@ class Engine:
 def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> Call:
     checkpoint, _, probes = next(iter(parts))
     rows = {key.solver: len(ids) for key, ids in parts.items()}
-    return Call(checkpoint, "pull-back" if probes else "forward", reason, rows)
+    work = sum(rows.values()) * (1 + probes)
+    return Call(checkpoint, "pull-back" if probes else "forward", reason, rows, work)
 
 
 def _service_error(error: Exception, job: Job) -> ServiceError:

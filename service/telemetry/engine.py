@@ -46,6 +46,13 @@ class EngineMetrics(EngineObserver):
             namespace=PREFIX,
             registry=registry,
         )
+        self._work = Counter(
+            "work_total",
+            "Row-evaluations at the scheduler's prices: each costs 1, and 1 more for each probe.",
+            ("model",),
+            namespace=PREFIX,
+            registry=registry,
+        )
         self._tick = Histogram(
             "engine_tick_seconds",
             "One tick: every row that runs is evaluated once.",
@@ -62,6 +69,9 @@ class EngineMetrics(EngineObserver):
         )
         self._lanes: set[LaneName] = set()
 
+    def began(self, tick: Tick) -> None:
+        self._stand(tick.active, tick.waiting)
+
     def ticked(self, tick: Tick) -> None:
         if not tick.calls:
             return
@@ -70,7 +80,6 @@ class EngineMetrics(EngineObserver):
             self._parts.labels(part).inc(seconds)
         for call in tick.calls:
             self._called(call)
-        self._stand(tick.active, tick.waiting)
 
     def rested(self) -> None:
         self._stand({}, {})
@@ -79,6 +88,7 @@ class EngineMetrics(EngineObserver):
         name, checkpoint = self._names[call.checkpoint], call.checkpoint[:_SHA_DIGITS]
         self._batch.labels(name, call.mode).observe(sum(call.rows.values()))
         self._calls.labels(name, call.mode, call.reason).inc()
+        self._work.labels(name).inc(call.work)
         for solver, rows in call.rows.items():
             self._evaluations.labels(name, checkpoint, solver).inc(rows)
 

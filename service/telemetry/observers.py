@@ -28,6 +28,9 @@ class StoreObserver:
 class EngineObserver:
     """Of an engine; told on its thread."""
 
+    def began(self, tick: Tick) -> None:
+        """A tick's rows are known, and no network has been asked."""
+
     def ticked(self, tick: Tick) -> None:
         """A tick is over."""
 

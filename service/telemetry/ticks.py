@@ -20,12 +20,14 @@ class LaneName(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One network call: how many rows of each solver it took, and why its tick took no more."""
+    """One network call: how many rows of each solver it took, and why its tick took no more.
+    `work` is its price to the scheduler: rows times (1 + probes)."""
 
     checkpoint: str
     mode: Mode
     reason: Reason
     rows: dict[str, int]
+    work: int
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from typing import Protocol
 from service.errors import ServeError
 from service.telemetry.observers import JobObserver
 
-ENVIRONMENT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+# Of any signal, and of traces alone.
+ENVIRONMENT = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 class Span:
@@ -51,7 +52,7 @@ def open_tracing(endpoint: str, process: str) -> Iterator[Tracing]:
 
 
 def _open(endpoint: str, process: str) -> Tracing:
-    if not (endpoint or os.environ.get(ENVIRONMENT)):
+    if not (endpoint or any(map(os.environ.get, ENVIRONMENT))):
         return Tracing()
     try:
         spans: _Spans = importlib.import_module("service.telemetry.spans")

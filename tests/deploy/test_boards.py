@@ -1,15 +1,27 @@
 """The committed boards are what their Python makes, and every panel says what it means."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 from rulebook import DEPLOY
 
 from deploy.grafana.boards.written import written
+from service.telemetry.data import P_VALUES
+from service.telemetry.queue import QueueMetrics
 
+STORE_WIDE = {
+    "mulan_queue_jobs",
+    "mulan_queue_cost_row_evaluations",
+    "mulan_queue_drain_row_evaluations_per_second",
+    "mulan_model_workers",
+    "mulan_dead_letters",
+}
 GRAFANA = DEPLOY / "grafana"
 BOARDS = {path.name: json.loads(path.read_text()) for path in GRAFANA.glob("dashboards/*.json")}
 PANELS = [
@@ -55,6 +67,32 @@ def test_every_number_changes_colour_where_it_matters(panel: dict[str, Any]) -> 
 def test_every_board_can_be_narrowed_to_a_model_a_solver_and_an_instance(name: str) -> None:
     variables = [variable["name"] for variable in BOARDS[name]["templating"]["list"]]
     assert variables == ["datasource", "model", "solver", "instance"]
+
+
+@each_panel
+def test_what_every_api_tells_of_the_store_is_not_asked_of_one_instance(
+    panel: dict[str, Any],
+) -> None:
+    """Chosen, a worker would leave it empty."""
+    for target in panel["targets"]:
+        for name, matchers in re.findall(r"(mulan[\w:]+)({[^}]*})?", target["expr"]):
+            if ":" in name or name in STORE_WIDE:
+                assert "instance" not in matchers, target["expr"]
+
+
+def test_what_is_store_wide_is_what_the_queue_s_metrics_are() -> None:
+    registry = CollectorRegistry()
+    QueueMetrics(registry).serving({"small": 1})
+    assert {family.name for family in registry.collect()} == STORE_WIDE
+
+
+def test_bands_of_p_values_are_of_equal_width() -> None:
+    (target,) = next(panel for _, panel in PANELS if panel["title"] == "p-values")["targets"]
+    (bands,) = re.findall(r'le=~"([^"]+)"', target["expr"])
+    ends = [float(end) for end in bands.split("|")]
+    assert np.diff([0.0, *ends]) == pytest.approx(1 / len(ends))
+    assert set(ends) <= set(P_VALUES)
+    assert ends[-1] == 1
 
 
 @each_board

@@ -1,6 +1,8 @@
 """The Kubernetes objects run what the image can, agree with each other, and are locked down."""
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +22,14 @@ from files import (
 )
 from test_compose import redis_options
 from test_observability import documented
+from tools import ROOT
 
 from service.api import health, metrics
 
 pytestmark = pytest.mark.needs("kubectl")
 
 OURS = ("api", "worker")
+CAPACITY = (ROOT / "docs" / "capacity.md").read_text()
 BOTH = pytest.mark.parametrize("overlay", OVERLAYS)
 EACH = pytest.mark.parametrize("name", OURS)
 
@@ -102,6 +106,50 @@ def test_redis_is_the_one_of_the_compose_file_and_keeps_what_it_is_given(overlay
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("says", "code", "alive", "ready"),
+    [
+        ("PONG", 0, True, True),
+        ("LOADING Redis is loading the dataset in memory", 0, True, False),
+        ("Could not connect to Redis at 127.0.0.1:6379: Connection refused", 1, False, False),
+    ],
+)
+def test_redis_is_alive_and_not_ready_while_it_loads(
+    overlay: str, says: str, code: int, alive: bool, ready: bool, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "redis-cli"
+    stand_in.write_text(f"#!/bin/sh\necho '{says}'\nexit {code}\n")
+    stand_in.chmod(0o755)
+
+    def succeeds(command: list[str]) -> bool:
+        done = subprocess.run(command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+        return done.returncode == 0
+
+    one, beside = container(overlay, "redis"), compose()["services"]["redis"]["healthcheck"]
+    assert succeeds(one["livenessProbe"]["exec"]["command"]) == alive
+    assert succeeds(one["readinessProbe"]["exec"]["command"]) == ready
+    assert beside["test"] == ["CMD", *one["readinessProbe"]["exec"]["command"]]
+
+
+@BOTH
+@EACH
+def test_a_pod_that_is_not_ready_does_not_hold_up_a_drain(overlay: str, name: str) -> None:
+    (budget,) = found(overlay, "PodDisruptionBudget", name)
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@BOTH
+def test_names_may_be_asked_of_the_cluster_and_of_a_cache_on_the_node(overlay: str) -> None:
+    (_, names) = found(overlay, "NetworkPolicy", "fleet-to-redis")[0]["spec"]["egress"]
+    assert {(port["protocol"], port["port"]) for port in names["ports"]} == {
+        ("UDP", 53),
+        ("TCP", 53),
+    }
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in names["to"]
+    assert len(names["to"]) == 2
+
+
+@BOTH
 @pytest.mark.parametrize("name", [*OURS, "redis"])
 def test_every_pod_is_locked_down(overlay: str, name: str) -> None:
     pod, one = templates(overlay)[name]["spec"], container(overlay, name)
@@ -172,6 +220,37 @@ def test_keda_has_the_number_of_workers_and_never_makes_it_none(overlay: str) ->
         (name,) = re.findall(r"mulan_\w+", trigger["metadata"]["query"])
         assert name in documented()
         assert float(trigger["metadata"]["threshold"]) > 0
+
+
+@BOTH
+def test_a_prometheus_without_answers_takes_no_worker_away(overlay: str) -> None:
+    (scaled,) = found(overlay, "ScaledObject")
+    assert scaled["spec"]["fallback"]["behavior"] == "currentReplicasIfHigher"
+    for trigger in scaled["spec"]["triggers"]:
+        # Else an empty answer is a zero.
+        assert trigger["metadata"]["ignoreNullValues"] == "false"
+
+
+def test_a_worker_that_has_all_it_can_do_is_past_its_threshold_whatever_it_does() -> None:
+    """By docs/capacity.md, what full ticks of `digits` take: 64 rows, or as many as 64 pay for."""
+    table = re.search(r"^\| `digits` .*?(?=^\| `mnist`)", CAPACITY, re.MULTILINE | re.DOTALL)
+    assert table
+    rows = [[cell.strip() for cell in line.split("|")[2:6]] for line in table[0].splitlines()]
+    milliseconds = {int(row[0]): row[1:] for row in rows}
+    full = ((64, 0), (32, 1), (16, 2))
+    work = {
+        probes: size * (1 + probes) / float(milliseconds[size][probes]) * 1e3
+        for size, probes in full
+    }
+    assert 1290 < work[0] < 1310
+    for trigger in found("cpu", "ScaledObject")[0]["spec"]["triggers"]:
+        if "mulan_work_total" in trigger["metadata"]["query"]:
+            threshold = float(trigger["metadata"]["threshold"])
+    assert threshold == pytest.approx(0.5 * work[0], rel=0.01)
+    assert min(work.values()) > 1.5 * threshold
+    # What would not do: evaluations of rows, whatever their probes.
+    assert work[1] / 2 < threshold
+    assert work[2] / 3 < threshold
 
 
 def test_a_gpu_is_asked_for_where_there_is_one_and_nowhere_else() -> None:

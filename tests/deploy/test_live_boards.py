@@ -50,9 +50,9 @@ WITH_DATA = [expr for expr in EXPRESSIONS if ON_GPU_ALONE not in expr]
 
 
 def with_answers(expr: str) -> str:
-    """A condition whose comparisons answer 0 or 1, where they would else leave out what is 0:
-    it has data exactly if what it compares has."""
-    outside = re.split(r"({[^}]*})", expr)
+    """A condition whose comparisons answer 0 or 1, where they would else leave out what is 0, and
+    that counts what it would be absent: it has data exactly if what it compares has."""
+    outside = re.split(r"({[^}]*})", expr.replace("absent(", "count("))
     return "".join(
         part if part.startswith("{") else re.sub(r"(==|>=|<=|!=|>|<)", r"\1 bool", part)
         for part in outside
@@ -129,7 +129,7 @@ def tell(seen: Seen, fleet: Fleet, redis: RedisServer) -> None:
     fleet.workers[1].kill()
     seen.fires("no worker left", "MulanModelWithoutWorkers")
     fleet.api.kill()
-    seen.fires("no API left", "MulanApiDown")
+    seen.fires("no API left", "MulanApiDown", "MulanNoApi", "MulanNoWorkers")
 
 
 def flood(fleet: Fleet) -> None:
@@ -192,6 +192,8 @@ def test_every_variable_of_the_boards_has_something_to_choose(seen: Seen) -> Non
         ("a worker killed", "MulanWorkersDie"),
         ("no worker left", "MulanModelWithoutWorkers"),
         ("no API left", "MulanApiDown"),
+        ("no API left", "MulanNoApi"),
+        ("no API left", "MulanNoWorkers"),
     ],
 )
 def test_what_happens_fires_its_alert(seen: Seen, moment: str, alert: str) -> None:
@@ -204,6 +206,7 @@ def test_what_happens_fires_its_alert(seen: Seen, moment: str, alert: str) -> No
         ("Redis away", "MulanWorkerDown"),
         ("a worker killed", "MulanRedisUnreachable"),
         ("a worker killed", "MulanModelWithoutWorkers"),
+        ("a worker killed", "MulanNoWorkers"),
         ("no worker left", "MulanApiDown"),
     ],
 )
@@ -213,3 +216,4 @@ def test_it_does_not_fire_that_of_another(seen: Seen, moment: str, alert: str) -
 
 def test_comparisons_are_made_to_answer() -> None:
     assert with_answers('a{b!="c"} > 1 and d == 0') == 'a{b!="c"} > bool 1 and d == bool 0'
+    assert with_answers('absent(up{job="a"} == 1)') == 'count(up{job="a"} == bool 1)'

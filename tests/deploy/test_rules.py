@@ -60,7 +60,13 @@ def test_the_rules_pass_their_unit_tests(path: Path) -> None:
         ),
         ("capacity", "mulan:model_workers:max == 0", "mulan:model_workers:max == 2"),
         ("processes", 'up{job="mulan-worker"} == 0', 'up{job="mulan-workers"} == 0'),
+        ("processes", 'absent(up{job=~"mulan-api|', 'absent(up{job=~"mulan-apis|'),
+        ("capacity", "absent(mulan_model_workers)", "absent(mulan_model_worker)"),
+        ("processes", "mulan_engine_rows{", "mulan_engine_row{"),
+        ("budgets", "http_bad:increase1h >= 10", "http_bad:increase1h >= 8"),
+        ("budgets", "http_slow:increase1h >= 10", "http_slow:increase1h >= 0.9"),
         ("store", "mulan_store_up == 0", "mulan_store_up == 1"),
+        ("store", "rate(mulan_store_errors_total[1m])", "rate(mulan_store_error_total[1m])"),
         ("drift", "increase6h >= 100", "increase6h >= 0"),
     ],
 )

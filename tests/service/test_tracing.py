@@ -132,6 +132,14 @@ async def test_a_client_s_trace_goes_on(
     assert f"{request.parent.span_id:016x}" == THEIRS.split("-")[2]
 
 
+async def test_probes_and_scrapes_leave_no_span(
+    client: httpx.AsyncClient, exporter: InMemorySpanExporter
+) -> None:
+    for path in ("/livez", "/readyz", "/metrics", "/v1/models"):
+        assert (await client.get(path)).status_code == 200
+    assert [span.name for span in exporter.get_finished_spans()] == ["GET /v1/models"]
+
+
 async def test_refusals_are_no_errors_and_failures_are(
     client: httpx.AsyncClient, exporter: InMemorySpanExporter
 ) -> None:
@@ -161,7 +169,8 @@ async def test_a_cancelled_job_s_span_ends(
 def test_without_a_collector_nothing_is_made_and_nothing_imported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv(tracing.ENVIRONMENT, raising=False)
+    for name in tracing.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
     with open_tracing("", "api") as none:
         assert type(none) is Tracing
         assert none.request({"traceparent": THEIRS}).traceparent == ""
@@ -203,22 +212,31 @@ class _Taking(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-@pytest.mark.parametrize("by_environment", [False, True])
-def test_spans_reach_a_collector(monkeypatch: pytest.MonkeyPatch, by_environment: bool) -> None:
+@pytest.mark.parametrize(
+    ("variable", "path"),
+    [
+        (None, ""),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces"),
+    ],
+)
+def test_spans_reach_a_collector(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, path: str
+) -> None:
     collector = Collector()
     url = f"http://127.0.0.1:{collector.server_port}"
-    if by_environment:
-        monkeypatch.setenv(tracing.ENVIRONMENT, url)
+    if variable:
+        monkeypatch.setenv(variable, url + path)
     thread = threading.Thread(target=collector.serve_forever)
     thread.start()
     try:
-        with open_tracing("" if by_environment else url, "api") as spans:
-            spans.request({}).end("GET /livez", {}, failed=False)
+        with open_tracing("" if variable else url, "api") as spans:
+            spans.request({}).end("GET /v1/jobs", {}, failed=False)
     finally:
         collector.shutdown()
         thread.join()
         collector.server_close()
-    ((path, body),) = collector.taken
-    assert path == "/v1/traces"
-    assert b"GET /livez" in body
+    ((to, body),) = collector.taken
+    assert to == "/v1/traces"
+    assert b"GET /v1/jobs" in body
     assert b"mulan-api" in body

@@ -2,12 +2,14 @@
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample
 from small_calibration import small_calibration
 from small_engine import CHECKPOINT, CONFIG, images, job, samples, scores
 
@@ -96,6 +98,7 @@ async def test_a_job_is_counted_once_and_timed(store: MemoryStore, watched: Watc
         "row_evaluations_total", model="small", checkpoint=checkpoint, solver="ddpm"
     )
     assert rows == 3 * 2
+    assert watched.value("work_total", model="small") == rows
     assert watched.value("engine_tick_seconds_count") == 3
     calls = {"model": "small", "mode": "forward"}
     assert watched.value("engine_calls_total", **calls, reason="drained") == 3
@@ -167,6 +170,11 @@ async def test_likelihoods_tell_of_the_data_once_a_job(
     await soon(lambda: watched.value("bits_per_dim_count", model="small") == 3)
     told = sum(score.bits_per_dim or 0.0 for score in outcome.scores)
     assert watched.value("bits_per_dim_sum", model="small") == pytest.approx(told)
+    # One probe: each evaluation is also pulled back once.
+    evaluations = sum(score.nfe for score in outcome.scores)
+    assert watched.value("work_total", model="small") == 2 * evaluations
+    pulled = watched.value("engine_batch_rows_sum", model="small", mode="pull-back")
+    assert pulled == evaluations
     await watched.worker.stop(SOON)
 
 
@@ -219,6 +227,44 @@ def test_a_job_that_calls_itself_otherwise_is_its_checkpoint_s(
         metrics.claimed(replace(samples("a", LONG, 1), model=f"nonsense-{number}"), 1.0)
     labels = {"kind": "samples", "model": "small", "solver": "ddpm"}
     assert registry.get_sample_value("mulan_job_queue_seconds_count", labels) == 9
+
+
+async def test_odd_jobs_make_no_odd_series(
+    store: MemoryStore, watched: Watched, registry: CollectorRegistry
+) -> None:
+    """Whatever a job says of itself, labels are of closed sets."""
+    dice = random.Random(7)
+    words: set[str] = set()
+    await watched.worker.start()
+
+    async def series() -> list[Sample]:
+        """After jobs of every kind, in words never used before."""
+        calibration = small_calibration(CHECKPOINT, CONFIG, FlowPath(steps=4, fresh=2))
+        verdict = AnomalyTask(calibration, 1, alpha=0.5, heatmap=False, images=images(2))
+        kinds = [
+            samples("s", Ddpm(steps=2), 1),
+            samples("a", RtkMala(segments=2, inner_steps=2), 1),
+            scores("l", images(1)),
+            job("v", verdict),
+            samples("late", LONG, 64),
+        ]
+        for one in kinds:
+            word = f"{dice.getrandbits(64):x}"
+            words.add(word)
+            odd = replace(one, id=word, model=word, owner=word, request_id=word, trace=word)
+            if one.id == "late":
+                odd = replace(odd, deadline=time.time() + 0.2)
+            await done(store, odd)
+        ran = len(words) // len(kinds)
+        await soon(lambda: watched.value("anomaly_p_value_count", model="small") == 2 * ran)
+        await soon(lambda: watched.jobs("samples", "ddpm", "timed-out") == ran)
+        return [sample for family in registry.collect() for sample in family.samples]
+
+    first, second = await series(), await series()
+    await watched.worker.stop(SOON)
+    assert len(first) == len(second) < 400
+    assert not {label for sample in second for label in sample.labels.values()} & words
+    assert {one.labels["model"] for one in second if "model" in one.labels} == {"small"}
 
 
 def test_a_device_is_asked_at_every_scrape(registry: CollectorRegistry) -> None:

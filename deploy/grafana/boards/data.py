@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.grafana.boards.parts import (
     MODEL,
+    MODEL_ANYWHERE,
     SOLVER,
     Query,
     Row,
@@ -19,6 +20,8 @@ from deploy.grafana.boards.parts import (
 
 _VERDICTS = f"mulan_anomaly_verdicts_total{{{MODEL}}}"
 _FLAGGED = f'mulan_anomaly_verdicts_total{{{MODEL},verdict="abnormal"}}'
+# Of the buckets those of equal width: even p-values are then of even colour.
+_QUARTERS = 'le=~"0.25|0.5|0.75|1.0"'
 _JUDGED = f'mulan_anomaly_verdicts_total{{{MODEL},verdict!="failed"}}'
 
 
@@ -34,7 +37,7 @@ def data() -> Dashboard:
 
 
 def _verdicts() -> Row:
-    distance = f"mulan:anomaly_p_value_distance:increase6h{{{_bare(MODEL)}}}"
+    distance = f"mulan:anomaly_p_value_distance:increase6h{{{MODEL_ANYWHERE}}}"
     return Row(
         "Verdicts",
         [
@@ -44,11 +47,7 @@ def _verdicts() -> Row:
                 "asked otherwise) if the images are like those of the calibration; far above: "
                 "they are not.",
                 "percentunit",
-                Query(
-                    f"sum by (model) (increase({_FLAGGED}[1h])) "
-                    f"/ sum by (model) (increase({_JUDGED}[1h]))",
-                    "{{model}}",
-                ),
+                _flagged("1h", "{{model}}"),
                 above(0.1, 0.25),
                 span=8,
             ),
@@ -68,7 +67,7 @@ def _verdicts() -> Row:
                 "of it.",
                 "short",
                 Query(
-                    f"mulan:anomaly_p_value:increase6h{{{_bare(MODEL)}}}",
+                    f"mulan:anomaly_p_value:increase6h{{{MODEL_ANYWHERE}}}",
                     "{{model}}",
                 ),
                 below(warn=100),
@@ -76,12 +75,12 @@ def _verdicts() -> Row:
             ),
             spread(
                 "p-values",
-                "Even colour from bottom to top: images as calibrated. All at the bottom: strange "
-                "images, many flagged. All at the top: images more alike than they should be, "
-                "perhaps one image sent again and again.",
+                "By quarters from 0 to 1. Even colour from bottom to top: images as calibrated. "
+                "All at the bottom: strange images, many flagged. All at the top: images more "
+                "alike than they should be, perhaps one image sent again and again.",
                 "short",
                 "mulan_anomaly_p_value",
-                MODEL,
+                f"{MODEL},{_QUARTERS}",
                 span=6,
             ),
             graph(
@@ -89,15 +88,8 @@ def _verdicts() -> Row:
                 "By model, over the last moments and over a day. A step at one moment: something "
                 "changed in front of the service then; ask who sends the images.",
                 "percentunit",
-                Query(
-                    f"sum by (model) (rate({_FLAGGED}[$__rate_interval])) "
-                    f"/ sum by (model) (rate({_JUDGED}[$__rate_interval]))",
-                    "{{model}}, now",
-                ),
-                Query(
-                    f"sum by (model) (rate({_FLAGGED}[1d])) / sum by (model) (rate({_JUDGED}[1d]))",
-                    "{{model}}, a day",
-                ),
+                _flagged("$__rate_interval", "{{model}}, now"),
+                _flagged("1d", "{{model}}, a day"),
                 limits=above(0.1, 0.25),
                 top=1,
                 span=6,
@@ -200,6 +192,9 @@ def _samplers() -> Row:
     )
 
 
-def _bare(filters: str) -> str:
-    """Without the instance, which recorded series do not have."""
-    return filters.partition(",")[0]
+def _flagged(window: str, legend: str) -> Query:
+    """The share of judged images that were; 0 and not nothing where none ever was."""
+    flagged, judged = (
+        f"sum by (model) (rate({series}[{window}]))" for series in (_FLAGGED, _JUDGED)
+    )
+    return Query(f"({flagged} or 0 * {judged}) / {judged}", legend)

@@ -210,17 +210,20 @@ def _batches() -> Row:
             ),
             graph(
                 "How fast the queue drains",
-                "Predicted row-evaluations a second that end, as measured for Retry-After. Well "
-                "below Row-evaluations above: predictions are off, or results are thrown away.",
+                "Row-evaluations a second, each times its probes, as the queue is predicted: of "
+                "jobs that ended, which is what Retry-After rests on (0 while none wait), and of "
+                "what engines do. The first well below the second while jobs wait: predictions "
+                "are too low, or results are thrown away.",
                 "ops",
-                Query(f"max(mulan_queue_drain_row_evaluations_per_second{{{INSTANCE}}})", "drains"),
+                Query("max(mulan_queue_drain_row_evaluations_per_second)", "drains"),
+                Query("mulan:queue_cost_done:rate2m", "engines do"),
             ),
             graph(
                 "Jobs that wait",
                 "As in the queue. It jumps when a worker dies, because its jobs come back, and "
                 "falls again when they are taken over.",
                 "short",
-                Query(f'max(mulan_queue_jobs{{{INSTANCE},state="queued"}})', "queued"),
+                Query('max(mulan_queue_jobs{state="queued"})', "queued"),
             ),
         ],
     )

@@ -40,9 +40,11 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEdito
 SOURCE = DataSourceRef("prometheus", "${datasource}")
 GREEN, ORANGE, RED = "green", "orange", "red"
 
-# Labels by which every query is narrowed, where its metric has them.
+# Labels by which every query is narrowed, where its metric has them. What is the store's own, or
+# recorded, is of no instance: every API tells of the same queue, and no worker does.
 INSTANCE = 'instance=~"$instance"'
-MODEL = f'model=~"$model",{INSTANCE}'
+MODEL_ANYWHERE = 'model=~"$model"'
+MODEL = f"{MODEL_ANYWHERE},{INSTANCE}"
 SOLVER = f'solver=~"$solver",{MODEL}'
 
 # Columns of 24, and rows of about 30 pixels.

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.grafana.boards.parts import (
     INSTANCE,
-    MODEL,
+    MODEL_ANYWHERE,
     SOLVER,
     Query,
     Row,
@@ -71,7 +71,7 @@ def _health() -> Row:
                 "has the checkpoint. Fewer than you run: see MulanWorkerDown in the runbook.",
                 "short",
                 Query(
-                    f"max by (model) (mulan_model_workers{{{MODEL}}})",
+                    f"max by (model) (mulan_model_workers{{{MODEL_ANYWHERE}}})",
                     "{{model}}",
                 ),
                 below(bad=1),
@@ -90,7 +90,7 @@ def _health() -> Row:
                 "Jobs that killed every worker that ran them alone. Not 0: mulan jobs dead list "
                 "says which and why; it can wait until morning unless workers still die.",
                 "short",
-                Query(f"max(mulan_dead_letters{{{INSTANCE}}})", "dead letters"),
+                Query("max(mulan_dead_letters)", "dead letters"),
                 above(warn=1),
                 span=2,
             ),
@@ -214,7 +214,7 @@ def _queue() -> Row:
                 "As the queue has them. queued grows and running does not: workers are full or "
                 "gone. Both 0 while clients wait: Redis or the APIs are at fault.",
                 "short",
-                Query(f"max by (state) (mulan_queue_jobs{{{INSTANCE}}})", "{{state}}"),
+                Query("max by (state) (mulan_queue_jobs)", "{{state}}"),
             ),
             graph(
                 "Until all that waits is done",

@@ -1,11 +1,12 @@
 """What the engine tells of its ticks."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 from small_engine import CHECKPOINT, drive, images, samples, scores
 
 from models.rows import Answer, Condition, Query
@@ -15,6 +16,7 @@ from service.engine.scheduler import Limits
 from service.engine.tasks import Served
 from service.errors import ComputationFailed
 from service.jobs import SampleResult, ScoreResult
+from service.telemetry.engine import EngineMetrics
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import LaneName, Tick
 
@@ -24,7 +26,12 @@ DDPM, DDIM = LaneName(CHECKPOINT, "ddpm"), LaneName(CHECKPOINT, "ddim")
 class Recorder(EngineObserver):
     def __init__(self) -> None:
         self.ticks: list[Tick] = []
+        self.begun: list[Counter[LaneName]] = []
         self.rests = 0
+
+    def began(self, tick: Tick) -> None:
+        assert not tick.calls
+        self.begun.append(Counter(tick.active))
 
     def ticked(self, tick: Tick) -> None:
         self.ticks.append(tick)
@@ -40,7 +47,8 @@ def told() -> Recorder:
 
 def test_every_row_of_every_call_is_told(models: Mapping[str, Served], told: Recorder) -> None:
     engine = Engine(models, observer=told)
-    jobs = [samples("a", Ddpm(steps=4), 3), samples("b", Ddim(steps=2), 5), scores("c", images(2))]
+    jobs = [samples("a", Ddpm(steps=4), 3), samples("b", Ddim(steps=2), 5)]
+    jobs.append(scores("c", images(2), probes=3))
     outcomes, _ = drive(engine, jobs)
     evaluations: Counter[tuple[str, str]] = Counter()
     for call in (call for tick in told.ticks for call in tick.calls):
@@ -48,6 +56,7 @@ def test_every_row_of_every_call_is_told(models: Mapping[str, Served], told: Rec
         assert call.reason == "drained"
         for solver, rows in call.rows.items():
             evaluations[call.mode, solver] += rows
+        assert call.work == sum(call.rows.values()) * (1 + 3 * (call.mode == "pull-back"))
     scored = outcomes["c"]
     assert isinstance(scored, ScoreResult)
     assert evaluations == {
@@ -55,6 +64,7 @@ def test_every_row_of_every_call_is_told(models: Mapping[str, Served], told: Rec
         ("forward", "ddim"): 2 * 5,
         ("pull-back", "adams"): sum(score.nfe for score in scored.scores),
     }
+    assert [tick.active for tick in told.ticks] == told.begun
     first = told.ticks[0].calls[0]
     assert first.rows == {"ddpm": 3, "ddim": 5}
 
@@ -66,6 +76,36 @@ def test_rows_are_active_or_wait(models: Mapping[str, Served], told: Recorder) -
         assert tick.active[DDPM] <= 6
     assert (told.ticks[0].active[DDPM], told.ticks[0].waiting[DDPM]) == (4, 5)
     assert (told.ticks[-1].active[DDPM], told.ticks[-1].waiting[DDPM]) == (1, 0)
+
+
+class _Hung:
+    """Asks `before` instead of computing."""
+
+    def __init__(self, inner: Served, before: Callable[[], None]) -> None:
+        self._inner, self.config, self._before = inner.denoiser, inner.denoiser.config, before
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        self._before()
+        return self._inner.evaluate(query, condition)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return self._inner.encode(x)
+
+    def condition(self, latent: torch.Tensor) -> Condition:
+        return self._inner.condition(latent)
+
+
+def test_rows_are_told_before_the_first_call_which_may_hang(served: Served) -> None:
+    registry, seen = CollectorRegistry(), []
+    labels = {"model": "small", "solver": "ddpm", "state": "active"}
+
+    def look() -> None:
+        seen.append(registry.get_sample_value("mulan_engine_rows", labels))
+
+    hung = served._replace(denoiser=_Hung(served, look))
+    metrics = EngineMetrics(registry, {CHECKPOINT: "small"})
+    drive(Engine({CHECKPOINT: hung}, observer=metrics), [samples("a", Ddpm(steps=1), 3)])
+    assert seen == [3]
 
 
 @pytest.mark.parametrize(
