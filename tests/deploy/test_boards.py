@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
-from rulebook import DEPLOY
+from rulebook import DEPLOY, promtool
 
 from deploy.grafana.boards.written import written
 from service.telemetry.data import P_VALUES
@@ -93,6 +93,37 @@ def test_bands_of_p_values_are_of_equal_width() -> None:
     assert np.diff([0.0, *ends]) == pytest.approx(1 / len(ends))
     assert set(ends) <= set(P_VALUES)
     assert ends[-1] == 1
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("title", ["Flagged, last hour", "Share flagged"])
+def test_of_images_none_of_which_was_flagged_the_share_is_nought(
+    title: str, tmp_path: Path
+) -> None:
+    panel = next(panel for _, panel in PANELS if panel["title"] == title)
+    series = "mulan_anomaly_verdicts_total"
+    given = {
+        f'{series}{{model="one",verdict="normal"}}': "0+4x70",
+        f'{series}{{model="two",verdict="normal"}}': "0+3x70",
+        f'{series}{{model="two",verdict="abnormal"}}': "0+1x70",
+    }
+    asked = [
+        {
+            "expr": re.sub(r'"\$\w+"', '".*"', target["expr"]).replace("$__rate_interval", "5m"),
+            "eval_time": "1h",
+            "exp_samples": [
+                {"labels": '{model="one"}', "value": 0},
+                {"labels": '{model="two"}', "value": 0.25},
+            ],
+        }
+        for target in panel["targets"]
+    ]
+    inputs = [{"series": name, "values": values} for name, values in given.items()]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": asked}
+    path = tmp_path / "flagged.yml"
+    path.write_text(yaml.safe_dump({"tests": [test]}))
+    tested = promtool("test", "rules", path)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 @each_board

@@ -66,7 +66,7 @@ def test_the_rules_pass_their_unit_tests(path: Path) -> None:
         ("budgets", "http_bad:increase1h >= 10", "http_bad:increase1h >= 8"),
         ("budgets", "http_slow:increase1h >= 10", "http_slow:increase1h >= 0.9"),
         ("store", "mulan_store_up == 0", "mulan_store_up == 1"),
-        ("store", "rate(mulan_store_errors_total[1m])", "rate(mulan_store_error_total[1m])"),
+        ("store", "rate(mulan_store_errors_total[5m])", "rate(mulan_store_error_total[1m])"),
         ("drift", "increase6h >= 100", "increase6h >= 0"),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+from prometheus_client import CollectorRegistry
 from redis_server import RedisServer
 from store_setup import POLL_S, RESULT, UNREAD_S, A, Clock, bounds, claim, job
 
@@ -14,6 +15,7 @@ from service.store.fleet import Fleet
 from service.store.quotas import Quotas
 from service.store.redis import RedisStore
 from service.telemetry.observers import StoreObserver
+from service.telemetry.store import StoreMetrics
 
 pytestmark = pytest.mark.anyio
 
@@ -69,6 +71,36 @@ async def test_a_redis_that_is_away_is_told(server: RedisServer) -> None:
             await store.standing("j")
     assert told.failed == {"room": 1, "standing": 1}
     assert not told.answered
+
+
+async def test_a_redis_that_is_full_is_up_and_takes_no_more_jobs(server: RedisServer) -> None:
+    """What the alert MulanRedisFails rests on: reads say that all is well, and errors add up."""
+    registry = CollectorRegistry()
+    metrics = StoreMetrics(registry)
+
+    def errors(operation: str) -> float | None:
+        labels = {"operation": operation}
+        return registry.get_sample_value("mulan_store_errors_total", labels)
+
+    async with connect(server.url) as client:
+        store = RedisStore(client, bounds(), poll_s=POLL_S, unread_s=UNREAD_S, observer=metrics)
+        fleet = Fleet(client, metrics)
+        await store.put(job("j", deadline=1e12))
+        running = await claim(store)
+        await client.config_set("maxmemory", "1")
+        try:
+            with pytest.raises(StoreUnavailable):
+                await store.put(job("k", deadline=1e12))
+            assert errors("put") == 1
+            assert registry.get_sample_value("mulan_store_up") == 0
+            await fleet.announce("w", 0.0, [])
+            await fleet.present()
+            assert await store.complete(running, RESULT)
+            assert registry.get_sample_value("mulan_store_up") == 1
+            assert errors("put") == 1
+        finally:
+            await client.config_set("maxmemory", "0")
+            await store.close()
 
 
 async def test_sweeps_tell_what_waits_again_and_what_was_given_up(
