@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from models.runtimes.eager import EagerDenoiser
 from models.shelf import find
 from models.specs import Adams, Ddpm
 from service.engine.engine import Engine
@@ -86,7 +87,9 @@ def measure(
     torch.set_num_threads(threads)
     root = find(model)[0].parent
     (loaded,) = (one for one in load_models(root, device) if one.manifest.name == model)
-    limits, quantum = Limits(), loaded.served.denoiser.quantum  # type: ignore[attr-defined]
+    denoiser = loaded.served.denoiser
+    assert isinstance(denoiser, EagerDenoiser)
+    limits, quantum = Limits(), denoiser.quantum
     calls = {}
     for probes in PROBES:
         most = limits.tick // (1 + probes)
