@@ -51,7 +51,7 @@ MIXED = (
     Kind("sheet", 0.30, rows=16, evaluations=20),
     Kind("long", 0.03, rows=64, evaluations=250),
     Kind("verdict", 0.12, rows=8, evaluations=39, probes=1),
-    Kind("likelihood", 0.05, rows=4, evaluations=351, probes=2, spread=0.2),
+    Kind("likelihood", 0.05, rows=4, evaluations=74, probes=2, spread=0.2),
 )
 
 
