@@ -71,7 +71,7 @@ LANGEVIN = "Step of the inner chain, relative to the DDPM step's variance."
 
 # Of an ODE solve: what it takes on the shipped checkpoints, and how that grows with precision
 # (docs/likelihood.md).
-TYPICAL_EVALUATIONS = 80
+TYPICAL_EVALUATIONS = 95
 TYPICAL_TOLERANCE = 0.5
 GROWTH = 0.45
 FEWEST_EVALUATIONS = 50

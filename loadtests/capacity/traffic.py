@@ -44,14 +44,13 @@ class Kind:
         return self.rows * self.evaluations * max(1, self.probes)
 
 
-# One image and a sheet by the default preset, a long DDPM, verdicts, likelihoods of a tight
-# tolerance.
+# One image and a sheet by the default preset, a long DDPM, verdicts, likelihoods.
 MIXED = (
     Kind("one", 0.50, rows=1, evaluations=20),
     Kind("sheet", 0.30, rows=16, evaluations=20),
     Kind("long", 0.03, rows=64, evaluations=250),
     Kind("verdict", 0.12, rows=8, evaluations=39, probes=1),
-    Kind("likelihood", 0.05, rows=4, evaluations=74, probes=2, spread=0.2),
+    Kind("likelihood", 0.05, rows=4, evaluations=71, probes=2, spread=0.2),
 )
 
 
