@@ -91,7 +91,7 @@ def evaluate_likelihood(
 ) -> LikelihoodEvaluation:
     """Bits/dim of `images` `[N, H, W, C]` by both ways; `denoiser` runs `model`.
 
-    The ODE, which takes hundreds of evaluations an image, solves `ode_images` of them; with `paper`
+    The ODE, some hundred evaluations an image, solves `ode_images` of them; with `paper`
     so does the authors' own estimator.
     Raises EvaluationError when not one image could be scored.
     """

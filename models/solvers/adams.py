@@ -27,15 +27,15 @@ FIRST_GAMMA, MAX_GAMMA = 0.2, 0.27
 MIN_STEP = 1e-7
 # Parts of the tolerance: what the steps' errors may come to as scatter, and what as a sum.
 SHARE, TREND = 0.3, 0.3
-# A step is taken again where its error is this many times what it should be; else the next one is
-# shorter. On networks estimates scatter, and refusing costs an evaluation.
+# A step is taken again, much shorter, where its error is this many times what it should be; else
+# the next one is shorter. On networks estimates scatter, and refusing costs an evaluation.
 REFUSED = 20.0
-# The filter H211PI (Söderlind, 2003), damped, for an error of second order: step sizes follow the
-# errors' trend, not their scatter, and shrink faster than they grow. Errors of steps of one length
-# cancel along the path, as the trapezoid rule's do.
+MIN_RETRY, SAFETY = 0.1, 0.8
+# The filter H211PI (Söderlind, 2003) for an error of second order, whose exponents are one over 6
+# and the order; growth is damped further. Step sizes so follow the errors' trend, not their
+# scatter: errors of steps of one length cancel along the path, as the trapezoid rule's do.
 SHRINKING, GROWING, ORDER = 6.0, 16.0, 2.0
-MIN_FACTOR, MAX_FACTOR = 0.3, 1.2
-MIN_RETRY, MAX_RETRY, SAFETY = 0.1, 0.7, 0.8
+MAX_FACTOR = 1.2
 
 
 class State(NamedTuple):
@@ -43,8 +43,9 @@ class State(NamedTuple):
 
     `x` is x_t / alpha, `log_det` `[rows, probes]` the integral so far; `eps` and `rate` are the
     answer at `s`, `slope` and `bend` the rates of both by s over the step before; all float64.
-    `excess` is the last step's error in units of what it should be; `squares` and `drift` sum up
-    the accepted steps' error estimates, in nats, squared and as they are.
+    `excess` is the last accepted step's error in units of what it should be, 1 before any;
+    `squares` and `drift` sum up the accepted steps' error estimates, in nats, squared and as they
+    are.
     """
 
     s: Tensor
@@ -70,9 +71,9 @@ class AdamsSolver:
     answer at its end is there, with the line through both ends; the answer is not asked for again
     (PEC; a predictor and corrector as in Zhao et al., UniPC, 2023). The log-det goes by the
     trapezoid rule. Networks are rough along the path: there higher orders gain nothing, and the
-    errors of steps are as good as independent. So a step of length h may err by the share sqrt(h)
-    of a part of the tolerance. Where errors do add up, by more than the share sqrt(s) of another
-    part, it may err by as much less.
+    errors of steps add up like independent ones, or less. So a step of length h may err by the
+    share sqrt(h) of a part of the tolerance. Where errors do add up, by more than the share sqrt(s)
+    of another part, it may err by as much less.
 
     The error of a step, in nats, is that of the log-det and, since d log p/dx = -eps/sigma, of x;
     and the length of the error of x in units of sigma, because a probe's log-det depends on x more
@@ -203,11 +204,11 @@ class AdamsSolver:
         errors = excess * state.excess
         damping = torch.where(errors > 1, SHRINKING, GROWING)
         trend = errors ** (-1 / (ORDER * damping))
-        return (state.step * trend.clamp(MIN_FACTOR, MAX_FACTOR)).minimum(self._longest(problem))
+        return (state.step * trend.clamp(max=MAX_FACTOR)).minimum(self._longest(problem))
 
     def _again(self, state: State, excess: Tensor) -> State:
         """The same step, shorter."""
-        step = state.step * (SAFETY * excess ** (-1 / ORDER)).clamp(MIN_RETRY, MAX_RETRY)
+        step = state.step * (SAFETY * excess ** (-1 / ORDER)).clamp(min=MIN_RETRY)
         small = torch.where(step < MIN_STEP, int(Status.STEP_TOO_SMALL), int(Status.RUNNING))
         return state._replace(step=step, code=small.to(torch.int8))
 
