@@ -128,7 +128,8 @@ def test_a_tighter_tolerance_costs_more_and_errs_less() -> None:
     problem = problem_of(denoiser, tokens)
     precise = log_p0(density_of(denoiser, problem, Rk45Solver(60, torch.float64)))
     costs, errors, estimates = [], [], []
-    tolerances = (1.0, 0.01, 0.0001)
+    # Looser ones all have steps of the longest length.
+    tolerances = (0.01, 0.001, 0.0001)
     for tolerance in tolerances:
         density = density_of(
             denoiser, problem_of(denoiser, tokens, tolerance_nats=tolerance), ADAMS
@@ -138,8 +139,7 @@ def test_a_tighter_tolerance_costs_more_and_errs_less() -> None:
         estimates.append(float(density.error.mean()))
     assert costs == sorted(costs)
     assert costs[0] < costs[-1]
-    # Steps of one length, as a loose tolerance has them, are at times better than asked for.
-    assert errors[-1] == min(errors)
+    assert errors == sorted(errors, reverse=True)
     assert all(error <= tolerance for error, tolerance in zip(errors, tolerances, strict=True))
     assert estimates == sorted(estimates, reverse=True)
 
