@@ -16,9 +16,9 @@ import httpx
 import torch
 
 from loadtests.local import running_service
-from models.checkpoint import load_checkpoint
-from models.network import Mulan
-from models.shelf import find
+from models.checkpoints.checkpoint import load_checkpoint
+from models.files.shelf import find
+from models.network.mulan import Mulan
 
 BATCH = 64
 REQUEST_TIMEOUT_S = 900.0

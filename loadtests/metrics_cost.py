@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from starlette.types import ASGIApp, Message
 
-from models.specs import Ddim, Ddpm, Dpm2m, RtkMala, SamplerSpec
+from models.schema.specs import Ddim, Ddpm, Dpm2m, RtkMala, SamplerSpec
 from models.zoo import ZOO
 from service.api import app as application
 from service.api.context import Context
@@ -33,7 +33,7 @@ from service.engine import engine as engines
 from service.engine.engine import Engine
 from service.engine.events import Ended
 from service.jobs import AnomalyTask, Job, SampleTask, Task
-from service.loading import Loaded, load_models
+from service.loading import LoadedModel, load_models
 from service.settings import Settings
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
@@ -43,7 +43,7 @@ from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics
 from service.telemetry.observers import EngineObserver
 from service.telemetry.registry import new_registry
-from service.telemetry.ticks import Part, Tick
+from service.telemetry.ticks import Tick, TickPart
 
 MICRO = 1e6
 ALONE = 2_000
@@ -77,13 +77,13 @@ def by_turns(
     return statistics.median(found[0]), statistics.median(found[1])
 
 
-def job(model: Loaded, task: Task, number: int = 0) -> Job:
+def job(model: LoadedModel, task: Task, number: int = 0) -> Job:
     """One that never has to end."""
     return Job(f"job-{number}", model.manifest.sha256, task, 1e12, 0.0, model=model.manifest.name)
 
 
 class _Silent(Tick):
-    def lap(self, part: Part) -> None:
+    def lap(self, part: TickPart) -> None:
         """Nothing."""
 
 
@@ -101,7 +101,7 @@ class _Last(EngineObserver):
         self.tick = tick
 
 
-def tick_line(model: Loaded, work: tuple[tuple[SamplerSpec, int], ...], turns: int) -> str:
+def tick_line(model: LoadedModel, work: tuple[tuple[SamplerSpec, int], ...], turns: int) -> str:
     """Milliseconds of a tick that counts and of one that does not; what counting takes."""
     names = {model.manifest.sha256: model.manifest.name}
     metrics, last = EngineMetrics(new_registry(), names), _Last()
@@ -145,7 +145,7 @@ class _Unobserved:
         await self.app(scope, receive, send)
 
 
-def api(model: Loaded) -> ASGIApp:
+def api(model: LoadedModel) -> ASGIApp:
     """Of a service that is ready and has no worker."""
     settings, catalogue, gate = Settings(), Catalogue(), Gate()
     catalogue.add(model.manifest, model.served.execution, model.calibration)
@@ -170,7 +170,7 @@ async def asked(app: ASGIApp, path: str, times: int) -> float:
     return (time.process_time() - began) / times
 
 
-def request_line(model: Loaded, path: str, level: int, turns: int) -> str:
+def request_line(model: LoadedModel, path: str, level: int, turns: int) -> str:
     """Microseconds of a request with everything and with nothing around it."""
     with mock.patch.object(application, "Observation", _Unobserved):
         bare = api(model)
@@ -187,7 +187,7 @@ def request_line(model: Loaded, path: str, level: int, turns: int) -> str:
     return f"{with_it * MICRO:10.1f} {without * MICRO:10.1f} {(with_it - without) * MICRO:10.1f}"
 
 
-def run(model: Loaded, task: Task) -> tuple[Any, float]:
+def run(model: LoadedModel, task: Task) -> tuple[Any, float]:
     """What it comes to, and the seconds it takes alone."""
     engine = Engine({model.manifest.sha256: model.served})
     engine.submit(job(model, task))
@@ -198,7 +198,7 @@ def run(model: Loaded, task: Task) -> tuple[Any, float]:
                 return event.outcome, time.process_time() - began
 
 
-def job_line(model: Loaded, task: Task) -> str:
+def job_line(model: LoadedModel, task: Task) -> str:
     """Milliseconds of a job, microseconds of all that is counted of it."""
     names = {model.manifest.sha256: model.manifest.name}
     metrics, one = JobMetrics(new_registry(), names), job(model, task)

@@ -18,19 +18,19 @@ import msgpack
 import numpy as np
 import torch
 
-from models.checkpoint import load_checkpoint
-from models.config import ModelConfig
-from models.flax_import import import_flax
-from models.flax_names import official_path, official_shape
-from models.likelihood import score_problem
-from models.network import Mulan
-from models.official import NAMED
+from models.checkpoints.checkpoint import load_checkpoint
+from models.checkpoints.flax_import import import_flax
+from models.checkpoints.flax_names import official_path, official_shape
+from models.checkpoints.official import NAMED
+from models.network.mulan import Mulan
 from models.runtimes.eager import EagerDenoiser
-from models.sampling import sample_problem
-from models.solve import solve
+from models.schema.config import ModelConfig
+from models.schema.specs import Adams, Ddpm
 from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
-from models.specs import Adams, Ddpm
+from models.work.likelihood import score_problem
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 
 COPIES = ("params", "ema_params", "mu", "nu")
 SPREAD = 0.02

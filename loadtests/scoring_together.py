@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from loadtests.local import running_service
-from models.data import Tokens
+from models.files.images import Tokens
 
 IMAGES, SINGLES = 64, 8
 PATHS = ("/v1/likelihoods", "/v1/anomalies")

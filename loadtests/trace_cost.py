@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
-from models.checkpoint import load_checkpoint
-from models.shelf import find
+from models.checkpoints.checkpoint import load_checkpoint
+from models.files.shelf import find
 
 ROWS, PROBES = 16, 2
 

@@ -13,13 +13,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from models.checkpoint import load_checkpoint
-from models.data import Tokens
-from models.encoder import categorical_kl, top_k
-from models.evaluation.paper import TOLERANCE, Flow, PaperDraw, paper_bits, paper_draw, paper_kl
-from models.network import Mulan, data_to_tokens, tokens_to_data
-from models.objective import negative_elbo
-from models.rows import Condition, Query
+from models.checkpoints.checkpoint import load_checkpoint
+from models.evaluation.likelihood.paper import (
+    TOLERANCE,
+    Flow,
+    PaperDraw,
+    paper_bits,
+    paper_draw,
+    paper_kl,
+)
+from models.files.images import Tokens
+from models.network.encoder import categorical_kl, top_k
+from models.network.mulan import Mulan, data_to_tokens, tokens_to_data
+from models.network.objective import negative_elbo
+from models.rows.rows import Condition, Query
 from models.runtimes.eager import EagerDenoiser
 from models.solvers.ddpm import ancestral_step
 
@@ -54,12 +61,12 @@ def load(
     folder: str | Path,
     dtype: Literal["float32", "float64"] = "float32",
     device: str = "cpu",
-) -> "Loaded":
+) -> "LoadedCheckpoint":
     """The checkpoint in `folder`, verified. Raises CheckpointError."""
-    return Loaded(load_checkpoint(Path(folder), device).model, dtype)
+    return LoadedCheckpoint(load_checkpoint(Path(folder), device).model, dtype)
 
 
-class Loaded:
+class LoadedCheckpoint:
     """One model, in one precision."""
 
     def __init__(self, model: Mulan, dtype: Literal["float32", "float64"] = "float32") -> None:
@@ -105,8 +112,8 @@ class Loaded:
         """The score network's own output where gamma is `mean_gamma` on average."""
         _same_rows(x, latent)
         g = self._column(mean_gamma, len(x))
-        clock = (g - self.config.gamma_min) / (self.config.gamma_max - self.config.gamma_min)
-        out = self.model.score(self._first(x), clock.to(self.dtype), self._latent(latent))
+        network_time = (g - self.config.gamma_min) / (self.config.gamma_max - self.config.gamma_min)
+        out = self.model.score(self._first(x), network_time.to(self.dtype), self._latent(latent))
         return _last(out)
 
     def epsilon(self, x: Array, t: ArrayLike, latent: Array) -> Array:
@@ -162,7 +169,7 @@ class Loaded:
         tolerance: float = TOLERANCE,
         times: Array | None = None,
     ) -> PaperDraw:
-        """One draw of the authors' estimator, which is no bound: see models.evaluation.paper."""
+        """One draw of the authors' estimator, not a bound (`evaluation/likelihood/paper.py`)."""
         _same_rows(images, noise, probes)
         given = (self._first(part).double() for part in (noise, probes))
         options: dict[str, Any] = {"tolerance": tolerance, "times": times, "dtype": self.dtype}

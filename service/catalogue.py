@@ -1,12 +1,12 @@
-"""The checkpoints that can be asked for, as the API knows them: papers, no weights. Torch-free."""
+"""The checkpoints that can be asked for, as the API knows them: manifests alone. Torch-free."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from models.anomaly.calibration import Calibration
-from models.config import ModelConfig
-from models.manifest import Manifest
-from models.presets import Presets, presets
+from models.schema.config import ModelConfig
+from models.schema.manifest import Manifest
+from models.schema.presets import Presets, presets
 from service.errors import NotReady, UnknownModel
 
 _RETRY_S = 5

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image
 
-from models.config import ModelConfig
-from models.pictures import to_tokens
+from models.files.pictures import to_tokens
+from models.schema.config import ModelConfig
 from service.errors import InvalidRequest, MalformedBody, TooLarge
 from service.jobs import Tokens
 
@@ -32,7 +32,7 @@ _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB wit
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 
 
-class Part(NamedTuple):
+class Upload(NamedTuple):
     """Uploaded bytes, and what the client may call them: `images[3]`."""
 
     label: str
@@ -48,7 +48,7 @@ class Part(NamedTuple):
         raise MalformedBody(f"{self.label}: neither a PNG nor a .npy")
 
 
-def count_images(part: Part) -> int:
+def count_images(part: Upload) -> int:
     """How many images a part declares; decodes none. Raises MalformedBody, InvalidRequest."""
     if part.form == "png":
         return 1
@@ -58,7 +58,7 @@ def count_images(part: Part) -> int:
     return shape[0]
 
 
-def decode(part: Part, config: ModelConfig, max_pixels: int) -> Tokens:
+def decode(part: Upload, config: ModelConfig, max_pixels: int) -> Tokens:
     """Tokens `[N, H, W, C]` of one part.
 
     Raises MalformedBody (unreadable), TooLarge (more than `max_pixels`), and InvalidRequest of
@@ -76,7 +76,7 @@ def encode_npy(images: Tokens) -> bytes:
     return file.getvalue()
 
 
-def _decode_png(part: Part, config: ModelConfig, max_pixels: int) -> Tokens:
+def _decode_png(part: Upload, config: ModelConfig, max_pixels: int) -> Tokens:
     _check_png_header(part, config, max_pixels)
     _check_png_chunks(part, config)
     try:
@@ -98,7 +98,7 @@ def _decode_png(part: Part, config: ModelConfig, max_pixels: int) -> Tokens:
     return tokens
 
 
-def _check_png_header(part: Part, config: ModelConfig, max_pixels: int) -> None:
+def _check_png_header(part: Upload, config: ModelConfig, max_pixels: int) -> None:
     """Judge size and kind of pixels by the first chunk, before anything is inflated."""
     if len(part.content) < len(PNG_MAGIC) + _IHDR.size:
         raise MalformedBody(f"{part.label}: truncated PNG")
@@ -119,7 +119,7 @@ def _check_png_header(part: Part, config: ModelConfig, max_pixels: int) -> None:
     _check_shape(part, (height, width, _CHANNELS[colour]), config)
 
 
-def _check_png_chunks(part: Part, config: ModelConfig) -> None:
+def _check_png_chunks(part: Upload, config: ModelConfig) -> None:
     """One header, one still image, no more pixels than declared; inflates no more than that."""
     position, kinds = len(PNG_MAGIC), list[bytes]()
     height, width, channels = config.image_shape
@@ -141,7 +141,7 @@ def _check_png_chunks(part: Part, config: ModelConfig) -> None:
         raise MalformedBody(f"{part.label}: not a PNG of one still image")
 
 
-def _check_shape(part: Part, shape: tuple[int, ...], config: ModelConfig) -> None:
+def _check_shape(part: Upload, shape: tuple[int, ...], config: ModelConfig) -> None:
     if shape != config.image_shape:
         raise InvalidRequest.at(
             part.label,
@@ -151,7 +151,7 @@ def _check_shape(part: Part, shape: tuple[int, ...], config: ModelConfig) -> Non
         )
 
 
-def _npy_header(part: Part) -> tuple[tuple[int, ...], bool, int]:
+def _npy_header(part: Upload) -> tuple[tuple[int, ...], bool, int]:
     """Shape, whether in Fortran order, and where the data begins."""
     file = io.BytesIO(part.content)
     try:
@@ -171,12 +171,12 @@ def _npy_header(part: Part) -> tuple[tuple[int, ...], bool, int]:
     return shape, fortran, file.tell()
 
 
-def _not_a_batch(part: Part, shape: tuple[int, ...]) -> InvalidRequest:
+def _not_a_batch(part: Upload, shape: tuple[int, ...]) -> InvalidRequest:
     words = f"{len(shape)} axes, expected [N, H, W, C]"
     return InvalidRequest.at(part.label, words, "wrong-image-shape")
 
 
-def _decode_npy(part: Part, config: ModelConfig) -> Tokens:
+def _decode_npy(part: Upload, config: ModelConfig) -> Tokens:
     shape, fortran, start = _npy_header(part)
     if len(shape) != 4:
         raise _not_a_batch(part, shape)

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from models.anomaly.calibration import Calibration
 from models.anomaly.readings import Reading
-from models.scores import Score
-from models.specs import Adams, FlowPath, SamplerSpec
+from models.schema.scores import Score
+from models.schema.specs import Adams, FlowPath, SamplerSpec
 from service.errors import ServiceError
 
 Tokens = NDArray[np.uint8]
-Kind = Literal["samples", "likelihoods", "anomalies"]
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
-UNFINISHED: frozenset[Status] = frozenset(("queued", "running"))
+JobKind = Literal["samples", "likelihoods", "anomalies"]
+JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
+UNFINISHED: frozenset[JobStatus] = frozenset(("queued", "running"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class SampleTask:
     count: int
     latent: tuple[int, ...] | None = None
 
-    kind: ClassVar[Kind] = "samples"
+    kind: ClassVar[JobKind] = "samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ScoreTask:
     draws: int
     images: Tokens
 
-    kind: ClassVar[Kind] = "likelihoods"
+    kind: ClassVar[JobKind] = "likelihoods"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class AnomalyTask:
     heatmap: bool
     images: Tokens
 
-    kind: ClassVar[Kind] = "anomalies"
+    kind: ClassVar[JobKind] = "anomalies"
 
     @property
     def solver(self) -> FlowPath:

@@ -11,7 +11,7 @@ import click
 
 from models.cli.options import as_json, emit
 from service.errors import ServeError, ServiceError
-from service.jobs import Status
+from service.jobs import JobStatus
 from service.settings import SettingsError, read_settings
 from service.store.base import Standing
 from service.store.letters import DeadLetters, Letter
@@ -35,11 +35,11 @@ def dead() -> None:
 
 
 @jobs.command("list")
-@click.option("--status", type=click.Choice(get_args(Status)), help="Only those that stand so.")
+@click.option("--status", type=click.Choice(get_args(JobStatus)), help="Only those that stand so.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @as_json
 @_STORE
-def list_jobs(status: Status | None, limit: int, as_json: bool, store: str | None) -> None:
+def list_jobs(status: JobStatus | None, limit: int, as_json: bool, store: str | None) -> None:
     """Everybody's jobs, the latest first."""
 
     async def act(shared: Shared) -> Facts:

@@ -10,12 +10,12 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from models.anomaly.calibration import Calibration, read_calibration
-from models.checkpoint import load_checkpoint
-from models.errors import CheckpointError
-from models.manifest import Manifest
-from models.presets import presets
+from models.checkpoints.checkpoint import load_checkpoint
+from models.files.shelf import checkpoint_folders
 from models.runtimes.warmup import warm_up
-from models.shelf import checkpoint_folders
+from models.schema.errors import CheckpointError
+from models.schema.manifest import Manifest
+from models.schema.presets import presets
 from models.zoo import ZOO
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served
@@ -29,8 +29,8 @@ from service.telemetry.tracing import Tracing
 logger = logging.getLogger(__name__)
 
 
-class Loaded(NamedTuple):
-    """A checkpoint's papers, what runs it, and the seconds that took."""
+class LoadedModel(NamedTuple):
+    """A checkpoint's manifest and calibration, what runs it, and the seconds that took."""
 
     manifest: Manifest
     served: Served
@@ -40,13 +40,13 @@ class Loaded(NamedTuple):
 
 def load_models(
     root: Path = ZOO, device: torch.device | None = None, rows: int = Limits().tick
-) -> list[Loaded]:
+) -> list[LoadedModel]:
     """Every checkpoint directly below `root`, ready for calls of at most `rows` rows.
 
     One that cannot be served is refused with a line in the log; the others are served.
     """
     device = device or best_device()
-    models: list[Loaded] = []
+    models: list[LoadedModel] = []
     for folder in checkpoint_folders(root):
         try:
             loaded = _load(folder, device, rows)
@@ -76,7 +76,7 @@ def execution(device: torch.device) -> str:
 
 
 def observers_of(
-    name: str, registry: CollectorRegistry, tracing: Tracing, models: Sequence[Loaded]
+    name: str, registry: CollectorRegistry, tracing: Tracing, models: Sequence[LoadedModel]
 ) -> Observers:
     """Who is told of these models' work by a worker of that name."""
     seconds = {model.manifest.name: model.seconds for model in models}
@@ -100,7 +100,7 @@ def device_memory() -> list[Memory]:
     ]
 
 
-def _load(folder: Path, device: torch.device, rows: int) -> Loaded:
+def _load(folder: Path, device: torch.device, rows: int) -> LoadedModel:
     began = time.perf_counter()
     manifest, model = load_checkpoint(folder, device)
     presets(manifest)
@@ -108,7 +108,7 @@ def _load(folder: Path, device: torch.device, rows: int) -> Loaded:
     logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
     served = Served(denoiser, device, execution(device))
     calibration = _calibration(folder, manifest)
-    return Loaded(manifest, served, calibration, time.perf_counter() - began)
+    return LoadedModel(manifest, served, calibration, time.perf_counter() - began)
 
 
 def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:
@@ -120,7 +120,7 @@ def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:
         return None
 
 
-def _check_unique(manifest: Manifest, models: Sequence[Loaded]) -> None:
+def _check_unique(manifest: Manifest, models: Sequence[LoadedModel]) -> None:
     for other in models:
         if other.manifest.name == manifest.name:
             raise CheckpointError(f"another checkpoint is already called {manifest.name}")

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import torch
 
-from models.errors import CheckpointError
+from models.schema.errors import CheckpointError
 from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 
-from models.errors import CheckpointError
+from models.schema.errors import CheckpointError
 from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue

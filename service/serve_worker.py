@@ -19,7 +19,7 @@ from service.api.gate import Gate
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
 from service.hosting import Server, listen, on_signals, runner, url_of
-from service.loading import Loaded, load_models, observers_of
+from service.loading import LoadedModel, load_models, observers_of
 from service.settings import Settings
 from service.store.fleet import ANNOUNCE_EVERY_S, Announced
 from service.store.opening import Shared, open_shared
@@ -118,7 +118,7 @@ class _Process:
         finally:
             await self._drain(worker)
 
-    async def _announce(self, worker: Worker, loaded: Sequence[Loaded]) -> None:
+    async def _announce(self, worker: Worker, loaded: Sequence[LoadedModel]) -> None:
         """Say what is served, for as long as it is."""
         models = [
             Announced(model.manifest, model.served.execution, model.calibration) for model in loaded

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from models.pictures import contact_sheet
+from models.files.pictures import contact_sheet
 from service.engine.engine import Engine
 from service.engine.events import Event, Progress
 from service.engine.scheduler import Limits
@@ -17,7 +17,7 @@ from service.holdings import Holdings
 from service.jobs import Outcome
 from service.quarantine import Quarantine
 from service.store.base import Claim, Store
-from service.store.patience import FIRST_BACKOFF, patiently
+from service.store.retry import FIRST_BACKOFF, retry_while_unavailable
 from service.store.rules import status_of
 from service.telemetry.lines import ids
 from service.telemetry.observers import Ending, Observers
@@ -142,7 +142,7 @@ class Worker:
     async def _claim(self) -> None:
         while True:
             await self._held.fewer_than(self._max_jobs)
-            claim = await patiently(
+            claim = await retry_while_unavailable(
                 lambda: self._store.claim(self._checkpoints, self._quarantine.open)
             )
             # It may be held already, by a claim that was lost without our hearing of it.
@@ -161,7 +161,7 @@ class Worker:
         begins = False
         try:
             if await self._quarantine.entered(claim):
-                await patiently(lambda: self._store.report(claim, 0.0))
+                await retry_while_unavailable(lambda: self._store.report(claim, 0.0))
                 begins = self._held.has(claim)
         finally:
             if not begins and self._held.has(claim):
@@ -242,7 +242,7 @@ class Worker:
                 self._held.end(task, claim)
 
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
-        if not await patiently(lambda: self._store.complete(claim, outcome)):
+        if not await retry_while_unavailable(lambda: self._store.complete(claim, outcome)):
             logger.info("a job had ended elsewhere", extra=ids(claim.job))
             self._observer.ended(claim.job, "lost")
             return

@@ -3,8 +3,8 @@
 from models.anomaly.calibration import Calibration, Preprocessing, Source
 from models.anomaly.density import Component, Density
 from models.anomaly.statistics import FITTED
-from models.config import ModelConfig
-from models.specs import FlowPath
+from models.schema.config import ModelConfig
+from models.schema.specs import FlowPath
 
 NONE, ONE = (0.0,) * len(FITTED), (1.0,) * len(FITTED)
 WHITE = tuple(tuple(float(i == j) for j in range(len(FITTED))) for i in range(len(FITTED)))

@@ -25,8 +25,8 @@ def test_the_contracts_of_pyproject_hold() -> None:
         "service.store.redis",
         "service.engine.scheduler",
         "models.cli",
-        "models.specs",
-        "models.manifest",
+        "models.schema.specs",
+        "models.schema.manifest",
     ],
 )
 def test_a_torch_free_module_loads_no_torch(module: str) -> None:

@@ -6,11 +6,11 @@ import torch
 from small_calibration import small_calibration
 
 from models.anomaly.calibration import save_calibration
-from models.checkpoint import save_manifest, save_weights
-from models.config import ModelConfig
-from models.manifest import Manifest
-from models.network import Mulan
-from models.specs import FlowPath
+from models.checkpoints.checkpoint import save_manifest, save_weights
+from models.network.mulan import Mulan
+from models.schema.config import ModelConfig
+from models.schema.manifest import Manifest
+from models.schema.specs import FlowPath
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),

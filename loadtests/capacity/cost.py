@@ -16,13 +16,13 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from models.files.shelf import find
 from models.runtimes.eager import EagerDenoiser
-from models.shelf import find
-from models.specs import Adams, Ddpm
+from models.schema.specs import Adams, Ddpm
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
 from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task
-from service.loading import Loaded, execution, load_models
+from service.loading import LoadedModel, execution, load_models
 
 FOREVER = 1e12
 REPEATS, WARM = 25, 5
@@ -112,13 +112,13 @@ def mean(one: Cost, other: Cost) -> Cost:
     return replace(one, calls=calls, job=(one.job + other.job) / 2)
 
 
-def _tick(loaded: Loaded, probes: int, rows: int, clock: Clock, pick: Pick) -> float:
+def _tick(loaded: LoadedModel, probes: int, rows: int, clock: Clock, pick: Pick) -> float:
     """Seconds of a tick in which `rows` rows run and none begins or ends."""
     steps = _steps(loaded, _task(loaded, probes, rows, WARM + REPEATS + 1), clock)
     return pick([next(steps) for _ in range(WARM + REPEATS)][WARM:])
 
 
-def _job(loaded: Loaded, clock: Clock, pick: Pick) -> float:
+def _job(loaded: LoadedModel, clock: Clock, pick: Pick) -> float:
     """Seconds that a job costs beside its ticks."""
     task = _task(loaded, 0, ROWS, EVALUATIONS)
     runs = [list(_steps(loaded, task, clock)) for _ in range(REPEATS)]
@@ -126,7 +126,7 @@ def _job(loaded: Loaded, clock: Clock, pick: Pick) -> float:
     return max(0.0, first + last - 2 * pick(between))
 
 
-def _steps(loaded: Loaded, task: Task, clock: Clock) -> Iterator[float]:
+def _steps(loaded: LoadedModel, task: Task, clock: Clock) -> Iterator[float]:
     """Seconds of each tick of a job that is alone."""
     engine = Engine({loaded.manifest.sha256: loaded.served})
     engine.submit(Job("only", loaded.manifest.sha256, task, FOREVER, 0.0))
@@ -138,7 +138,7 @@ def _steps(loaded: Loaded, task: Task, clock: Clock) -> Iterator[float]:
         yield clock() - began
 
 
-def _task(loaded: Loaded, probes: int, rows: int, evaluations: int) -> Task:
+def _task(loaded: LoadedModel, probes: int, rows: int, evaluations: int) -> Task:
     if not probes:
         return SampleTask(Ddpm(steps=evaluations), seed=0, count=rows)
     config = loaded.manifest.config

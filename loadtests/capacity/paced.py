@@ -14,8 +14,8 @@ import torch
 
 import service.loading
 from loadtests.capacity.cost import Cost
-from models.network import Mulan
-from models.rows import Answer, Condition, Query, count
+from models.network.mulan import Mulan
+from models.rows.rows import Answer, Condition, Query, count
 from models.runtimes.eager import EagerDenoiser
 from service.cli import main
 

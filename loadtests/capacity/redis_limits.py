@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from loadtests.local import free_port
 from models.anomaly.calibration import read_calibration
-from models.manifest import read_manifest
-from models.shelf import checkpoint_folders
-from models.specs import Ddpm
+from models.files.shelf import checkpoint_folders
+from models.schema.manifest import read_manifest
+from models.schema.specs import Ddpm
 from models.zoo import ZOO
 from service.jobs import Job, SampleResult, SampleTask
 from service.store.bounds import Bounds

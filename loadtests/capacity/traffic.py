@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.specs import Ddpm
+from models.schema.specs import Ddpm
 from service.jobs import Job, SampleTask
 
 # Seconds that a request waits at most, as the service has it by default.

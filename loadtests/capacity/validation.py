@@ -16,7 +16,7 @@ from loadtests.capacity.cost import Cost, mean
 from loadtests.capacity.fleet import Fleet, Report
 from loadtests.capacity.traffic import Arrival, Kind, mean_work, poisson
 from loadtests.local import running_service
-from models.shelf import find
+from models.files.shelf import find
 
 # Without likelihoods, whose evaluations depend on the images.
 KINDS = (

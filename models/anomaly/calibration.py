@@ -28,12 +28,12 @@ from models.anomaly.statistics import (
     table,
     with_codec,
 )
-from models.config import ModelConfig
-from models.errors import CheckpointError
-from models.files import write_atomically
-from models.manifest import Manifest, first_fault
-from models.pictures import Bytes
-from models.specs import FlowPath
+from models.files.folders import write_atomically
+from models.files.pictures import Bytes
+from models.schema.config import ModelConfig
+from models.schema.errors import CheckpointError
+from models.schema.manifest import Manifest, first_fault
+from models.schema.specs import FlowPath
 
 CALIBRATION = "calibration.json"
 NOT_FINITE = "the score is not finite"

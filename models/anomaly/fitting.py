@@ -11,10 +11,10 @@ from models.anomaly.calibration import FEWEST, Calibration, Preprocessing, Sourc
 from models.anomaly.density import Component, Density
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED, table, with_codec
-from models.errors import DataError
-from models.manifest import Manifest
-from models.pictures import Bytes
-from models.specs import FlowPath
+from models.files.pictures import Bytes
+from models.schema.errors import DataError
+from models.schema.manifest import Manifest
+from models.schema.specs import FlowPath
 
 # Two kinds of images told more than one where it was tried; more want more images.
 COMPONENTS = 2

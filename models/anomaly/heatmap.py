@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pictures import encode_png
+from models.files.pictures import encode_png
 
 LEVELS = 256
 

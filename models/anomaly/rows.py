@@ -9,17 +9,17 @@ from torch.nn.functional import log_softmax
 
 from models.anomaly.gaussianity import anderson_darling, spectrum
 from models.anomaly.readings import Reading
-from models.denoiser import Denoiser
-from models.encoder import top_k
-from models.likelihood import content_seed, dequantize
-from models.network import tokens_to_data
-from models.noise import Stream, rademacher
-from models.pictures import Bytes
-from models.rows import NoiseKey
-from models.solve import solve
-from models.solvers.base import Problem, Status, count_column
+from models.files.pictures import Bytes
+from models.network.encoder import top_k
+from models.network.mulan import tokens_to_data
+from models.rows.denoiser import Denoiser
+from models.rows.noise import Stream, rademacher
+from models.rows.rows import NoiseKey
+from models.schema.specs import FlowPath
+from models.solvers.base import Problem, RowStatus, count_column
 from models.solvers.path import Columns, Path, PathSolver
-from models.specs import FlowPath
+from models.work.likelihood import content_seed, dequantize
+from models.work.solve import solve
 
 BATCH = 64
 
@@ -97,8 +97,8 @@ def readings(problem: Problem[Columns], path: Path) -> Iterator[Reading]:
     maps = path.map.permute(0, 2, 3, 1).float().cpu().numpy()
     ends = zip(table, maps, path.nfe.tolist(), path.status.tolist(), strict=True)
     for values, contribution, nfe, status in ends:
-        if status != Status.DONE or not all(map(math.isfinite, values)):
-            reason = Status(max(status, Status.NOT_FINITE)).reason
+        if status != RowStatus.DONE or not all(map(math.isfinite, values)):
+            reason = RowStatus(max(status, RowStatus.NOT_FINITE)).reason
             yield Reading(nfe, reason=reason)
         else:
             yield Reading(nfe, dict(zip(measured, values, strict=True)), contribution)

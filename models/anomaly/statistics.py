@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pictures import Bytes, coded_bits
+from models.files.pictures import Bytes, coded_bits
 
 Table = NDArray[np.float64]
 CODEC: dict[str, Any] = {"format": "WEBP", "lossless": True, "quality": 100, "method": 4}

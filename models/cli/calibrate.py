@@ -11,13 +11,13 @@ from models.anomaly.calibration import FEWEST, save_calibration
 from models.anomaly.conformal import at_least
 from models.anomaly.fitting import fit
 from models.anomaly.rows import calls, read
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
 from models.cli.options import as_json, data, emit, of_spec, one_line_errors
-from models.errors import DataError
-from models.evaluation.parts import RecordedData, subset
+from models.evaluation.recorded_data import RecordedData, subset
 from models.runtimes.warmup import warm_up
-from models.specs import FlowPath
+from models.schema.errors import DataError
+from models.schema.specs import FlowPath
 
 BATCH = 64
 IMAGES = 2000

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import torch
 
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
 from models.cli.evaluate_anomalies import anomalies
 from models.cli.evaluate_mixtures import mog
@@ -23,15 +23,15 @@ from models.cli.options import (
     test_data,
 )
 from models.cli.recipes import chosen_recipe, training_data, training_test_data
-from models.evaluation.ablation import ablate, ablation_table
-from models.evaluation.card import IMAGES, ODE_IMAGES, carded, judge, write_card
-from models.evaluation.card_text import likelihood_table, recognition_table
-from models.evaluation.likelihood import evaluate_likelihood
-from models.evaluation.parts import RecordedData, subset
-from models.evaluation.recognition import real_images
+from models.evaluation.card.card import IMAGES, ODE_IMAGES, carded, judge, write_card
+from models.evaluation.card.text import likelihood_table, recognition_table
+from models.evaluation.likelihood.likelihood import evaluate_likelihood
+from models.evaluation.recorded_data import RecordedData, subset
+from models.evaluation.samples.recognition import real_images
+from models.evaluation.schedule.ablation import ablate, ablation_table
+from models.files.shelf import find
 from models.runtimes.warmup import warm_up
-from models.shelf import find
-from models.specs import Adams
+from models.schema.specs import Adams
 
 BATCH = 64
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]

@@ -8,19 +8,19 @@ import torch
 
 from models.anomaly.calibration import CALIBRATION, read_calibration
 from models.anomaly.conformal import at_least
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
 from models.cli.options import Finite, as_json, data, emit, one_line_errors, root, test_data
-from models.data import Tokens, load_images
-from models.errors import CheckpointError
-from models.evaluation.anomalies import ALPHA, evaluate_anomalies, judge_sets, strangeness
-from models.evaluation.anomaly_figures import roc_curves, score_histograms
-from models.evaluation.anomaly_text import anomaly_tables
-from models.evaluation.corruptions import CORRUPTIONS, corrupt
-from models.evaluation.parts import RecordedData, subset
-from models.manifest import Manifest
+from models.evaluation.anomalies.corruptions import CORRUPTIONS, corrupt
+from models.evaluation.anomalies.evaluate import ALPHA, evaluate_anomalies, judge_sets, strangeness
+from models.evaluation.anomalies.plots import roc_curves, score_histograms
+from models.evaluation.anomalies.text import anomaly_tables
+from models.evaluation.recorded_data import RecordedData, subset
+from models.files.images import Tokens, load_images
+from models.files.shelf import find
 from models.runtimes.warmup import warm_up
-from models.shelf import find
+from models.schema.errors import CheckpointError
+from models.schema.manifest import Manifest
 
 BATCH = 64
 TEST = "test"

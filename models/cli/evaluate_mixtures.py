@@ -6,7 +6,7 @@ import click
 
 from models.cli.compute import threads
 from models.cli.options import as_json, emit, one_line_errors
-from models.evaluation.mixtures.pictures import curves, slices
+from models.evaluation.mixtures.plots import curves, slices
 from models.evaluation.mixtures.report import Findings, summary, write_csv
 from models.evaluation.mixtures.study import BUDGETS, TARGETS, Point, RareWeight, Study
 

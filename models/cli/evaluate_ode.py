@@ -5,20 +5,20 @@ from pathlib import Path
 import click
 import torch
 
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, threads
 from models.cli.options import Finite, as_json, data, emit, one_line_errors, root, test_data
-from models.evaluation.ode_error import (
+from models.evaluation.ode.error import (
     REFERENCE_TOLERANCE,
     OdeCurves,
     Precise,
     ode_curves,
     ode_table,
 )
-from models.evaluation.ode_figures import ode_figure
-from models.evaluation.ode_mixture import gaussian_mixture, tokens_of
-from models.evaluation.parts import RecordedData, subset
-from models.shelf import find
+from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
+from models.evaluation.ode.plots import ode_figure
+from models.evaluation.recorded_data import RecordedData, subset
+from models.files.shelf import find
 
 MIXTURE = "mixture"
 

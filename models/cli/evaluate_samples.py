@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import torch
 
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
 from models.cli.options import (
     as_json,
@@ -16,16 +16,16 @@ from models.cli.options import (
     root,
     test_data,
 )
-from models.evaluation.card_text import CURVES
-from models.evaluation.drawing import Drawings
-from models.evaluation.parts import RecordedData
-from models.evaluation.sweep import Tuning, sweep, write_csv
-from models.evaluation.sweep_figures import side_by_side, sweep_curves
-from models.evaluation.sweep_text import report
-from models.manifest import Manifest
+from models.evaluation.card.text import CURVES
+from models.evaluation.recorded_data import RecordedData
+from models.evaluation.samples.drawing import Drawings
+from models.evaluation.samples.plots import side_by_side, sweep_curves
+from models.evaluation.samples.sweep import Tuning, sweep, write_csv
+from models.evaluation.samples.text import report
+from models.files.shelf import find
 from models.runtimes.warmup import warm_up
-from models.shelf import find
-from models.specs import SamplerSpec
+from models.schema.manifest import Manifest
+from models.schema.specs import SamplerSpec
 from models.tuning.shapes import untuned
 
 BATCH = 64

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
+from models.checkpoints.onnx_export import export_onnx
 from models.cli.options import as_json, emit, one_line_errors, root
-from models.onnx_export import export_onnx
-from models.shelf import find
+from models.files.shelf import find
 
 
 @click.command()

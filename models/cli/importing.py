@@ -6,10 +6,10 @@ from typing import cast
 
 import click
 
+from models.checkpoints.flax_file import MAX_BYTES
+from models.checkpoints.flax_import import Copy, import_flax
+from models.checkpoints.official import NAMED, read_settings
 from models.cli.options import as_json, emit, one_line_errors
-from models.flax_file import MAX_BYTES
-from models.flax_import import Copy, import_flax
-from models.official import NAMED, read_settings
 
 
 @click.command("import")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 from pydantic import BaseModel, ValidationError
 
-from models.errors import ModelError
+from models.schema.errors import ModelError
 from models.zoo import ZOO
 
 Command = TypeVar("Command", bound=Callable[..., Any])

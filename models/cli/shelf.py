@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from models.cli.options import as_json, emit, one_line_errors, root
-from models.errors import CheckpointError
-from models.manifest import Manifest, read_manifest
-from models.shelf import checkpoint_folders, find
+from models.files.shelf import checkpoint_folders, find
+from models.schema.errors import CheckpointError
+from models.schema.manifest import Manifest, read_manifest
 
 
 @click.command("list")

@@ -9,7 +9,7 @@ import torch
 from models.cli.compute import SEED, device, threads
 from models.cli.options import as_json, emit, one_line_errors
 from models.cli.recipes import chosen_recipe, training_data, training_test_data
-from models.manifest import MANIFEST
+from models.schema.manifest import MANIFEST
 from models.training.run import train as follow
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import torch
 
-from models.checkpoint import load_checkpoint, save_manifest
+from models.checkpoints.checkpoint import load_checkpoint, save_manifest
 from models.cli.compute import SEED, device, threads
 from models.cli.options import (
     as_json,
@@ -15,13 +15,13 @@ from models.cli.options import (
     one_line_errors,
     test_data,
 )
-from models.evaluation.card_text import CURVES
-from models.evaluation.drawing import Drawings
-from models.evaluation.parts import RecordedData, subset
-from models.evaluation.recognition import classifier_of
-from models.evaluation.sweep import REFERENCE, Judge, Tuning, sweep
-from models.evaluation.sweep_figures import sweep_curves
-from models.evaluation.sweep_text import report
+from models.evaluation.card.text import CURVES
+from models.evaluation.recorded_data import RecordedData, subset
+from models.evaluation.samples.drawing import Drawings
+from models.evaluation.samples.plots import sweep_curves
+from models.evaluation.samples.recognition import classifier_of
+from models.evaluation.samples.sweep import REFERENCE, Judge, Tuning, sweep
+from models.evaluation.samples.text import report
 from models.runtimes.warmup import warm_up
 from models.tuning.tune import Pilot, winners
 

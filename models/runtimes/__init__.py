@@ -1,1 +1,1 @@
-"""Ways to run a checkpoint's networks, one protocol (`models.denoiser.Denoiser`)."""
+"""Ways to run a checkpoint's networks, one protocol (`models.rows.denoiser.Denoiser`)."""

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from models.clock import Clock
-from models.config import ModelConfig
-from models.network import Mulan
-from models.rows import Answer, Condition, Query, concat, count, pad, split, take
+from models.network.mulan import Mulan
+from models.network.network_time import NetworkTime
+from models.rows.rows import Answer, Condition, Query, concat, count, pad, split, take
+from models.schema.config import ModelConfig
 
 QUANTUM = 16
 # From so many products on, a row is evaluated in as many copies rather than padded.
@@ -33,10 +33,10 @@ class EagerDenoiser:
         rows = torch.arange(count(query), device=query.x.device)
         (x, t, cotangents), condition = pad((query, condition), self.quantum)
         noise = condition.schedule.noise(t)
-        clock = condition.clock.s(t).to(x.dtype)
+        network_time = condition.network_time.s(t).to(x.dtype)
         with torch.set_grad_enabled(cotangents is not None):
             x = x.detach().requires_grad_(cotangents is not None)
-            eps = self.model.epsilon(x, noise, clock, condition.latent)
+            eps = self.model.epsilon(x, noise, network_time, condition.latent)
         answer = Answer(
             eps.detach(), None if cotangents is None else _pull_back(eps, x, cotangents)
         )
@@ -61,7 +61,7 @@ class EagerDenoiser:
     def condition(self, latent: Tensor) -> Condition:
         schedule = self.model.gamma(pad(latent, self.quantum)).double()
         return take(
-            Condition(pad(latent, self.quantum), schedule, Clock.of(schedule)),
+            Condition(pad(latent, self.quantum), schedule, NetworkTime.of(schedule)),
             torch.arange(len(latent), device=latent.device),
         )
 

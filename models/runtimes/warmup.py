@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from models.encoder import top_k
-from models.network import Mulan
-from models.noise import Stream, normal, rademacher, uniform
-from models.rows import NoiseKey, Query, take
+from models.network.encoder import top_k
+from models.network.mulan import Mulan
+from models.rows.noise import Stream, normal, rademacher, uniform
+from models.rows.rows import NoiseKey, Query, take
 from models.runtimes.eager import QUANTUM, EagerDenoiser
 
 
@@ -76,7 +76,7 @@ def _outputs(
     condition = denoiser.condition(latent)
     yield denoiser.encode(x.clamp(-1, 1))
     yield from condition.schedule
-    yield from condition.clock
+    yield from condition.network_time
     yield denoiser.evaluate(Query(x, t), condition).eps
     half = torch.arange(len(x) // 2, len(x), device=x.device)
     query, condition = take((Query(x, t, cotangents), condition), half)

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.rows import Answer, Query, where
-from models.schedule import Noise, per_row
-from models.solvers.base import Problem, Status
+from models.network.schedule import NoiseLevel, per_row
+from models.rows.rows import Answer, Query, where
+from models.schema.specs import Adams
+from models.solvers.base import Problem, RowStatus
 from models.solvers.flow import (
     Columns,
     LogDensity,
@@ -19,7 +20,6 @@ from models.solvers.flow import (
     question,
     within,
 )
-from models.specs import Adams
 
 # Steps in units of gamma: the first, of the fastest pixel; the longest, of the mean. Longer ones
 # would leap over a change of log-density that no error estimate sees.
@@ -130,13 +130,13 @@ class AdamsSolver:
             asked._replace(eps=eps, rate=rate),
             self._conclude(problem, asked, eps, rate),
         )
-        spent = (told.code == Status.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
+        spent = (told.code == RowStatus.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
         told = told._replace(
-            code=torch.where(spent, int(Status.TOO_MANY_EVALUATIONS), told.code).to(torch.int8)
+            code=torch.where(spent, int(RowStatus.TOO_MANY_EVALUATIONS), told.code).to(torch.int8)
         )
         finite = eps.isfinite().flatten(1).all(1) & rate.isfinite().all(1)
-        failed = asked._replace(code=torch.full_like(state.code, int(Status.NOT_FINITE)))
-        return where(state.code == Status.RUNNING, where(finite, told, failed), state)
+        failed = asked._replace(code=torch.full_like(state.code, int(RowStatus.NOT_FINITE)))
+        return where(state.code == RowStatus.RUNNING, where(finite, told, failed), state)
 
     def status(self, problem: Problem[Columns], state: State) -> Tensor:
         return state.code
@@ -153,7 +153,7 @@ class AdamsSolver:
 
     def _ahead(
         self, problem: Problem[Columns], state: State
-    ) -> tuple[Tensor, Tensor, Noise, Noise]:
+    ) -> tuple[Tensor, Tensor, NoiseLevel, NoiseLevel]:
         """Where the next question stands, x̄ predicted there, and the noise at both ends."""
         step = torch.where(state.nfe == 0, 0.0, state.step)
         s = advance(state.s, step)
@@ -189,7 +189,7 @@ class AdamsSolver:
             excess=excess,
             squares=state.squares + nats.square(),
             drift=state.drift + gain,
-            code=torch.where(s == 1, int(Status.DONE), int(Status.RUNNING)).to(torch.int8),
+            code=torch.where(s == 1, int(RowStatus.DONE), int(RowStatus.RUNNING)).to(torch.int8),
         )
         if self.fixed_steps is None:
             accepted = where(
@@ -209,7 +209,7 @@ class AdamsSolver:
     def _again(self, state: State, excess: Tensor) -> State:
         """The same step, shorter."""
         step = state.step * (SAFETY * excess ** (-1 / ORDER)).clamp(min=MIN_RETRY)
-        small = torch.where(step < MIN_STEP, int(Status.STEP_TOO_SMALL), int(Status.RUNNING))
+        small = torch.where(step < MIN_STEP, int(RowStatus.STEP_TOO_SMALL), int(RowStatus.RUNNING))
         return state._replace(step=step, code=small.to(torch.int8))
 
     def _longest(self, problem: Problem[Columns]) -> Tensor:

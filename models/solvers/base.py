@@ -6,14 +6,14 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from models.rows import Answer, Condition, NoiseKey, Query
+from models.rows.rows import Answer, Condition, NoiseKey, Query
 
 Columns = TypeVar("Columns")
 SpecT = TypeVar("SpecT", contravariant=True)
 StateT = TypeVar("StateT")
 
 
-class Status(IntEnum):
+class RowStatus(IntEnum):
     """Where a row stands; everything from NOT_FINITE on is a failure and its reason."""
 
     RUNNING = 0
@@ -29,9 +29,9 @@ class Status(IntEnum):
 
 
 REASONS = {
-    Status.NOT_FINITE: "the solution stopped being finite",
-    Status.TOO_MANY_EVALUATIONS: "the limit on evaluations was reached",
-    Status.STEP_TOO_SMALL: "the step size became too small",
+    RowStatus.NOT_FINITE: "the solution stopped being finite",
+    RowStatus.TOO_MANY_EVALUATIONS: "the limit on evaluations was reached",
+    RowStatus.STEP_TOO_SMALL: "the step size became too small",
 }
 
 
@@ -73,7 +73,7 @@ class Solver(Protocol[SpecT, Columns, StateT]):
         ...
 
     def status(self, problem: Problem[Columns], state: StateT) -> Tensor:
-        """A `Status` for each row, `[rows]` int8."""
+        """A `RowStatus` for each row, `[rows]` int8."""
         ...
 
     def progress(self, problem: Problem[Columns], state: StateT) -> Tensor:
@@ -121,5 +121,5 @@ def count_column(value: int, rows: int, device: torch.device) -> Tensor:
 def finished(done: Tensor, x: Tensor) -> Tensor:
     """Status of rows that end after a known count: DONE, or NOT_FINITE where x went wrong."""
     finite = x.isfinite().flatten(1).all(1)
-    ended = torch.where(finite, int(Status.DONE), int(Status.NOT_FINITE))
-    return torch.where(done, ended, int(Status.RUNNING)).to(torch.int8)
+    ended = torch.where(finite, int(RowStatus.DONE), int(RowStatus.NOT_FINITE))
+    return torch.where(done, ended, int(RowStatus.RUNNING)).to(torch.int8)

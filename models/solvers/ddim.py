@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from models.schedule import Noise
+from models.network.schedule import NoiseLevel
 from models.solvers.base import Problem
 from models.solvers.grid import Points
 from models.solvers.stepwise import State, Stepwise
@@ -18,12 +18,17 @@ class DdimSolver(Stepwise[State]):
         return State(x, step)
 
     def move(
-        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
     ) -> State:
         return State(ode_step(state.x, eps, here, there), state.step + 1)
 
 
-def ode_step(x: Tensor, eps: Tensor, here: Noise, there: Noise) -> Tensor:
+def ode_step(x: Tensor, eps: Tensor, here: NoiseLevel, there: NoiseLevel) -> Tensor:
     """x at `there` from x at `here`, `eps` frozen."""
     scaled = x / here.alpha + (there.rho - here.rho) * eps
     return (there.alpha * scaled).to(x.dtype)

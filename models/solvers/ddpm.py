@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal
-from models.schedule import Noise
+from models.network.schedule import NoiseLevel
+from models.rows.noise import Stream, normal
 from models.solvers.base import Problem
 from models.solvers.grid import Points
 from models.solvers.stepwise import State, Stepwise
@@ -19,13 +19,20 @@ class DdpmSolver(Stepwise[State]):
         return State(x, step)
 
     def move(
-        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
     ) -> State:
         draw = normal(problem.key, Stream.STEP, state.step, tuple(state.x.shape[1:]))
         return State(ancestral_step(state.x, eps, here, there, draw), state.step + 1)
 
 
-def ancestral_step(x: Tensor, eps: Tensor, here: Noise, there: Noise, draw: Tensor) -> Tensor:
+def ancestral_step(
+    x: Tensor, eps: Tensor, here: NoiseLevel, there: NoiseLevel, draw: Tensor
+) -> Tensor:
     """One ancestral draw of x at `there` from x at `here`; at no distance, x itself."""
     c = -torch.expm1((there.gamma - here.gamma).clamp(max=0))
     mean = there.alpha / here.alpha * (x - here.sigma * c * eps)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal
-from models.schedule import Noise
+from models.network.schedule import NoiseLevel
+from models.rows.noise import Stream, normal
 from models.solvers.base import Problem
 from models.solvers.ddim import ode_step
 from models.solvers.ddpm import ancestral_step
@@ -29,7 +29,12 @@ class _Multistep(Stepwise[State]):
         return State(x, step, torch.zeros_like(x))
 
     def move(
-        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
     ) -> State:
         points, condition = problem.columns, problem.condition
         before = condition.schedule.gamma(points.time(condition, (state.step - 1).clamp(min=0)))
@@ -40,7 +45,12 @@ class _Multistep(Stepwise[State]):
 
     @abstractmethod
     def step(
-        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
     ) -> Tensor:
         """x at `there`, by the prediction carried along."""
 
@@ -51,7 +61,12 @@ class Dpm2mSolver(_Multistep):
     name = "dpm-2m"
 
     def step(
-        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
     ) -> Tensor:
         return ode_step(state.x, eps, here, there)
 
@@ -62,7 +77,12 @@ class Dpm2mSdeSolver(_Multistep):
     name = "dpm-2m-sde"
 
     def step(
-        self, problem: Problem[Points], state: State, eps: Tensor, here: Noise, there: Noise
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
     ) -> Tensor:
         draw = normal(problem.key, Stream.STEP, state.step, tuple(state.x.shape[1:]))
         return ancestral_step(state.x, eps, here, there, draw)

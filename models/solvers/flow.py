@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.rows import Answer, Condition, Query
-from models.schedule import Noise, Schedule
+from models.network.schedule import NoiseLevel, Schedule
+from models.rows.rows import Answer, Condition, Query
 
 # Below this, a difference of gamma within a step is taken for none.
 SMALL = 1e-4
@@ -62,9 +62,9 @@ def question(
     return Query((noise.alpha * x).to(dtype), t, cotangents.to(dtype))
 
 
-def at(condition: Condition, s: Tensor) -> tuple[Tensor, Noise]:
+def at(condition: Condition, s: Tensor) -> tuple[Tensor, NoiseLevel]:
     """Diffusion time `[rows]` and noise where the network's time is `s`."""
-    t = condition.clock.t(s)
+    t = condition.network_time.t(s)
     return t, condition.schedule.noise(t)
 
 
@@ -86,7 +86,7 @@ def within(step: Tensor, s: Tensor) -> Tensor:
     return torch.where(step > left - ROUNDING, left, step)
 
 
-def line(eps: Tensor, change: Tensor, here: Noise, there: Noise) -> Tensor:
+def line(eps: Tensor, change: Tensor, here: NoiseLevel, there: NoiseLevel) -> Tensor:
     """Integral of e dρ from `here` to `there`, `[rows, C, H, W]`; e is `eps` `here` and gains
     `change` over the step at even pace while gamma rises evenly."""
     half = 0.5 * (there.gamma - here.gamma)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from models.rows import Condition
+from models.rows.rows import Condition
+from models.schema.specs import MOST_POINTS, Grid, SamplerSpec
 from models.solvers.base import column, count_column
-from models.specs import MOST_POINTS, Grid, SamplerSpec
 
 GRIDS: tuple[Grid, ...] = ("gamma", "time", "ou")
 
@@ -40,7 +40,7 @@ class Points(NamedTuple):
         left = (1 - index.double() / self.steps).pow(self.power)
         own = self.own.gather(1, index.clamp(max=MOST_POINTS)[:, None])[:, 0]
         s = torch.where(self.rule == GRIDS.index("ou"), _ou(condition, left), left)
-        t = condition.clock.t(torch.where(own.isnan(), s, own))
+        t = condition.network_time.t(torch.where(own.isnan(), s, own))
         return torch.where((self.rule == GRIDS.index("time")) & own.isnan(), left, t)
 
 

@@ -15,14 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal
-from models.rows import Condition, NoiseKey, Query, where
-from models.schedule import Noise, per_row
+from models.network.schedule import NoiseLevel, per_row
+from models.rows.noise import Stream, normal
+from models.rows.rows import Condition, NoiseKey, Query, where
+from models.schema.specs import MOST_POINTS, RtkMala, RtkUla, RtkUld
 from models.solvers.base import count_column
 from models.solvers.ddpm import ancestral_step
 from models.solvers.grid import Points
 from models.solvers.multistep import carried, implied_eps, predicted_data
-from models.specs import MOST_POINTS, RtkMala, RtkUla, RtkUld
 
 # Below this, sqrt(M) is near the spacing of float32: such a dimension cannot tell steps apart.
 STILL = 1e-12
@@ -40,11 +40,11 @@ class Kernel(NamedTuple):
     mass: Tensor
     gain: Tensor
     pull: Tensor
-    here: Noise
-    there: Noise
+    here: NoiseLevel
+    there: NoiseLevel
 
     @classmethod
-    def between(cls, anchor: Tensor, here: Noise, there: Noise) -> "Kernel":
+    def between(cls, anchor: Tensor, here: NoiseLevel, there: NoiseLevel) -> "Kernel":
         """The kernel from x_t = `anchor` at noise `here` to the cleaner `there`."""
         fall = (there.gamma - here.gamma).clamp(max=0)
         c = -torch.expm1(fall)
@@ -187,7 +187,7 @@ def _enter(
     plan: Plan,
     x: Tensor,
     t: Tensor,
-    here: Noise,
+    here: NoiseLevel,
     nfe: Tensor,
     draw: Tensor,
     data: Tensor,

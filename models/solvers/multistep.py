@@ -3,15 +3,17 @@
 import torch
 from torch import Tensor
 
-from models.schedule import Noise
+from models.network.schedule import NoiseLevel
 
 
-def predicted_data(x: Tensor, eps: Tensor, here: Noise) -> Tensor:
+def predicted_data(x: Tensor, eps: Tensor, here: NoiseLevel) -> Tensor:
     """(x - s eps) / a, for `eps` predicted at `x`."""
     return (x - here.sigma * eps) / here.alpha
 
 
-def carried(data: Tensor, previous: Tensor, before: Tensor, here: Noise, there: Noise) -> Tensor:
+def carried(
+    data: Tensor, previous: Tensor, before: Tensor, here: NoiseLevel, there: NoiseLevel
+) -> Tensor:
     """The data half-way from `here` to `there` in gamma, on the line through `previous`, predicted
     at gamma `before`, and `data`, predicted `here` (DPM-Solver++(2M), Lu et al., 2022).
 
@@ -22,6 +24,6 @@ def carried(data: Tensor, previous: Tensor, before: Tensor, here: Noise, there: 
     return data + reach * (data - previous)
 
 
-def implied_eps(x: Tensor, data: Tensor, here: Noise) -> Tensor:
+def implied_eps(x: Tensor, data: Tensor, here: NoiseLevel) -> Tensor:
     """The eps that goes with `data` at `x`."""
     return (x - here.alpha * data) / here.sigma

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal
-from models.rows import Answer, Query, where
-from models.schedule import per_row
+from models.network.schedule import per_row
+from models.rows.noise import Stream, normal
+from models.rows.rows import Answer, Query, where
+from models.schema.specs import FlowPath
 from models.solvers.base import Problem, finished
 from models.solvers.flow import divergence, end, line
-from models.specs import FlowPath
 
 # Quarters of the network's time, for each of which the path's measures are kept apart.
 BINS = 4
@@ -99,7 +99,7 @@ class PathSolver:
         return State(none, image, image, nothing, rate, rate, bins, bins, nothing, bins)
 
     def ask(self, problem: Problem[Columns], state: State) -> Query:
-        t = problem.condition.clock.t(self._s(problem.columns, state.nfe))
+        t = problem.condition.network_time.t(self._s(problem.columns, state.nfe))
         noise = problem.condition.schedule.noise(t)
         walking = per_row(state.nfe <= problem.columns.steps)
         x = torch.where(
@@ -164,7 +164,7 @@ class PathSolver:
         begun = nfe > 0
         before, here, there = (
             problem.condition.schedule.noise(
-                problem.condition.clock.t(self._s(columns, point.minimum(columns.steps)))
+                problem.condition.network_time.t(self._s(columns, point.minimum(columns.steps)))
             )
             for point in ((nfe - 1).clamp(min=0), nfe, nfe + 1)
         )
@@ -188,7 +188,7 @@ class PathSolver:
         """One more fresh question's share of the bound."""
         columns = problem.columns
         index, count = state.nfe - columns.steps - 1, columns.fresh
-        t = problem.condition.clock.t(self._s(columns, state.nfe))
+        t = problem.condition.network_time.t(self._s(columns, state.nfe))
         squares = (self._fresh(problem, state) - eps.double()).square()
         terms = 0.5 * problem.condition.dgamma_ds(t) * squares / per_row(count)
         cost = _bin(index.clamp(min=0), count) * terms.flatten(1).sum(1)[:, None]

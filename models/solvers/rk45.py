@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.rows import Answer, Query, where
-from models.schedule import Noise, per_row
-from models.solvers.base import Problem, Status
+from models.network.schedule import NoiseLevel, per_row
+from models.rows.rows import Answer, Query, where
+from models.schema.specs import Rk45
+from models.solvers.base import Problem, RowStatus
 from models.solvers.dormand_prince import ERROR, NODES, ORDER, QUINTIC, ROUGHNESS, STAGES, WEIGHTS
 from models.solvers.flow import (
     Columns,
@@ -19,7 +20,6 @@ from models.solvers.flow import (
     question,
     within,
 )
-from models.specs import Rk45
 
 # Steps in units of gamma: the first, of the fastest pixel; the longest, of the mean. Longer ones
 # would leap over a change of log-density that their error estimate cannot see.
@@ -99,15 +99,15 @@ class Rk45Solver:
             nfe=state.nfe + 1,
         )
         told = where(told.stage == STAGES, self._conclude(problem, told, noise, answer.eps), told)
-        spent = (told.code == Status.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
+        spent = (told.code == RowStatus.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
         told = told._replace(
-            code=torch.where(spent, int(Status.TOO_MANY_EVALUATIONS), told.code).to(torch.int8)
+            code=torch.where(spent, int(RowStatus.TOO_MANY_EVALUATIONS), told.code).to(torch.int8)
         )
         finite = slope.isfinite().flatten(1).all(1) & rate.isfinite().all(1)
         failed = state._replace(
-            nfe=state.nfe + 1, code=torch.full_like(state.code, int(Status.NOT_FINITE))
+            nfe=state.nfe + 1, code=torch.full_like(state.code, int(RowStatus.NOT_FINITE))
         )
-        return where(state.code == Status.RUNNING, where(finite, told, failed), state)
+        return where(state.code == RowStatus.RUNNING, where(finite, told, failed), state)
 
     def status(self, problem: Problem[Columns], state: State) -> Tensor:
         return state.code
@@ -134,7 +134,7 @@ class Rk45Solver:
         return state.x + per_row(state.step) * _combine(weights[state.stage], state.slopes)
 
     def _conclude(
-        self, problem: Problem[Columns], state: State, noise: Noise, eps: Tensor
+        self, problem: Problem[Columns], state: State, noise: NoiseLevel, eps: Tensor
     ) -> State:
         """Accept or refuse a step all of whose slopes are known; `noise` and `eps` at its end."""
         h = state.step
@@ -148,7 +148,7 @@ class Rk45Solver:
         nats = torch.stack([gain, rough, drift.flatten(1).norm(dim=1)]).norm(dim=0)
         excess = nats / (problem.columns.tolerance * h)
         s = advance(state.s, h)
-        done = torch.where(s == 1, int(Status.DONE), int(Status.RUNNING)).to(torch.int8)
+        done = torch.where(s == 1, int(RowStatus.DONE), int(RowStatus.RUNNING)).to(torch.int8)
         factor = (SAFETY * excess ** (-1 / (ORDER - 1))).clamp(MIN_FACTOR, MAX_FACTOR)
         accepted = state._replace(
             s=s,
@@ -161,7 +161,7 @@ class Rk45Solver:
         )
         if self.fixed_steps is None:
             small = torch.where(
-                h * factor < MIN_STEP, int(Status.STEP_TOO_SMALL), int(Status.RUNNING)
+                h * factor < MIN_STEP, int(RowStatus.STEP_TOO_SMALL), int(RowStatus.RUNNING)
             )
             refused = state._replace(code=small.to(torch.int8))
             accepted = where(excess <= 1, accepted, refused)

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal, uniform
-from models.rows import Answer, Condition, Query, where
-from models.schedule import per_row
+from models.network.schedule import per_row
+from models.rows.noise import Stream, normal, uniform
+from models.rows.rows import Answer, Condition, Query, where
+from models.schema.specs import RtkMala
 from models.solvers.base import Problem, Sample, finished
 from models.solvers.kernel import Kernel, Plan, Walk, segment_table
-from models.specs import RtkMala
 
 
 class Columns(NamedTuple):

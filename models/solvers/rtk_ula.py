@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal
-from models.rows import Answer, Query
+from models.rows.noise import Stream, normal
+from models.rows.rows import Answer, Query
+from models.schema.specs import RtkUla
 from models.solvers.base import Problem, Sample, finished
 from models.solvers.kernel import Plan, Walk, segment_table
-from models.specs import RtkUla
 
 
 class Columns(NamedTuple):

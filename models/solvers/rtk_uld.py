@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal
-from models.rows import Answer, Query, where
-from models.schedule import per_row
+from models.network.schedule import per_row
+from models.rows.noise import Stream, normal
+from models.rows.rows import Answer, Query, where
+from models.schema.specs import RtkUld
 from models.solvers.base import Problem, Sample, finished
 from models.solvers.kernel import Plan, Walk, segment_table
-from models.specs import RtkUld
 
 SERIES_BELOW = 0.5
 SERIES_TERMS = 18

@@ -6,12 +6,12 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from models.noise import Stream, normal
-from models.rows import Answer, Query, where
-from models.schedule import Noise
+from models.network.schedule import NoiseLevel
+from models.rows.noise import Stream, normal
+from models.rows.rows import Answer, Query, where
+from models.schema.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde
 from models.solvers.base import Problem, Sample, finished
 from models.solvers.grid import Points
-from models.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde
 
 StepwiseSpec = Ddpm | Ddim | Dpm2m | Dpm2mSde
 
@@ -45,7 +45,12 @@ class Stepwise(ABC, Generic[StateT]):
 
     @abstractmethod
     def move(
-        self, problem: Problem[Points], state: StateT, eps: Tensor, here: Noise, there: Noise
+        self,
+        problem: Problem[Points],
+        state: StateT,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
     ) -> StateT:
         """The state after a step from `here` to the cleaner `there`, `eps` predicted at x_t."""
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.config import ModelConfig
-from models.errors import DataError
-from models.manifest import Name, Part, first_fault
+from models.schema.config import ModelConfig
+from models.schema.errors import DataError
+from models.schema.manifest import DataPart, Name, first_fault
 
 RECIPES = Path(__file__).parent / "recipes"
 Count = Annotated[int, Field(ge=1)]
@@ -30,7 +30,7 @@ class DataSettings(_Settings):
     test_source: str | None = None
     licence: str = ""
     split_seed: Seed = 0
-    split: dict[Part, Count]
+    split: dict[DataPart, Count]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

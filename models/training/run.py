@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.checkpoint import save_manifest, save_weights
-from models.data import digest, divide, fingerprint, load_images
-from models.errors import TrainingError
-from models.manifest import MANIFEST, DataRecord, Manifest, TrainingRecord, read_manifest
+from models.checkpoints.checkpoint import save_manifest, save_weights
+from models.files.images import digest, divide, fingerprint, load_images
+from models.schema.errors import TrainingError
+from models.schema.manifest import MANIFEST, DataRecord, Manifest, TrainingRecord, read_manifest
 from models.training.recipe import Recipe
 from models.training.trainer import WATCH_DRAWS, Trainer
 

@@ -14,8 +14,9 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from models.data import Tokens
-from models.encoder import (
+from models.files.folders import write_atomically
+from models.files.images import Tokens
+from models.network.encoder import (
     GAMMA_TERMS,
     mutual_information,
     official_noise,
@@ -23,10 +24,9 @@ from models.encoder import (
     sum_of_gamma,
     top_k,
 )
-from models.errors import TrainingError
-from models.files import write_atomically
-from models.network import Mulan, tokens_to_data
-from models.objective import Elbo, negative_elbo
+from models.network.mulan import Mulan, tokens_to_data
+from models.network.objective import Elbo, negative_elbo
+from models.schema.errors import TrainingError
 from models.training.recipe import Optimisation, Recipe
 
 STATE = "training.safetensors"

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from models.evaluation.sweep import BASELINES, BUDGETS
-from models.specs import Ddpm, SamplerSpec
+from models.evaluation.samples.sweep import BASELINES, BUDGETS
+from models.schema.specs import Ddpm, SamplerSpec
 
 _SPEC: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from models.acceptance import adapted
-from models.evaluation.drawing import Drawings
-from models.evaluation.sweep import BASELINES, BUDGETS, Judge, Sweep
-from models.presets import PresetName, Presets
-from models.specs import Ddpm, RtkMala, SamplerSpec
+from models.evaluation.acceptance import adapted
+from models.evaluation.samples.drawing import Drawings
+from models.evaluation.samples.sweep import BASELINES, BUDGETS, Judge, Sweep
+from models.schema.presets import PresetName, Presets
+from models.schema.specs import Ddpm, RtkMala, SamplerSpec
 from models.tuning.shapes import POWERS, SHAPES, Shape
 
 # A larger number of evaluations takes the shape that was best for this one.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from models.anomaly.calibration import Calibration
 from models.anomaly.conformal import at_least
-from models.specs import EXACT_DIMENSIONS, Adams, SamplerSpec
+from models.schema.specs import EXACT_DIMENSIONS, Adams, SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts.anomalies import AnomalyParameters
 from service.contracts.base import MAX_SEED, PRIORITIES

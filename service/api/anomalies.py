@@ -15,14 +15,14 @@ from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import JSON
 from service.catalogue import ServedModel
 from service.contracts.anomalies import (
-    AnomalyAnswer,
     AnomalyParameters,
     AnomalyRequest,
+    AnomalyResponse,
     AnomalySettings,
     ImageVerdict,
 )
 from service.jobs import AnomalyResult, AnomalyTask
-from service.store.base import Record
+from service.store.base import JobRecord
 
 router = APIRouter(tags=["anomalies"])
 
@@ -31,7 +31,7 @@ router = APIRouter(tags=["anomalies"])
     "/v1/anomalies",
     summary="Judge images and wait",
     response_class=Response,
-    responses=documentation.answers(AnomalyAnswer, {}),
+    responses=documentation.answers(AnomalyResponse, {}),
     openapi_extra=documentation.anomaly_body(),
 )
 async def create_anomalies(request: Request, context: InContext) -> Response:
@@ -56,12 +56,12 @@ def _task(asked: Asked, model: ServedModel, context: Context) -> AnomalyTask:
     return admission.anomaly_task(asked.wanted, model, decode(asked.parts, model, context))
 
 
-def _render(media_type: str, record: Record, model: ServedModel) -> Response:
+def _render(media_type: str, record: JobRecord, model: ServedModel) -> Response:
     job, task, result = record.job, record.job.task, record.outcome
     assert isinstance(task, AnomalyTask)
     assert isinstance(result, AnomalyResult)
     verdicts = task.calibration.judge(result.readings, task.images)
-    answer = AnomalyAnswer(
+    answer = AnomalyResponse(
         id=job.id,
         model=job.model,
         checkpoint=job.checkpoint,

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from service.api import problem
-from service.codec import Part
+from service.codec import Upload
 from service.errors import InvalidRequest, MalformedBody, TooLarge
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -47,13 +47,13 @@ def parse_fields(fields: Iterable[tuple[str, str]], model: type[Model]) -> Model
         raise problem.invalid(error) from error
 
 
-def from_base64(texts: Iterable[str], name: str) -> list[Part]:
+def from_base64(texts: Iterable[str], name: str) -> list[Upload]:
     """Base64 texts as parts. Raises MalformedBody."""
     parts = []
     for index, text in enumerate(texts):
         label = f"{name}[{index}]"
         try:
-            parts.append(Part(label, base64.b64decode(text, validate=True)))
+            parts.append(Upload(label, base64.b64decode(text, validate=True)))
         except (binascii.Error, ValueError) as error:
             raise MalformedBody(f"{label}: not base64") from error
     return parts
@@ -61,7 +61,7 @@ def from_base64(texts: Iterable[str], name: str) -> list[Part]:
 
 async def read_multipart(
     request: Request, name: str, max_parts: int
-) -> tuple[list[Part], list[tuple[str, str]]]:
+) -> tuple[list[Upload], list[tuple[str, str]]]:
     """Files of a form, all named `name`, and its text fields.
 
     Raises MalformedBody, InvalidRequest for a file of another name, and TooLarge
@@ -71,7 +71,7 @@ async def read_multipart(
     boundary = options.get(b"boundary", b"")
     if not boundary or b"--" + boundary + b"--" not in await request.body():
         raise MalformedBody("the multipart body is truncated, or names no boundary")
-    parts: list[Part] = []
+    parts: list[Upload] = []
     fields: list[tuple[str, str]] = []
     try:
         async with request.form(
@@ -83,7 +83,7 @@ async def read_multipart(
                 elif key != name:
                     raise InvalidRequest.at(key, f"no such file; files are named {name}")
                 else:
-                    parts.append(Part(f"{name}[{len(parts)}]", await value.read()))
+                    parts.append(Upload(f"{name}[{len(parts)}]", await value.read()))
     except HTTPException as error:
         if error.detail.startswith("Too many files"):
             raise TooLarge("too-many-images", f"more than {max_parts} images") from error

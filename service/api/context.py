@@ -18,8 +18,8 @@ from service.telemetry.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of one API process. `errands` are what it does for clients who have been answered
-    or have left."""
+    """The parts of one API process. `background_tasks` run for clients who have been answered or
+    have left."""
 
     settings: Settings
     store: Store
@@ -28,13 +28,13 @@ class Context:
     quotas: Quotas
     metrics: ApiMetrics = field(default_factory=ApiMetrics.alone)
     tracing: Tracing = field(default_factory=Tracing)
-    errands: set[asyncio.Task[None]] = field(default_factory=set)
+    background_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def send(self, errand: Coroutine[None, None, None]) -> None:
         """Have it done without waiting for it."""
         task = asyncio.create_task(errand)
-        self.errands.add(task)
-        task.add_done_callback(self.errands.discard)
+        self.background_tasks.add(task)
+        task.add_done_callback(self.background_tasks.discard)
 
 
 def _context(request: Request) -> Context:

@@ -11,11 +11,15 @@ from pydantic.json_schema import models_json_schema
 from service.api import examples
 from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PNG
 from service.api.problem import MEDIA_TYPE
-from service.contracts.anomalies import AnomalyAnswer, AnomalyParameters, AnomalyRequest
+from service.contracts.anomalies import AnomalyParameters, AnomalyRequest, AnomalyResponse
 from service.contracts.jobs import AnomalyJob, LikelihoodJob, SampleJob
-from service.contracts.likelihoods import LikelihoodAnswer, LikelihoodParameters, LikelihoodRequest
-from service.contracts.problems import Problem
-from service.contracts.samples import SampleAnswer, SampleRequest
+from service.contracts.likelihoods import (
+    LikelihoodParameters,
+    LikelihoodRequest,
+    LikelihoodResponse,
+)
+from service.contracts.problems import ProblemDetails
+from service.contracts.samples import SampleRequest, SampleResponse
 
 VERSION = version("mulan-serve")
 SUMMARY = "Images, likelihoods and anomaly verdicts from MULAN diffusion models."
@@ -66,7 +70,9 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     for status in statuses:
         found[status] = {
             "description": f"`code`: {_MEANINGS[status]}",
-            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}},
+            "content": {
+                MEDIA_TYPE: {"schema": {"$ref": _REF.format(model=ProblemDetails.__name__)}}
+            },
         }
         if status in (429, 503):
             found[status]["headers"] = _RETRY
@@ -107,7 +113,7 @@ def job() -> dict[int | str, dict[str, Any]]:
 
 def results() -> dict[int | str, dict[str, Any]]:
     """Every response of /v1/jobs/{id}/result: what the waiting endpoints answer with."""
-    schema = _one_of(SampleAnswer, LikelihoodAnswer, AnomalyAnswer)
+    schema = _one_of(SampleResponse, LikelihoodResponse, AnomalyResponse)
     success = {"description": "The result", "content": {JSON: {"schema": schema}, **SAMPLE_ANSWERS}}
     return {200: success, **_job_problems(406, 409, 410, 500, 503, 504)}
 
@@ -229,10 +235,10 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
             (SampleJob, "validation"),
             (LikelihoodJob, "validation"),
             (AnomalyJob, "validation"),
-            (SampleAnswer, "serialization"),
-            (LikelihoodAnswer, "serialization"),
-            (AnomalyAnswer, "serialization"),
-            (Problem, "serialization"),
+            (SampleResponse, "serialization"),
+            (LikelihoodResponse, "serialization"),
+            (AnomalyResponse, "serialization"),
+            (ProblemDetails, "serialization"),
         ],
         ref_template=_REF,
     )

@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from models.pictures import encode_png
+from models.files.pictures import encode_png
 
 SAMPLES = {
     "default": {"summary": "Sixteen images", "value": {"model": "digits", "count": 16, "seed": 7}},

@@ -2,10 +2,10 @@
 
 from service.contracts.base import Timing
 from service.jobs import Job, SampleResult, SampleTask
-from service.store.base import Record
+from service.store.base import JobRecord
 
 
-def timing(record: Record) -> Timing:
+def timing(record: JobRecord) -> Timing:
     """Seconds in the queue and at work, of a job that has succeeded."""
     assert record.started_at is not None
     assert record.finished_at is not None
@@ -15,7 +15,7 @@ def timing(record: Record) -> Timing:
     )
 
 
-def server_timing(record: Record) -> dict[str, str]:
+def server_timing(record: JobRecord) -> dict[str, str]:
     """`Server-Timing` in milliseconds; and Vary, since Accept chooses the body."""
     spent = timing(record)
     queue, run = spent.queued_s * 1e3, spent.running_s * 1e3

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from service.api import documentation
 from service.api.gate import Gate
-from service.contracts.problems import State
+from service.contracts.problems import ProcessState
 
 router = APIRouter(tags=["health"])
 
@@ -17,13 +17,13 @@ def _gate(request: Request) -> Gate:
 
 
 @router.get("/livez", summary="Is the process alive?")
-async def livez() -> State:
+async def livez() -> ProcessState:
     """200 for as long as the process answers at all."""
-    return State(status="alive")
+    return ProcessState(status="alive")
 
 
 @router.get("/readyz", summary="Does it take requests?", responses=documentation.problems(503))
-async def readyz(gate: Annotated[Gate, Depends(_gate)]) -> State:
+async def readyz(gate: Annotated[Gate, Depends(_gate)]) -> ProcessState:
     """200 once models are loaded and warm; 503 before, and while the service stops."""
     gate.check()
-    return State(status="ready")
+    return ProcessState(status="ready")

@@ -13,7 +13,7 @@ from service.api.bodies import from_base64, parse_fields, read_json, read_multip
 from service.api.context import Context
 from service.api.negotiation import JSON, MULTIPART, NPY, body_type
 from service.catalogue import ServedModel
-from service.codec import Part
+from service.codec import Upload
 from service.errors import InvalidRequest, MalformedBody, TooLarge
 from service.jobs import Tokens
 
@@ -29,7 +29,7 @@ class Images(Protocol):
 
 async def read_images(
     request: Request, context: Context, parameters: type[Parameters], whole: type[Parameters]
-) -> tuple[Parameters, list[Part]]:
+) -> tuple[Parameters, list[Upload]]:
     """The request's parameters, and its images as they came, not yet decoded; `whole` is what a
     JSON body is. Raises BadRequest of many kinds."""
     limit = context.settings.max_images
@@ -41,7 +41,7 @@ async def read_images(
                 raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
             return wanted, await json_images(cast(Images, wanted).images, context)
         case "application/x-npy":
-            part = Part("images", await request.body())
+            part = Upload("images", await request.body())
             if part.form != "npy":
                 raise MalformedBody("the body is not a .npy")
             return parse_fields(query, parameters), [part]
@@ -50,7 +50,7 @@ async def read_images(
             return parse_fields([*query, *fields], parameters), parts
 
 
-async def json_images(texts: Sequence[str], context: Context) -> list[Part]:
+async def json_images(texts: Sequence[str], context: Context) -> list[Upload]:
     """Images that a JSON body carries. Raises TooLarge, MalformedBody."""
     limit = context.settings.max_images
     if len(texts) > limit:
@@ -61,12 +61,12 @@ async def json_images(texts: Sequence[str], context: Context) -> list[Part]:
     return parts
 
 
-def count(parts: Sequence[Part]) -> int:
+def count(parts: Sequence[Upload]) -> int:
     """How many images the parts declare; decodes none. Raises MalformedBody, InvalidRequest."""
     return sum(codec.count_images(part) for part in parts)
 
 
-def decode(parts: Sequence[Part], model: ServedModel, context: Context) -> Tokens:
+def decode(parts: Sequence[Upload], model: ServedModel, context: Context) -> Tokens:
     """Tokens `[N, H, W, C]` of images that were counted and priced."""
     pixels = context.settings.max_image_pixels
     return np.concatenate([codec.decode(part, model.config, pixels) for part in parts])

@@ -15,16 +15,16 @@ from service.api.likelihoods import LIKELIHOODS
 from service.api.negotiation import JSON, answer_type, body_type
 from service.api.samples import SAMPLES
 from service.contracts.base import PRIORITIES
-from service.contracts.jobs import AnyJob, JobAnswer, JobsAnswer
+from service.contracts.jobs import AnyJob, JobListResponse, JobResponse
 from service.errors import InvalidRequest, JobNotFinished
-from service.jobs import UNFINISHED, Kind, Status
+from service.jobs import UNFINISHED, JobKind, JobStatus
 from service.store import rules
 from service.store.base import Standing
 
 router = APIRouter(tags=["jobs"])
 
 MOST_LISTED = 100
-KINDS: dict[Kind, KindOfWork] = {
+KINDS: dict[JobKind, KindOfWork] = {
     "samples": SAMPLES,
     "likelihoods": LIKELIHOODS,
     "anomalies": ANOMALIES,
@@ -40,7 +40,7 @@ _ANY_JOB: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
     responses=documentation.queued(),
     openapi_extra=documentation.job_body(),
 )
-async def create_job(request: Request, response: Response, context: InContext) -> JobAnswer:
+async def create_job(request: Request, response: Response, context: InContext) -> JobResponse:
     """Queue what a waiting endpoint would take, and come back for its result."""
     with context.gate.enter():
         await context.quotas.admit(request.state.owner)
@@ -58,20 +58,20 @@ async def create_job(request: Request, response: Response, context: InContext) -
 async def list_jobs(
     request: Request,
     context: InContext,
-    status: Annotated[Status | None, Query(description="Only those that stand so.")] = None,
+    status: Annotated[JobStatus | None, Query(description="Only those that stand so.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-) -> JobsAnswer:
+) -> JobListResponse:
     """The caller's jobs, the latest first."""
     context.gate.check_loaded()
     before = None if cursor is None else _place(cursor)
     page = await context.store.jobs(request.state.owner, status, limit, before)
     more = None if page.before is None else str(page.before)
-    return JobsAnswer(jobs=tuple(map(describe, page.jobs)), next_cursor=more)
+    return JobListResponse(jobs=tuple(map(describe, page.jobs)), next_cursor=more)
 
 
 @router.get("/v1/jobs/{id}", summary="How a job stands", responses=documentation.job())
-async def show_job(id: str, request: Request, context: InContext) -> JobAnswer:  # noqa: A002
+async def show_job(id: str, request: Request, context: InContext) -> JobResponse:  # noqa: A002
     """Where it stands now."""
     return describe(await owned(id, request, context))
 
@@ -117,9 +117,9 @@ async def owned(job_id: str, request: Request, context: Context) -> Standing:
     return standing
 
 
-def describe(standing: Standing) -> JobAnswer:
+def describe(standing: Standing) -> JobResponse:
     """A job as its caller sees it."""
-    return JobAnswer(
+    return JobResponse(
         id=standing.id,
         kind=standing.kind,
         model=standing.model,

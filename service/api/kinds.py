@@ -9,16 +9,16 @@ from fastapi import Request, Response
 
 from service.api.context import Context
 from service.catalogue import ServedModel
-from service.codec import Part
+from service.codec import Upload
 from service.jobs import Task
-from service.store.base import Record
+from service.store.base import JobRecord
 
 
 class Asked(NamedTuple):
     """A request that was read: its parameters, and its images, not yet decoded."""
 
     wanted: Any
-    parts: Sequence[Part] = ()
+    parts: Sequence[Upload] = ()
 
     @property
     def digest(self) -> str:
@@ -39,4 +39,4 @@ class KindOfWork:
     take: Callable[[Any, Context], Awaitable[Asked]]
     price: Callable[[Asked, ServedModel, Context], int]
     task: Callable[[Asked, ServedModel, Context], Task]
-    render: Callable[[str, Record, ServedModel], Response]
+    render: Callable[[str, JobRecord, ServedModel], Response]

@@ -5,7 +5,7 @@ from math import isfinite
 
 from fastapi import APIRouter, Request, Response
 
-from models.scores import Score
+from models.schema.scores import Score
 from service.api import admission, documentation, waiting
 from service.api.context import Context, InContext
 from service.api.headers import server_timing, timing
@@ -15,14 +15,14 @@ from service.api.negotiation import JSON
 from service.catalogue import ServedModel
 from service.contracts.likelihoods import (
     ImageScore,
-    LikelihoodAnswer,
     LikelihoodParameters,
     LikelihoodRequest,
+    LikelihoodResponse,
     LikelihoodSettings,
     ScoreTerms,
 )
 from service.jobs import ScoreResult, ScoreTask
-from service.store.base import Record
+from service.store.base import JobRecord
 
 router = APIRouter(tags=["likelihoods"])
 
@@ -31,7 +31,7 @@ router = APIRouter(tags=["likelihoods"])
     "/v1/likelihoods",
     summary="Score images and wait",
     response_class=Response,
-    responses=documentation.answers(LikelihoodAnswer, {}),
+    responses=documentation.answers(LikelihoodResponse, {}),
     openapi_extra=documentation.likelihood_body(),
 )
 async def create_likelihoods(request: Request, context: InContext) -> Response:
@@ -56,12 +56,12 @@ def _task(asked: Asked, model: ServedModel, context: Context) -> ScoreTask:
     return admission.score_task(asked.wanted, decode(asked.parts, model, context))
 
 
-def _render(media_type: str, record: Record, model: ServedModel) -> Response:
+def _render(media_type: str, record: JobRecord, model: ServedModel) -> Response:
     job, task, result = record.job, record.job.task, record.outcome
     assert isinstance(task, ScoreTask)
     assert isinstance(result, ScoreResult)
     solver = task.solver
-    answer = LikelihoodAnswer(
+    answer = LikelihoodResponse(
         id=job.id,
         model=job.model,
         checkpoint=job.checkpoint,

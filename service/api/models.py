@@ -8,7 +8,7 @@ from models.anomaly.calibration import Calibration
 from service.api import documentation
 from service.api.context import InContext
 from service.catalogue import ServedModel
-from service.contracts.models import Latent, Limits, ModelAnswer, ModelsAnswer
+from service.contracts.models import Latent, Limits, ModelListResponse, ModelResponse
 from service.settings import Settings
 
 router = APIRouter(tags=["models"])
@@ -19,10 +19,10 @@ router = APIRouter(tags=["models"])
     summary="Models that are served",
     responses=documentation.problems(401, 503),
 )
-async def list_models(context: InContext) -> ModelsAnswer:
+async def list_models(context: InContext) -> ModelListResponse:
     """Every served checkpoint with its shape, limits and solver presets."""
     context.gate.check()
-    return ModelsAnswer(
+    return ModelListResponse(
         models=tuple(_describe(model, context.settings) for model in context.catalogue)
     )
 
@@ -32,7 +32,7 @@ async def list_models(context: InContext) -> ModelsAnswer:
     summary="One model",
     responses=documentation.problems(401, 404, 503),
 )
-async def show_model(name: str, context: InContext) -> ModelAnswer:
+async def show_model(name: str, context: InContext) -> ModelResponse:
     """One served checkpoint."""
     context.gate.check()
     return _describe(context.catalogue.get(name), context.settings)
@@ -48,9 +48,9 @@ def _summary(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _describe(model: ServedModel, settings: Settings) -> ModelAnswer:
+def _describe(model: ServedModel, settings: Settings) -> ModelResponse:
     config = model.config
-    return ModelAnswer(
+    return ModelResponse(
         name=model.name,
         checkpoint=model.checkpoint,
         image_shape=config.image_shape,

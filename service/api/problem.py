@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from service.contracts.problems import FieldProblem, Problem
+from service.contracts.problems import InvalidField, ProblemDetails
 from service.contracts.samples import BY_NAME, BY_PRESET
 from service.errors import (
     Busy,
@@ -30,7 +30,7 @@ _CLIENT_CLOSED_REQUEST = 499
 def respond(error: ServiceError, connection: HTTPConnection) -> Response:
     """An error as the answer to this request, which is noted with it."""
     connection.state.problem = error
-    problem = Problem(
+    problem = ProblemDetails(
         type=f"urn:mulan:problem:{error.code}",
         title=error.title,
         status=error.status,
@@ -39,7 +39,7 @@ def respond(error: ServiceError, connection: HTTPConnection) -> Response:
         code=error.code,
         request_id=request_id(connection),
         job=error.job,
-        errors=tuple(FieldProblem(**entry) for entry in getattr(error, "fields", ())),
+        errors=tuple(InvalidField(**entry) for entry in getattr(error, "fields", ())),
     )
     headers = {"X-Request-Id": problem.request_id}
     if isinstance(error, Busy):

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from models.pictures import contact_sheet, encode_png
+from models.files.pictures import contact_sheet, encode_png
 from service import codec
 from service.api import admission, documentation, waiting
 from service.api.bodies import read_json
@@ -14,9 +14,9 @@ from service.api.headers import binary_headers, server_timing, timing
 from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import JSON, NPY, PNG, body_type
 from service.catalogue import ServedModel
-from service.contracts.samples import SampleAnswer, SampledImage, SampleRequest
+from service.contracts.samples import SampledImage, SampleRequest, SampleResponse
 from service.jobs import Job, SampleResult, SampleTask
-from service.store.base import Record
+from service.store.base import JobRecord
 
 router = APIRouter(tags=["samples"])
 
@@ -25,7 +25,7 @@ router = APIRouter(tags=["samples"])
     "/v1/samples",
     summary="Generate images and wait",
     response_class=Response,
-    responses=documentation.answers(SampleAnswer, documentation.SAMPLE_ANSWERS),
+    responses=documentation.answers(SampleResponse, documentation.SAMPLE_ANSWERS),
     openapi_extra=documentation.sample_body(),
 )
 async def create_samples(request: Request, context: InContext) -> Response:
@@ -51,7 +51,7 @@ def _task(asked: Asked, model: ServedModel, context: Context) -> SampleTask:
     return admission.sample_task(asked.wanted, model)
 
 
-def _render(media_type: str, record: Record, model: ServedModel) -> Response:
+def _render(media_type: str, record: JobRecord, model: ServedModel) -> Response:
     job, task, result = record.job, record.job.task, record.outcome
     assert isinstance(task, SampleTask)
     assert isinstance(result, SampleResult)
@@ -67,10 +67,10 @@ def _render(media_type: str, record: Record, model: ServedModel) -> Response:
 
 
 def _answer(
-    job: Job, task: SampleTask, result: SampleResult, record: Record, model: ServedModel
-) -> SampleAnswer:
+    job: Job, task: SampleTask, result: SampleResult, record: JobRecord, model: ServedModel
+) -> SampleResponse:
     rows: Any = zip(result.images, result.nfe, result.acceptance_rate, result.latents, strict=True)
-    return SampleAnswer(
+    return SampleResponse(
         id=job.id,
         model=job.model,
         checkpoint=job.checkpoint,

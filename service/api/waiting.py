@@ -15,7 +15,7 @@ from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import answer_type
 from service.errors import DeadlineExceeded, Draining, ServiceError, StoreUnavailable
 from service.jobs import Job
-from service.store.base import Record
+from service.store.base import JobRecord
 
 _LOG = logging.getLogger("mulan.api")
 # Seconds: for the store to hear that somebody has left, and until it is told again.
@@ -67,7 +67,9 @@ async def hand_in(
         raise
 
 
-async def render(kind: KindOfWork, media_type: str, record: Record, context: Context) -> Response:
+async def render(
+    kind: KindOfWork, media_type: str, record: JobRecord, context: Context
+) -> Response:
     """The answer of a job that has ended. Raises what it failed with, and NotReady."""
     if isinstance(record.outcome, ServiceError):
         record.outcome.job = record.job.id
@@ -76,7 +78,7 @@ async def render(kind: KindOfWork, media_type: str, record: Record, context: Con
     return await anyio.to_thread.run_sync(kind.render, media_type, record, model)
 
 
-async def _attend(job_id: str, job: Job, context: Context, request: Request) -> Record:
+async def _attend(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:
     """The job's record at its end. However it ends, somebody has then waited for it.
 
     Raises DeadlineExceeded, Draining when the service stops before the end, and ClientDisconnect
@@ -105,9 +107,9 @@ async def _leave(job_id: str, job: Job, context: Context) -> None:
         await anyio.sleep(_AGAIN_S)
 
 
-async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> Record:
+async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:
     """The first of: the job's end, its deadline, the client's leaving, the service's."""
-    ended: Record | None = None
+    ended: JobRecord | None = None
     reason: Exception | None = None
 
     async with anyio.create_task_group() as group:

@@ -4,22 +4,22 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.specs import FlowPath
+from models.schema.specs import FlowPath
 from service.contracts.base import (
-    Answer,
     Checkpoint,
     ContentSeed,
     Execution,
     ModelName,
     Pngs,
     PriorityName,
-    Request,
+    RequestModel,
+    ResponseModel,
     Timeout,
     Timing,
 )
 
 
-class AnomalyParameters(Request):
+class AnomalyParameters(RequestModel):
     """How to judge; beside the images as JSON, form fields or query parameters."""
 
     model: ModelName
@@ -42,7 +42,7 @@ class AnomalyRequest(AnomalyParameters):
     images: Pngs
 
 
-class ImageVerdict(Answer):
+class ImageVerdict(ResponseModel):
     """Whether one image is like the calibration's. One that could not be solved has no score, and
     the p-value of a score above every other."""
 
@@ -64,7 +64,7 @@ class ImageVerdict(Answer):
     )
 
 
-class AnomalySettings(Answer):
+class AnomalySettings(ResponseModel):
     """Every parameter, resolved; the solver's are the calibration's."""
 
     alpha: float
@@ -73,7 +73,7 @@ class AnomalySettings(Answer):
     calibration_images: int = Field(description="m.")
 
 
-class AnomalyAnswer(Answer):
+class AnomalyResponse(ResponseModel):
     """One verdict an image, in the order of the request."""
 
     id: str

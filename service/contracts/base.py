@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_SEED = 2**53 - 1
 
 
-class Request(BaseModel):
+class RequestModel(BaseModel):
     """No field but those named, and no number that is none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """A number that is none is null."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
@@ -42,7 +42,7 @@ Checkpoint = Annotated[str, Field(description="SHA-256 of the weights.")]
 Execution = Annotated[str, Field(description="Device type, runtime, dtype and build.")]
 
 
-class Timing(Answer):
+class Timing(ResponseModel):
     """Where the time went."""
 
     queued_s: float = Field(description="From admission until a worker began.")

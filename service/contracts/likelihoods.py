@@ -4,16 +4,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from models.specs import Adams
+from models.schema.specs import Adams
 from service.contracts.base import (
-    Answer,
     Checkpoint,
     ContentSeed,
     Execution,
     ModelName,
     Pngs,
     PriorityName,
-    Request,
+    RequestModel,
+    ResponseModel,
     Timeout,
     Timing,
 )
@@ -21,7 +21,7 @@ from service.contracts.base import (
 _SCORING: dict[str, Any] = dict(Adams.model_fields)
 
 
-class LikelihoodParameters(Request):
+class LikelihoodParameters(RequestModel):
     """How to score; beside the images as JSON, form fields or query parameters."""
 
     model: ModelName
@@ -43,7 +43,7 @@ class LikelihoodRequest(LikelihoodParameters):
     images: Pngs
 
 
-class ScoreTerms(Answer):
+class ScoreTerms(ResponseModel):
     """What adds up to the bound, in nats; the mean over draws."""
 
     prior: float | None
@@ -52,7 +52,7 @@ class ScoreTerms(Answer):
     latent: float | None
 
 
-class ImageScore(Answer):
+class ImageScore(ResponseModel):
     """Likelihood of one image in nats, or the reason why there is none."""
 
     index: int
@@ -72,7 +72,7 @@ class ImageScore(Answer):
     )
 
 
-class LikelihoodSettings(Answer):
+class LikelihoodSettings(ResponseModel):
     """Every parameter, resolved."""
 
     draws: int
@@ -84,7 +84,7 @@ class LikelihoodSettings(Answer):
     seed: int
 
 
-class LikelihoodAnswer(Answer):
+class LikelihoodResponse(ResponseModel):
     """One score an image, in the order of the request."""
 
     id: str

@@ -4,18 +4,18 @@ from typing import Any
 
 from pydantic import Field
 
-from models.presets import Presets
-from service.contracts.base import Answer, Checkpoint
+from models.schema.presets import Presets
+from service.contracts.base import Checkpoint, ResponseModel
 
 
-class Latent(Answer):
+class Latent(ResponseModel):
     """A k-hot vector of length n."""
 
     n: int
     k: int
 
 
-class Limits(Answer):
+class Limits(ResponseModel):
     """What one request may ask for."""
 
     max_images: int
@@ -24,7 +24,7 @@ class Limits(Answer):
     max_timeout_s: float
 
 
-class ModelAnswer(Answer):
+class ModelResponse(ResponseModel):
     """A checkpoint that is served."""
 
     name: str
@@ -41,7 +41,7 @@ class ModelAnswer(Answer):
     evaluation: dict[str, Any] = Field(description="Measured figures, from its model card.")
 
 
-class ModelsAnswer(Answer):
+class ModelListResponse(ResponseModel):
     """Everything that is served."""
 
-    models: tuple[ModelAnswer, ...]
+    models: tuple[ModelResponse, ...]

@@ -4,17 +4,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.contracts.base import Answer
+from service.contracts.base import ResponseModel
 
 
-class FieldProblem(Answer):
+class InvalidField(ResponseModel):
     """One field at fault."""
 
     field: str
     message: str
 
 
-class Problem(Answer):
+class ProblemDetails(ResponseModel):
     """RFC 9457. `code` tells programs what `detail` tells people."""
 
     type: str
@@ -25,10 +25,10 @@ class Problem(Answer):
     code: str
     request_id: str
     job: str | None = Field(None, exclude_if=lambda job: job is None)
-    errors: tuple[FieldProblem, ...] = Field((), exclude_if=lambda errors: not errors)
+    errors: tuple[InvalidField, ...] = Field((), exclude_if=lambda errors: not errors)
 
 
-class State(Answer):
+class ProcessState(ResponseModel):
     """Of the process."""
 
     status: Literal["alive", "ready"]

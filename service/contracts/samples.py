@@ -12,16 +12,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from models.presets import PresetName
-from models.specs import SamplerSpec
+from models.schema.presets import PresetName
+from models.schema.specs import SamplerSpec
 from service.contracts.base import (
     MAX_SEED,
-    Answer,
     Checkpoint,
     Execution,
     ModelName,
     PriorityName,
-    Request,
+    RequestModel,
+    ResponseModel,
     Timeout,
     Timing,
 )
@@ -29,7 +29,7 @@ from service.contracts.base import (
 BY_NAME, BY_PRESET = "by-name", "by-preset"
 
 
-class Preset(Request):
+class Preset(RequestModel):
     """The checkpoint's own choice of solver, by purpose."""
 
     preset: PresetName
@@ -63,7 +63,7 @@ LatentChoice = Annotated[
 ]
 
 
-class SampleRequest(Request):
+class SampleRequest(RequestModel):
     """Images to draw. Image i depends on checkpoint, solver, seed and i alone."""
 
     model: ModelName
@@ -81,7 +81,7 @@ class SampleRequest(Request):
     priority: PriorityName = "normal"
 
 
-class SampledImage(Answer):
+class SampledImage(ResponseModel):
     """One image."""
 
     index: int
@@ -93,7 +93,7 @@ class SampledImage(Answer):
     latent: tuple[int, ...] = Field(description="Indices of the latent's ones.")
 
 
-class SampleAnswer(Answer):
+class SampleResponse(ResponseModel):
     """(checkpoint, solver, seed, index, execution) determine an image."""
 
     id: str

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.rows import Answer, concat, count, pad, take
-from models.solvers.base import AnySolver, Problem, Status
+from models.rows.rows import Answer, concat, count, pad, take
+from models.solvers.base import AnySolver, Problem, RowStatus
 from service.engine.packer import Question
 from service.engine.scheduler import Ids
 
@@ -101,7 +101,7 @@ class Lane:
         """The share of its way that each real row has gone, read from the device; 1 means ended."""
         status = self.solver.status(turn.problem, turn.state)
         progress = self.solver.progress(turn.problem, turn.state).double().clamp(0, ALMOST)
-        ended = torch.where(status == Status.RUNNING, progress.nan_to_num(), 1.0)
+        ended = torch.where(status == RowStatus.RUNNING, progress.nan_to_num(), 1.0)
         return ended[: turn.rows].cpu().numpy()
 
     def _begin(self, problem: Problem[Any]) -> tuple[Problem[Any], Any]:

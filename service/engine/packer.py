@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from models.denoiser import Denoiser
-from models.rows import Answer, Condition, Query, concat, count, split
+from models.rows.denoiser import Denoiser
+from models.rows.rows import Answer, Condition, Query, concat, count, split
 
 Question = tuple[Query, Condition]
 

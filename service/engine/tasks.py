@@ -11,16 +11,16 @@ from torch import Tensor
 
 from models.anomaly.readings import Reading
 from models.anomaly.rows import path_problem, readings
-from models.denoiser import Denoiser
-from models.likelihood import score_problem, summarise
-from models.network import data_to_tokens
-from models.rows import concat, pad, split, take
-from models.sampling import sample_problem
+from models.network.mulan import data_to_tokens
+from models.rows.denoiser import Denoiser
+from models.rows.rows import concat, pad, split, take
 from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
-from models.solvers.base import AnySolver, Problem, Status
+from models.solvers.base import AnySolver, Problem, RowStatus
 from models.solvers.flow import LogDensity
 from models.solvers.path import PathSolver
+from models.work.likelihood import score_problem, summarise
+from models.work.sampling import sample_problem
 from service.engine.lane import QUANTUM, first
 from service.errors import ComputationFailed
 from service.jobs import (
@@ -132,9 +132,9 @@ class Sampling:
         piece = concat(self._pieces)
         order = piece.row.argsort()
         _, tokens, nfe, rate, latent, status = (leaf[order].cpu().numpy() for leaf in piece)
-        failed = status[status != Status.DONE]
+        failed = status[status != RowStatus.DONE]
         if len(failed):
-            reason = Status(failed[0]).reason
+            reason = RowStatus(failed[0]).reason
             raise ComputationFailed(f"{len(failed)} of {len(status)} images failed: {reason}")
         return SampleResult(
             images=tokens,

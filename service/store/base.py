@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from service.jobs import Job, Kind, Outcome, Status
+from service.jobs import Job, JobKind, JobStatus, Outcome
 from service.store.news import News
 from service.store.rules import Load
 
@@ -22,7 +22,7 @@ class Standing:
     """A job without its images; times are seconds since the epoch, `place` counts admissions."""
 
     id: str
-    kind: Kind
+    kind: JobKind
     model: str
     checkpoint: str
     owner: str
@@ -31,7 +31,7 @@ class Standing:
     created_at: float
     deadline: float
     place: int
-    status: Status
+    status: JobStatus
     progress: float
     started_at: float | None
     finished_at: float | None
@@ -45,11 +45,11 @@ class Page(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class JobRecord:
     """A job with its images and its end; times are seconds since the epoch."""
 
     job: Job
-    status: Status
+    status: JobStatus
     progress: float = 0.0
     started_at: float | None = None
     finished_at: float | None = None
@@ -142,17 +142,17 @@ class Store(Protocol):
         ...
 
     async def jobs(
-        self, owner: str | None, status: Status | None, limit: int, before: int | None
+        self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         """An owner's jobs, or everybody's, the latest first; those of a status; those admitted
         before a place. A page may hold fewer than `limit` and not be the last."""
         ...
 
-    async def record(self, job_id: str) -> Record:
+    async def record(self, job_id: str) -> JobRecord:
         """A job as a whole. Raises UnknownJob, ResultExpired."""
         ...
 
-    async def wait(self, job_id: str) -> Record:
+    async def wait(self, job_id: str) -> JobRecord:
         """Wait until a job has ended, also while the store is away. Raises UnknownJob,
         ResultExpired."""
         ...

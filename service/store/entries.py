@@ -5,10 +5,10 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from service.jobs import UNFINISHED, Job, Status
+from service.jobs import UNFINISHED, Job, JobStatus
 from service.store import news
-from service.store.base import Key, Record, Standing
-from service.store.news import Advance, Story
+from service.store.base import JobRecord, Key, Standing
+from service.store.news import Advance, ProgressLog
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class Entry:
     for a job that nobody has to wait for. What remains without `record` is that it has ended."""
 
     standing: Standing
-    record: Record | None
+    record: JobRecord | None
     order: tuple[int, int]
     key: Key | None
     waiters: set[str] | None
@@ -32,7 +32,7 @@ class Entry:
         """A job that begins to wait."""
         order = (-job.priority, place)
         waiters = {job.id} if attended else None
-        return cls(_queued(job, place), Record(job, "queued"), order, key, waiters)
+        return cls(_queued(job, place), JobRecord(job, "queued"), order, key, waiters)
 
     @property
     def ended(self) -> bool:
@@ -46,12 +46,12 @@ class Entry:
         return self.record.job
 
     @property
-    def story(self) -> Story:
+    def story(self) -> ProgressLog:
         """What watchers may be told."""
         status, progress = self.standing.status, self.standing.progress
-        return Story(status, progress, self.told, tuple(self.kept))
+        return ProgressLog(status, progress, self.told, tuple(self.kept))
 
-    def turn(self, status: Status, **more: float | None) -> None:
+    def turn(self, status: JobStatus, **more: float | None) -> None:
         """Change the standing, and tell who waits or watches."""
         changes = {"status": status, **more}
         self.standing = replace(self.standing, **changes)  # type: ignore[arg-type]

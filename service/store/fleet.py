@@ -1,8 +1,8 @@
 """Which checkpoints are served, and by whom: workers announce them, APIs read that.
 
-An announcement lives for `ALIVE_S` and is made again before that. A checkpoint's papers, manifest
-and calibration, lie apart, named by the SHA-256 of their own text, so that they are read once and
-not at every look.
+An announcement lives for `ALIVE_S` and is made again before that. A checkpoint's descriptor
+(manifest and calibration) has a key of its own, named by the SHA-256 of its text, so that it is
+read once and not at every look.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio import Redis
 
 from models.anomaly.calibration import Calibration
-from models.errors import CheckpointError
-from models.manifest import Manifest
+from models.schema.errors import CheckpointError
+from models.schema.manifest import Manifest
 from service.store import keys
 from service.store.connection import NOBODY, reaching
 from service.store.scripts import Scripts
@@ -29,14 +29,14 @@ ANNOUNCE_EVERY_S = 2.0
 
 
 class Announced(NamedTuple):
-    """A checkpoint's papers, and what runs it."""
+    """A checkpoint's descriptor, and what runs it."""
 
     manifest: Manifest
     execution: str
     calibration: Calibration | None = None
 
 
-class _Papers(BaseModel):
+class _Descriptor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: Manifest
@@ -44,7 +44,7 @@ class _Papers(BaseModel):
 
 
 class _Entry(BaseModel):
-    """What one worker says of itself: for each checkpoint, papers and execution."""
+    """What one worker says of itself: for each checkpoint, descriptor and execution."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,18 +63,18 @@ class Fleet:
         self._client, self._observer = client, observer
         self._scripts = Scripts(client, observer)
         self.workers: Counter[str] = Counter()
-        self._papers: dict[str, _Papers] = {}
+        self._descriptors: dict[str, _Descriptor] = {}
 
     async def announce(self, name: str, since: float, models: Iterable[Announced]) -> None:
         """Say that worker `name`, at work since then, serves these."""
-        papers: list[str] = []
+        descriptors: list[str] = []
         serves: list[tuple[str, str]] = []
         for manifest, execution, calibration in models:
-            text = _Papers(manifest=manifest, calibration=calibration).model_dump_json()
-            papers += _digest(text), text
+            text = _Descriptor(manifest=manifest, calibration=calibration).model_dump_json()
+            descriptors += _digest(text), text
             serves.append((_digest(text), execution))
         entry = _Entry(since=since, serves=tuple(serves)).model_dump_json()
-        await self._scripts.run("announce", name, since, entry, int(1000 * ALIVE_S), *papers)
+        await self._scripts.run("announce", name, since, entry, int(1000 * ALIVE_S), *descriptors)
 
     async def retire(self, name: str) -> None:
         """Say that this worker takes no more jobs."""
@@ -87,13 +87,13 @@ class Fleet:
     async def present(self) -> list[Announced]:
         """What is served now, each checkpoint once, by the latest worker's word."""
         entries = await self._entries()
-        await self._read_papers({digest for entry in entries for digest, _ in entry.serves})
+        await self._read_descriptors({digest for entry in entries for digest, _ in entry.serves})
         found: dict[str, Announced] = {}
         workers: Counter[str] = Counter()
         for entry in entries:
             for digest, execution in entry.serves:
-                if papers := self._papers.get(digest):
-                    manifest, calibration = papers.manifest, papers.calibration
+                if descriptor := self._descriptors.get(digest):
+                    manifest, calibration = descriptor.manifest, descriptor.calibration
                     found[manifest.sha256] = Announced(manifest, execution, calibration)
                     workers[manifest.name] += 1
         self.workers = workers
@@ -108,16 +108,18 @@ class Fleet:
                 await self._client.zrem(keys.WORKERS, *gone)
         return [entry for text in texts if text is not None and (entry := _entry(text))]
 
-    async def _read_papers(self, digests: set[str]) -> None:
-        unread = sorted(digests - self._papers.keys())
+    async def _read_descriptors(self, digests: set[str]) -> None:
+        unread = sorted(digests - self._descriptors.keys())
         texts: Sequence[bytes | None] = ()
         if unread:
-            with reaching("papers", self._observer):
-                texts = await self._values([keys.PAPERS + digest for digest in unread])
-        self._papers = {name: self._papers[name] for name in digests & self._papers.keys()}
+            with reaching("descriptors", self._observer):
+                texts = await self._values([keys.DESCRIPTORS + digest for digest in unread])
+        self._descriptors = {
+            name: self._descriptors[name] for name in digests & self._descriptors.keys()
+        }
         for digest, text in zip(unread, texts, strict=True):
-            if text is not None and (papers := _papers(text)):
-                self._papers[digest] = papers
+            if text is not None and (descriptor := _descriptor(text)):
+                self._descriptors[digest] = descriptor
 
     async def _values(self, names: Sequence[str]) -> list[bytes | None]:
         values: Any = await self._client.mget(names) if names else []
@@ -136,18 +138,18 @@ def _entry(text: bytes) -> _Entry | None:
         return None
 
 
-def _papers(text: bytes) -> _Papers | None:
+def _descriptor(text: bytes) -> _Descriptor | None:
     """None for what cannot be read; without a calibration that does not hold in this process,
     which is to judge by it: its coder may be another than the worker's."""
     try:
-        papers = _Papers.model_validate_json(text)
+        descriptor = _Descriptor.model_validate_json(text)
     except ValidationError as error:
-        logger.error("a checkpoint's papers cannot be read: %s", error)
+        logger.error("a checkpoint's descriptor cannot be read: %s", error)
         return None
     try:
-        if papers.calibration is not None:
-            papers.calibration.check(papers.manifest)
+        if descriptor.calibration is not None:
+            descriptor.calibration.check(descriptor.manifest)
     except CheckpointError as error:
-        logger.error("%s gives no verdicts: %s", papers.manifest.name, error)
-        return papers.model_copy(update={"calibration": None})
-    return papers
+        logger.error("%s gives no verdicts: %s", descriptor.manifest.name, error)
+        return descriptor.model_copy(update={"calibration": None})
+    return descriptor

@@ -24,7 +24,7 @@ LETTER = "mulan:letter:"  # + id: a hash, one dead letter
 
 WORKERS = "mulan:workers"  # sorted set of announced workers by when they began
 WORKER = "mulan:worker:"  # + name: what it serves; gone when it is
-PAPERS = "mulan:papers:"  # + SHA-256 of the text: a checkpoint's manifest
+DESCRIPTORS = "mulan:papers:"  # + SHA-256 of the text: a checkpoint's manifest
 
 GROUP = "workers"  # the consumer group of every stream
 PARKED = "parked"  # the consumer that holds what was taken from dead workers

@@ -10,9 +10,9 @@ from dataclasses import replace
 from weakref import WeakSet
 
 from service.errors import ServiceError
-from service.jobs import Job, Outcome, Status
+from service.jobs import Job, JobStatus, Outcome
 from service.store import rules
-from service.store.base import Claim, Key, Page, Record, Standing, always
+from service.store.base import Claim, JobRecord, Key, Page, Standing, always
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.entries import Entry
 from service.store.news import Advance, News
@@ -140,7 +140,7 @@ class MemoryStore:
         return self._entry(job_id).standing
 
     async def jobs(
-        self, owner: str | None, status: Status | None, limit: int, before: int | None
+        self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         self._expire()
         found: list[Standing] = []
@@ -156,14 +156,14 @@ class MemoryStore:
                 found.append(job)
         return Page(found, None)
 
-    async def record(self, job_id: str) -> Record:
+    async def record(self, job_id: str) -> JobRecord:
         self._expire()
         entry = self._entry(job_id)
         if entry.record is None:
             raise rules.expired(job_id)
         return entry.record
 
-    async def wait(self, job_id: str) -> Record:
+    async def wait(self, job_id: str) -> JobRecord:
         entry = self._entry(job_id)
         while not entry.ended:
             await entry.changed.wait()

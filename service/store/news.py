@@ -7,7 +7,7 @@ who was away for longer starts again from where the job stands.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from service.jobs import UNFINISHED, Status
+from service.jobs import UNFINISHED, JobStatus
 
 KEPT = 32
 
@@ -30,16 +30,16 @@ class End(NamedTuple):
     """The job has ended."""
 
     number: int
-    status: Status
+    status: JobStatus
 
 
 News = Advance | Reset | End
 
 
-class Story(NamedTuple):
+class ProgressLog(NamedTuple):
     """A job as watchers see it: `told` counts its advances, the latest of which are kept."""
 
-    status: Status
+    status: JobStatus
     progress: float
     told: int
     kept: Sequence[Advance]

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.anomaly.calibration import Calibration
 from models.anomaly.readings import Reading
-from models.scores import Score
-from models.specs import Adams, SamplerSpec
+from models.schema.scores import Score
+from models.schema.specs import Adams, SamplerSpec
 from service.errors import Busy, InvalidRequest, ServiceError, TooLarge
 from service.jobs import (
     AnomalyResult,
@@ -31,13 +31,13 @@ class WireError(ValueError):
     """Bytes that are no job, or no outcome; its text is one clear line."""
 
 
-class Part(BaseModel):
+class WireRecord(BaseModel):
     """A piece of a document."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Array(Part, Generic[Number]):
+class _Array(WireRecord, Generic[Number]):
     """Numbers in C order."""
 
     kind: ClassVar[Any]
@@ -68,7 +68,7 @@ class _Contribution(_Array[np.float32]):
     shape: tuple[Length, Length, Length]
 
 
-class _SampleTask(Part):
+class _SampleTask(WireRecord):
     kind: Literal["samples"] = "samples"
     solver: SamplerSpec
     seed: int
@@ -79,7 +79,7 @@ class _SampleTask(Part):
         return SampleTask(self.solver, self.seed, self.count, self.latent)
 
 
-class _ScoreTask(Part):
+class _ScoreTask(WireRecord):
     kind: Literal["likelihoods"] = "likelihoods"
     solver: Adams
     seed: int
@@ -90,7 +90,7 @@ class _ScoreTask(Part):
         return ScoreTask(self.solver, self.seed, self.draws, self.images.array())
 
 
-class _AnomalyTask(Part):
+class _AnomalyTask(WireRecord):
     kind: Literal["anomalies"] = "anomalies"
     calibration: Calibration
     seed: int
@@ -106,7 +106,7 @@ class _AnomalyTask(Part):
 AnyTask = Annotated[_SampleTask | _ScoreTask | _AnomalyTask, Field(discriminator="kind")]
 
 
-class _SampleResult(Part):
+class _SampleResult(WireRecord):
     kind: Literal["samples"] = "samples"
     images: _Tokens
     nfe: tuple[int, ...]
@@ -120,7 +120,7 @@ class _SampleResult(Part):
         )
 
 
-class _ScoreResult(Part):
+class _ScoreResult(WireRecord):
     kind: Literal["likelihoods"] = "likelihoods"
     scores: tuple[Score, ...]
     execution: str
@@ -129,7 +129,7 @@ class _ScoreResult(Part):
         return ScoreResult(self.scores, self.execution)
 
 
-class _Reading(Part):
+class _Reading(WireRecord):
     nfe: int
     values: dict[str, float] | None
     contribution: _Contribution | None
@@ -147,7 +147,7 @@ class _Reading(Part):
         return Reading(self.nfe, self.values, found, self.reason)
 
 
-class _AnomalyResult(Part):
+class _AnomalyResult(WireRecord):
     kind: Literal["anomalies"] = "anomalies"
     readings: tuple[_Reading, ...]
     execution: str
@@ -156,7 +156,7 @@ class _AnomalyResult(Part):
         return AnomalyResult(tuple(one.reading() for one in self.readings), self.execution)
 
 
-class _Error(Part):
+class _Error(WireRecord):
     kind: Literal["error"] = "error"
     name: str
     detail: str

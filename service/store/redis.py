@@ -17,15 +17,15 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from service.errors import ComputationFailed, QueueFull, StoreUnavailable
-from service.jobs import UNFINISHED, Job, Outcome, Status
+from service.jobs import UNFINISHED, Job, JobStatus, Outcome
 from service.store import keys, news, replies, rules
-from service.store.base import Claim, Key, Page, Record, Standing, always
+from service.store.base import Claim, JobRecord, Key, Page, Standing, always
 from service.store.bounds import REMEMBERED_S, Bounds
 from service.store.connection import NOBODY, reaching
-from service.store.ear import Ear
 from service.store.news import News
 from service.store.rules import Load
 from service.store.scripts import Scripts
+from service.store.subscription import Subscription
 from service.store.wire import encode_job, encode_outcome
 from service.telemetry.observers import StoreObserver
 
@@ -64,7 +64,7 @@ class RedisStore:
         self._keep = (bounds.retained, bounds.retention_s, unread_s, REMEMBERED_S)
         self._observer = observer
         self._scripts = Scripts(client, observer)
-        self._ear = Ear(client)
+        self._ear = Subscription(client)
         self._too_late = encode_outcome(rules.too_late())
         self._fatal = encode_outcome(
             ComputationFailed(
@@ -165,7 +165,7 @@ class RedisStore:
         return found
 
     async def jobs(
-        self, owner: str | None, status: Status | None, limit: int, before: int | None
+        self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         index = keys.INDEX if owner is None else keys.OWNED + owner
         below = "+inf" if before is None else f"({before}"
@@ -173,13 +173,13 @@ class RedisStore:
             *await self._scripts.run("list", index, status or "", limit, below, LOOKED_AT)
         )
 
-    async def record(self, job_id: str) -> Record:
+    async def record(self, job_id: str) -> JobRecord:
         record = await self._read(job_id)
         if self._is_older(record.finished_at, self._kept_s):
             raise rules.expired(job_id)
         return record
 
-    async def wait(self, job_id: str) -> Record:
+    async def wait(self, job_id: str) -> JobRecord:
         with self._ear.ended(job_id) as heard:
             while True:
                 heard.clear()
@@ -253,14 +253,14 @@ class RedisStore:
         )
         return bool(ended)
 
-    async def _read(self, job_id: str) -> Record:
+    async def _read(self, job_id: str) -> JobRecord:
         standing, task, result = await self._scripts.run("record", job_id)
         status, progress, started, finished = standing
         if status is None:
             raise rules.unknown(job_id)
         if task is None or (result is None and status.decode() not in UNFINISHED):
             raise rules.expired(job_id)
-        return Record(
+        return JobRecord(
             job=replies.job(task),
             status=status.decode(),
             progress=1.0 if status == b"succeeded" else float(progress or 0.0),

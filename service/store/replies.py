@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from service.errors import ComputationFailed
-from service.jobs import Job, Kind, Outcome, Status
+from service.jobs import Job, JobKind, JobStatus, Outcome
 from service.store.base import Page, Standing
-from service.store.news import Advance, Story
+from service.store.news import Advance, ProgressLog
 from service.store.parts import WireError
 from service.store.rules import Load
 from service.store.wire import decode_job, decode_outcome
@@ -23,10 +23,10 @@ def about(job: Job) -> list[str | float]:
 def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
     """A job's hash."""
     text = {name.decode(): value.decode() for name, value in fields.items()}
-    status = cast(Status, text["status"])
+    status = cast(JobStatus, text["status"])
     return Standing(
         id=job_id,
-        kind=cast(Kind, text["kind"]),
+        kind=cast(JobKind, text["kind"]),
         model=text["model"],
         checkpoint=text["checkpoint"],
         owner=text["owner"],
@@ -51,14 +51,14 @@ def page(listed: Sequence[Any], last: bytes) -> Page:
     return Page(jobs, int(float(last)) if last else None)
 
 
-def story(status: bytes, progress: bytes, told: int, kept: Sequence[Any]) -> Story:
+def story(status: bytes, progress: bytes, told: int, kept: Sequence[Any]) -> ProgressLog:
     """The answer of the watch script."""
     advances = []
     for entry, (_, at, _, preview) in kept:
         number = int(entry.partition(b"-")[0])
         advances.append(Advance(number, float(at), preview))
-    name = cast(Status, status.decode())
-    return Story(name, 1.0 if name == "succeeded" else float(progress), told, advances)
+    name = cast(JobStatus, status.decode())
+    return ProgressLog(name, 1.0 if name == "succeeded" else float(progress), told, advances)
 
 
 def load(now: float, *numbers: bytes | int) -> Load:

@@ -14,7 +14,7 @@ from service.errors import (
     ServiceError,
     UnknownJob,
 )
-from service.jobs import Outcome, Status
+from service.jobs import JobStatus, Outcome
 from service.store.bounds import Bounds
 
 # Of the latest ends, so many tell the rate at which the queue drains.
@@ -24,10 +24,10 @@ _LONGEST_S = 300
 
 
 # What a request with the key of such a job is not answered by.
-WITHOUT_ANSWER: frozenset[Status] = frozenset({"cancelled", "timed-out"})
+WITHOUT_ANSWER: frozenset[JobStatus] = frozenset({"cancelled", "timed-out"})
 
 
-def status_of(outcome: Outcome) -> Status:
+def status_of(outcome: Outcome) -> JobStatus:
     """What a job with this outcome is."""
     match outcome:
         case JobCancelled():

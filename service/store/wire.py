@@ -9,14 +9,14 @@ from typing import Any, Literal, TypeVar, get_args
 import msgpack
 from pydantic import ValidationError
 
-from models.manifest import first_fault
+from models.schema.manifest import first_fault
 from service.errors import ServiceError
 from service.jobs import Job, Outcome
 from service.store.parts import (
     AnyOutcome,
     AnyTask,
-    Part,
     WireError,
+    WireRecord,
     error_part,
     result_part,
     task_part,
@@ -26,7 +26,7 @@ from service.store.parts import (
 VERSION: Literal[2] = 2
 
 
-class _Job(Part):
+class _Job(WireRecord):
     version: Literal[1, 2] = VERSION
     id: str
     checkpoint: str
@@ -41,7 +41,7 @@ class _Job(Part):
     trace: str = ""
 
 
-class _Outcome(Part):
+class _Outcome(WireRecord):
     version: Literal[1] = 1
     outcome: AnyOutcome
 

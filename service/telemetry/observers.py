@@ -5,11 +5,11 @@ They are told on the thread where it happens, must not raise, and must not take 
 
 from typing import Literal, NamedTuple
 
-from service.jobs import Job, Result, Status
+from service.jobs import Job, JobStatus, Result
 from service.telemetry.ticks import Tick
 
 # How a worker's hold on a job ends: with the job, or before.
-Ending = Status | Literal["released", "lost"]
+Ending = JobStatus | Literal["released", "lost"]
 
 
 class StoreObserver:

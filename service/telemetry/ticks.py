@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 Mode = Literal["forward", "pull-back"]
 # Why no more rows ran: there were none, the tick's price was spent, no more rows may have begun.
 Reason = Literal["drained", "full", "resident"]
-Part = Literal["plan", "begin", "ask", "network", "tell", "retire", "report"]
+TickPart = Literal["plan", "begin", "ask", "network", "tell", "retire", "report"]
 
 
 class LaneName(NamedTuple):
@@ -39,11 +39,11 @@ class Tick:
     calls: list[Call] = field(default_factory=list)
     active: Counter[LaneName] = field(default_factory=Counter)
     waiting: Counter[LaneName] = field(default_factory=Counter)
-    parts: dict[Part, float] = field(default_factory=lambda: defaultdict(float))
+    parts: dict[TickPart, float] = field(default_factory=lambda: defaultdict(float))
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
 
-    def lap(self, part: Part) -> None:
+    def lap(self, part: TickPart) -> None:
         """All time since the last lap was spent on `part`."""
         spent = time.perf_counter() - self.began
         self.parts[part] += spent - self.seconds

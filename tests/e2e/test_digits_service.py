@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data import divide, load_tokens
-from models.shelf import find
+from models.files.images import divide, load_tokens
+from models.files.shelf import find
 from models.training.recipe import read_recipe
 
 pytestmark = pytest.mark.xdist_group("service")

@@ -7,8 +7,9 @@ import httpx
 import numpy as np
 import pytest
 
-from models.checkpoint import load_checkpoint
-from models.evaluation.card_text import (
+from models.checkpoints.checkpoint import load_checkpoint
+from models.evaluation.card.coders import Coders
+from models.evaluation.card.text import (
     CARD,
     CURVE,
     SAMPLES,
@@ -17,11 +18,10 @@ from models.evaluation.card_text import (
     card_text,
     solver_sheet,
 )
-from models.evaluation.coders import Coders
-from models.evaluation.likelihood import elbo_terms
-from models.evaluation.parts import RecordedData
-from models.manifest import read_manifest
-from models.presets import presets
+from models.evaluation.likelihood.likelihood import elbo_terms
+from models.evaluation.recorded_data import RecordedData
+from models.schema.manifest import read_manifest
+from models.schema.presets import presets
 from models.solvers import SAMPLERS
 from models.zoo import ZOO
 

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from models.likelihood import score_problem, summarise
-from models.network import data_to_tokens
-from models.rows import take
+from models.network.mulan import data_to_tokens
+from models.rows.rows import take
 from models.runtimes.eager import EagerDenoiser
-from models.sampling import sample_problem
-from models.solve import solve
+from models.schema.specs import Adams, Ddpm
 from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
-from models.specs import Adams, Ddpm
+from models.work.likelihood import score_problem, summarise
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 from models.zoo import ZOO
 from service.loading import device_memory, load_models
 

@@ -11,17 +11,17 @@ import optree
 import torch
 from torch import Tensor
 
-from models.analytic import Mixture
 from models.anomaly.rows import path_problem
-from models.config import ModelConfig
-from models.likelihood import score_problem
-from models.rows import Answer, count, pad, take
+from models.evaluation.analytic import Mixture
+from models.rows.rows import Answer, count, pad, take
 from models.runtimes.eager import QUANTUM
-from models.sampling import sample_problem
+from models.schema.config import ModelConfig
+from models.schema.specs import FlowPath, Spec
 from models.solvers import SAMPLERS, SOLVERS
-from models.solvers.base import Problem, Status
+from models.solvers.base import Problem, RowStatus
 from models.solvers.path import PathSolver
-from models.specs import FlowPath, Spec
+from models.work.likelihood import score_problem
+from models.work.sampling import sample_problem
 
 CONFIG = ModelConfig(
     image_shape=(2, 3, 1), vocabulary=17, latent_size=4, latent_k=1, gamma_min=-7.9, gamma_max=5.0
@@ -107,7 +107,7 @@ def tell(solver: Any, rows: Rows) -> Rows:
 
 
 def running(solver: Any, rows: Rows) -> Tensor:
-    status: Tensor = solver.status(*rows) == Status.RUNNING
+    status: Tensor = solver.status(*rows) == RowStatus.RUNNING
     return status
 
 

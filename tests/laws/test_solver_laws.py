@@ -7,9 +7,9 @@ import optree
 import pytest
 import torch
 
-from models.rows import Answer, concat, count, pad, take
+from models.rows.rows import Answer, concat, count, pad, take
 from models.solvers import SAMPLERS, SOLVERS
-from models.solvers.base import Status
+from models.solvers.base import RowStatus
 
 EVERY_SPEC = pytest.mark.parametrize("spec", law.SPECS, ids=repr)
 ALL = torch.arange(law.ROWS)
@@ -121,8 +121,8 @@ def test_a_row_that_is_not_finite_fails_alone(spec: Any, when: int) -> None:
         told = solver.tell(*padded, answer)
         rows = rows[0], take(told, ALL)
     status = solver.status(*rows).tolist()
-    assert status.pop(4) == Status.NOT_FINITE
-    assert set(status) == {Status.DONE}
+    assert status.pop(4) == RowStatus.NOT_FINITE
+    assert set(status) == {RowStatus.DONE}
     others = ALL != 4
     assert law.same(take(rows, others), take(expected, others))
 
@@ -138,7 +138,7 @@ def test_a_finished_row_stays_finished_whatever_it_is_told(spec: Any) -> None:
     for told in (answer, noise, poison):
         state = solver.tell(*padded, told)
         assert law.same(take(state, ALL), kept[1])
-        assert solver.status(rows[0], take(state, ALL)).tolist() == [Status.DONE] * law.ROWS
+        assert solver.status(rows[0], take(state, ALL)).tolist() == [RowStatus.DONE] * law.ROWS
 
 
 @pytest.mark.parametrize("name", SOLVERS)

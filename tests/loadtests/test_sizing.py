@@ -10,9 +10,9 @@ from loadtests.capacity import redis_limits
 from loadtests.capacity.paced import PacedDenoiser
 from loadtests.capacity.sizing import by_formula, by_simulation
 from loadtests.capacity.traffic import MIXED, Kind, mean_work
-from models.config import ModelConfig
-from models.network import Mulan
-from models.rows import Query
+from models.network.mulan import Mulan
+from models.rows.rows import Query
+from models.schema.config import ModelConfig
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),

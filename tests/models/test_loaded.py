@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.checkpoint import save_manifest, save_weights
-from models.config import ModelConfig
-from models.loaded import Loaded, load
-from models.manifest import Manifest
-from models.network import Mulan
+from models.checkpoints.checkpoint import save_manifest, save_weights
+from models.loaded import LoadedCheckpoint, load
+from models.network.mulan import Mulan
+from models.schema.config import ModelConfig
+from models.schema.manifest import Manifest
 
 CONFIG = ModelConfig(
     image_shape=(4, 6, 3),
@@ -45,18 +45,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> Loaded:
+def model(folder: Path) -> LoadedCheckpoint:
     return load(folder, "float64")
 
 
-def test_images_there_and_back(model: Loaded) -> None:
+def test_images_there_and_back(model: LoadedCheckpoint) -> None:
     x = model.encode(IMAGES)
     assert np.abs(x).max() < 1
     alpha = np.exp(CONFIG.log_alpha0)
     np.testing.assert_array_equal(model.decode(alpha * x), IMAGES)
 
 
-def test_latents(model: Loaded) -> None:
+def test_latents(model: LoadedCheckpoint) -> None:
     latent, logits = model.latent(IMAGES), model.logits(IMAGES)
     assert (latent.sum(1) == 2).all()
     assert (
@@ -65,7 +65,7 @@ def test_latents(model: Loaded) -> None:
     assert ((model.latent_kl(IMAGES) >= 0) & (model.latent_kl(IMAGES) < np.log(5))).all()
 
 
-def test_schedule(model: Loaded) -> None:
+def test_schedule(model: LoadedCheckpoint) -> None:
     latent, h = model.latent(IMAGES), 1e-5
     for end, gamma in ((0, CONFIG.gamma_min), (1, CONFIG.gamma_max)):
         np.testing.assert_allclose(model.schedule(latent, end).gamma, gamma)
@@ -76,14 +76,14 @@ def test_schedule(model: Loaded) -> None:
     np.testing.assert_allclose(middle.alpha**2 + middle.sigma**2, 1)
 
 
-def test_network_and_noise_agree(model: Loaded) -> None:
+def test_network_and_noise_agree(model: LoadedCheckpoint) -> None:
     """A velocity network: eps = alpha v + sigma x, at the time where gamma has that mean."""
     latent, at = model.latent(IMAGES), model.schedule(model.latent(IMAGES), 0.7)
     v = model.network(X, at.gamma.mean((1, 2, 3)), latent)
     np.testing.assert_allclose(model.epsilon(X, 0.7, latent), at.alpha * v + at.sigma * X)
 
 
-def test_drift_and_its_jacobian(model: Loaded) -> None:
+def test_drift_and_its_jacobian(model: LoadedCheckpoint) -> None:
     latent, t, h = model.latent(IMAGES), 0.6, 1e-5
     at = model.schedule(latent, t)
     expected = 0.5 * at.dgamma_dt * at.sigma * (model.epsilon(X, t, latent) - at.sigma * X)
@@ -95,7 +95,7 @@ def test_drift_and_its_jacobian(model: Loaded) -> None:
     np.testing.assert_allclose(backwards, forwards, rtol=1e-6)
 
 
-def test_an_ancestral_step(model: Loaded) -> None:
+def test_an_ancestral_step(model: LoadedCheckpoint) -> None:
     latent = model.latent(IMAGES)
     t, r = model.schedule(latent, 0.5), model.schedule(latent, 0.3)
     share = -np.expm1(r.gamma - t.gamma)
@@ -105,7 +105,7 @@ def test_an_ancestral_step(model: Loaded) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_elbo(model: Loaded) -> None:
+def test_elbo(model: LoadedCheckpoint) -> None:
     latent, t = model.latent(IMAGES), np.array([0.2, 0.5, 0.8])
     terms = model.elbo(IMAGES, t, NOISE0, NOISE)
     at = model.schedule(latent, t)
@@ -122,7 +122,7 @@ def test_elbo(model: Loaded) -> None:
     assert not np.allclose(model.elbo(IMAGES, t, NOISE0, NOISE, other).diffusion, terms.diffusion)
 
 
-def test_the_authors_likelihood(model: Loaded) -> None:
+def test_the_authors_likelihood(model: LoadedCheckpoint) -> None:
     noise = NOISE.clip(-3, 3)
     draw = model.paper_likelihood(IMAGES, noise, SIGNS, times=np.linspace(0, 1, 9))
     assert draw.nfe == 48
@@ -131,7 +131,7 @@ def test_the_authors_likelihood(model: Loaded) -> None:
     assert np.isfinite(bits).all()
 
 
-def test_single_precision_is_close(folder: Path, model: Loaded) -> None:
+def test_single_precision_is_close(folder: Path, model: LoadedCheckpoint) -> None:
     single, latent = load(folder), model.latent(IMAGES)
     found = single.drift(X, 0.4, latent)
     np.testing.assert_allclose(found, model.drift(X, 0.4, latent), rtol=1e-3, atol=1e-4)
@@ -153,6 +153,6 @@ def test_single_precision_is_close(folder: Path, model: Loaded) -> None:
         (lambda m, z: m.elbo(IMAGES, 0.5, NOISE, NOISE[:1]), "different numbers of rows"),
     ],
 )
-def test_arguments_that_make_no_sense(model: Loaded, call: Any, fault: str) -> None:
+def test_arguments_that_make_no_sense(model: LoadedCheckpoint, call: Any, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         call(model, model.latent(IMAGES))

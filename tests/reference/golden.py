@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import flax_names
-from models.config import ModelConfig
-from models.network import Mulan
+from models.checkpoints import flax_names
+from models.network.mulan import Mulan
+from models.schema.config import ModelConfig
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = ("vel_e64", "eps_e64", "vfe_e64", "attn_e64", "deg_e32")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.checkpoint import load_checkpoint
-from models.errors import CheckpointError
-from models.flax_file import read_flax
-from models.flax_import import ENTRY, Copy, import_flax
-from models.flax_names import convert, official_path, official_shape
-from models.official import NAMED, read_settings
-from models.onnx_export import export_onnx
+from models.checkpoints.checkpoint import load_checkpoint
+from models.checkpoints.flax_file import read_flax
+from models.checkpoints.flax_import import ENTRY, Copy, import_flax
+from models.checkpoints.flax_names import convert, official_path, official_shape
+from models.checkpoints.official import NAMED, read_settings
+from models.checkpoints.onnx_export import export_onnx
+from models.schema.errors import CheckpointError
 
 pytestmark = pytest.mark.golden
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from golden import CASES, to_chw, to_hwc
 
-from models.rows import Query
+from models.rows.rows import Query
 from models.runtimes.eager import EagerDenoiser
 
 pytestmark = [

@@ -6,9 +6,9 @@ import pytest
 import torch
 from golden import ELBO_CASES
 
-from models.encoder import categorical_kl, official_noise, top_k
-from models.network import tokens_to_data
-from models.objective import negative_elbo
+from models.network.encoder import categorical_kl, official_noise, top_k
+from models.network.mulan import tokens_to_data
+from models.network.objective import negative_elbo
 
 pytestmark = [
     pytest.mark.golden,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from golden import Reference, to_chw, to_hwc
 
-from models.evaluation.paper import (
+from models.evaluation.likelihood.paper import (
     ENTROPY_DEFICIT,
     LOG_SIGMA_0,
     Flow,
@@ -17,7 +17,7 @@ from models.evaluation.paper import (
     paper_kl,
     paper_sample,
 )
-from models.network import tokens_to_data
+from models.network.mulan import tokens_to_data
 from models.runtimes.eager import EagerDenoiser
 
 pytestmark = pytest.mark.golden

@@ -5,7 +5,7 @@ import pytest
 import torch
 from golden import ELBO_CASES, Reference
 
-from models.loaded import Loaded
+from models.loaded import LoadedCheckpoint
 
 pytestmark = [
     pytest.mark.golden,
@@ -19,7 +19,7 @@ pytestmark = [
 
 def test_all_of_it(reference: Reference) -> None:
     precision = "float64" if reference.dtype == torch.float64 else "float32"
-    model = Loaded(reference.model, precision)
+    model = LoadedCheckpoint(reference.model, precision)
     given, outputs = reference.case.inputs, reference.case.outputs
     images, z, latent = given["images"], given["z"], outputs["net_embedding"]
     reference.check("logits", model.logits(images))

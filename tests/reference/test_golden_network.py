@@ -5,8 +5,8 @@ import pytest
 import torch
 from golden import CASES, to_hwc
 
-from models.encoder import categorical_kl, top_k
-from models.network import tokens_to_data
+from models.network.encoder import categorical_kl, top_k
+from models.network.mulan import tokens_to_data
 
 pytestmark = [
     pytest.mark.golden,

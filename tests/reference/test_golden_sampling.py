@@ -5,8 +5,8 @@ import pytest
 import torch
 from golden import ELBO_CASES, Reference, to_hwc
 
-from models.network import data_to_tokens
-from models.rows import Query
+from models.network.mulan import data_to_tokens
+from models.rows.rows import Query
 from models.runtimes.eager import EagerDenoiser
 from models.solvers.ddpm import ancestral_step
 

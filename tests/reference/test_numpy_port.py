@@ -6,10 +6,10 @@ import torch
 from golden import ELBO_CASES, to_chw, to_hwc
 from numpy_mulan import NumpyMulan, Shape
 
-from models import flax_names
-from models.config import ModelConfig
-from models.network import Mulan
-from models.objective import negative_elbo
+from models.checkpoints import flax_names
+from models.network.mulan import Mulan
+from models.network.objective import negative_elbo
+from models.schema.config import ModelConfig
 
 KINDS = ("epsilon", "velocity", "velocity-from-epsilon")
 SMALL = {"image": (8, 8, 1), "groups": 4, "width": 16, "latent": 9, "k": 2, "hidden": 64}

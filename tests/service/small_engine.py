@@ -5,10 +5,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from models.config import ModelConfig
-from models.network import Mulan
+from models.network.mulan import Mulan
 from models.runtimes.eager import EagerDenoiser
-from models.specs import Adams, Ddim, Ddpm, Dpm2m, Dpm2mSde, RtkMala, RtkUla, RtkUld, SamplerSpec
+from models.schema.config import ModelConfig
+from models.schema.specs import (
+    Adams,
+    Ddim,
+    Ddpm,
+    Dpm2m,
+    Dpm2mSde,
+    RtkMala,
+    RtkUla,
+    RtkUld,
+    SamplerSpec,
+)
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
 from service.engine.tasks import Served

@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.config import ModelConfig
-from models.manifest import Manifest
+from models.schema.config import ModelConfig
+from models.schema.manifest import Manifest
 from service.catalogue import Catalogue
 from service.errors import NotReady, UnknownModel
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from models.config import ModelConfig
-from models.pictures import contact_sheet, encode_png
-from service.codec import Part, count_images, decode, encode_npy
+from models.files.pictures import contact_sheet, encode_png
+from models.schema.config import ModelConfig
+from service.codec import Upload, count_images, decode, encode_npy
 from service.errors import BadRequest
 
 MAX_PIXELS = 1 << 16
@@ -36,11 +36,11 @@ def images(draw: st.DrawFn) -> tuple[np.ndarray, ModelConfig]:
 @given(images())
 def test_tokens_survive_both_formats(case: tuple[np.ndarray, ModelConfig]) -> None:
     tokens, model = case
-    parts = [Part("images", encode_png(image, model.vocabulary)) for image in tokens]
+    parts = [Upload("images", encode_png(image, model.vocabulary)) for image in tokens]
     assert [count_images(part) for part in parts] == [1] * len(tokens)
     back = np.concatenate([decode(part, model, MAX_PIXELS) for part in parts])
     np.testing.assert_array_equal(back, tokens)
-    array = Part("images", encode_npy(tokens))
+    array = Upload("images", encode_npy(tokens))
     assert count_images(array) == len(tokens)
     np.testing.assert_array_equal(decode(array, model, MAX_PIXELS), tokens)
 
@@ -68,7 +68,7 @@ def test_damaged_files_are_refused_or_read_but_never_crash(
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(0, len(content)))]
-    part = Part("images[0]", bytes(content))
+    part = Upload("images[0]", bytes(content))
     with contextlib.suppress(BadRequest):
         count_images(part)
         tokens = decode(part, SMALL, MAX_PIXELS)
@@ -82,7 +82,7 @@ def test_any_npy_header_is_survived(header: str) -> None:
     text = header.encode("latin-1")
     content = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
     with pytest.raises(BadRequest):
-        count_images(Part("images", content))
+        count_images(Upload("images", content))
 
 
 def test_the_sheet_shows_every_image_in_its_place() -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from redis_server import RedisServer
 from small_engine import CHECKPOINT, samples
 
-from models.specs import Ddpm
+from models.schema.specs import Ddpm
 from service.cli import main
 from service.jobs import Job
 from service.store import keys

@@ -11,10 +11,10 @@ from small_engine import CONFIG, drive, images, small_model
 from models.anomaly.calibration import CALIBRATION, read_calibration, save_calibration
 from models.anomaly.fitting import fit
 from models.anomaly.rows import read
-from models.checkpoint import save_manifest, save_weights
-from models.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.runtimes.eager import EagerDenoiser
-from models.specs import Ddpm, FlowPath
+from models.schema.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.schema.specs import Ddpm, FlowPath
 from service.engine.engine import Engine
 from service.jobs import Job, SampleResult, SampleTask
 from service.loading import execution, load_models

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from small_engine import CHECKPOINT, CONFIG
 
-from models.manifest import Manifest
+from models.schema.manifest import Manifest
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate
@@ -70,8 +70,8 @@ async def client(
     settings = Settings()
     store = Wired(Bounds.of(settings))
     catalogue, gate = Catalogue(), Gate()
-    papers = {"name": "small", "config": CONFIG.model_dump(), "parameters": 1}
-    catalogue.add(Manifest.model_validate({**papers, "sha256": CHECKPOINT}), "cpu/test")
+    fields = {"name": "small", "config": CONFIG.model_dump(), "parameters": 1}
+    catalogue.add(Manifest.model_validate({**fields, "sha256": CHECKPOINT}), "cpu/test")
     gate.open()
     ours, theirs = spans_to(exporter), spans_to(exporter)
     context = Context(settings, store, catalogue, gate, Quotas(settings), tracing=ours)

@@ -13,15 +13,15 @@ from PIL import Image
 from small_engine import CHECKPOINT, CONFIG, images, job, samples, scores
 from torch import Tensor
 
-from models.denoiser import Denoiser
-from models.rows import Answer, Condition, Query
-from models.specs import Ddpm
+from models.rows.denoiser import Denoiser
+from models.rows.rows import Answer, Condition, Query
+from models.schema.specs import Ddpm
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
 from service.jobs import Outcome, SampleResult, SampleTask
-from service.store.base import Claim, Record, always
+from service.store.base import Claim, JobRecord, always
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
 from service.store.news import Advance, End
@@ -117,7 +117,7 @@ async def soon(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def ended(store: Flaky, name: str) -> Record:
+async def ended(store: Flaky, name: str) -> JobRecord:
     async with asyncio.timeout(SOON):
         return await store.wait(name)
 

@@ -13,8 +13,8 @@ from prometheus_client.samples import Sample
 from small_calibration import small_calibration
 from small_engine import CHECKPOINT, CONFIG, images, job, samples, scores
 
-from models.scores import Score
-from models.specs import Ddpm, FlowPath, RtkMala
+from models.schema.scores import Score
+from models.schema.specs import Ddpm, FlowPath, RtkMala
 from service.engine.tasks import Served
 from service.errors import StoreUnavailable
 from service.jobs import AnomalyResult, AnomalyTask, Job, Outcome, ScoreResult

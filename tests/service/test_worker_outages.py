@@ -14,9 +14,9 @@ from redis_server import RedisServer
 from small_engine import CHECKPOINT, samples
 from torch import Tensor
 
-from models.denoiser import Denoiser
-from models.rows import Answer, Condition, Query
-from models.specs import Ddpm
+from models.rows.denoiser import Denoiser
+from models.rows.rows import Answer, Condition, Query
+from models.schema.specs import Ddpm
 from service.engine.tasks import Served
 from service.errors import StoreUnavailable
 from service.jobs import Job, SampleTask

@@ -5,15 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.analytic import Mixture
-from models.rows import Condition, take
-from models.sampling import sample_problem
-from models.solve import solve
+from models.evaluation.analytic import Mixture
+from models.rows.rows import Condition, take
+from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import AnySampler
 from models.solvers.kernel import Kernel, Walk
 from models.solvers.rtk_mala import RtkMalaSolver, State, log_acceptance
-from models.specs import SamplerSpec
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 
 
 class ExactMala(RtkMalaSolver):

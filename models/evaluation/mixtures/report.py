@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from models.evaluation.figure import Figure, Record
+from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.evaluation.mixtures.arms import DDPM, PAPER, rtk_name
 from models.evaluation.mixtures.study import COMPARED, FLOOR, Point, RareWeight, is_tuned
 
@@ -26,7 +26,7 @@ SLACK = 2.0
 PAPER_FROM = 20
 
 
-class Findings(Record):
+class Findings(EvaluationRecord):
     """All that a run found."""
 
     points: tuple[Point, ...]
@@ -121,7 +121,7 @@ def rare_table(rare_weights: Sequence[RareWeight]) -> str:
     return "\n".join(lines)
 
 
-def no_worse(rtk: Figure, ddpm: Figure) -> bool:
+def no_worse(rtk: Measurement, ddpm: Measurement) -> bool:
     """Whether one mean is at least another, but for two standard errors of their difference."""
     error = math.hypot(rtk.standard_error or 0.0, ddpm.standard_error or 0.0)
     return rtk.mean >= ddpm.mean - SLACK * error
@@ -155,7 +155,7 @@ def _mark(yes: bool) -> str:
     return " ✓" if yes else ""
 
 
-def _cells(figure: Figure | None) -> tuple[str, str]:
+def _cells(figure: Measurement | None) -> tuple[str, str]:
     if figure is None:
         return "", ""
     error = figure.standard_error

@@ -15,13 +15,13 @@ from typing import NamedTuple, TypeVar
 import torch
 from tqdm import tqdm
 
-from models.acceptance import adapted
-from models.analytic import Mixture
-from models.evaluation.figure import Figure, Record
+from models.evaluation.acceptance import adapted
+from models.evaluation.analytic import Mixture
+from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm, named_arm
 from models.evaluation.mixtures.draw import ExactMala, draw
 from models.evaluation.mixtures.target import Target
-from models.specs import RtkMala, SamplerSpec
+from models.schema.specs import RtkMala, SamplerSpec
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -47,7 +47,7 @@ TUNING_SEED, RARE_SEED = 1_000_000, 2_000_000
 RARE_COST = 0.1
 
 
-class Point(Record):
+class Point(EvaluationRecord):
     """One arm at one budget of evaluations: means over seeds and their standard errors."""
 
     target: str
@@ -55,18 +55,18 @@ class Point(Record):
     budget: int
     spec: SamplerSpec | None
     evaluations: int
-    accuracy: Figure
-    rare_weight: Figure | None
+    accuracy: Measurement
+    rare_weight: Measurement | None
 
 
-class RareWeight(Record):
+class RareWeight(EvaluationRecord):
     """The rare modes' total weight over its true value, less 1: from many more draws."""
 
     target: str
     arm: str
     budget: int
     draws: int
-    error: Figure
+    error: Measurement
 
 
 class Study(NamedTuple):
@@ -138,7 +138,7 @@ class Study(NamedTuple):
             arm=FLOOR if point is None else point.arm,
             budget=budget,
             draws=RARE_DRAWS * RARE_ROWS,
-            error=Figure.of(torch.tensor([self.target.rare_error(x) for x in draws])),
+            error=Measurement.of(torch.tensor([self.target.rare_error(x) for x in draws])),
         )
 
     def _draw(self, arm: Arm, spec: SamplerSpec, rows: int, seed: int) -> torch.Tensor:
@@ -180,8 +180,8 @@ class Study(NamedTuple):
             budget=budget,
             spec=spec,
             evaluations=0 if spec is None else spec.evaluations,
-            accuracy=Figure.of(accuracy),
-            rare_weight=Figure.of(rare) if self.target.has_rare else None,
+            accuracy=Measurement.of(accuracy),
+            rare_weight=Measurement.of(rare) if self.target.has_rare else None,
         )
 
 

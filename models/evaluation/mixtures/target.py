@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.analytic import Mixture
-from models.config import ModelConfig
-from models.rows import Answer, Condition, Query
+from models.evaluation.analytic import Mixture
+from models.rows.rows import Answer, Condition, Query
+from models.schema.config import ModelConfig
 
 # The Ornstein-Uhlenbeck process of the paper's figures at T = 4 has this gamma; at the other end
 # its noise is a tenth of the narrowest mode here.

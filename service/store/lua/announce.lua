@@ -1,8 +1,8 @@
--- Say what a worker serves; ARGV ends with its checkpoints' papers, digest and text in turn.
+-- Say what a worker serves; ARGV ends with its checkpoints' descriptors, digest and text in turn.
 local name, since, entry, life_ms = unpack(ARGV, 1, 4)
 regardless_of_memory()
 for i = 5, #ARGV, 2 do
-  redis.call('SET', names.papers .. ARGV[i], ARGV[i + 1], 'PX', life_ms)
+  redis.call('SET', names.descriptors .. ARGV[i], ARGV[i + 1], 'PX', life_ms)
 end
 redis.call('SET', names.worker .. name, entry, 'PX', life_ms)
 redis.call('ZADD', names.workers, since, name)

@@ -19,11 +19,11 @@ from models.anomaly.fitting import fit
 from models.anomaly.heatmap import heatmap_png
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED, codec_fingerprint, table, with_codec
-from models.config import ModelConfig
-from models.data import Tokens
-from models.errors import CheckpointError, DataError
-from models.manifest import Manifest
-from models.specs import FlowPath
+from models.files.images import Tokens
+from models.schema.config import ModelConfig
+from models.schema.errors import CheckpointError, DataError
+from models.schema.manifest import Manifest
+from models.schema.specs import FlowPath
 
 CONFIG = ModelConfig(image_shape=(4, 5, 1), vocabulary=17)
 MANIFEST = Manifest(name="small", config=CONFIG, sha256="a" * 64, parameters=1)

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from models.analytic import Mixture
 from models.anomaly.readings import Reading
 from models.anomaly.rows import calls, latent_mass, path_problem, read, readings
 from models.anomaly.statistics import FITTED
-from models.config import ModelConfig
-from models.data import Tokens
-from models.likelihood import score_problem, summarise
-from models.rows import Answer, Condition, Query, take
-from models.solve import solve
-from models.solvers.base import Status
+from models.evaluation.analytic import Mixture
+from models.files.images import Tokens
+from models.rows.rows import Answer, Condition, Query, take
+from models.schema.config import ModelConfig
+from models.schema.specs import FlowPath, Rk45
+from models.solvers.base import RowStatus
 from models.solvers.path import PathSolver
 from models.solvers.rk45 import Rk45Solver
-from models.specs import FlowPath, Rk45
+from models.work.likelihood import score_problem, summarise
+from models.work.solve import solve
 
 CONFIG = ModelConfig(
     image_shape=(2, 3, 1), vocabulary=17, latent_size=5, latent_k=2, gamma_min=-7.9
@@ -85,7 +85,7 @@ def test_a_row_that_is_not_finite_is_a_reason_and_no_number() -> None:
     deaf = Deaf(CONFIG, DENOISER.weights, DENOISER.means, DENOISER.variances)
     good, bad, *_ = read(deaf, IMAGES, SPEC, seed=0)
     assert values(good) == values(read(DENOISER, IMAGES, SPEC, seed=0)[0])
-    assert bad == Reading(SPEC.evaluations, reason=Status.NOT_FINITE.reason)
+    assert bad == Reading(SPEC.evaluations, reason=RowStatus.NOT_FINITE.reason)
 
 
 def test_a_statistic_that_is_not_finite_is_a_reason_too() -> None:
@@ -94,7 +94,7 @@ def test_a_statistic_that_is_not_finite_is_a_reason_too() -> None:
     solver = PathSolver()
     path = solver.path(problem, solve(solver, problem, DENOISER))
     (reading,) = readings(problem, path._replace(prior=path.prior * math.inf))
-    assert reading.reason == Status.NOT_FINITE.reason
+    assert reading.reason == RowStatus.NOT_FINITE.reason
     assert reading.values is reading.contribution is None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli import models
-from models.manifest import MANIFEST
+from models.schema.manifest import MANIFEST
 
 RECIPE = """
 name = "smaller"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import TrainingError
-from models.evaluation.ablation import Ablation, TwoWay, ablate, ablation_table, arms
+from models.evaluation.schedule.ablation import Ablation, TwoWay, ablate, ablation_table, arms
+from models.schema.errors import TrainingError
 from models.training import run
 from models.training.recipe import Recipe
 

@@ -14,9 +14,9 @@ from models.anomaly.calibration import CALIBRATION, Calibration, Verdict, read_c
 from models.anomaly.conformal import FAILED
 from models.anomaly.statistics import FITTED, TYPICALITY
 from models.cli import models
-from models.evaluation.anomalies import AnomalyEvaluation, evaluate_anomalies, strangeness
-from models.evaluation.anomaly_figures import roc_curves, score_histograms
-from models.manifest import read_manifest
+from models.evaluation.anomalies.evaluate import AnomalyEvaluation, evaluate_anomalies, strangeness
+from models.evaluation.anomalies.plots import roc_curves, score_histograms
+from models.schema.manifest import read_manifest
 
 CHEAP = ["--steps", "6", "--fresh", "4"]
 

@@ -9,17 +9,18 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from models.checkpoint import load_checkpoint, save_manifest
+from models.checkpoints.checkpoint import load_checkpoint, save_manifest
 from models.cli import evaluate as commands
 from models.cli.evaluate import evaluate
-from models.data import digest, fingerprint, load_tokens
-from models.evaluation import card, classifier
-from models.evaluation.card import write_card
-from models.evaluation.card_text import Evaluation
-from models.evaluation.parts import RecordedData
-from models.evaluation.recognition import real_images
-from models.manifest import Manifest, read_manifest
+from models.evaluation.card import card
+from models.evaluation.card.card import write_card
+from models.evaluation.card.text import Evaluation
+from models.evaluation.recorded_data import RecordedData
+from models.evaluation.samples import classifier
+from models.evaluation.samples.recognition import real_images
+from models.files.images import digest, fingerprint, load_tokens
 from models.runtimes.eager import EagerDenoiser
+from models.schema.manifest import Manifest, read_manifest
 from models.solvers import SAMPLERS
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.evaluation.card_text import Evaluation, card_text
-from models.manifest import Manifest, read_manifest
+from models.evaluation.card.text import Evaluation, card_text
+from models.schema.manifest import Manifest, read_manifest
 from models.zoo import ZOO
 
 

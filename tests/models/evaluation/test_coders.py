@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data import Tokens
-from models.evaluation.coders import PNG, WEBP, simple_coders
+from models.evaluation.card.coders import PNG, WEBP, simple_coders
+from models.files.images import Tokens
 
 
 def random_images(count: int, channels: int = 1) -> Tokens:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.evaluation.corruptions import CORRUPTIONS, corrupt
+from models.evaluation.anomalies.corruptions import CORRUPTIONS, corrupt
 
 IMAGES = np.random.default_rng(0).integers(0, 17, (12, 8, 8, 1), dtype=np.uint8)
 WIDE = np.random.default_rng(1).integers(0, 256, (5, 6, 10, 3), dtype=np.uint8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.evaluation.distances import Distance, Reference
+from models.evaluation.samples.distances import Distance, Reference
 
 WIDTH = 8
 

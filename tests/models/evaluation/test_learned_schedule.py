@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from models.config import ModelConfig
-from models.data import Tokens
-from models.evaluation.learned_schedule import by_patch, draw_schedule, latent_use, schedule_spread
-from models.network import Mulan
+from models.evaluation.schedule.learned import by_patch, draw_schedule, latent_use, schedule_spread
+from models.files.images import Tokens
+from models.network.mulan import Mulan
+from models.schema.config import ModelConfig
 
 CONFIG = ModelConfig(
     image_shape=(4, 6, 1),

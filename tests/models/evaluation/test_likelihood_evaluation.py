@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from models.config import ModelConfig
-from models.data import Tokens
-from models.errors import EvaluationError
-from models.evaluation import likelihood
-from models.evaluation.likelihood import LikelihoodEvaluation, evaluate_likelihood
-from models.network import Mulan
+from models.evaluation.likelihood import likelihood
+from models.evaluation.likelihood.likelihood import LikelihoodEvaluation, evaluate_likelihood
+from models.files.images import Tokens
+from models.network.mulan import Mulan
+from models.network.schedule import NoiseLevel
 from models.runtimes.eager import EagerDenoiser
-from models.schedule import Noise
-from models.specs import Adams
+from models.schema.config import ModelConfig
+from models.schema.errors import EvaluationError
+from models.schema.specs import Adams
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),
@@ -41,12 +41,12 @@ IMAGES: Tokens = np.random.Generator(np.random.PCG64(0)).integers(
 class Standard(Mulan):
     """Knows its data to be N(0, I); encoder and schedule are what they are."""
 
-    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
         return noise.sigma.to(x) * x
 
 
 class Broken(Standard):
-    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
         return x * math.nan
 
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from models.analytic import Mixture
 from models.cli.evaluate import evaluate
-from models.evaluation.figure import Figure
-from models.evaluation.mixtures import arms, pictures, report, study
+from models.evaluation.analytic import Mixture
+from models.evaluation.measurement import Measurement
+from models.evaluation.mixtures import arms, plots, report, study
 from models.evaluation.mixtures.draw import ExactMala, draw
 from models.evaluation.mixtures.target import Target
-from models.rows import Query, take
-from models.sampling import sample_problem
+from models.rows.rows import Query, take
+from models.schema.specs import Ddpm, RtkMala
 from models.solvers.rtk_mala import log_acceptance
-from models.specs import Ddpm, RtkMala
+from models.work.sampling import sample_problem
 
 ONE = Target("one mode", 2, (1.0,), width=0.1)
 SIX = Target("six modes", 3, (1.0,) * 6)
@@ -122,8 +122,8 @@ def test_every_candidate_takes_an_inner_step_and_keeps_to_its_budget() -> None:
 
 
 def test_no_worse_allows_two_standard_errors_of_the_difference() -> None:
-    def figure(mean: float) -> Figure:
-        return Figure(mean=mean, standard_error=0.01)
+    def figure(mean: float) -> Measurement:
+        return Measurement(mean=mean, standard_error=0.01)
 
     assert report.no_worse(figure(0.9), figure(0.92))
     assert not report.no_worse(figure(0.9), figure(0.93))
@@ -139,7 +139,7 @@ def test_a_small_study_from_the_command_line(
     monkeypatch.setattr(arms, "TUNED_FRAMES", frames)
     monkeypatch.setattr(study, "COMPARED", (20,))
     monkeypatch.setattr(report, "COMPARED", (20,))
-    monkeypatch.setattr(pictures, "SHOWN_ROWS", 100)
+    monkeypatch.setattr(plots, "SHOWN_ROWS", 100)
     command = ["mog", "--target", "10-D, rare modes", "--budget", "20", "--seeds", "2"]
     printed = CliRunner().invoke(
         evaluate, [*command, "--json", "--out", str(tmp_path)], catch_exceptions=False

@@ -6,9 +6,9 @@ import torch
 from click.testing import CliRunner
 
 from models.cli import models as command
-from models.evaluation import ode_error
-from models.evaluation.ode_error import IN_T, OdeCurves, OdePoint, Precise, ode_curves, ode_table
-from models.evaluation.ode_mixture import gaussian_mixture, tokens_of
+from models.evaluation.ode import error as ode_error
+from models.evaluation.ode.error import IN_T, OdeCurves, OdePoint, Precise, ode_curves, ode_table
+from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
 
 
 def curves(*points: tuple[float, float]) -> OdeCurves:

@@ -12,21 +12,21 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
-from models.checkpoint import save_manifest
+from models.checkpoints.checkpoint import save_manifest
 from models.cli.evaluate import evaluate
-from models.config import ModelConfig
-from models.data import load_tokens
-from models.evaluation.paper import (
+from models.evaluation.likelihood.paper import (
     PaperDraw,
     evaluate_paper,
     paper_bits,
     paper_draw,
     paper_kl,
 )
-from models.manifest import read_manifest
-from models.network import Mulan
+from models.files.images import load_tokens
+from models.network.mulan import Mulan
+from models.network.schedule import NoiseLevel
 from models.runtimes.eager import EagerDenoiser
-from models.schedule import Noise
+from models.schema.config import ModelConfig
+from models.schema.manifest import read_manifest
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),
@@ -45,14 +45,14 @@ ROWS = 3
 class Standard(Mulan):
     """Knows its data to be N(0, I), so that the flow stands still."""
 
-    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
         return noise.sigma.to(x) * x
 
 
 class Wide(Mulan):
     """Knows its data to be N(0, 4 I)."""
 
-    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
         return (noise.sigma / (4 * noise.alpha.square() + noise.sigma.square())).to(x) * x
 
 
@@ -139,7 +139,7 @@ def test_beside_the_services_own_on_a_checkpoint_that_records_no_data(
     printed = CliRunner().invoke(evaluate, [*command, str(tmp_path / "images.npy")])
     found = json.loads(printed.stdout)
     assert found["paper"]["images"] == found["ode"]["images"] == found["elbo"]["images"] == 3
-    # Noise of gamma = -13.3, as if for 256 values, leaves most of these wide bins empty.
+    # NoiseLevel of gamma = -13.3, as if for 256 values, leaves most of these wide bins empty.
     assert found["ode"]["paper"]["mean"] < found["paper"]["bits"]["mean"] < 20
     for rest, fault in ((["--data", "x"], "x: "), ([], "records no test images")):
         refused = CliRunner().invoke(evaluate, [*command[:-1], *rest])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.data import Labels, Tokens, load_labels, load_tokens
-from models.errors import DataError
-from models.evaluation.classifier import Classifier, fit_classifier
-from models.evaluation.recognition import RealImages, recognise
-from models.specs import Ddpm
+from models.evaluation.samples.classifier import Classifier, fit_classifier
+from models.evaluation.samples.recognition import RealImages, recognise
+from models.files.images import Labels, Tokens, load_labels, load_tokens
+from models.schema.errors import DataError
+from models.schema.specs import Ddpm
 
 IMAGES, LABELS = load_tokens("digits", 17), load_labels("digits")
 TEST: tuple[Tokens, Labels] = (IMAGES[1400:], LABELS[1400:])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from models.evaluation.roc import curve, measures, separation
+from models.evaluation.anomalies.roc import curve, measures, separation
 
 DICE = np.random.default_rng(0)
 SMOOTH = DICE.standard_normal(150), DICE.standard_normal(90) + 1.5

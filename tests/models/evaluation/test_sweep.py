@@ -10,19 +10,19 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from models.checkpoint import load_checkpoint
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli import models as command
-from models.evaluation import classifier
-from models.evaluation.distances import Distance
-from models.evaluation.drawing import Drawings, draw_samples
-from models.evaluation.sweep import RTK, Row, Sweep, Tuning
-from models.evaluation.sweep_text import rivals_table, savings, sweep_table
-from models.manifest import read_manifest
-from models.presets import presets
-from models.rows import Answer, Condition, Query
+from models.evaluation.samples import classifier
+from models.evaluation.samples.distances import Distance
+from models.evaluation.samples.drawing import Drawings, draw_samples
+from models.evaluation.samples.sweep import RTK, Row, Sweep, Tuning
+from models.evaluation.samples.text import rivals_table, savings, sweep_table
+from models.rows.rows import Answer, Condition, Query
 from models.runtimes.eager import EagerDenoiser
+from models.schema.manifest import read_manifest
+from models.schema.presets import presets
+from models.schema.specs import Ddpm, Dpm2m, RtkMala, RtkUla, SamplerSpec
 from models.solvers import SAMPLERS
-from models.specs import Ddpm, Dpm2m, RtkMala, RtkUla, SamplerSpec
 from models.tuning import tune
 from models.tuning.shapes import SHAPES, Shape, untuned
 

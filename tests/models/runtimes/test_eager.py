@@ -2,11 +2,11 @@
 
 import torch
 
-from models.config import ModelConfig
-from models.network import Mulan
-from models.noise import Stream, rademacher
-from models.rows import NoiseKey, Query, take
+from models.network.mulan import Mulan
+from models.rows.noise import Stream, rademacher
+from models.rows.rows import NoiseKey, Query, take
 from models.runtimes.eager import MANY, EagerDenoiser
+from models.schema.config import ModelConfig
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1), vocabulary=17, width=8, depth=1, groups=4, latent_size=4, latent_k=1

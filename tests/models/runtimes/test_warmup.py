@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from models.config import ModelConfig
-from models.network import Mulan
+from models.network.mulan import Mulan
+from models.network.schedule import NoiseLevel
 from models.runtimes.eager import EagerDenoiser
 from models.runtimes.warmup import agrees, warm_up
-from models.schedule import Noise
+from models.schema.config import ModelConfig
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),
@@ -29,9 +29,11 @@ class Unsteady(Mulan):
     steady = 0
     calls: list[int]
 
-    def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
         self.calls.append(len(x))
-        return super().epsilon(x, noise, clock, latent) + (1e-6 if len(x) < self.steady else 0)
+        return super().epsilon(x, noise, network_time, latent) + (
+            1e-6 if len(x) < self.steady else 0
+        )
 
 
 def unsteady(steady: int) -> Unsteady:
@@ -59,9 +61,11 @@ def test_where_nothing_agrees_every_call_is_as_large_as_the_largest() -> None:
 
 def test_a_cotangent_call_alone_can_raise_the_quantum() -> None:
     class UnsteadyBackwards(Unsteady):
-        def epsilon(self, x: Tensor, noise: Noise, clock: Tensor, latent: Tensor) -> Tensor:
+        def epsilon(
+            self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor
+        ) -> Tensor:
             extra = 1e-6 * x if x.requires_grad and len(x) < 32 else 0
-            return Mulan.epsilon(self, x, noise, clock, latent) + extra
+            return Mulan.epsilon(self, x, noise, network_time, latent) + extra
 
     torch.manual_seed(0)
     assert warm_up(UnsteadyBackwards(CONFIG).eval().requires_grad_(False), 64).quantum == 32

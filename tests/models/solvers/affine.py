@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.analytic import Gaussian
-from models.noise import Stream
-from models.rows import NoiseKey
-from models.solvers.base import AnySampler, Problem, Status
+from models.evaluation.analytic import Gaussian
+from models.rows.noise import Stream
+from models.rows.rows import NoiseKey
+from models.solvers.base import AnySampler, Problem, RowStatus
 
 SLOTS = {Stream.START: 0, Stream.STEP: 1, Stream.PROPOSAL: 2}
 NOISES = 5
@@ -96,7 +96,7 @@ def sampled_moments(
     covariance = kick.T @ kick
     impulses.first = 1 + size
     state = units(state)
-    while (solver.status(problem, state) == Status.RUNNING).all():
+    while (solver.status(problem, state) == RowStatus.RUNNING).all():
         answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)
         out = vector(state)

@@ -8,16 +8,16 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from models.analytic import Mixture
-from models.config import ModelConfig
-from models.likelihood import score_problem
-from models.rows import Answer, Condition, Query, take
-from models.solve import solve
+from models.evaluation.analytic import Mixture
+from models.rows.rows import Answer, Condition, Query, take
+from models.schema.config import ModelConfig
+from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.base import Problem
 from models.solvers.flow import LogDensity
 from models.solvers.rk45 import Rk45Solver
-from models.specs import Adams
+from models.work.likelihood import score_problem
+from models.work.solve import solve
 
 OFFICIAL = (-13.3, 256)
 SMALL = (-7.9, 17)

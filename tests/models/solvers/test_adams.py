@@ -22,14 +22,14 @@ from flows import (
 from scipy import stats
 from torch import Tensor
 
-from models.likelihood import score_problem
-from models.rows import take
-from models.solve import solve
+from models.rows.rows import take
+from models.schema.specs import Adams
 from models.solvers.adams import MAX_FACTOR, AdamsSolver
-from models.solvers.base import Status
+from models.solvers.base import RowStatus
 from models.solvers.flow import question
 from models.solvers.rk45 import Rk45Solver
-from models.specs import Adams
+from models.work.likelihood import score_problem
+from models.work.solve import solve
 
 ADAMS = AdamsSolver()
 
@@ -43,7 +43,7 @@ def test_a_diagonal_gaussian_has_its_pulled_back_density(
     denoiser = mixture(dimensions, 1, noise, seed=2)
     problem = problem_of(denoiser, images_of(denoiser, 3), tolerance_nats=tolerance)
     density = density_of(denoiser, problem, ADAMS)
-    assert density.status.tolist() == [Status.DONE] * 3
+    assert density.status.tolist() == [RowStatus.DONE] * 3
     error = log_p0(density) - pulled_back(denoiser, problem.columns.image)
     assert error.abs().max() <= tolerance
     # Signs have no variance on a diagonal Jacobian.
@@ -164,8 +164,8 @@ def test_a_row_gives_up_at_its_own_limit() -> None:
     limits = torch.tensor([8, 2000, 20])
     problem = problem._replace(columns=problem.columns._replace(max_evaluations=limits))
     density = density_of(denoiser, problem, ADAMS)
-    given_up = Status.TOO_MANY_EVALUATIONS
-    assert density.status.tolist() == [given_up, Status.DONE, given_up]
+    given_up = RowStatus.TOO_MANY_EVALUATIONS
+    assert density.status.tolist() == [given_up, RowStatus.DONE, given_up]
     assert density.nfe[[0, 2]].tolist() == [8, 20]
 
 
@@ -174,7 +174,7 @@ def test_a_step_that_never_succeeds_ends_in_a_status() -> None:
     denoiser = Erratic(good.config, good.weights, good.means, good.variances)
     denoiser.jump = 1e6
     problem = problem_of(denoiser, images_of(good, 2), tolerance_nats=0.01)
-    assert density_of(denoiser, problem, ADAMS).status.tolist() == [Status.STEP_TOO_SMALL] * 2
+    assert density_of(denoiser, problem, ADAMS).status.tolist() == [RowStatus.STEP_TOO_SMALL] * 2
 
 
 def test_rows_do_not_depend_on_their_neighbours() -> None:

@@ -7,13 +7,23 @@ import torch
 from affine import Moments, marginal, sampled_moments
 from torch import Tensor
 
-from models.analytic import Gaussian
-from models.config import ModelConfig
-from models.sampling import sample_problem
+from models.evaluation.analytic import Gaussian
+from models.schema.config import ModelConfig
+from models.schema.specs import (
+    Ddim,
+    Ddpm,
+    Dpm2m,
+    Dpm2mSde,
+    Grid,
+    RtkUla,
+    RtkUld,
+    SamplerSpec,
+    Start,
+)
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.solvers.rtk_uld import Step
-from models.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde, Grid, RtkUla, RtkUld, SamplerSpec, Start
+from models.work.sampling import sample_problem
 
 PIXELS = 2
 ROWS = 1 + 4 * PIXELS + 5 * PIXELS

@@ -8,15 +8,15 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from models.analytic import Gaussian
-from models.config import ModelConfig
-from models.rows import concat
-from models.sampling import sample_problem
-from models.solve import solve
+from models.evaluation.analytic import Gaussian
+from models.rows.rows import concat
+from models.schema.config import ModelConfig
+from models.schema.specs import Ddpm, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.solvers.grid import GRIDS
-from models.specs import Ddpm, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 
 CONFIG = ModelConfig(image_shape=(1, 2, 1), latent_size=3, latent_k=1, gamma_min=-9, gamma_max=6)
 DENOISER = Gaussian(CONFIG, torch.tensor([0.3, -0.2]), torch.eye(2))

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.analytic import Gaussian
-from models.clock import Clock
-from models.config import ModelConfig
-from models.rows import Answer, Condition, Query, take
-from models.sampling import sample_problem
-from models.schedule import Noise, Schedule
-from models.solve import solve
+from models.evaluation.analytic import Gaussian
+from models.network.network_time import NetworkTime
+from models.network.schedule import NoiseLevel, Schedule
+from models.rows.rows import Answer, Condition, Query, take
+from models.schema.config import ModelConfig
+from models.schema.specs import Ddpm, Dpm2mSde, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
 from models.solvers import SAMPLERS
-from models.solvers.base import Problem, Status
+from models.solvers.base import Problem, RowStatus
 from models.solvers.kernel import Kernel
-from models.specs import Ddpm, Dpm2mSde, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 
 CONFIG = ModelConfig(image_shape=(2, 2, 1), latent_size=3, latent_k=1)
 DENOISER = Gaussian(CONFIG, torch.linspace(-0.5, 0.5, 4), 0.3 * torch.eye(4) + 0.1)
@@ -32,11 +32,11 @@ RTK = [
 ]
 
 
-def noise(gamma: Tensor) -> Noise:
-    return Noise(gamma, torch.sigmoid(-gamma).sqrt(), torch.sigmoid(gamma).sqrt())
+def noise(gamma: Tensor) -> NoiseLevel:
+    return NoiseLevel(gamma, torch.sigmoid(-gamma).sqrt(), torch.sigmoid(gamma).sqrt())
 
 
-def between(low: float, high: float) -> tuple[Kernel, Tensor, Noise, Noise]:
+def between(low: float, high: float) -> tuple[Kernel, Tensor, NoiseLevel, NoiseLevel]:
     draws = torch.Generator().manual_seed(0)
     anchor, width = torch.randn(2, 5, 1, 2, 2, generator=draws, dtype=torch.float64)
     there = torch.full_like(anchor, low)
@@ -76,7 +76,7 @@ def test_a_dimension_whose_gamma_stands_still_stays_put(spec: SamplerSpec) -> No
     moving = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
     *curve, low, high = free.condition.schedule
     schedule = Schedule(*(leaf * moving for leaf in curve), low, high)
-    condition = Condition(free.condition.latent, schedule, Clock.of(schedule))
+    condition = Condition(free.condition.latent, schedule, NetworkTime.of(schedule))
     problem = free._replace(condition=condition)
     solver: Any = SAMPLERS[spec.name]
     start = solver.sample(problem, solver.init(problem)).x
@@ -150,10 +150,10 @@ def test_the_chain_asks_at_the_cleaner_end_and_the_last_one_at_zero(
     problem = sample_problem(DENOISER, spec, 0, torch.arange(2))
     solve(SAMPLERS[spec.name], problem, listener)
     asked = torch.stack([query.t for query in listener.queries])
-    clock = problem.condition.clock
+    network_time = problem.condition.network_time
     ends = [torch.full((2,), left / 3, dtype=torch.float64) for left in (3, 2, 1, 0)]
     if spec.grid == "gamma":
-        ends = [clock.t(end) for end in ends]
+        ends = [network_time.t(end) for end in ends]
     chain = spec.evaluations // 3 - (spec.start != "kernel")
     expected = []
     for t, r in pairwise(ends):
@@ -178,6 +178,6 @@ def test_an_answer_that_is_not_finite_fails_the_row_whenever_it_comes(
         answer.eps[step, 0, 0, 0] = poison
         state = solver.tell(problem, state, answer)
     status = solver.status(problem, state)
-    assert status.tolist() == [Status.NOT_FINITE] * count + [Status.DONE]
+    assert status.tolist() == [RowStatus.NOT_FINITE] * count + [RowStatus.DONE]
     last = torch.tensor([count])
     assert torch.equal(take(solver.sample(problem, state), last).x, clean[-1:])

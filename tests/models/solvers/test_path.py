@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.analytic import Gaussian, Mixture
 from models.anomaly.rows import path_problem
-from models.config import ModelConfig
-from models.likelihood import score_problem
-from models.rows import Answer, Condition, Query
-from models.solve import solve
-from models.solvers.base import Problem, Status
+from models.evaluation.analytic import Gaussian, Mixture
+from models.rows.rows import Answer, Condition, Query
+from models.schema.config import ModelConfig
+from models.schema.specs import FlowPath, Rk45
+from models.solvers.base import Problem, RowStatus
 from models.solvers.flow import line
 from models.solvers.path import BINS, Path, PathSolver
 from models.solvers.rk45 import Rk45Solver
-from models.specs import FlowPath, Rk45
+from models.work.likelihood import score_problem
+from models.work.solve import solve
 
 CONFIG = ModelConfig(
     image_shape=(1, 4, 1), vocabulary=256, latent_size=4, latent_k=1, gamma_min=-13.3
@@ -86,7 +86,7 @@ def test_a_standard_normal_s_path_stands_still() -> None:
         variance = torch.stack(
             [
                 problem.condition.schedule.noise(
-                    problem.condition.clock.t(at.expand(6).double())
+                    problem.condition.network_time.t(at.expand(6).double())
                 ).sigma.square()
                 for at in s
             ]
@@ -137,7 +137,7 @@ def test_rows_cost_what_their_settings_say(steps: int, fresh: int) -> None:
     path = path_of(STANDARD, problem_of(STANDARD, steps=steps, fresh=fresh))
     assert path.nfe.tolist() == [steps + 1 + fresh] * 6
     assert path.nfe[0] == spec.evaluations
-    assert path.status.tolist() == [Status.DONE] * 6
+    assert path.status.tolist() == [RowStatus.DONE] * 6
     assert path.length.shape == (6, BINS)
 
 

@@ -21,9 +21,9 @@ from flows import (
 )
 from torch import Tensor
 
-from models.analytic import Gaussian
+from models.evaluation.analytic import Gaussian
 from models.solvers import dormand_prince as table
-from models.solvers.base import Status
+from models.solvers.base import RowStatus
 from models.solvers.rk45 import Rk45Solver
 
 RK45 = Rk45Solver()
@@ -38,7 +38,7 @@ def test_a_diagonal_gaussian_has_its_pulled_back_density(
         denoiser = mixture(dimensions, 1, noise, seed)
         problem = problem_of(denoiser, images_of(denoiser, 8), tolerance_nats=1e-4 * dimensions)
         density = density_of(denoiser, problem, RK45)
-        assert density.status.tolist() == [Status.DONE] * 8
+        assert density.status.tolist() == [RowStatus.DONE] * 8
         error = log_p0(density) - pulled_back(denoiser, problem.columns.image)
         assert error.abs().max() <= 1e-4 * dimensions
         # Signs have no variance on a diagonal Jacobian.
@@ -133,8 +133,8 @@ def test_a_row_gives_up_at_its_own_limit() -> None:
     limits = torch.tensor([8, 2000, 20])
     problem = problem._replace(columns=problem.columns._replace(max_evaluations=limits))
     density = density_of(denoiser, problem, RK45)
-    given_up = Status.TOO_MANY_EVALUATIONS
-    assert density.status.tolist() == [given_up, Status.DONE, given_up]
+    given_up = RowStatus.TOO_MANY_EVALUATIONS
+    assert density.status.tolist() == [given_up, RowStatus.DONE, given_up]
     assert density.nfe[[0, 2]].tolist() == [8, 20]
 
 
@@ -143,7 +143,7 @@ def test_a_step_that_never_succeeds_ends_in_a_status() -> None:
     denoiser = Erratic(good.config, good.weights, good.means, good.variances)
     problem = problem_of(denoiser, images_of(good, 2), tolerance_nats=0.01, max_evaluations=20_000)
     density = density_of(denoiser, problem, RK45)
-    assert density.status.tolist() == [Status.STEP_TOO_SMALL] * 2
+    assert density.status.tolist() == [RowStatus.STEP_TOO_SMALL] * 2
 
 
 def test_the_table_meets_its_order_conditions() -> None:

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.analytic import AnalyticDenoiser, Gaussian, Mixture
-from models.config import ModelConfig
-from models.noise import Stream, uniform
-from models.rows import take
-from models.sampling import sample_problem
+from models.evaluation.analytic import AnalyticDenoiser, Gaussian, Mixture
+from models.rows.noise import Stream, uniform
+from models.rows.rows import take
+from models.schema.config import ModelConfig
+from models.schema.specs import RtkMala, RtkUla
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
-from models.specs import RtkMala, RtkUla
+from models.work.sampling import sample_problem
 
 Energy = Literal["simpson", "trapezoid"]
 ENERGIES: tuple[Energy, ...] = ("simpson", "trapezoid")

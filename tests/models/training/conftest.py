@@ -3,7 +3,7 @@
 import pytest
 from tiny_recipe import TINY
 
-from models.data import divide, load_tokens
+from models.files.images import divide, load_tokens
 from models.training.recipe import Recipe, parse_recipe
 
 

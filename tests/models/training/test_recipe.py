@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_recipe import TINY
 
-from models.errors import DataError
-from models.network import Mulan
+from models.network.mulan import Mulan
+from models.schema.errors import DataError
 from models.training.recipe import RECIPES, parse_recipe, read_recipe
 
 

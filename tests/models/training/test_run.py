@@ -5,10 +5,10 @@ import pytest
 import torch
 from tiny_recipe import TINY
 
-from models.checkpoint import load_checkpoint
-from models.data import digest, divide, fingerprint, load_tokens
-from models.errors import DataError, TrainingError
-from models.manifest import WEIGHTS
+from models.checkpoints.checkpoint import load_checkpoint
+from models.files.images import digest, divide, fingerprint, load_tokens
+from models.schema.errors import DataError, TrainingError
+from models.schema.manifest import WEIGHTS
 from models.training import run
 from models.training.recipe import override, parse_recipe, read_recipe
 from models.training.run import WORK, train

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.errors import TrainingError
+from models.schema.errors import TrainingError
 from models.training.trainer import STATE, Trainer, noisier_times
 
 CPU = torch.device("cpu")
@@ -96,7 +96,7 @@ def test_a_run_killed_again_and_again(tiny, digits, straight, tmp_path):
 SCRIPT = """
 import os, signal, sys, pathlib, torch
 from tiny_recipe import TINY
-from models.data import divide, load_tokens
+from models.files.images import divide, load_tokens
 from models.training.recipe import parse_recipe
 from models.training.trainer import Trainer
 

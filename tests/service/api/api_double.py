@@ -1,4 +1,4 @@
-"""The API alone: a memory store, a tiny model's papers, and a worker that computes nothing."""
+"""The API alone: a memory store, a tiny model's manifest, and a worker that computes nothing."""
 
 import asyncio
 import io
@@ -14,10 +14,10 @@ from models.anomaly.calibration import Calibration
 from models.anomaly.fitting import fit
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED
-from models.config import ModelConfig
-from models.manifest import Manifest
-from models.scores import Score
-from models.specs import FlowPath
+from models.schema.config import ModelConfig
+from models.schema.manifest import Manifest
+from models.schema.scores import Score
+from models.schema.specs import FlowPath
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate

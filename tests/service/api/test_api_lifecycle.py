@@ -175,7 +175,7 @@ async def test_a_job_whose_admission_was_not_heard_of_is_left(
     await put_in_vain(service, monkeypatch)
     response = await client.post("/v1/samples", json=BODY)
     assert_problem(response, 503, "store-unavailable")
-    await until(lambda: not service.context.errands)
+    await until(lambda: not service.context.background_tasks)
     assert (await service.store.jobs(None, None, 300, None)).jobs == []
 
 

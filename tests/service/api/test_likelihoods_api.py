@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from api_double import CONFIG, EXECUTION, Service, assert_problem, manifest, npy, png
 
-from models.scores import Score
-from models.specs import Adams
+from models.schema.scores import Score
+from models.schema.specs import Adams
 from service.jobs import ScoreResult
 
 pytestmark = pytest.mark.anyio

@@ -19,15 +19,15 @@ from small_engine import (
     small_model,
 )
 
-from models.config import ModelConfig
-from models.denoiser import Denoiser
-from models.network import data_to_tokens
-from models.rows import Answer, Condition, Query, count
+from models.network.mulan import data_to_tokens
+from models.rows.denoiser import Denoiser
+from models.rows.rows import Answer, Condition, Query, count
 from models.runtimes.warmup import warm_up
-from models.sampling import sample_problem
-from models.solve import solve
+from models.schema.config import ModelConfig
+from models.schema.specs import Ddpm
 from models.solvers import SAMPLERS
-from models.specs import Ddpm
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event, Progress
 from service.engine.scheduler import Limits

@@ -11,9 +11,9 @@ from small_engine import CHECKPOINT, CONFIG, drive, images, job, samples, scores
 
 from models.anomaly.readings import Reading
 from models.anomaly.rows import read
+from models.schema.specs import FlowPath
 from models.solvers.base import Problem
 from models.solvers.path import Columns, PathSolver, State
-from models.specs import FlowPath
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_engine import CHECKPOINT, drive, images, job, samples, scores, short, small_served
 
+from models.schema.specs import Ddpm
 from models.solvers import SAMPLERS
-from models.specs import Ddpm
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served

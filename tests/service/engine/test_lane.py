@@ -7,11 +7,11 @@ import pytest
 import torch
 from small_engine import short
 
-from models.rows import pad, take
-from models.sampling import sample_problem
-from models.solve import solve
+from models.rows.rows import pad, take
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 from service.engine.lane import QUANTUM, Lane
 from service.engine.packer import evaluate
 from service.engine.tasks import Served

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from models.noise import Stream, normal, rademacher
-from models.rows import NoiseKey, Query
-from models.sampling import sample_problem
-from models.specs import Ddpm
+from models.rows.noise import Stream, normal, rademacher
+from models.rows.rows import NoiseKey, Query
+from models.schema.specs import Ddpm
+from models.work.sampling import sample_problem
 from service.engine.packer import Question, evaluate
 from service.engine.tasks import Served
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from small_engine import drive, images, scores
 
-from models.likelihood import score_problem, summarise
-from models.rows import pad, split, take
-from models.scores import Score
-from models.solve import solve
+from models.rows.rows import pad, split, take
+from models.schema.scores import Score
 from models.solvers.adams import AdamsSolver, State
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, LogDensity
+from models.work.likelihood import score_problem, summarise
+from models.work.solve import solve
 from service.engine.engine import Engine
 from service.engine.events import Progress
 from service.engine.scheduler import Limits

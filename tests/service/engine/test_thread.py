@@ -9,7 +9,7 @@ from queue import Queue
 import pytest
 from small_engine import samples
 
-from models.specs import Ddpm
+from models.schema.specs import Ddpm
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
 from service.engine.lane import Lane

@@ -9,8 +9,8 @@ import torch
 from prometheus_client import CollectorRegistry
 from small_engine import CHECKPOINT, drive, images, samples, scores
 
-from models.rows import Answer, Condition, Query
-from models.specs import Ddim, Ddpm
+from models.rows.rows import Answer, Condition, Query
+from models.schema.specs import Ddim, Ddpm
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
 from service.engine.tasks import Served

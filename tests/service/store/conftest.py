@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis_server import RedisServer
-from store_setup import POLL_S, UNREAD_S, Clock, bounds
+from store_setup import POLL_S, UNREAD_S, FakeClock, bounds
 
 from service.store.base import Store
 from service.store.connection import connect
@@ -18,8 +18,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def server(running_redis: RedisServer) -> RedisServer:
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def store(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[Store]:
     """A store that holds CAPACITY waiting jobs and remembers RETAINED ended ones."""
     if request.param == "memory":
         yield MemoryStore(bounds(), clock)

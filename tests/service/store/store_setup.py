@@ -8,13 +8,13 @@ from small_calibration import small_calibration
 from tiny_zoo import CONFIG
 
 from models.anomaly.readings import Reading
-from models.scores import Score
-from models.specs import Adams, Ddpm
+from models.schema.scores import Score
+from models.schema.specs import Adams, Ddpm
 from service.jobs import (
     AnomalyResult,
     AnomalyTask,
     Job,
-    Kind,
+    JobKind,
     Outcome,
     Result,
     SampleResult,
@@ -40,7 +40,7 @@ RESULT = SampleResult(np.zeros((1, 2, 2, 1), np.uint8), (5,), (None,), ((0,),), 
 PICTURES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
 MAP = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
 # A task of each kind, and what it may come to.
-WORK: dict[Kind, tuple[Task, Result]] = {
+WORK: dict[JobKind, tuple[Task, Result]] = {
     "samples": (
         SampleTask(Ddpm(steps=5), seed=2**53 - 1, count=2, latent=(1, 3)),
         SampleResult(PICTURES, (5, 5), (None, 0.5), ((1, 3), (1, 3)), "cpu/test"),
@@ -56,7 +56,7 @@ WORK: dict[Kind, tuple[Task, Result]] = {
 }
 
 
-class Clock:
+class FakeClock:
     """Seconds since the epoch, moved by hand."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from redis_server import RedisServer
 from small_calibration import small_calibration
 from tiny_zoo import CONFIG
 
-from models.manifest import Manifest
+from models.schema.manifest import Manifest
 from service.catalogue import Catalogue
 from service.errors import NotReady, UnknownModel
 from service.store import keys
@@ -66,7 +66,7 @@ async def test_a_worker_that_falls_silent_is_forgotten(fleet: Fleet, client: Red
     assert await client.zcard(keys.WORKERS) == 0
 
 
-async def test_the_latest_workers_papers_of_a_checkpoint_hold(fleet: Fleet) -> None:
+async def test_the_latest_workers_descriptor_of_a_checkpoint_hold(fleet: Fleet) -> None:
     retuned = announced("small", presets={"fast": {"name": "ddpm", "steps": 9}})
     await fleet.announce("new", 2.0, [retuned])
     await fleet.announce("old", 1.0, [announced("small")])

@@ -16,7 +16,7 @@ from store_setup import (
     UNREAD_S,
     A,
     B,
-    Clock,
+    FakeClock,
     bounds,
     claim,
     is_result,
@@ -45,7 +45,7 @@ async def client(server: RedisServer) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def make(server: RedisServer, clock: Clock) -> AsyncIterator[MakeStore]:
+async def make(server: RedisServer, clock: FakeClock) -> AsyncIterator[MakeStore]:
     """Makes stores as separate processes have them."""
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connect(server.url)) for _ in range(4)]
@@ -129,7 +129,7 @@ async def test_a_suspect_is_left_to_whoever_may_run_it_alone(make: MakeStore) ->
 
 
 async def test_a_dead_letter_that_is_tried_again_is_left_to_whoever_may_run_it_alone(
-    make: MakeStore, client: Redis, clock: Clock
+    make: MakeStore, client: Redis, clock: FakeClock
 ) -> None:
     store = make(bounds(LEASE_S, most_crashes=1))
     await store.put(job("letter"))

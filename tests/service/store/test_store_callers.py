@@ -11,7 +11,7 @@ from store_setup import (
     RETENTION_S,
     A,
     B,
-    Clock,
+    FakeClock,
     claim,
     is_result,
     job,
@@ -47,7 +47,7 @@ async def heard(store: Store, count: int, after: int | None = None) -> list[News
     return found
 
 
-async def test_the_same_key_joins_while_it_is_remembered(store: Store, clock: Clock) -> None:
+async def test_the_same_key_joins_while_it_is_remembered(store: Store, clock: FakeClock) -> None:
     assert await store.put(job("first"), KEY) == "first"
     assert await store.put(job("second"), KEY) == "first"
     held = await claim(store)
@@ -61,7 +61,9 @@ async def test_the_same_key_joins_while_it_is_remembered(store: Store, clock: Cl
 
 
 @pytest.mark.parametrize("end", ["cancelled", "timed-out"])
-async def test_a_key_without_an_answer_is_begun_anew(store: Store, clock: Clock, end: str) -> None:
+async def test_a_key_without_an_answer_is_begun_anew(
+    store: Store, clock: FakeClock, end: str
+) -> None:
     deadline = clock.now + 5
     await store.put(job("first", deadline=deadline), KEY)
     if end == "cancelled":
@@ -254,7 +256,7 @@ async def test_watching_nobody_is_an_error(store: Store) -> None:
         await heard(store, 1)
 
 
-async def test_waiting_work_is_bounded_by_cost_too(store: Store, clock: Clock) -> None:
+async def test_waiting_work_is_bounded_by_cost_too(store: Store, clock: FakeClock) -> None:
     def costly(name: str, cost: int) -> object:
         return store.put(replace(job(name), cost=cost))
 
@@ -309,7 +311,7 @@ async def test_an_expired_result_is_gone_and_its_job_known(store: Store) -> None
         assert (await store.standing("j")).status == "succeeded"
 
 
-async def test_the_load_is_what_waits_runs_and_drains(store: Store, clock: Clock) -> None:
+async def test_the_load_is_what_waits_runs_and_drains(store: Store, clock: FakeClock) -> None:
     assert await store.load() == Load(0, 0, (await store.load()).done, 0, 0.0)
     for name in ("a", "b", "c"):
         await store.put(replace(job(name), cost=100))

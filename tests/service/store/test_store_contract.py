@@ -14,7 +14,7 @@ from store_setup import (
     WORK,
     A,
     B,
-    Clock,
+    FakeClock,
     alike,
     claim,
     is_result,
@@ -30,7 +30,7 @@ from service.errors import (
     ResultExpired,
     UnknownJob,
 )
-from service.jobs import Kind
+from service.jobs import JobKind
 from service.store.base import Claim, Store
 from service.store.bounds import REMEMBERED_S
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_job_goes_from_queued_through_running_to_its_result(
-    store: Store, clock: Clock
+    store: Store, clock: FakeClock
 ) -> None:
     await store.put(job("j"))
     assert (await store.record("j")).status == "queued"
@@ -56,7 +56,7 @@ async def test_a_job_goes_from_queued_through_running_to_its_result(
 
 
 @pytest.mark.parametrize("kind", WORK)
-async def test_every_kind_of_work_is_carried_there_and_back(store: Store, kind: Kind) -> None:
+async def test_every_kind_of_work_is_carried_there_and_back(store: Store, kind: JobKind) -> None:
     task, result = WORK[kind]
     await store.put(replace(job("j"), task=task, model="tiny", cost=7))
     standing = await store.standing("j")
@@ -208,7 +208,7 @@ async def test_all_who_wait_are_told(store: Store) -> None:
     assert {record.status for record in records} == {"succeeded"}
 
 
-async def test_a_job_past_its_deadline_is_not_handed_out(store: Store, clock: Clock) -> None:
+async def test_a_job_past_its_deadline_is_not_handed_out(store: Store, clock: FakeClock) -> None:
     await store.put(job("late", deadline=clock.now + 5))
     await store.put(job("in time", deadline=clock.now + 50))
     clock.now += 5
@@ -218,7 +218,7 @@ async def test_a_job_past_its_deadline_is_not_handed_out(store: Store, clock: Cl
     assert isinstance(record.outcome, DeadlineExceeded)
 
 
-async def test_a_sweep_ends_what_waits_past_its_deadline(store: Store, clock: Clock) -> None:
+async def test_a_sweep_ends_what_waits_past_its_deadline(store: Store, clock: FakeClock) -> None:
     await store.put(job("late", deadline=clock.now + 5))
     await store.put(job("running", deadline=clock.now + 5, priority=1))
     await store.put(job("in time", deadline=clock.now + 50))
@@ -260,7 +260,7 @@ async def test_an_ended_job_can_be_forgotten_and_no_other(store: Store) -> None:
         await store.record("j")
 
 
-async def test_results_are_kept_by_number_and_time(store: Store, clock: Clock) -> None:
+async def test_results_are_kept_by_number_and_time(store: Store, clock: FakeClock) -> None:
     names = [str(number) for number in range(RETAINED + 2)]
     for name in names:
         await store.put(job(name))
@@ -282,7 +282,7 @@ async def test_results_are_kept_by_number_and_time(store: Store, clock: Clock) -
         await store.standing(names[-1])
 
 
-async def test_time_to_try_again_is_the_time_to_drain(store: Store, clock: Clock) -> None:
+async def test_time_to_try_again_is_the_time_to_drain(store: Store, clock: FakeClock) -> None:
     clock.now += 100_000
     for number in range(CAPACITY):
         await store.put(job(str(number), deadline=math.inf))
@@ -311,7 +311,9 @@ async def test_unknown_jobs_are_unknown(store: Store) -> None:
     assert await nothing_to_claim(store)
 
 
-async def test_forgotten_jobs_do_not_displace_remembered_ones(store: Store, clock: Clock) -> None:
+async def test_forgotten_jobs_do_not_displace_remembered_ones(
+    store: Store, clock: FakeClock
+) -> None:
     await store.put(job("kept"))
     await store.complete(await claim(store), RESULT)
     clock.now += UNREAD_S
@@ -322,7 +324,7 @@ async def test_forgotten_jobs_do_not_displace_remembered_ones(store: Store, cloc
     assert (await store.record("kept")).status == "succeeded"
 
 
-async def test_nothing_is_kept_of_jobs_that_are_gone(store: Store, clock: Clock) -> None:
+async def test_nothing_is_kept_of_jobs_that_are_gone(store: Store, clock: FakeClock) -> None:
     for number in range(1_000):
         name = str(number)
         await store.put(replace(job(name), checkpoint=A))

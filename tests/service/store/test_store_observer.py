@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from prometheus_client import CollectorRegistry
 from redis_server import RedisServer
-from store_setup import POLL_S, RESULT, UNREAD_S, A, Clock, bounds, claim, job
+from store_setup import POLL_S, RESULT, UNREAD_S, A, FakeClock, bounds, claim, job
 
 from service.errors import StoreUnavailable
 from service.settings import Settings
@@ -104,7 +104,7 @@ async def test_a_redis_that_is_full_is_up_and_takes_no_more_jobs(server: RedisSe
 
 
 async def test_sweeps_tell_what_waits_again_and_what_was_given_up(
-    server: RedisServer, clock: Clock
+    server: RedisServer, clock: FakeClock
 ) -> None:
     told = Recorder()
     async with connect(server.url) as client:

@@ -13,8 +13,8 @@ from small_calibration import small_calibration
 from tiny_zoo import CONFIG
 
 from models.anomaly.readings import Reading
-from models.scores import Score
-from models.specs import Adams, Ddpm, FlowPath, RtkMala, RtkUld
+from models.schema.scores import Score
+from models.schema.specs import Adams, Ddpm, FlowPath, RtkMala, RtkUld
 from service import errors
 from service.jobs import (
     AnomalyResult,

@@ -1,0 +1,1 @@
+"""Checkpoint folders: read, written, imported from official files and exported."""

@@ -1,0 +1,1 @@
+"""How well verdicts tell abnormal images from normal ones."""

@@ -1,0 +1,112 @@
+"""How well a checkpoint's verdicts tell abnormal images from normal ones."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from pydantic import Field
+from tqdm import tqdm
+
+from models.anomaly.calibration import Calibration, Verdict
+from models.anomaly.conformal import FAILED
+from models.anomaly.rows import calls, read
+from models.anomaly.statistics import FITTED, TYPICALITY
+from models.evaluation.anomalies.roc import Scores, Separation, separation
+from models.evaluation.measurement import EvaluationRecord, Measurement
+from models.files.images import Tokens
+from models.rows.denoiser import Denoiser
+from models.schema.specs import FlowPath
+
+SCORE = "score"
+# Natural logarithms of how likely something is: the lower, the stranger.
+LOWER_IS_STRANGER = ("log_px_given_z", "log_prior", "log_det", "latent_mass")
+ALPHA = 0.05
+
+
+class Judged(EvaluationRecord):
+    """One set of images: `flagged` is the share whose p-value is at most alpha."""
+
+    name: str
+    images: int
+    failed: int
+    flagged: Measurement
+
+
+class Abnormal(Judged):
+    """Abnormal images against the normal ones, by the score and by each statistic alone."""
+
+    separations: dict[str, Separation] = Field(description="`score` is the combination.")
+
+
+class AnomalyEvaluation(EvaluationRecord):
+    """Verdicts of one checkpoint on its normal images and on others."""
+
+    checkpoint: str
+    solver: FlowPath
+    seed: int
+    alpha: float
+    normal: Judged = Field(description="Its `flagged` is the false-alarm rate.")
+    abnormal: tuple[Abnormal, ...]
+
+
+def judge_sets(
+    denoiser: Denoiser,
+    calibration: Calibration,
+    sets: Mapping[str, Tokens],
+    device: torch.device | str = "cpu",
+) -> dict[str, list[Verdict]]:
+    """Verdicts on each set of images `[N, H, W, C]`, by the calibration's own settings."""
+    spec = calibration.solver
+    total = sum(calls(len(images), spec) for images in sets.values())
+    verdicts = {}
+    with tqdm(total=total, desc="reading", file=sys.stderr) as bar:
+        for name, images in sets.items():
+            found = read(denoiser, images, spec, calibration.seed, device, on_call=bar.update)
+            verdicts[name] = calibration.judge(found, images)
+    return verdicts
+
+
+def evaluate_anomalies(
+    calibration: Calibration,
+    normal: tuple[str, Sequence[Verdict]],
+    abnormal: Mapping[str, Sequence[Verdict]],
+    alpha: float = ALPHA,
+    seed: int = 0,
+) -> AnomalyEvaluation:
+    """Figures from verdicts; bootstrap intervals by `seed`."""
+    usual = strangeness(normal[1])
+    found = []
+    for name, verdicts in abnormal.items():
+        strange = strangeness(verdicts)
+        separations = {
+            statistic: separation(usual[statistic], strange[statistic], seed) for statistic in usual
+        }
+        found.append(Abnormal(**dict(_judged(name, verdicts, alpha)), separations=separations))
+    return AnomalyEvaluation(
+        checkpoint=calibration.checkpoint,
+        solver=calibration.solver,
+        seed=seed,
+        alpha=alpha,
+        normal=_judged(*normal, alpha),
+        abnormal=tuple(found),
+    )
+
+
+def strangeness(verdicts: Sequence[Verdict]) -> dict[str, Scores]:
+    """By name, `[N]` each, higher for stranger images: the score, then every statistic. An image
+    that failed is stranger than any other by all of them."""
+    columns = {SCORE: [FAILED if verdict.score is None else verdict.score for verdict in verdicts]}
+    for name in (*FITTED, TYPICALITY):
+        sign = -1 if name in LOWER_IS_STRANGER else 1
+        columns[name] = [
+            FAILED if verdict.statistics is None else sign * verdict.statistics[name]
+            for verdict in verdicts
+        ]
+    return {name: np.array(column) for name, column in columns.items()}
+
+
+def _judged(name: str, verdicts: Sequence[Verdict], alpha: float) -> Judged:
+    flagged = torch.tensor([verdict.p_value <= alpha for verdict in verdicts])
+    failed = sum(verdict.reason is not None for verdict in verdicts)
+    return Judged(name=name, images=len(verdicts), failed=failed, flagged=Measurement.of(flagged))

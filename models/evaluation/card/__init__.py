@@ -1,0 +1,1 @@
+"""The model card: its figures, words and pictures."""

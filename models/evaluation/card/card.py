@@ -1,0 +1,123 @@
+"""A checkpoint's card: what it is, how it was made, what was measured, what it draws.
+
+Measured and drawn here; the words are in `card_text`, and come from the manifest alone.
+"""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from models.checkpoints.checkpoint import Checkpoint, save_manifest
+from models.evaluation.card.coders import simple_coders
+from models.evaluation.card.text import (
+    CARD,
+    CURVE,
+    SAMPLE_SEED,
+    SAMPLES,
+    SCHEDULE,
+    SHEET_EVALUATIONS,
+    Evaluation,
+    card_text,
+    solver_sheet,
+)
+from models.evaluation.likelihood.likelihood import evaluate_likelihood
+from models.evaluation.plots import training_curve
+from models.evaluation.recorded_data import subset
+from models.evaluation.samples.drawing import draw_samples
+from models.evaluation.samples.recognition import RealImages, Recognition, recognise
+from models.evaluation.samples.sweep import Tuning
+from models.evaluation.schedule.learned import draw_schedule, latent_use, schedule_spread
+from models.files.folders import write_atomically
+from models.files.pictures import contact_sheet
+from models.rows.denoiser import Denoiser
+from models.schema.manifest import Manifest
+from models.schema.presets import presets
+from models.schema.specs import Adams, SamplerSpec
+from models.solvers import SAMPLERS
+
+SHEET, SOLVER_SHEET, JUDGED = 64, 16, 1000
+# What the commands measure where they are not told otherwise.
+IMAGES, ODE_IMAGES = 1000, 64
+_SPEC: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
+
+
+def write_card(
+    folder: Path,
+    checkpoint: Checkpoint,
+    denoiser: Denoiser,
+    real: RealImages,
+    *,
+    images: int = IMAGES,
+    ode_images: int = ODE_IMAGES,
+    keep_likelihood: bool = False,
+) -> Manifest:
+    """Measure on `images` of the test images, `ode_images` of them by the ODE, draw, and write
+    card, pictures and figures into the folder. To `keep_likelihood` is to take what hangs on the
+    weights alone from the last card.
+    """
+    manifest, model = checkpoint
+    chosen = subset(real.test, images)
+    use = latent_use(model, real.test)
+    last = _last(manifest) if keep_likelihood else None
+    evaluation = Evaluation(
+        likelihood=last.likelihood
+        if last
+        else evaluate_likelihood(model, denoiser, chosen, Adams(), ode_images=ode_images),
+        coders=last.coders
+        if last
+        else simple_coders(real.train, chosen, manifest.config.vocabulary),
+        recognition=judge(checkpoint, denoiser, real),
+        schedule=schedule_spread(model, use),
+    )
+    manifest = manifest.model_copy(update={"evaluation": evaluation.model_dump(mode="json")})
+    _draw_sheets(folder, checkpoint, denoiser)
+    draw_schedule(model, use, folder / SCHEDULE)
+    if manifest.training is not None:
+        training_curve(manifest.training.history, folder / CURVE)
+    write_atomically(folder / CARD, card_text(manifest, evaluation).encode())
+    save_manifest(folder, manifest)
+    return manifest
+
+
+def carded(manifest: Manifest) -> tuple[int, int]:
+    """How many images the card measured by the ELBO and by the ODE; what it would, without one."""
+    last = _last(manifest)
+    if last is None:
+        return IMAGES, ODE_IMAGES
+    return last.likelihood.elbo.images, last.likelihood.ode.images
+
+
+def judge(
+    checkpoint: Checkpoint, denoiser: Denoiser, real: RealImages, samples: int = JUDGED
+) -> Recognition:
+    """Show the classifier of real images `samples` drawn by the balanced preset."""
+    preset = presets(checkpoint.manifest)["balanced"]
+    drawn = draw_samples(denoiser, preset, samples, SAMPLE_SEED, checkpoint.model.device)
+    return recognise(real, drawn.tokens, preset, SAMPLE_SEED)
+
+
+def _draw_sheets(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> None:
+    """One of the balanced preset, and a smaller one of every sampler."""
+    manifest = checkpoint.manifest
+    sheets = {SAMPLES: (presets(manifest)["balanced"], SHEET)}
+    sheets |= {solver_sheet(name): (at_twenty(manifest, name), SOLVER_SHEET) for name in SAMPLERS}
+    for name, (spec, count) in sheets.items():
+        drawn = draw_samples(denoiser, spec, count, SAMPLE_SEED, checkpoint.model.device)
+        sheet = contact_sheet(drawn.tokens, manifest.config.vocabulary)
+        write_atomically(folder / name, sheet)
+
+
+def at_twenty(manifest: Manifest, name: str) -> SamplerSpec:
+    """A sampler as tuned for 20 evaluations; as it comes, where that is not known."""
+    if manifest.tuning:
+        row = Tuning.model_validate(manifest.tuning).sweep.at(SHEET_EVALUATIONS, name)
+        if row is not None:
+            return row.solver
+    return _SPEC.validate_python({"name": name})
+
+
+def _last(manifest: Manifest) -> Evaluation | None:
+    try:
+        return Evaluation.model_validate(manifest.evaluation)
+    except ValidationError:
+        return None

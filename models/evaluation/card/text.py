@@ -1,0 +1,236 @@
+"""The words of a checkpoint's card, from what its manifest records."""
+
+import math
+
+from models.evaluation.card.coders import Coders
+from models.evaluation.likelihood.likelihood import LikelihoodEvaluation
+from models.evaluation.measurement import EvaluationRecord
+from models.evaluation.samples.recognition import Recognition
+from models.evaluation.samples.sweep import Tuning
+from models.evaluation.samples.text import rivals_table, savings, sweep_table
+from models.evaluation.schedule.learned import ScheduleSpread
+from models.evaluation.schedule.text import schedule_text
+from models.schema.manifest import Manifest
+from models.schema.presets import presets
+from models.solvers import SAMPLERS
+
+CARD = "README.md"
+SAMPLES, CURVE, SCHEDULE = "samples.png", "training.png", "schedule.png"
+CURVES = "samplers.png"
+SHEET_EVALUATIONS = 20
+SAMPLE_SEED = 7
+CLASSES = {
+    "fashion-mnist": "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, "
+    "ankle boot"
+}
+
+
+class Evaluation(EvaluationRecord):
+    """All that a card reports; `evaluation` in the manifest."""
+
+    likelihood: LikelihoodEvaluation
+    coders: Coders
+    recognition: Recognition
+    schedule: ScheduleSpread
+
+
+def solver_sheet(name: str) -> str:
+    """File name of a sampler's contact sheet."""
+    return f"samples-{name}.png"
+
+
+def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
+    """The card, Markdown."""
+    parts = [
+        f"# {manifest.name}",
+        _architecture(manifest),
+        f"![Samples]({SAMPLES})",
+        f"Images by the `balanced` preset, `{presets(manifest)['balanced'].model_dump_json()}`, "
+        f"seed {SAMPLE_SEED}.",
+        _recognition(manifest, evaluation.recognition),
+        "## Likelihood",
+        likelihood_table(evaluation.likelihood),
+        _likelihood_notes(manifest, evaluation.likelihood),
+        coder_table(evaluation.likelihood, evaluation.coders),
+        "## What the schedule learned",
+        f"![gamma over time, and by pixel and latent]({SCHEDULE})",
+        schedule_text(manifest, evaluation.schedule),
+        _samplers(manifest),
+        _training(manifest),
+        _sheets(manifest),
+        _data(manifest),
+        "Written by `mulan models evaluate card DIR`, from the checkpoint and its data.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def likelihood_table(figures: LikelihoodEvaluation) -> str:
+    """Bits/dim by both ways and with both latent terms, as Markdown."""
+    lines = [
+        "| test bits/dim | images | with log C(n, k), a bound | with the paper's KL, not one |",
+        "|---|---|---|---|",
+    ]
+    for name, row in (("negative ELBO", figures.elbo), ("ODE", figures.ode)):
+        lines.append(f"| {name} | {row.images} | {row.bound} | {row.paper} |")
+    if figures.paper is not None:
+        lines.append(
+            f"| the authors' estimator | {figures.paper.images} | | {figures.paper.bits} |"
+        )
+    return "\n".join(lines)
+
+
+def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
+    """The model beside simple coders of the same images, as Markdown."""
+    rows = {
+        "this model, negative ELBO with log C(n, k)": str(figures.elbo.bound),
+        "each pixel's own histogram in the training images": str(coders.marginal),
+        "lossless WebP, one file for each image": str(coders.webp),
+        "lossless WebP, many images in one file": f"{coders.webp_strip:.4f}",
+        "PNG, one file for each image": str(coders.png),
+        "PNG, many images in one file": f"{coders.png_strip:.4f}",
+    }
+    head = f"| coder of the same {coders.images} images | bits/dim |\n|---|---|\n"
+    return head + "\n".join(f"| {name} | {figure} |" for name, figure in rows.items())
+
+
+def recognition_table(found: Recognition) -> str:
+    """Samples beside real images, as Markdown."""
+    last_class = len(found.test_classes) - 1
+    lines = [
+        f"| | images | mean top-class confidence | images by class, 0 to {last_class} |",
+        "|---|---|---|---|",
+    ]
+    for name, count, confidence, classes in (
+        ("samples", found.samples, found.sample_confidence, found.sample_classes),
+        ("test images", found.test_images, found.test_confidence, found.test_classes),
+    ):
+        lines.append(f"| {name} | {count} | {confidence} | {' '.join(map(str, classes))} |")
+    return "\n".join(lines)
+
+
+def _architecture(manifest: Manifest) -> str:
+    config = manifest.config
+    height, width, channels = config.image_shape
+    latent = (
+        f"a {config.latent_k}-hot latent of {config.latent_size} (log C(n, k) = "
+        f"{config.log_latents:.2f} nats)"
+        if config.latent_size
+        else "no latent"
+    )
+    coarse = f"a coarse stage of width {config.coarse_width}, " if config.coarse_width else ""
+    return (
+        f"A MULAN model of {height}x{width}x{channels} images with {config.vocabulary} values a "
+        f"pixel: {manifest.parameters:,} parameters, width {config.width}, {config.depth} + "
+        f"{config.depth + 1} residual blocks, patch {config.patch}, {coarse}"
+        f"{config.parameterisation} parameterisation, {latent}, gamma from "
+        f"{config.gamma_min} to {config.gamma_max}. The "
+        f"whole configuration is in `manifest.json`.\n\nSHA-256 of the weights: `{manifest.sha256}`"
+    )
+
+
+def _recognition(manifest: Manifest, found: Recognition) -> str:
+    names = CLASSES.get(manifest.name)
+    return (
+        "What a small classifier, trained on the real training images and right on "
+        f"{100 * found.test_accuracy:.1f} % of the test images, takes the samples for:\n\n"
+        + recognition_table(found)
+        + (f"\n\nThe classes, in order: {names}." if names else "")
+    )
+
+
+def _likelihood_notes(manifest: Manifest, figures: LikelihoodEvaluation) -> str:
+    ode = figures.ode
+    latent = manifest.config.log_latents / (manifest.config.dimensions * math.log(2))
+    return (
+        f"Means ± standard errors over images. ELBO: {figures.elbo_draws} noise draws an image, "
+        f"evenly spread times. ODE: {ode.draws} draw(s), {ode.settings.probes} probes, tolerance "
+        f"{ode.settings.tolerance_nats} nats, {ode.nfe:.0f} evaluations an image, {ode.failed} "
+        f"failed. Naming the latent costs {latent:.4f} bits/dim of the bound. The two are bounds "
+        "of two models that share a network, and the ODE's pays for its dequantization: either may "
+        "be the lower (`docs/likelihood.md`)."
+    )
+
+
+def _samplers(manifest: Manifest) -> str:
+    if not manifest.tuning:
+        return ""
+    tuning = Tuning.model_validate(manifest.tuning)
+    found = tuning.sweep
+    chosen = [f"- `{name}`: `{spec.model_dump_json()}`" for name, spec in presets(manifest).items()]
+    rates = [
+        f"{row.acceptance_rate:.2f} at {row.evaluations}"
+        for row in found.of("rtk-mala")
+        if row.acceptance_rate is not None
+    ]
+    kernel, frechet = found.real
+    return "\n\n".join(
+        [
+            "## Which sampler for how many evaluations",
+            f"![distances over evaluations]({CURVES})",
+            f"A thousand times the squared kernel distance of {found.rows[0].images} samples to "
+            f"{found.reference} test images, in the features of a small classifier of the training "
+            "images (so neither the published KID nor FID), ± standard errors over samples. The "
+            "columns are evaluations of the network for each image, at most.",
+            sweep_table(found),
+            rivals_table(found),
+            f"Real images that no training has seen are {1000 * kernel.value:.2f} ± "
+            f"{1000 * kernel.standard_error:.2f} away (Fréchet {frechet}), by which sampling "
+            "cannot be expected to do better. What matches the long DDPM, by the measured distance "
+            "and with the benefit of two standard errors of the difference:",
+            savings(found),
+            "A learned score is no gradient, so `rtk-mala` is Metropolis-like only. Its rates of "
+            f"acceptance, with step sizes adapted towards two thirds: {', '.join(rates)}.",
+            "The presets are the nearest of each budget, with settings that a pilot of "
+            f"{tuning.pilot} images chose against training images:",
+            "\n".join(chosen),
+            f"    {tuning.command}",
+        ]
+    )
+
+
+def _training(manifest: Manifest) -> str:
+    record = manifest.training
+    if record is None:
+        return ""
+    last = record.history[-1]
+    told = f", of which z told {last['information']:.2f}" if "information" in last else ""
+    return (
+        f"## Training\n\n![training curve]({CURVE})\n\n"
+        f"    {record.command}\n\n"
+        f"{record.steps} steps, seed {record.seed}, {record.seconds / 60:.0f} minutes on "
+        f"{record.machine}, torch {record.torch}. At the end the latent's KL was "
+        f"{last['latent']:.2f} nats{told}. The curve's held-out images have "
+        f"{record.held_out_draws} noise draw(s) each, the same at every look: it shows the course, "
+        "the table above the level."
+    )
+
+
+def _sheets(manifest: Manifest) -> str:
+    names = list(SAMPLERS)
+    how = f"as tuned for {SHEET_EVALUATIONS} evaluations" if manifest.tuning else "as it comes"
+    rows = [
+        f"## Every sampler {how}\n",
+        "| " + " | ".join(f"`{name}`" for name in names) + " |",
+        "|" + "---|" * len(names),
+        "| " + " | ".join(f"![{name}]({solver_sheet(name)})" for name in names) + " |",
+    ]
+    return "\n".join(rows)
+
+
+def _data(manifest: Manifest) -> str:
+    record = manifest.data
+    if record is None:
+        return ""
+    rows = [
+        f"| {part} | {entry.count} | `{entry.sha256[:16]}…` |"
+        for part, entry in record.split.items()
+    ]
+    sources = [f"{record.source} (SHA-256 of the pixels `{record.sha256}`)"]
+    if record.test_source and record.test_sha256:
+        sources.append(f"{record.test_source} (`{record.test_sha256}`)")
+    return (
+        f"## Data\n\n{' and '.join(sources)}, {record.licence}. Divided by seed "
+        f"{record.split_seed}; the hashes of the parts are of their sorted indices, the same for "
+        "every data set divided so.\n\n| part | images | SHA-256 of the indices |\n"
+        "|---|---|---|\n" + "\n".join(rows)
+    )

@@ -1,0 +1,1 @@
+"""Likelihoods of a checkpoint's test images, by several estimators."""

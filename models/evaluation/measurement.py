@@ -1,0 +1,36 @@
+"""A measured mean with its error bar."""
+
+import math
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from models.work.likelihood import standard_error
+
+
+class EvaluationRecord(BaseModel):
+    """What an evaluation found, as data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measurement(EvaluationRecord):
+    """A mean over images or runs and its standard error, None for a single one."""
+
+    mean: float
+    standard_error: float | None
+
+    @classmethod
+    def of(cls, values: Tensor) -> "Measurement":
+        """The mean of `values` `[N]`."""
+        values = values.double()
+        return cls(mean=float(values.mean()), standard_error=standard_error(values))
+
+    def __str__(self) -> str:
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
+        return f"{self.mean:.4f}{error}"
+
+
+def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:
+    """Nats an image as bits per pixel and channel."""
+    return nats.double() / (dimensions * math.log(2))

@@ -1,0 +1,1 @@
+"""Errors and costs of the solvers of the probability-flow ODE."""

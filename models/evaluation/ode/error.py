@@ -1,0 +1,197 @@
+"""How far solvers of the probability-flow ODE are from its solution, over their evaluations."""
+
+import copy
+import itertools
+import math
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from scipy.integrate import solve_ivp
+from torch import Tensor
+from tqdm import tqdm
+
+from models.checkpoints.checkpoint import Checkpoint
+from models.evaluation.likelihood.likelihood import BAR
+from models.evaluation.likelihood.paper import Flow
+from models.evaluation.measurement import EvaluationRecord
+from models.rows.denoiser import Denoiser
+from models.runtimes.eager import EagerDenoiser
+from models.schema.specs import Adams
+from models.solvers.adams import AdamsSolver
+from models.solvers.base import Problem
+from models.solvers.flow import Columns, LogDensity
+from models.solvers.rk45 import Rk45Solver
+from models.work.likelihood import score_problem
+from models.work.solve import solve
+
+IN_T = "rk45 in t, one step size for all"
+# In nats; and relative and absolute, for the solver in t.
+TOLERANCES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1)
+RELATIVE = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+REFERENCE_TOLERANCE = 1e-3
+ACHIEVED = (0.5, 0.05)
+
+
+class OdePoint(EvaluationRecord):
+    """One solver at one tolerance: evaluations an image, and the error of log p_0, in nats, as a
+    root of the mean square over images and as its 95th percentile."""
+
+    solver: str
+    tolerance: float
+    evaluations: float
+    error: float
+    error_95: float
+
+
+class OdeCurves(EvaluationRecord):
+    """All points on one checkpoint. `reference_evaluations` is what the solution itself took."""
+
+    name: str
+    images: int
+    probes: int
+    reference_tolerance: float
+    reference_evaluations: float
+    points: tuple[OdePoint, ...]
+
+    def of(self, solver: str) -> list[OdePoint]:
+        """One solver's points, by rising evaluations."""
+        mine = [point for point in self.points if point.solver == solver]
+        return sorted(mine, key=lambda point: point.evaluations)
+
+    def evaluations_at(self, solver: str, error: float) -> float | None:
+        """How many evaluations an image the solver takes for that error: between its points on
+        straight lines of logarithms, or its cheapest if that errs by less; None if none errs as
+        little."""
+        points = self.of(solver)
+        if points and points[0].error <= error:
+            return points[0].evaluations
+        for coarse, fine in itertools.pairwise(points):
+            if coarse.error >= error >= fine.error:
+                whole = math.log(coarse.error / fine.error)
+                share = math.log(coarse.error / error) / whole if whole else 0.0
+                ratio = fine.evaluations / coarse.evaluations
+                return coarse.evaluations * math.exp(share * math.log(ratio))
+        return None
+
+
+class Precise(NamedTuple):
+    """What answers questions in float32, as served, and in float64, for the solution."""
+
+    served: Denoiser
+    precise: Denoiser
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "Precise":
+        model = checkpoint.model
+        # Nobody asks the solution's bytes not to depend on the batch.
+        return cls(EagerDenoiser(model), EagerDenoiser(copy.deepcopy(model).double(), quantum=1))
+
+
+@torch.no_grad()
+def ode_curves(
+    name: str,
+    networks: Precise,
+    tokens: Tensor,
+    probes: int,
+    seed: int,
+    reference_tolerance: float = REFERENCE_TOLERANCE,
+) -> OdeCurves:
+    """Every solver on images `tokens` `[N, C, H, W]`, with the same dequantization and the same
+    probes, against the solution of Dormand and Prince's pair in float64 at a tolerance in nats."""
+    problem = score_problem(networks.served, tokens, Adams(probes=probes), seed, draws=1)
+    problem = _with(problem, max_evaluations=10**9)
+    found = _solution(name, networks.precise, _with(problem, tolerance=reference_tolerance))
+    solution = found.prior + found.log_det.mean(1)
+    points = []
+    total = 2 * len(TOLERANCES) + len(RELATIVE)
+    with tqdm(total=total, desc=f"{name}: solvers", file=sys.stderr) as bar:
+        for solver, tolerance, value, nfe in _attempts(networks.served, problem):
+            error = (value - solution).abs()
+            points.append(
+                OdePoint(
+                    solver=solver,
+                    tolerance=tolerance,
+                    evaluations=nfe,
+                    error=float(error.square().mean().sqrt()),
+                    error_95=float(error.quantile(0.95)),
+                )
+            )
+            bar.update()
+    return OdeCurves(
+        name=name,
+        images=len(tokens),
+        probes=probes,
+        reference_tolerance=reference_tolerance,
+        reference_evaluations=float(found.nfe.double().mean()),
+        points=tuple(points),
+    )
+
+
+def ode_table(curves: OdeCurves) -> str:
+    """Evaluations at equal achieved error, Markdown."""
+    names = list(dict.fromkeys(point.solver for point in curves.points))
+    lines = [
+        f"| {curves.name}: error | " + " | ".join(names) + " |",
+        "|---" * (1 + len(names)) + "|",
+    ]
+    for error in ACHIEVED:
+        cells = [curves.evaluations_at(name, error) for name in names]
+        shown = ["more" if cell is None else f"{cell:.0f}" for cell in cells]
+        lines.append(f"| {error} nats | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def _solution(name: str, denoiser: Denoiser, problem: Problem[Columns]) -> LogDensity:
+    solver = Rk45Solver(dtype=torch.float64)
+    rows = len(problem.columns.image)
+    label = f"{name}: the solution, images"
+    with tqdm(total=rows, desc=label, bar_format=BAR, file=sys.stderr) as bar:
+        state = solve(
+            solver,
+            problem,
+            denoiser,
+            lambda state: bar.update(float(solver.progress(problem, state).sum()) - bar.n),
+        )
+    return solver.density(problem, state)
+
+
+def _attempts(
+    denoiser: Denoiser, problem: Problem[Columns]
+) -> Iterator[tuple[str, float, Tensor, float]]:
+    """Solver, tolerance, log p_0 `[rows]` and mean evaluations."""
+    for solver in (AdamsSolver(), Rk45Solver()):
+        for tolerance in TOLERANCES:
+            asked = _with(problem, tolerance=tolerance)
+            density = solver.density(asked, solve(solver, asked, denoiser))
+            value = density.prior + density.log_det.mean(1)
+            yield solver.name, tolerance, value, float(density.nfe.double().mean())
+    for tolerance in RELATIVE:
+        value, nfe = _in_t(denoiser, problem, tolerance)
+        yield IN_T, tolerance, value, nfe
+
+
+def _in_t(denoiser: Denoiser, problem: Problem[Columns], tolerance: float) -> tuple[Tensor, float]:
+    """As the reference solves it: in t, of the plain drift, all rows in one, by each probe."""
+    condition, image = problem.condition, problem.columns.image
+    start = condition.schedule.noise(torch.zeros(len(image), dtype=torch.float64)).alpha * image
+    values, evaluations = [], []
+    for probe in problem.columns.probes.unbind(1):
+        flow = Flow(denoiser, condition, probe, torch.float32)
+        begun = flow.pack(start, torch.zeros(len(image)))
+        solved = solve_ivp(flow, (0.0, 1.0), begun, "RK45", rtol=tolerance, atol=tolerance)
+        x, log_det = flow.unpack(solved.y[:, -1])
+        x = x.flatten(1)
+        values.append(log_det - 0.5 * (x.square().sum(1) + x.shape[1] * math.log(2 * math.pi)))
+        evaluations.append(solved.nfev)
+    return torch.stack(values).mean(0), sum(evaluations) / len(evaluations)
+
+
+def _with(problem: Problem[Columns], **values: float) -> Problem[Columns]:
+    """The problem with columns of one value."""
+    columns = problem.columns
+    changed = {
+        name: torch.full_like(getattr(columns, name), value) for name, value in values.items()
+    }
+    return problem._replace(columns=columns._replace(**changed))

@@ -1,0 +1,1 @@
+"""How good a checkpoint's samples are, by sampler and number of evaluations."""

@@ -1,0 +1,1 @@
+"""What the learned noise schedule is like, and what it buys."""

@@ -1,0 +1,158 @@
+"""What the noise schedule learned: how gamma differs between pixels and between latents."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.evaluation.measurement import EvaluationRecord
+from models.evaluation.plots import save
+from models.files.images import Tokens
+from models.network.encoder import top_k
+from models.network.mulan import Mulan, tokens_to_data
+
+matplotlib.use("agg")
+Grid = NDArray[np.float64]
+TIMES = 65
+SHOWN = 4
+COLUMN_INCHES, ROW_INCHES = 1.75, 1.9
+HALF = 0.5
+GAMMA_HALF = r"$\gamma(1/2)$"
+
+
+class ScheduleSpread(EvaluationRecord):
+    """Mean and standard deviations of gamma at t = 1/2, and how images use the latent.
+
+    `over_pixels` is within one latent's schedule, a mean over latents; `over_latents` is of one
+    pixel's gamma between latents, a mean over pixels. Latents count as often as images choose them.
+    `entropy` is that of the latents chosen, in nats. `by_patch` is the share of the variance
+    between pixels that a pixel's place in its patch of `config.patch` pixels explains; None where
+    there are no patches, or it was not measured.
+    """
+
+    images: int
+    mean: float
+    over_pixels: float
+    over_latents: float
+    latents_used: int
+    entropy: float
+    by_patch: float | None = None
+
+
+class LatentUse(NamedTuple):
+    """The distinct latents `[m, n]` that images choose, most frequent first, how many choose each
+    `[m]`, and the mean image `[m, H, W, C]` of those that do, 0 to 1."""
+
+    latents: Tensor
+    counts: NDArray[np.int64]
+    means: Grid
+
+
+@torch.no_grad()
+def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
+    """What z* says about `images` `[N, H, W, C]`."""
+    config, device = model.config, model.device
+    chosen = []
+    for part in torch.split(torch.from_numpy(images), batch):
+        x = tokens_to_data(part.permute(0, 3, 1, 2).to(device), config.vocabulary).float()
+        chosen.append(top_k(model.encoder(x), config.latent_k))
+    latents, member, counts = np.unique(
+        torch.cat(chosen).cpu().numpy(), axis=0, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(-counts, kind="stable")
+    grey = images / (config.vocabulary - 1)
+    means = np.stack([grey[member.reshape(-1) == index].mean(axis=0) for index in order])
+    return LatentUse(torch.from_numpy(latents[order]).to(device), counts[order], means)
+
+
+@torch.no_grad()
+def schedule_spread(model: Mulan, use: LatentUse) -> ScheduleSpread:
+    """How far the learned schedule is from one curve for all."""
+    config = model.config
+    gamma = _gamma(model, use.latents, HALF)
+    weights = use.counts / use.counts.sum()
+    mean = np.tensordot(weights, gamma, axes=1)
+    between = np.tensordot(weights, np.square(gamma - mean), axes=1)
+    return ScheduleSpread(
+        images=int(use.counts.sum()),
+        mean=float(mean.mean()),
+        over_pixels=float(weights @ gamma.reshape(len(gamma), -1).std(axis=1)),
+        over_latents=float(np.sqrt(between).mean()),
+        latents_used=len(use.counts),
+        entropy=float(-(weights * np.log(weights)).sum()),
+        by_patch=by_patch(mean, config.patch) if config.latent_size and config.patch > 1 else None,
+    )
+
+
+def by_patch(values: Grid, patch: int) -> float:
+    """The share of the variance between pixels of `values` `[C, H, W]` that goes with their place
+    in a patch of `patch` by `patch` pixels."""
+    places = [
+        values[:, row::patch, column::patch] for row in range(patch) for column in range(patch)
+    ]
+    within = sum(float(np.square(place - place.mean()).sum()) for place in places)
+    return 1 - within / float(np.square(values - values.mean()).sum())
+
+
+@torch.no_grad()
+def draw_schedule(model: Mulan, use: LatentUse, path: Path) -> None:
+    """Curves of gamma over time, and, for the most frequent latents, the mean image that chooses
+    it, gamma at t = 1/2, and where that departs from the mean over latents."""
+    shown = min(SHOWN, len(use.latents))
+    columns = 3 + shown
+    figure = pyplot.figure(figsize=(COLUMN_INCHES * columns, 3 * ROW_INCHES), layout="constrained")
+    grid = figure.add_gridspec(3, columns)
+    _curves(model, use, figure.add_subplot(grid[:, :3]))
+    gamma = _gamma(model, use.latents, HALF).mean(axis=1)
+    departure = gamma - np.average(gamma, axis=0, weights=use.counts)
+    widest = max(float(np.abs(departure[:shown]).max()), 1e-6)
+    rows = (
+        ("images", use.means.mean(axis=-1), "gray", (0.0, 1.0)),
+        (GAMMA_HALF, gamma, "viridis", (float(gamma[:shown].min()), float(gamma[:shown].max()))),
+        (f"{GAMMA_HALF} less mean", departure, "coolwarm", (-widest, widest)),
+    )
+    for row, (label, pictures, colours, (low, high)) in enumerate(rows):
+        axes = [figure.add_subplot(grid[row, 3 + index]) for index in range(shown)]
+        for index, axis in enumerate(axes):
+            drawn = axis.imshow(pictures[index], cmap=colours, vmin=low, vmax=high)
+            axis.set(xticks=[], yticks=[])
+            if row == 0:
+                ones = ", ".join(str(one) for one in use.latents[index].nonzero()[:, 0].tolist())
+                axis.set_title(f"z = {{{ones}}}\n{use.counts[index]} images", fontsize=8)
+        axes[0].set_ylabel(label)
+        if row:
+            figure.colorbar(drawn, ax=axes, shrink=0.8)
+    save(figure, path)
+
+
+def _curves(model: Mulan, use: LatentUse, axis: Axes) -> None:
+    """How mean gamma over pixels and latents, and the band that holds 90 % of pixels, depart from
+    the straight line of a fixed schedule: beside the whole range no departure would be seen."""
+    times = np.linspace(0, 1, TIMES)
+    weights = use.counts / use.counts.sum()
+    gamma = np.stack(
+        [np.tensordot(weights, _gamma(model, use.latents, t), axes=1).ravel() for t in times]
+    )
+    first, last = model.config.gamma_min, model.config.gamma_max
+    gamma -= (first + (last - first) * times)[:, None]
+    low, high = np.quantile(gamma, [0.05, 0.95], axis=1)
+    axis.fill_between(times, low, high, alpha=0.25, label="90 % of pixels")
+    axis.plot(times, gamma.mean(axis=1), label="mean")
+    axis.axhline(0, color="k", linestyle=":", linewidth=1, label="linear (VDM)")
+    line = rf"the line from {first:.1f} to {last:.1f}"
+    axis.set(xlabel="t", ylabel=rf"$\gamma(t)$ less {line}")
+    axis.legend(frameon=False)
+
+
+def _gamma(model: Mulan, latents: Tensor, t: float) -> Grid:
+    """gamma(t) `[m, C, H, W]` of each latent."""
+    schedule = model.gamma(latents).double()
+    times = torch.full((len(latents),), t, dtype=torch.float64, device=latents.device)
+    gamma: Grid = schedule.gamma(times).cpu().numpy()
+    return gamma

@@ -1,0 +1,56 @@
+"""What a card says of the learned schedule."""
+
+from models.evaluation.schedule.learned import ScheduleSpread
+from models.schema.manifest import Manifest
+
+# Below this KL, in nats, a latent counts as collapsed; and below this share of the spread between
+# pixels, one between latents counts as none.
+COLLAPSED, FLAT = 0.05, 0.1
+
+
+def schedule_text(manifest: Manifest, spread: ScheduleSpread) -> str:
+    """A paragraph: how far gamma is from one curve for all, and what to make of that."""
+    if not manifest.config.latent_size:
+        return "Gamma is fixed: linear in t, the same for all pixels and images."
+    return (
+        f"At t = ½, where gamma is {spread.mean:.2f} on average, it differs by "
+        f"{spread.over_pixels:.3f} between the pixels of one schedule and by "
+        f"{spread.over_latents:.3f} between the latents of one pixel (standard deviations)."
+        f"{_patches(manifest, spread)} {spread.images} test images choose {spread.latents_used} "
+        f"latents, with an entropy of {spread.entropy:.2f} nats, of at most "
+        f"{manifest.config.log_latents:.2f}."
+        f"{_latent(manifest, spread)}"
+    )
+
+
+def _patches(manifest: Manifest, spread: ScheduleSpread) -> str:
+    """What of the spread between pixels is the network's, not the images'."""
+    patch = manifest.config.patch
+    if patch == 1:
+        return ""
+    if spread.by_patch is None:
+        return (
+            f" Where gamma repeats every {patch} pixels, that goes with the {patch}x{patch} "
+            "patches in which the network sees an image: do not read it as structure of the images."
+        )
+    return (
+        f" {100 * spread.by_patch:.0f} % of the variance between pixels goes with a pixel's place "
+        f"in the {patch}x{patch} patches in which the network sees an image: do not read it as "
+        "structure of the images."
+    )
+
+
+def _latent(manifest: Manifest, spread: ScheduleSpread) -> str:
+    """Whether the latent tells anything, and whether the schedule heeds it."""
+    if manifest.training is None:
+        return ""
+    kl = manifest.training.history[-1]["latent"]
+    if kl < COLLAPSED:
+        return (
+            f" Yet the latent collapsed: at the end of training its KL was {kl:.2f} nats, so that "
+            "it tells next to nothing of an image, and the code with the largest logit is chosen "
+            "from near-ties."
+        )
+    alive = f" The latent is alive: at the end of training its KL was {kl:.2f} nats."
+    flat = spread.over_latents < FLAT * spread.over_pixels
+    return alive + (" The schedule hardly heeds it." if flat else "")

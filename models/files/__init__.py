@@ -1,0 +1,1 @@
+"""Reading and writing: folders, the shelf of checkpoints, images as tokens and as pictures."""

@@ -1,0 +1,183 @@
+"""Images by name or by path, as pixel tokens, and their division into four parts."""
+
+import gzip
+import hashlib
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from models.files.pictures import to_tokens
+from models.schema.config import ModelConfig
+from models.schema.errors import DataError
+from models.schema.manifest import DataPart, Indices
+
+Tokens = NDArray[np.uint8]
+PARTS: tuple[DataPart, ...] = ("train", "density", "calibration", "test")
+Labels = NDArray[np.int64]
+NAMED = ("digits",)
+# The magic number of an idx file of bytes ends in its number of axes.
+_IDX_BYTES = 0x0800
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+)
+
+
+def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
+    """Images `[N, H, W, C]`, uint8, from a data set's name or a path; tokens 0..vocabulary-1.
+
+    Names: `digits` (scikit-learn, 8x8, values 0..16). Paths: an idx file (gzipped or not), .npy,
+    .npz (its only array), all of which hold tokens; or a folder of 8-bit PNGs, grey or RGB, in
+    the order of their names, which hold round(255 v / (vocabulary - 1)). Raises DataError.
+    """
+    if source in NAMED:
+        images = np.asarray(load_digits().images, dtype=np.uint8)
+    else:
+        images = _read(Path(source), vocabulary)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or not images.size:
+        raise DataError(
+            f"{source}: expected images [N, H, W] or [N, H, W, C], found {images.shape}"
+        )
+    if images.max() >= vocabulary:
+        raise DataError(f"{source}: value {images.max()} in a vocabulary of {vocabulary}")
+    return images
+
+
+def load_images(source: str, config: ModelConfig) -> Tokens:
+    """The same, of the shape and vocabulary that a model of `config` takes. Raises DataError."""
+    images = load_tokens(source, config.vocabulary)
+    if images.shape[1:] != config.image_shape:
+        raise DataError(
+            f"{source}: images are {images.shape[1:]}, the model's {config.image_shape}"
+        )
+    return images
+
+
+def load_labels(source: str) -> Labels:
+    """Classes `[N]` of the images that `load_tokens(source)` gives.
+
+    Known for `digits`, and for an idx file of images that has its labels beside it under the usual
+    names: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Raises DataError.
+    """
+    if source in NAMED:
+        return np.asarray(load_digits().target, dtype=np.int64)
+    path = Path(source)
+    name = path.name.replace("images-idx3", "labels-idx1")
+    if name == path.name:
+        raise DataError(f"{source}: no labels are known for these images")
+    return _guarded(path.with_name(name), lambda file: _read_idx(file, axes=1)).astype(np.int64)
+
+
+def divide(count: int, sizes: dict[DataPart, int], seed: int) -> dict[DataPart, NDArray[np.int64]]:
+    """Divide `range(count)` at random, by `seed`, into disjoint sorted parts of the given sizes.
+
+    Raises DataError when the sizes ask for more than there is.
+    """
+    if sum(sizes.values()) > count:
+        raise DataError(f"the split asks for {sum(sizes.values())} of {count} images")
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(count)
+    pieces = np.split(order, np.cumsum(list(sizes.values())))
+    # The last piece is what no part asked for.
+    return {part: np.sort(piece) for part, piece in zip(sizes, pieces[:-1], strict=True)}
+
+
+def fingerprint(indices: NDArray[np.int64]) -> Indices:
+    """Count and SHA-256 of one part's sorted indices."""
+    content = np.ascontiguousarray(indices, dtype="<i8").tobytes()
+    return Indices(count=len(indices), sha256=hashlib.sha256(content).hexdigest())
+
+
+def digest(tokens: Tokens) -> str:
+    """SHA-256 of a token array, C order."""
+    return hashlib.sha256(np.ascontiguousarray(tokens).tobytes()).hexdigest()
+
+
+def _read(path: Path, vocabulary: int) -> Tokens:
+    """Raises DataError for whatever is wrong with the file."""
+    if path.is_dir():
+        return _guarded(path, lambda folder: _read_folder(folder, vocabulary))
+    if path.suffix in (".npy", ".npz"):
+        return _guarded(path, _read_numpy)
+    return _guarded(path, lambda file: _read_idx(file, axes=3))
+
+
+def _guarded(path: Path, read: Callable[[Path], NDArray[np.generic]]) -> Tokens:
+    """What `read` finds at `path`; raises DataError, in one line that names the file."""
+    try:
+        found = read(path)
+    except _UNREADABLE as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise DataError(f"{path}: {reason or error}") from error
+    if found.dtype != np.uint8:
+        raise DataError(f"{path}: expected uint8, found {found.dtype}")
+    return found.astype(np.uint8, copy=False)
+
+
+def _read_numpy(path: Path) -> NDArray[np.generic]:
+    with path.open("rb") as file:
+        found = np.load(file, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        if len(found.files) != 1:
+            raise ValueError(f"expected one array, found {found.files}")
+        only: NDArray[np.generic] = found[found.files[0]]
+        return only
+
+
+def _read_idx(path: Path, axes: int) -> NDArray[np.generic]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read()
+    header = struct.Struct(f">{1 + axes}I")
+    if len(content) < header.size:
+        raise ValueError("truncated idx header")
+    magic, *shape = header.unpack_from(content)
+    if magic != _IDX_BYTES + axes:
+        raise ValueError(f"not an idx file of bytes with {axes} axes (magic {magic:#06x})")
+    declared, present = math.prod(shape), len(content) - header.size
+    if declared != present:
+        raise ValueError(f"{declared} bytes declared, {present} present")
+    return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape)
+
+
+def _read_folder(path: Path, vocabulary: int) -> Tokens:
+    files = sorted(path.glob("*.png"))
+    if not files:
+        raise ValueError("no PNG in this folder")
+    images = [_read_png(file) for file in files]
+    for file, image in zip(files, images, strict=True):
+        if image.shape != images[0].shape:
+            raise DataError(f"{file}: shape {image.shape}, the first image has {images[0].shape}")
+    pixels = np.stack(images)
+    tokens, wrong = to_tokens(pixels, vocabulary)
+    off = wrong.reshape(len(files), -1)
+    if off.any():
+        first = int(off.any(axis=1).argmax())
+        value = pixels[first].ravel()[off[first].argmax()]
+        grid = f"round(255 v / {vocabulary - 1})"
+        raise DataError(f"{files[first]}: pixel value {value} is no {grid}")
+    return tokens
+
+
+def _read_png(file: Path) -> Tokens:
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            if image.mode not in ("L", "RGB"):
+                raise ValueError(f"mode {image.mode}; only 8-bit grey and RGB are read")
+            return np.asarray(image)
+    except _UNREADABLE as error:
+        raise DataError(f"{file}: {error}") from error

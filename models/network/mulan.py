@@ -1,0 +1,101 @@
+"""The three trained networks of a MULAN model; only here is their parameterisation known."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu, softplus
+
+from models.network.encoder import Encoder, NoLatent
+from models.network.schedule import NoiseLevel, Schedule
+from models.network.unet import ScoreNetwork
+from models.schema.config import ModelConfig
+
+MIN_RATE = 1e-3
+
+
+class ScheduleNetwork(nn.Module):
+    """MLP from the latent to one degree-5 polynomial per dimension (MuLAN, section 3.2)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        dimensions = config.dimensions
+        width = config.schedule_width or dimensions
+        self.dense_1 = nn.Linear(config.latent_size, width)
+        self.dense_2 = nn.Linear(width, width)
+        self.dense_out_a = nn.Linear(width, dimensions)
+        self.dense_out_b = nn.Linear(width, dimensions)
+        self.dense_out_c = nn.Linear(width, dimensions)
+
+    def forward(self, latent: Tensor) -> Schedule:
+        """The schedules of `latent` `[rows, n]`, in its dtype."""
+        ends = self.config.gamma_min, self.config.gamma_max
+        return Schedule.normalised(*self.coefficients(latent), *ends)
+
+    def coefficients(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """a, b and c `[rows, C, H, W]` as the layers give them, not yet scaled."""
+        # Differences of gamma want every digit, whatever precision the score network works in.
+        with torch.autocast(latent.device.type, enabled=False):
+            h = silu(self.dense_2(silu(self.dense_1(latent))))
+            c = MIN_RATE + softplus(self.dense_out_c(h))
+            a, b = self.dense_out_a(h), self.dense_out_b(h)
+        return self._image(a), self._image(b), self._image(c)
+
+    def _image(self, flat: Tensor) -> Tensor:
+        """From the official feature order (row, column, channel) to `[rows, C, H, W]`."""
+        return flat.view(-1, *self.config.image_shape).permute(0, 3, 1, 2).contiguous()
+
+
+class LinearSchedule(nn.Module):
+    """The fixed schedule of VDM (Kingma et al., 2021): gamma linear in t, in every dimension."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, latent: Tensor) -> Schedule:
+        """The schedule, once for each row of `latent` `[rows, 0]`."""
+        zero = latent.new_zeros(len(latent), *self.config.chw)
+        ends = self.config.gamma_min, self.config.gamma_max
+        return Schedule.normalised(zero, zero, zero + 1, *ends)
+
+
+class Mulan(nn.Module):
+    """Encoder, schedule and score network of one checkpoint."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config) if config.latent_size else NoLatent()
+        self.gamma = ScheduleNetwork(config) if config.latent_size else LinearSchedule(config)
+        self.score = ScoreNetwork(config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next(self.parameters()).device
+
+    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
+        """The predicted noise `[rows, C, H, W]` in x_t, whatever the network predicts.
+
+        `x` is x_t, `network_time` `[rows]` the time input, `latent` `[rows, n]`. A velocity is
+        v = alpha eps - sigma x0, whence eps = alpha v + sigma x_t; a "velocity from epsilon"
+        network predicts eps itself and is read directly: the detour cancels badly near gamma_max.
+        """
+        out: Tensor = self.score(x, network_time, latent)
+        if self.config.parameterisation == "velocity":
+            return noise.alpha.to(x) * out + noise.sigma.to(x) * x
+        return out
+
+
+def tokens_to_data(tokens: Tensor, vocabulary: int) -> Tensor:
+    """Pixel tokens 0..V-1 to bin centres in (-1, 1), float64."""
+    return 2 * (tokens.double() + 0.5) / vocabulary - 1
+
+
+def data_to_tokens(x0: Tensor, config: ModelConfig) -> Tensor:
+    """Decode the end of a trajectory, x at t = 0, to the nearest token, uint8."""
+    scaled = x0.double() * math.exp(-config.log_alpha0)
+    bins = torch.floor(config.vocabulary * (scaled + 1) / 2)
+    return bins.clamp(0, config.vocabulary - 1).to(torch.uint8)

@@ -1,0 +1,103 @@
+"""Rows: the unit of work. Every leaf of these types leads with the row axis."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+import optree
+import torch
+from torch import Tensor
+
+from models.network.network_time import NetworkTime
+from models.network.schedule import Schedule, per_row
+
+Tree = TypeVar("Tree")
+
+
+class NoiseKey(NamedTuple):
+    """What a row's noise is drawn from, `[rows]` int64 each: the seed, and the row's own number."""
+
+    seed: Tensor
+    number: Tensor
+
+
+class Condition(NamedTuple):
+    """What the network is conditioned on, fixed for a row's life: the latent and its schedule."""
+
+    latent: Tensor
+    schedule: Schedule
+    network_time: NetworkTime
+
+    def dgamma_ds(self, t: Tensor) -> Tensor:
+        """Rate of gamma by the network's time at times `t` `[rows]`, `[rows, C, H, W]`."""
+        rate = self.schedule.dgamma_dt(t)
+        mean = rate.flatten(1).mean(1).clamp(min=torch.finfo(rate.dtype).tiny)
+        return rate * per_row((self.schedule.gamma_max - self.schedule.gamma_min) / mean)
+
+
+class Query(NamedTuple):
+    """What a solver asks: the network at x `[rows, C, H, W]` and diffusion time t `[rows]`.
+
+    With `cotangents` `[rows, probes, C, H, W]` it also asks how each is pulled back.
+    """
+
+    x: Tensor
+    t: Tensor
+    cotangents: Tensor | None = None
+
+
+class Answer(NamedTuple):
+    """The predicted noise `[rows, C, H, W]`, and for each cotangent v the product J^T v,
+    `[rows, probes, C, H, W]`, where J = d eps / d x_t."""
+
+    eps: Tensor
+    vjps: Tensor | None = None
+
+
+def count(tree: Any) -> int:
+    """Number of rows of a tree."""
+    leaf: Tensor = optree.tree_leaves(tree)[0]
+    return leaf.shape[0]
+
+
+def take(tree: Tree, index: Tensor) -> Tree:
+    """The rows that `index` `[m]` (int64, or a boolean mask) selects, in its order."""
+    return _map(lambda leaf: leaf[index], tree)
+
+
+def concat(trees: Sequence[Tree]) -> Tree:
+    """Rows of several trees of one structure, one after another."""
+    if len(trees) == 1:
+        return trees[0]
+    return _map(lambda *leaves: torch.cat(leaves), *trees)
+
+
+def split(tree: Tree, sizes: Sequence[int]) -> list[Tree]:
+    """The inverse of `concat`."""
+    ends = list(itertools.accumulate(sizes))
+    return [
+        _map(lambda leaf, first=end - size, last=end: leaf[first:last], tree)
+        for size, end in zip(sizes, ends, strict=True)
+    ]
+
+
+def pad(tree: Tree, multiple: int) -> Tree:
+    """Repeat the last row until the number of rows is a multiple of `multiple`."""
+    missing = -count(tree) % multiple
+    if not missing:
+        return tree
+    return _map(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), tree)
+
+
+def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:
+    """Row by row, `yes` where the boolean `rows` `[rows]` holds, else `no`."""
+
+    def choose(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return _map(choose, yes, no)
+
+
+def _map(function: Callable[..., Tensor], tree: Tree, *others: Tree) -> Tree:
+    leaves: Any = (tree, *others)
+    return cast(Tree, optree.tree_map(function, *leaves))

@@ -1,0 +1,1 @@
+"""What things are: configurations, manifests, solver parameters, scores, errors. Torch-free."""

@@ -1,0 +1,108 @@
+"""The JSON beside the weights: what a checkpoint is and where it came from. Torch-free."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.schema.config import ModelConfig
+from models.schema.errors import CheckpointError
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+CONFIG_KEY = "mulan.config"
+
+DataPart = Literal["train", "density", "calibration", "test"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Indices(_Record):
+    """One part of a split: how many images, and the SHA-256 of their sorted int64 indices."""
+
+    count: int
+    sha256: str
+
+
+class DataRecord(_Record):
+    """The images a checkpoint was trained on, and how they were divided."""
+
+    source: str = Field(description="Name or file name of the images that were divided.")
+    sha256: str = Field(description="Of the token array that was divided, C order.")
+    test_source: str | None = Field(None, description="The separate test images, if there are any.")
+    test_sha256: str | None = None
+    licence: str = ""
+    split_seed: int
+    split: dict[DataPart, Indices]
+
+
+class TrainingRecord(_Record):
+    """How the weights were made, so that anyone can make them again."""
+
+    command: str
+    recipe: dict[str, Any]
+    seed: int
+    steps: int
+    seconds: float
+    machine: str
+    torch: str
+    history: list[dict[str, float]] = Field(description="One entry a watch; see Progress.")
+    held_out_draws: int = Field(
+        1, description="Noise draws of each held-out image at a watch; a single one was by `seed`."
+    )
+
+
+class Origin(_Record):
+    """The official checkpoint file that was imported."""
+
+    file: str
+    sha256: str = Field(description="Of the file as it was read.")
+    parameters: Literal["ema", "raw"] = Field(description="Averaged, or as they were.")
+    step: int | None = Field(description="Training steps, as the file has them.")
+
+
+class Manifest(_Record):
+    """`manifest.json`. The SHA-256 of the weights file, which also carries the configuration, is
+    the checkpoint's identity."""
+
+    format: Literal[1] = 1
+    name: Name
+    config: ModelConfig
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the weights file.")
+    parameters: int
+    data: DataRecord | None = None
+    training: TrainingRecord | None = None
+    origin: Origin | None = None
+    presets: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Solver settings by preset name."
+    )
+    tuning: dict[str, Any] = Field(
+        default_factory=dict, description="Where the presets come from: every sampler measured."
+    )
+    evaluation: dict[str, Any] = Field(default_factory=dict)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of one checkpoint folder.
+
+    Raises CheckpointError when it is missing or malformed.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder}: no {MANIFEST}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong with a document, in one line: the field, and what it lacks."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]

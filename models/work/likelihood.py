@@ -1,0 +1,150 @@
+"""The likelihood of images: from pixel tokens to rows of an ODE solve, and back to one score.
+
+Formulas: MuLAN (Sahoo et al., 2024), section 3.5 and the appendix on likelihood, with a bin-filling
+truncated normal as dequantization (Zheng et al., ICML 2023) whose own density is kept per row.
+"""
+
+import hashlib
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.network.encoder import top_k
+from models.network.mulan import tokens_to_data
+from models.rows.denoiser import Denoiser
+from models.rows.noise import Stream, rademacher, uniform
+from models.rows.rows import NoiseKey
+from models.rows.subsets import draw_subset, log_probability
+from models.schema.config import ModelConfig
+from models.schema.scores import Score
+from models.schema.specs import Adams, Rk45
+from models.solvers.base import Problem, RowStatus, column, count_column
+from models.solvers.flow import Columns, LogDensity
+
+
+class Dequantized(NamedTuple):
+    """Images `[rows, C, H, W]` inside their tokens' bins, in data units, and minus the log-density
+    `[rows]` of the noise in units of x at t = 0; float64."""
+
+    image: Tensor
+    cost: Tensor
+
+
+class Chosen(NamedTuple):
+    """k-hot latents `[rows, n]`, and the log of prior over proposal probability `[rows]`."""
+
+    latent: Tensor
+    log_weight: Tensor
+
+
+def score_problem(
+    denoiser: Denoiser, tokens: Tensor, spec: Adams | Rk45, seed: int, draws: int
+) -> Problem[Columns]:
+    """Rows for images `tokens` `[N, C, H, W]` uint8, `draws` each, one image after another.
+
+    All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
+    by the number of the draw; the draws of one image share its probes. One pass of the encoder an
+    image.
+    """
+    config, device = denoiser.config, tokens.device
+    clean = tokens_to_data(tokens, config.vocabulary)
+    logits = denoiser.encode(clean.float())
+    seeds = torch.tensor([content_seed(seed, image) for image in tokens], device=device)
+    image = torch.arange(len(tokens), device=device).repeat_interleave(draws)
+    key = NoiseKey(seeds[image], torch.arange(draws, device=device).repeat(len(tokens)))
+    chosen = choose_latent(config, logits[image], spec, key)
+    dequantized = dequantize(config, clean[image], key)
+    columns = Columns(
+        dequantized.image,
+        trace_vectors(config, spec, seeds)[image],
+        dequantized.cost,
+        chosen.log_weight,
+        column(spec.tolerance_nats, len(image), device),
+        count_column(spec.max_evaluations, len(image), device),
+    )
+    return Problem(key, denoiser.condition(chosen.latent), columns)
+
+
+def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: NoiseKey) -> Chosen:
+    """For each row of encoder `logits` `[rows, n]` the k largest, or a draw that follows them.
+
+    A draw's proposal has exact probabilities (`subsets`), so that log-mean-exp over draws is an
+    importance-weighted bound (Burda et al., 2016).
+    """
+    k = config.latent_k
+    if spec.latent == "encoded":
+        latent = top_k(logits, k)
+        log_q = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
+    else:
+        latent = draw_subset(logits, k, uniform(key, Stream.LATENT, 0, (config.latent_size,)))
+        log_q = log_probability(logits, latent, k)
+    return Chosen(latent, -config.log_latents - log_q)
+
+
+def trace_vectors(config: ModelConfig, spec: Adams | Rk45, seeds: Tensor) -> Tensor:
+    """What is pulled back for the trace of images with noise `seeds` `[N]`: signs, or sqrt(D) e_i
+    for every value i, whose mean is the trace itself; `[N, products, C, H, W]`."""
+    shape = (spec.products(config.dimensions), *config.chw)
+    if spec.trace == "exact":
+        unit = torch.eye(config.dimensions, device=seeds.device).view(shape)
+        return (math.sqrt(config.dimensions) * unit).expand(len(seeds), *shape)
+    return rademacher(NoiseKey(seeds, torch.zeros_like(seeds)), Stream.PROBE, 0, shape)
+
+
+def content_seed(seed: int, image: Tensor) -> int:
+    """The noise seed of one image's tokens `[C, H, W]`: of its content, wherever it stands."""
+    content = image.cpu().contiguous().numpy().tobytes()
+    text = f"{seed} {tuple(image.shape)} ".encode()
+    return int.from_bytes(hashlib.sha256(text + content).digest()[:8], "little", signed=True)
+
+
+def dequantize(config: ModelConfig, clean: Tensor, key: NoiseKey) -> Dequantized:
+    """Add e^(gamma_0/2) n to bin centres `clean` `[rows, C, H, W]`; n normal, cut at the edges.
+
+    The cost is the sum of log sigma_0 + n^2/2 + log(2 pi)/2 + log of the normal mass in a bin.
+    """
+    scale = math.exp(0.5 * config.gamma_min)
+    mass = math.erf(1 / (scale * config.vocabulary) / math.sqrt(2))
+    signs = 2 * uniform(key, Stream.DEQUANTIZE, 0, config.chw) - 1
+    n = math.sqrt(2) * torch.erfinv(signs * mass)
+    constant = config.log_sigma0 + 0.5 * math.log(2 * math.pi) + math.log(mass)
+    cost = config.dimensions * constant + 0.5 * n.square().flatten(1).sum(1)
+    return Dequantized(clean + scale * n, cost)
+
+
+def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> Score:
+    """The score of one image from the finished rows of its draws; any failed row is its reason. An
+    exact trace has no spread over probes, and of sampled latents none is the one given."""
+    nfe = int(density.nfe.sum())
+    failed = density.status[density.status != RowStatus.DONE].tolist()
+    if failed:
+        return Score(nfe, reason=RowStatus(failed[0]).reason)
+    draws = len(density.prior)
+    given = density.prior + density.log_det.mean(1) + density.dequantization
+    weights = given + density.latent
+    log_px, bound = (float(one.logsumexp(0)) - math.log(draws) for one in (given, weights))
+    if not (math.isfinite(log_px) and math.isfinite(bound)):
+        return Score(nfe, reason=RowStatus.NOT_FINITE.reason)
+    share = weights.softmax(0)
+    # To first order, log-mean-exp weighs each draw's error by its share.
+    by_probe = (share[:, None] * density.log_det).sum(0)
+    return Score(
+        nfe=nfe,
+        log_px_given_z=log_px if spec.latent == "encoded" else None,
+        log_px_lower_bound=bound,
+        bits_per_dim=-bound / (config.dimensions * math.log(2)),
+        trace_standard_error=None if spec.trace == "exact" else standard_error(by_probe),
+        draw_standard_error=standard_error(share * draws),
+        ode_error_estimate=float((share * density.error).sum()),
+        prior=float(density.prior.mean()),
+        log_det=float(density.log_det.mean()),
+        dequantization=float(density.dequantization.mean()),
+        latent=float(density.latent.mean()),
+    )
+
+
+def standard_error(values: Tensor) -> float | None:
+    """Of the mean of `values` `[m]`; None for fewer than two."""
+    return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else None

@@ -1,0 +1,181 @@
+"""Checkpoints for other programs: the same tensors by other names, the same maps as graphs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from models.checkpoints.checkpoint import load_checkpoint, save_manifest, save_weights
+from models.checkpoints.flax_import import import_flax
+from models.checkpoints.onnx_export import Graph, export_onnx
+from models.checkpoints.onnx_export import graphs as graphs_of
+from models.checkpoints.safetensors_export import export_safetensors
+from models.cli import models as command
+from models.network.mulan import Mulan
+from models.schema.config import ModelConfig
+from models.schema.errors import CheckpointError
+from models.schema.manifest import Manifest
+
+CONFIG = ModelConfig(
+    image_shape=(8, 8, 3),
+    width=16,
+    depth=1,
+    encoder_depth=1,
+    groups=4,
+    latent_size=3,
+    latent_k=2,
+    schedule_width=6,
+    attention=True,
+)
+
+
+def write(root: Path, name: str, config: ModelConfig) -> Path:
+    torch.manual_seed(0)
+    model = Mulan(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    sha256 = save_weights(root / name, config, model.state_dict())
+    count = sum(parameter.numel() for parameter in model.parameters())
+    save_manifest(root / name, Manifest(name=name, config=config, sha256=sha256, parameters=count))
+    return root / name
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shelf")
+    write(root, "some", CONFIG)
+    write(root, "coarse", CONFIG.model_copy(update={"attention": False, "coarse_width": 8}))
+    write(root, "vdm", CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
+    return root
+
+
+def run(*arguments: str) -> dict[str, object]:
+    result = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+def test_our_own_names(shelf: Path, tmp_path: Path) -> None:
+    out = tmp_path / "some.safetensors"
+    run("export", "safetensors", "some", "--models", str(shelf), "--out", str(out))
+    expected = load_checkpoint(shelf / "some").model.state_dict()
+    found = load_file(out)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> None:
+    """What is exported, put into a Flax file, is the same checkpoint."""
+    out = tmp_path / "official.safetensors"
+    run("export", "safetensors", "some", "--models", str(shelf), "--out", str(out), "--official")
+    tree: dict[str, Any] = {}
+    for path, tensor in load_file(out).items():
+        *parents, last = path.split("/")
+        inner = tree
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        payload = (list(tensor.shape), "float32", tensor.numpy().tobytes())
+        inner[last] = msgpack.ExtType(1, msgpack.packb(payload))
+    (tmp_path / "ckpt").write_bytes(msgpack.packb({"ema_params": tree}))
+    said = {"parameterisation": "velocity", "latent_k": 2, "groups": 4}
+    imported = import_flax(tmp_path / "ckpt", said, tmp_path / "again")
+    before = load_checkpoint(shelf / "some").manifest
+    assert imported.config == before.config
+    assert imported.sha256 == before.sha256
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ({"coarse_width": 8}, "a coarse stage"),
+        ({"fourier_fade": True}, "input features that fade"),
+        ({"residual": False}, "no x added"),
+    ],
+)
+def test_what_the_official_code_would_run_otherwise_has_no_official_names(
+    option: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, "ours", CONFIG.model_copy(update={"attention": False, **option}))
+    out = tmp_path / "official.safetensors"
+    with pytest.raises(CheckpointError, match=f"ours has {reason}"):
+        export_safetensors(load_checkpoint(folder), out, official=True)
+    assert not out.exists()
+
+
+@pytest.fixture(scope="module", params=["some", "coarse"])
+def graphs(
+    request: pytest.FixtureRequest, shelf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder: Path = tmp_path_factory.mktemp("onnx") / request.param
+    record = run("export", "onnx", request.param, "--models", str(shelf), "--out", str(folder))
+    names = ["score.onnx", "score_vjp.onnx", "encoder.onnx", "schedule.onnx"]
+    assert record["files"] == [str(folder / name) for name in names]
+    return folder
+
+
+def infer(path: Path, **inputs: torch.Tensor) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found: list[np.ndarray] = session.run(None, {n: t.numpy() for n, t in inputs.items()})
+    return found
+
+
+@pytest.mark.parametrize("rows", [1, 17])
+def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
+    model = load_checkpoint(shelf / graphs.name).model
+    draws = torch.Generator().manual_seed(1)
+    x, network_time = torch.randn(rows, 3, 8, 8, generator=draws), torch.rand(rows, generator=draws)
+    latent = torch.eye(3)[torch.arange(rows) % 3] + torch.eye(3)[(torch.arange(rows) + 1) % 3]
+    (out,) = infer(graphs / "score.onnx", x=x, network_time=network_time, latent=latent)
+    np.testing.assert_allclose(out, model.score(x, network_time, latent).numpy(), rtol=0, atol=1e-4)
+    cotangent = torch.randn(x.shape, generator=draws)
+    found = infer(
+        graphs / "score_vjp.onnx",
+        x=x,
+        network_time=network_time,
+        latent=latent,
+        cotangent=cotangent,
+    )
+    np.testing.assert_array_equal(found[0].shape, out.shape)
+    x.requires_grad_()
+    (pulled,) = torch.autograd.grad(model.score(x, network_time, latent), x, cotangent)
+    scale = float(pulled.abs().max())
+    np.testing.assert_allclose(found[1], pulled.numpy(), rtol=0, atol=1e-5 * scale)
+    x.requires_grad_(False)
+    (logits,) = infer(graphs / "encoder.onnx", x=x)
+    np.testing.assert_allclose(logits, model.encoder(x).numpy(), rtol=0, atol=1e-4)
+    for ours, theirs in zip(
+        model.gamma(latent)[:3], infer(graphs / "schedule.onnx", latent=latent), strict=True
+    ):
+        np.testing.assert_allclose(theirs, ours.numpy(), rtol=0, atol=1e-4)
+
+
+def test_without_a_latent_there_is_no_encoder_and_no_schedule(shelf: Path) -> None:
+    found = graphs_of(load_checkpoint(shelf / "vdm").model)
+    assert list(found) == ["score", "score_vjp"]
+    for graph in found.values():
+        assert graph.function(*graph.inputs.values()) is not None
+
+
+def test_a_graph_that_disagrees_is_not_written(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fickle(torch.nn.Module):
+        """Answers otherwise when it is checked."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if torch.compiler.is_compiling() else x + 1
+
+    graph = {"fickle": Graph(Fickle(), {"x": torch.zeros(3, 2)}, ("y",))}
+    monkeypatch.setattr("models.checkpoints.onnx_export.graphs", lambda _: graph)
+    with pytest.raises(CheckpointError, match=r"fickle.onnx differs from its network by 1"):
+        export_onnx(load_checkpoint(shelf / "some"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,73 @@
+"""The architecture's configuration: its bounds and the numbers it implies."""
+
+import math
+from math import comb
+
+import pytest
+import torch
+from pydantic import ValidationError
+from scipy.special import expit
+
+from models.network.mulan import Mulan
+from models.schema.config import ModelConfig
+
+# What the official repository configures, and the sizes it reports for one of its networks.
+OFFICIAL_SCORE_PARAMETERS = 30_600_000
+OFFICIAL_SCHEDULE_PARAMETERS = 37_900_000
+
+
+def test_defaults_are_the_official_network():
+    with torch.device("meta"):
+        model = Mulan(ModelConfig())
+    score = sum(parameter.numel() for parameter in model.score.parameters())
+    schedule = sum(parameter.numel() for parameter in model.gamma.parameters())
+    assert score == pytest.approx(OFFICIAL_SCORE_PARAMETERS, rel=2e-3)
+    assert schedule == pytest.approx(OFFICIAL_SCHEDULE_PARAMETERS, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        ({"latent_k": 50}, "latent_k 50"),
+        ({"latent_k": 0}, "latent_k 0"),
+        ({"latent_size": 0}, "latent_k 15"),
+        ({"gamma_min": 5.0}, "gamma_min"),
+        ({"gamma_min": math.nan}, "gamma_min"),
+        ({"gamma_max": math.inf}, "gamma_max"),
+        ({"width": 48}, "width 48"),
+        ({"width": 33, "groups": 1}, "width 33"),
+        ({"patch": 3}, "patch 3"),
+        ({"patch": 2, "image_shape": (32, 31, 3)}, "32x31"),
+        ({"patch": 2, "image_shape": (31, 32, 3)}, "31x32"),
+        ({"coarse_width": 32, "image_shape": (32, 31, 3)}, "32x31"),
+        ({"coarse_width": 48}, "width 48"),
+        ({"coarse_width": -32}, "coarse_width"),
+        ({"coarse_width": 32, "patch": 32}, "coarse stage"),
+        ({"vocabulary": 257}, "vocabulary"),
+        ({"vocabulary": 1}, "vocabulary"),
+        ({"image_shape": (32, 0, 3)}, "image_shape"),
+        ({"image_shape": (32, 32)}, "image_shape"),
+        ({"fourier": (1000,)}, "fourier"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"depth": 0}, "depth"),
+        ({"parameterisation": "v"}, "parameterisation"),
+        ({"with_attention": True}, "with_attention"),
+    ],
+)
+def test_nonsense_is_refused(options, culprit):
+    with pytest.raises(ValidationError, match=culprit):
+        ModelConfig(**options)
+
+
+def test_derived_numbers():
+    config = ModelConfig(image_shape=(8, 4, 3), latent_size=9, latent_k=2, gamma_min=-7.9)
+    assert config.dimensions == 96
+    assert config.chw == (3, 8, 4)
+    assert config.log_latents == pytest.approx(math.log(comb(9, 2)))
+    assert config.log_alpha0 == pytest.approx(0.5 * math.log(expit(7.9)))
+    assert config.log_sigma0 == pytest.approx(0.5 * math.log(expit(-7.9)))
+
+
+def test_survives_json():
+    config = ModelConfig(image_shape=(8, 8, 1), fourier=(), schedule_width=7, patch=2)
+    assert ModelConfig.model_validate_json(config.model_dump_json()) == config
