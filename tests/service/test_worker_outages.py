@@ -93,8 +93,9 @@ async def test_a_suspect_that_waits_in_vain_lets_others_pass_until_it_can_be_alo
     async with working(own_redis, models, patience=0.3) as worker, asyncio.timeout(60):
         while worker.jobs == 0:
             await asyncio.sleep(0.02)
-        await api.put(replace(long("suspect"), task=SHORT))
+        # Marked before it is queued, so that the worker cannot claim it as an ordinary job.
         await api.client.hset(keys.JOB + "suspect", "quarantined", 1)
+        await api.put(replace(long("suspect"), task=SHORT))
         await api.put(replace(long("other"), task=SHORT))
         assert (await api.wait("other")).status == "succeeded"
         assert (await api.standing("suspect")).status == "queued"
