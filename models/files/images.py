@@ -8,12 +8,13 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.datasets import load_digits
 
+from models.files import extras
 from models.files.pictures import to_tokens
 from models.schema.config import ModelConfig
 from models.schema.errors import DataError
@@ -44,7 +45,7 @@ def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
     the order of their names, which hold round(255 v / (vocabulary - 1)). Raises DataError.
     """
     if source in NAMED:
-        images = np.asarray(load_digits().images, dtype=np.uint8)
+        images = np.asarray(_digits().images, dtype=np.uint8)
     else:
         images = _read(Path(source), vocabulary)
     if images.ndim == 3:
@@ -75,7 +76,7 @@ def load_labels(source: str) -> Labels:
     names: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Raises DataError.
     """
     if source in NAMED:
-        return np.asarray(load_digits().target, dtype=np.int64)
+        return np.asarray(_digits().target, dtype=np.int64)
     path = Path(source)
     name = path.name.replace("images-idx3", "labels-idx1")
     if name == path.name:
@@ -105,6 +106,11 @@ def fingerprint(indices: NDArray[np.int64]) -> Indices:
 def digest(tokens: Tokens) -> str:
     """SHA-256 of a token array, C order."""
     return hashlib.sha256(np.ascontiguousarray(tokens).tobytes()).hexdigest()
+
+
+def _digits() -> Any:
+    """The handwritten digits that scikit-learn carries. Raises MissingExtraError."""
+    return extras.module("sklearn.datasets").load_digits()
 
 
 def _read(path: Path, vocabulary: int) -> Tokens:

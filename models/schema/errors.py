@@ -3,7 +3,8 @@
 ModelError
 ├── CheckpointError   a checkpoint that must not be served
 ├── DataError         a data set that cannot be read
-├── EvaluationError   a figure that cannot be had
+├── EvaluationError   a figure that cannot be computed
+├── MissingExtraError an optional package that is not installed
 └── TrainingError     a training run that cannot go on
 """
 
@@ -22,6 +23,10 @@ class DataError(ModelError):
 
 class EvaluationError(ModelError):
     """A figure that cannot be had: not one image has a score."""
+
+
+class MissingExtraError(ModelError):
+    """An optional package that is not installed; the text says how to install it."""
 
 
 class TrainingError(ModelError):

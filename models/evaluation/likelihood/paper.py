@@ -5,7 +5,6 @@ categorical for the latent, one adaptive solve for a whole batch, dequantization
 Decision record 3 says why the service does otherwise.
 """
 
-import itertools
 import math
 import sys
 from typing import NamedTuple
@@ -13,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 from tqdm import tqdm
 
+from models.evaluation.likelihood.adaptive import follow, solve
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.network.encoder import categorical_kl, top_k
 from models.network.mulan import tokens_to_data
@@ -133,13 +132,12 @@ def paper_draw(
     x0 = clean + noise.double() * math.exp(0.5 * GAMMA_0)
     start = flow.pack(x0, torch.zeros(len(tokens), device=tokens.device))
     if times is None:
-        solved = solve_ivp(flow, (0.0, 1.0), start, "RK45", rtol=tolerance, atol=tolerance)
-        state, times, nfe = solved.y[:, -1], solved.t, solved.nfev
+        solved = solve(flow, 0.0, 1.0, start, tolerance)
     else:
-        state, nfe = _follow(flow, start, times), 6 * (len(times) - 1)
-    x1, delta = flow.unpack(state)
+        solved = follow(flow, start, times)
+    x1, delta = flow.unpack(solved.state)
     log_q = _log_normal(noise.double()) - config.dimensions * math.log(MASS_WITHIN_CUT)
-    return PaperDraw(_log_normal(x1), delta, log_q, x1, times, nfe)
+    return PaperDraw(_log_normal(x1), delta, log_q, x1, solved.times, solved.nfe)
 
 
 def paper_sample(
@@ -160,8 +158,8 @@ def paper_sample(
         return found
 
     start = prior.double().reshape(-1).cpu().numpy()
-    solved = solve_ivp(slope, (1.0, 0.0), start, "RK45", rtol=tolerance, atol=tolerance)
-    return torch.from_numpy(solved.y[:, -1]).reshape(prior.shape).to(prior.device), solved.nfev
+    solved = solve(slope, 1.0, 0.0, start, tolerance)
+    return torch.from_numpy(solved.state).reshape(prior.shape).to(prior.device), solved.nfe
 
 
 def paper_bits(draws: list[PaperDraw], kl: Tensor, dimensions: int) -> Tensor:
@@ -183,17 +181,6 @@ def paper_kl(denoiser: Denoiser, tokens: Tensor, dtype: torch.dtype = torch.floa
     """The latent term `[rows]` in nats: that of one categorical, although z has k ones."""
     clean = tokens_to_data(tokens, denoiser.config.vocabulary).to(dtype)
     return categorical_kl(denoiser.encode(clean)).double()
-
-
-def _follow(flow: Flow, state: Grid, times: Grid) -> Grid:
-    """Dormand and Prince's fifth-order steps from each time to the next."""
-    for start, end in itertools.pairwise(times):
-        h, slopes = end - start, np.empty((6, len(state)))
-        for stage in range(6):
-            inside = state + h * (RK45.A[stage, :stage] @ slopes[:stage])
-            slopes[stage] = flow(start + RK45.C[stage] * h, inside)
-        state = state + h * (RK45.B @ slopes)
-    return state
 
 
 def _log_normal(x: Tensor) -> Tensor:

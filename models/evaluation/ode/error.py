@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 from tqdm import tqdm
 
 from models.checkpoints.checkpoint import Checkpoint
 from models.evaluation.likelihood.likelihood import BAR
+from models.evaluation.likelihood import adaptive
 from models.evaluation.likelihood.paper import Flow
 from models.evaluation.measurement import EvaluationRecord
 from models.rows.denoiser import Denoiser
@@ -180,11 +180,11 @@ def _in_t(denoiser: Denoiser, problem: Problem[Columns], tolerance: float) -> tu
     for probe in problem.columns.probes.unbind(1):
         flow = Flow(denoiser, condition, probe, torch.float32)
         begun = flow.pack(start, torch.zeros(len(image)))
-        solved = solve_ivp(flow, (0.0, 1.0), begun, "RK45", rtol=tolerance, atol=tolerance)
-        x, log_det = flow.unpack(solved.y[:, -1])
+        solved = adaptive.solve(flow, 0.0, 1.0, begun, tolerance)
+        x, log_det = flow.unpack(solved.state)
         x = x.flatten(1)
         values.append(log_det - 0.5 * (x.square().sum(1) + x.shape[1] * math.log(2 * math.pi)))
-        evaluations.append(solved.nfev)
+        evaluations.append(solved.nfe)
     return torch.stack(values).mean(0), sum(evaluations) / len(evaluations)
 
 
