@@ -40,7 +40,7 @@ _WORDS = {
     "gamma_max": "gamma_max",
     "vocab_size": "vocabulary",
 }
-# What this implementation is, where the official code has a choice.
+# Settings of the official code that this project supports at one value alone.
 _ONLY = {
     "gamma_type": "poly_fixedend",
     "unet_type": "vdm",
@@ -50,6 +50,18 @@ _ONLY = {
     "z_conditioning": True,
     "condition": "input",
     "sm_n_timesteps": 0,
+}
+# Fields of ModelConfig that the official code has no setting for, with its values
+# (ldm/ldm_unet.py, ldm/model_vdm.py). Most of them change no tensor's shape: with other values the
+# official code would run the weights as another density without a sign.
+_OFFICIAL_VALUES: dict[str, tuple[Any, ...]] = {
+    "fourier": ((6, 7), ()),
+    "fourier_fade": (False,),
+    "time_scale": (1000.0,),
+    "residual": (True,),
+    "groups": (32,),
+    "patch": (1,),
+    "coarse_width": (0,),
 }
 _FLAGS = ("velocity_from_epsilon", "with_fourier_features", "with_attention")
 # No shape shows these, and a wrong guess would serve a wrong density without a sign.
@@ -97,6 +109,33 @@ def complete(settings: Settings, found: Settings, origin: str) -> ModelConfig:
         return ModelConfig.model_validate(settings | found)
     except ValidationError as error:
         raise CheckpointError(f"{origin}: configuration: {first_fault(error)}") from error
+
+
+def require_official(config: ModelConfig, name: str) -> None:
+    """Raise CheckpointError unless the official code can express the networks of `config`.
+
+    The text names the checkpoint `name`, every field at fault and its official values. The image's
+    side and channels and `schedule_width` may differ: these are constants of the official code,
+    which fails by itself on tensors of other shapes.
+    """
+    height, width, _ = config.image_shape
+    faults = [
+        f"{field} is {_shown(getattr(config, field))}, not {' or '.join(map(_shown, values))}"
+        for field, values in _OFFICIAL_VALUES.items()
+        if getattr(config, field) not in values
+    ]
+    if not config.latent_size:
+        faults.append("latent_size is 0, not positive")
+    if height != width:
+        faults.append(f"image_shape is {_shown(config.image_shape)}, not square")
+    if faults:
+        raise CheckpointError(
+            f"{name} is not a network that the official code can run: {'; '.join(faults)}"
+        )
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)
 
 
 def _translated(settings: Settings, origin: str) -> Settings:

@@ -29,15 +29,14 @@ def module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
+        if error.name not in EXTRAS:
             raise
-        advice = installation(EXTRAS[package], clone=(_ROOT / "pyproject.toml").exists())
-        raise MissingExtraError(f"{package} is not installed; {advice}") from error
+        advice = installation(EXTRAS[error.name], clone=(_ROOT / "pyproject.toml").exists())
+        raise MissingExtraError(f"{error.name} is not installed; {advice}") from error
 
 
 def installation(extra: str, *, clone: bool) -> str:
-    """Say how to install an extra: into a clone of the repository, or beside an installed package."""
+    """Say how to install an extra in a clone of the repository, or for an installed package."""
     if clone:
         return f"in the clone, run `make .venv/.dev` or `pip install -e '.[{extra}]'`"
     return f"run `pip install 'mulan-serve[{extra}]'`"

@@ -13,6 +13,7 @@ from models.anomaly.conformal import FAILED
 from models.anomaly.rows import calls, read
 from models.anomaly.statistics import FITTED, TYPICALITY
 from models.evaluation.anomalies.roc import Scores, Separation, separation
+from models.evaluation.defaults import ALPHA
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.files.images import Tokens
 from models.rows.denoiser import Denoiser
@@ -21,7 +22,6 @@ from models.schema.specs import FlowPath
 SCORE = "score"
 # Natural logarithms of how likely something is: the lower, the stranger.
 LOWER_IS_STRANGER = ("log_px_given_z", "log_prior", "log_det", "latent_mass")
-ALPHA = 0.05
 
 
 class Judged(EvaluationRecord):

@@ -83,6 +83,7 @@ def follow(slope: Slope, state: State, times: State) -> Solved:
 def _stages(slope: Slope, slopes: State, t: float, h: float, state: State) -> State:
     """Fill in all stages after the first of a step of length `h`; returns the solution of order 5,
     at which the last stage is taken."""
+    inside = state
     for stage in range(1, STAGES):
         inside = state + (slopes[:stage].T @ _WEIGHTS[stage, :stage]) * h
         slopes[stage] = slope(t + _NODES[stage] * h, inside)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from models.evaluation.acceptance import adapted
 from models.evaluation.analytic import Mixture
+from models.evaluation.defaults import BUDGETS, MIXTURES
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm, named_arm
 from models.evaluation.mixtures.draw import ExactMala, draw
@@ -27,12 +28,11 @@ Given = TypeVar("Given")
 Found = TypeVar("Found")
 
 TARGETS = (
-    Target("10-D, 6 modes", 10, (1.0,) * 6),
-    Target("10-D, rare modes", 10, (0.47, 0.015, 0.015) * 2),
-    Target("2-D, 6 modes", 2, (1.0,) * 6),
-    Target("2-D, 12 narrow modes", 2, (1.0,) * 12, width=0.03),
+    Target(MIXTURES[0], 10, (1.0,) * 6),
+    Target(MIXTURES[1], 10, (0.47, 0.015, 0.015) * 2),
+    Target(MIXTURES[2], 2, (1.0,) * 6),
+    Target(MIXTURES[3], 2, (1.0,) * 12, width=0.03),
 )
-BUDGETS = (10, 20, 30, 60, 100)
 # Where tuned RTK is held against ancestral sampling, and rare modes are counted closely.
 COMPARED = (60, 100)
 FLOOR = "exact draws"

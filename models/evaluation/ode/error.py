@@ -12,8 +12,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.checkpoints.checkpoint import Checkpoint
-from models.evaluation.likelihood.likelihood import BAR
+from models.evaluation.defaults import REFERENCE_TOLERANCE
 from models.evaluation.likelihood import adaptive
+from models.evaluation.likelihood.likelihood import BAR
 from models.evaluation.likelihood.paper import Flow
 from models.evaluation.measurement import EvaluationRecord
 from models.rows.denoiser import Denoiser
@@ -30,7 +31,6 @@ IN_T = "rk45 in t, one step size for all"
 # In nats; and relative and absolute, for the solver in t.
 TOLERANCES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1)
 RELATIVE = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-REFERENCE_TOLERANCE = 1e-3
 ACHIEVED = (0.5, 0.05)
 
 
