@@ -1,6 +1,7 @@
-"""The official implementation's configurations, by name and in its own words.
+"""Configurations of the official implementation, by name and under its own setting names.
 
-A configuration says what a checkpoint's shapes cannot; what it also says of the shapes is checked.
+A configuration has to state what the shapes of a checkpoint do not show; the rest is checked
+against the shapes.
 """
 
 import json
@@ -15,7 +16,7 @@ from models.schema.errors import CheckpointError
 from models.schema.manifest import first_fault
 
 Settings = dict[str, Any]
-# The official code's, where its configuration leaves it out.
+# The official code's default.
 OFFICIAL_K = 15
 
 # Sahoo et al. (2024), appendix on experiments.
@@ -64,12 +65,12 @@ _OFFICIAL_VALUES: dict[str, tuple[Any, ...]] = {
     "coarse_width": (0,),
 }
 _FLAGS = ("velocity_from_epsilon", "with_fourier_features", "with_attention")
-# No shape shows these, and a wrong guess would serve a wrong density without a sign.
+# Shapes do not show these, and a wrong guess would serve a wrong density without a sign.
 _MUST_SAY = ("parameterisation", "latent_k")
 
 
 def read_settings(name_or_path: str) -> Settings:
-    """Fields of ModelConfig, from a shipped name or a file.
+    """Read fields of ModelConfig from a shipped name or a file.
 
     A file is JSON or TOML, with these fields or with the official ones: `sm_n_embd` and the others,
     either at the top, with `vdm_type` beside them, or under `model_config`. Raises CheckpointError.
@@ -83,22 +84,22 @@ def read_settings(name_or_path: str) -> Settings:
         settings = read(text)
     except OSError as error:
         names = ", ".join(NAMED)
-        raise CheckpointError(f"no configuration {name_or_path}; there are: {names}") from error
+        raise CheckpointError(f"no configuration {name_or_path}; available: {names}") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{path}: no table of settings")
+        raise CheckpointError(f"{path}: expected a table of settings")
     return _translated(settings, str(path))
 
 
 def complete(settings: Settings, found: Settings, origin: str) -> ModelConfig:
-    """The configuration from what is said and what the shapes show.
+    """Make the configuration of the stated settings and of those that the shapes show.
 
-    Raises CheckpointError where they contradict each other, or too little is said.
+    Raises CheckpointError where the two contradict each other or a required setting is missing.
     """
     for field in _MUST_SAY:
         if field not in settings:
-            raise CheckpointError(f"{origin}: the configuration must say {field}")
+            raise CheckpointError(f"{origin}: the configuration must set {field}")
     for field, value in found.items():
         if settings.get(field, value) != value:
             raise CheckpointError(
@@ -156,7 +157,10 @@ def _translated(settings: Settings, origin: str) -> Settings:
 
 
 def _parameterisation(settings: Settings, origin: str) -> str:
-    """The official code keeps it beside the rest; left out, it is a velocity network's."""
+    """Read what the network predicts, which the official code keeps beside the model's settings.
+
+    The default is a velocity.
+    """
     kind = settings.get("vdm_type", "mulan_velocity")
     if kind == "mulan_epsilon":
         return "epsilon"

@@ -21,7 +21,7 @@ IMAGES = 2000
     type=click.IntRange(FEWEST),
     default=IMAGES,
     show_default=True,
-    help="Most images of the density and of the calibration part, each.",
+    help="At most this many images of the density part and of the calibration part.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--steps", default=FlowPath().steps, show_default=True, callback=of_spec(FlowPath))
@@ -35,5 +35,5 @@ def calibrate() -> None:
     """Fit the anomaly verdicts of the checkpoint in FOLDER and write calibration.json there.
 
     The density of normal statistics is fitted on the density part of the checkpoint's own split,
-    p-values come from its calibration part; neither was trained on.
+    and p-values come from its calibration part. Neither part was trained on.
     """

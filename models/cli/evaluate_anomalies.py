@@ -21,15 +21,15 @@ EVERY = "corruptions"
     "--normal",
     default=TEST,
     show_default=True,
-    help="Normal images: a name or a path; or the checkpoint's own test images.",
+    help="Normal images: a name or a path. With `test`, the checkpoint's own test images.",
 )
 @click.option(
     "--abnormal",
     multiple=True,
     default=(EVERY,),
     show_default=True,
-    help=f"Abnormal images, as often as wanted: a name or a path, or LABEL=PATH; or what "
-    f"damages the normal ones: {', '.join(CORRUPTIONS)}; or {EVERY}, for each of these.",
+    help=f"Abnormal images: a name, a path or LABEL=PATH; or a corruption of the normal ones "
+    f"({', '.join(CORRUPTIONS)}); or {EVERY} for all of these. May be repeated.",
 )
 @data
 @test_data
@@ -38,7 +38,7 @@ EVERY = "corruptions"
     type=click.IntRange(2),
     default=1000,
     show_default=True,
-    help="Most images of each set.",
+    help="At most this many images of each set.",
 )
 @click.option("--alpha", type=Finite(0, 1, True, True), default=ALPHA, show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True)
@@ -52,5 +52,8 @@ EVERY = "corruptions"
 @as_json
 @runs("models.cli.actions.evaluate_anomalies:anomalies")
 def anomalies() -> None:
-    """AUROC, AUPR and FPR95 of a calibrated checkpoint's score and of every statistic, and its
-    false alarms on normal images."""
+    """Measure the verdicts of a calibrated checkpoint.
+
+    Prints the false alarms on normal images, and AUROC, AUPR and FPR95 of the score and of every
+    statistic for each set of abnormal images.
+    """

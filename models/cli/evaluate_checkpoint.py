@@ -19,11 +19,12 @@ MOST_DRAWS = 1000
 
 
 def _images(otherwise: object) -> Option:
-    return click.option("--images", type=click.IntRange(2), help=f"At most; else {otherwise}.")
+    note = f"At most this many images, by default {otherwise}."
+    return click.option("--images", type=click.IntRange(2), help=note)
 
 
 def _ode_images(otherwise: object) -> Option:
-    note = f"Of these, how many by the ODE, at most; else {otherwise}."
+    note = f"At most this many of them by the ODE, by default {otherwise}."
     return click.option("--ode-images", type=click.IntRange(2), help=note)
 
 
@@ -40,15 +41,15 @@ def _ode_images(otherwise: object) -> Option:
 @click.option(
     "--tolerance-nats", default=Adams().tolerance_nats, show_default=True, callback=of_spec(Adams)
 )
-@click.option("--paper", is_flag=True, help="By the authors' estimator too, which is no bound.")
+@click.option("--paper", is_flag=True, help="Also use the authors' estimator, not a bound.")
 @device
 @threads
 @as_json
 @runs("models.cli.actions.evaluate_checkpoint:likelihood")
 def likelihood() -> None:
-    """Test bits/dim of the checkpoint NAME, by negative ELBO and by ODE.
+    """Measure test bits/dim of the checkpoint NAME, by negative ELBO and by ODE.
 
-    Unless told otherwise, of the images that its card measured: the card's figures again.
+    By default it measures the images that the card measured, and so repeats the card's figures.
     """
 
 
@@ -63,7 +64,7 @@ def likelihood() -> None:
 @as_json
 @runs("models.cli.actions.evaluate_checkpoint:recognition")
 def recognition() -> None:
-    """Whether a classifier of the real images recognises what the checkpoint NAME draws."""
+    """Measure whether a classifier of the real images recognises samples of the checkpoint NAME."""
 
 
 @click.command()
@@ -73,14 +74,14 @@ def recognition() -> None:
 @_images(CARD_IMAGES)
 @_ode_images(CARD_ODE_IMAGES)
 @click.option(
-    "--keep-likelihood", is_flag=True, help="Take the likelihood's figures from the last card."
+    "--keep-likelihood", is_flag=True, help="Keep the likelihood's figures of the last card."
 )
 @device
 @threads
 @as_json
 @runs("models.cli.actions.evaluate_checkpoint:card")
 def card() -> None:
-    """Measure the checkpoint in FOLDER and write its card there, with all its pictures."""
+    """Measure the checkpoint in FOLDER, and write its card there with all pictures."""
 
 
 @click.command()
@@ -88,8 +89,10 @@ def card() -> None:
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @training_data
 @training_test_data
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
-@click.option("--steps", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=3, show_default=True, help="Number of seeds."
+)
+@click.option("--steps", type=click.IntRange(1), help="Number of steps, instead of the recipe's.")
 @_images(CARD_IMAGES)
 @device
 @threads
@@ -98,5 +101,5 @@ def card() -> None:
 def ablation() -> None:
     """Train RECIPE with its learned schedule and with a fixed one, and compare bits/dim.
 
-    A comparison that was killed goes on when the same command is given again.
+    A comparison that was killed resumes when the same command is given again.
     """

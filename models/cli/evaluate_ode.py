@@ -22,18 +22,20 @@ from models.evaluation.defaults import REFERENCE_TOLERANCE
     type=Finite(0, min_open=True),
     default=REFERENCE_TOLERANCE,
     show_default=True,
-    help="Tolerance of the solution that errors are measured from, nats.",
+    help="Tolerance, in nats, of the solution that errors are measured from.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for NAME.json, and a picture of all that lie there.",
+    help="Folder for NAME.json, and a picture of all such files there.",
 )
 @threads
 @as_json
 @runs("models.cli.actions.evaluate_ode:ode")
 def ode() -> None:
-    """Errors in nats of the service's solver, of Dormand and Prince's pair and of the reference's
-    way, over evaluations, against a solution in float64. NAME is a checkpoint's, or `mixture`: one
-    of Gaussians, with its exact score."""
+    """Measure the errors of ODE solvers over their evaluations, against a solution in float64.
+
+    The solvers are the service's, Dormand and Prince's pair, and the official code's solve. NAME is
+    a checkpoint, or `mixture` for a mixture of Gaussians with its exact score.
+    """

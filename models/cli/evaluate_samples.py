@@ -15,7 +15,7 @@ from models.cli.options import as_json, data, drawings, root, test_data
 @data
 @test_data
 @click.option("--images", type=click.IntRange(16), default=1000, show_default=True)
-@click.option("--at-most", type=click.IntRange(1), help="Evaluations of the dearest rows.")
+@click.option("--at-most", type=click.IntRange(1), help="Leave out settings with more evaluations.")
 @click.option("--seed", type=SEED, default=2, show_default=True)
 @click.option(
     "--out",
@@ -28,5 +28,8 @@ from models.cli.options import as_json, data, drawings, root, test_data
 @as_json
 @runs("models.cli.actions.evaluate_samples:samples")
 def samples() -> None:
-    """How far the samples of the checkpoint NAME are from test images, by every sampler at 5 to
-    100 evaluations, as tuned where it is, and by DDPM at 250 and 1000."""
+    """Measure how far the samples of the checkpoint NAME are from test images.
+
+    Every sampler draws at 5 to 100 evaluations, with the checkpoint's tuned settings where it has
+    them, and DDPM also at 250 and 1000.
+    """

@@ -17,7 +17,7 @@ from models.cli.options import as_json
     required=True,
     help=f"{', '.join(NAMED)}, or a JSON or TOML file of the settings that shapes do not show.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to create.")
 @click.option(
     "--params",
     type=click.Choice(["ema", "raw"]),
@@ -25,7 +25,7 @@ from models.cli.options import as_json
     show_default=True,
     help="The averaged parameters, or those that the optimiser last wrote.",
 )
-@click.option("--name", help="Name to serve it by; the folder's by default.")
+@click.option("--name", help="Name to serve it by. The folder's name by default.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
@@ -36,5 +36,7 @@ from models.cli.options import as_json
 @as_json
 @runs("models.cli.actions.importing:import_checkpoint")
 def import_checkpoint() -> None:
-    """Make a checkpoint folder of CHECKPOINT: an official `ckpt-N.flax`, gzipped or not, its name
-    without the ending, or the folder of several, whose latest is taken."""
+    """Make a checkpoint folder of CHECKPOINT, an official `ckpt-N.flax`.
+
+    The file may be gzipped and named without its ending. Of a folder the latest file is taken.
+    """

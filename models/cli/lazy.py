@@ -1,7 +1,7 @@
-"""Commands that import what they compute with only when they run.
+"""Commands whose help needs neither torch nor an optional package.
 
-A command is declared in `models/cli`, with its options and its help, and needs neither torch nor an
-optional package. Its action, a function in `models/cli/actions`, is imported when the command runs.
+A command is declared in `models/cli`, with its options and its help. Its action, a function in
+`models/cli/actions`, is imported when the command runs.
 """
 
 import functools
@@ -16,7 +16,8 @@ from models.files import extras
 
 
 class Outcome(NamedTuple):
-    """The result of a command: the JSON object that `--json` prints, and the text printed else."""
+    """The result of a command: the JSON object that `--json` prints, or the text printed
+    otherwise."""
 
     record: dict[str, Any]
     text: str
@@ -44,11 +45,11 @@ class LazyGroup(click.Group):
 
 
 def runs(place: str) -> Callable[[Callable[[], None]], Callable[..., None]]:
-    """Make the decorated function, which has a docstring alone, run the one at `place`,
-    "module:attribute".
+    """Make the decorated function, which has only a docstring, run the function at `place`.
 
-    That one is imported then, takes the command's parameters, all but `--json`, and returns an
-    Outcome, which is printed. Errors become one line, a missing optional package among them.
+    `place` is "module:attribute". That function takes the command's parameters without `--json` and
+    returns an Outcome, which is printed. Errors of this package, a missing optional package among
+    them, are printed as one line.
     """
 
     def decorate(declared: Callable[[], None]) -> Callable[..., None]:
@@ -65,7 +66,7 @@ def runs(place: str) -> Callable[[Callable[[], None]], Callable[..., None]]:
 
 
 def parsed(place: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Make an option's callback of the function at `place`, imported when a value is parsed."""
+    """Return a callback for an option that calls the function at `place` when a value is parsed."""
 
     def call(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         return _at(place)(context, parameter, value)

@@ -15,8 +15,8 @@ from models.cli.recipes import training_data, training_test_data
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @training_data
 @training_test_data
-@click.option("--steps", type=click.IntRange(1), help="Instead of the recipe's.")
-@click.option("--seed", type=SEED, help="Instead of the recipe's.")
+@click.option("--steps", type=click.IntRange(1), help="Number of steps, instead of the recipe's.")
+@click.option("--seed", type=SEED, help="Seed, instead of the recipe's.")
 @device
 @threads
 @as_json
@@ -24,7 +24,7 @@ from models.cli.recipes import training_data, training_test_data
 def train() -> None:
     """Train a checkpoint by RECIPE, a shipped name (digits) or a TOML file, into --out.
 
-    Deterministic by seed on one kind of machine with one number of threads. A run that was killed
-    resumes from its last save when the same command is given again; a finished one is left as it
-    is.
+    Training is deterministic by seed on one kind of machine with one number of threads. A run that
+    was killed resumes from its last save when the same command is given again; a finished run is
+    left as it is.
     """

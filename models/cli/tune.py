@@ -18,14 +18,14 @@ from models.cli.options import as_json, data, drawings, test_data
     type=click.IntRange(16),
     default=256,
     show_default=True,
-    help="Images that each setting draws to be chosen.",
+    help="Images drawn with each setting in the choice.",
 )
 @click.option(
     "--images",
     type=click.IntRange(16),
     default=1000,
     show_default=True,
-    help="Images that each chosen setting draws to be measured.",
+    help="Images drawn with each chosen setting for the measurement.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @drawings
@@ -34,8 +34,8 @@ from models.cli.options import as_json, data, drawings, test_data
 @as_json
 @runs("models.cli.actions.tune:tune")
 def tune() -> None:
-    """Choose the presets of the checkpoint in FOLDER, and write them there with what was measured.
+    """Choose the presets of the checkpoint in FOLDER, and write them there with the measurements.
 
-    Settings are chosen against training images; those chosen are measured against test images. The
-    card shows them after the next `mulan models evaluate card`.
+    Settings are chosen against training images, and the chosen ones are measured against test
+    images. The card shows them after the next `mulan models evaluate card`.
     """

@@ -1,4 +1,5 @@
-"""Modules that need optional packages: imported on demand, with a clear error where one is missing.
+"""Modules that need optional packages are imported on demand, and a missing package is a clear
+error.
 
 Torch-free. The extras are those of `[project.optional-dependencies]` in pyproject.toml.
 """

@@ -1,1 +1,1 @@
-"""The actions of the commands: these import torch and, where they need them, optional packages."""
+"""Actions of the commands. They import torch and, where they need them, optional packages."""

@@ -1,4 +1,4 @@
-"""`mulan models calibrate`: the calibration that a checkpoint's verdicts are made by."""
+"""`mulan models calibrate`: fits the calibration of a checkpoint's verdicts."""
 
 import sys
 from pathlib import Path
@@ -36,7 +36,7 @@ def calibrate(
     spec = FlowPath(steps=steps, fresh=fresh, probes=probes)
     parts = [subset(recorded.images(part), images, seed) for part in ("density", "calibration")]
     if min(map(len, parts)) < FEWEST:
-        raise DataError(f"{folder.name} has not {FEWEST} images of each part")
+        raise DataError(f"{folder.name} has fewer than {FEWEST} images in a part")
     total = sum(calls(len(part), spec) for part in parts)
     denoiser = warm_up(checkpoint.model, BATCH)
     with tqdm(total=total, desc="reading", file=sys.stderr) as bar:

@@ -5,7 +5,8 @@ import torch
 
 
 def device(context: click.Context, parameter: click.Parameter, name: str) -> torch.device:
-    """Turn a device's name into the device. Raises click.BadParameter where there is none such."""
+    """Turn a device's name into the device. Raises click.BadParameter where there is no such
+    device."""
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -53,7 +53,8 @@ def samples(
 
 
 def settings(manifest: Manifest) -> list[SamplerSpec]:
-    """Every sampler at every number of evaluations, as the checkpoint's tuning has it."""
+    """Return the settings of the checkpoint's tuning, or untuned ones: every sampler at every
+    budget."""
     if not manifest.tuning:
         return untuned()
     return [row.solver for row in Tuning.model_validate(manifest.tuning).sweep.rows]

@@ -1,8 +1,8 @@
-"""An ODE solved with one step size for a whole batch, as the authors' evaluation does it.
+"""An adaptive ODE solve with one step size for a whole batch, as in the authors' evaluation.
 
-Dormand and Prince's pair of orders 5 and 4, with the step control of Hairer, Nørsett & Wanner
-(Solving Ordinary Differential Equations I, section II.4) and the constants of SciPy's `solve_ivp`,
-which the authors call: a test holds the two to the same steps.
+The method is Dormand and Prince's pair of orders 5 and 4, with the step control of Hairer, Nørsett
+& Wanner (Solving Ordinary Differential Equations I, section II.4) and the constants of SciPy's
+`solve_ivp`, which the authors call. A test compares the steps with SciPy's.
 """
 
 import itertools
@@ -20,14 +20,14 @@ State = NDArray[np.float64]
 Slope = Callable[[float, State], State]
 
 SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 10.0
-# The order of the error estimate: that of the embedded solution.
+# The order of the embedded solution, by which the error estimate shrinks with the step.
 ESTIMATE = ORDER - 1
 _NODES, _WEIGHTS, _ERROR = np.array(NODES), np.array(WEIGHTS), np.array(ERROR)
 
 
 class Solved(NamedTuple):
-    """The state `[n]` at the end, the times at which accepted steps began and ended, and the number
-    of evaluations of the slope."""
+    """The state `[n]` at the end, the times between accepted steps and the number of
+    evaluations."""
 
     state: State
     times: State
@@ -37,8 +37,8 @@ class Solved(NamedTuple):
 def solve(slope: Slope, start: float, end: float, state: State, tolerance: float) -> Solved:
     """Integrate dy/dt = `slope(t, y)` from `state` `[n]`, float64, with rtol = atol = `tolerance`.
 
-    Raises EvaluationError where the step size falls below the spacing of floating-point numbers,
-    as it does for slopes that are NaN.
+    Raises EvaluationError where the step size falls below the spacing of floating-point numbers, as
+    it does for slopes that are NaN.
     """
     direction, times = math.copysign(1.0, end - start), [start]
     slopes = np.empty((STAGES, len(state)))
@@ -56,7 +56,7 @@ def solve(slope: Slope, start: float, end: float, state: State, tolerance: float
         error = _norm((slopes.T @ _ERROR) * h / scale)
         factor = MAX_FACTOR if error == 0 else SAFETY * error ** (-1 / (ESTIMATE + 1))
         if error < 1:
-            # A step right after a refusal does not grow.
+            # The step after a refused one does not grow.
             size = abs(h) * min(1.0 if refused else MAX_FACTOR, factor)
             t, state, slopes[0], refused = ahead, reached, slopes[-1], False
             times.append(t)
@@ -67,8 +67,7 @@ def solve(slope: Slope, start: float, end: float, state: State, tolerance: float
 
 
 def follow(slope: Slope, state: State, times: State) -> Solved:
-    """Integrate from `state` `[n]` at the first of `times` by steps that end at the others, without
-    step control."""
+    """Integrate from `state` `[n]` by steps that end at the given `times`, without step control."""
     slopes = np.empty((STAGES - 1, len(state)))
     for start, end in itertools.pairwise(times):
         h = end - start
@@ -81,8 +80,11 @@ def follow(slope: Slope, state: State, times: State) -> Solved:
 
 
 def _stages(slope: Slope, slopes: State, t: float, h: float, state: State) -> State:
-    """Fill in all stages after the first of a step of length `h`; returns the solution of order 5,
-    at which the last stage is taken."""
+    """Fill in all stages after the first of a step of length `h`, and return the solution of order
+    5.
+
+    The last stage is evaluated at that solution.
+    """
     inside = state
     for stage in range(1, STAGES):
         inside = state + (slopes[:stage].T @ _WEIGHTS[stage, :stage]) * h
@@ -93,8 +95,8 @@ def _stages(slope: Slope, slopes: State, t: float, h: float, state: State) -> St
 def _first_size(
     slope: Slope, start: float, end: float, state: State, first: State, tolerance: float
 ) -> float:
-    """Guess the first step's size from the state, its slope and the slope after a small Euler
-    step; one evaluation."""
+    """Guess the first step's size from the slopes before and after a small Euler step; one
+    evaluation."""
     scale = tolerance + tolerance * np.abs(state)
     length, speed = _norm(state / scale), _norm(first / scale)
     small = 1e-6 if min(length, speed) < 1e-5 else 0.01 * length / speed
@@ -109,5 +111,5 @@ def _first_size(
 
 
 def _norm(values: State) -> float:
-    """The root of the mean square."""
+    """Return the root of the mean square."""
     return float(np.linalg.norm(values) / len(values) ** 0.5)
