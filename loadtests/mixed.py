@@ -48,7 +48,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
             thread.join()
 
     def strange(self) -> None:
-        """From this call on, send images of another kind too."""
+        """Begin to send images of another kind too."""
         self._strange.set()
 
     def _run(self, number: int) -> None:

@@ -41,7 +41,7 @@ class DataRecord(_Record):
 
 
 class TrainingRecord(_Record):
-    """How the weights were made, so that anyone can make them again."""
+    """The training of the weights, recorded so that anyone can repeat it."""
 
     command: str
     recipe: dict[str, Any]
