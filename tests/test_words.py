@@ -1,6 +1,7 @@
 """Every docstring is a sentence that is understood without the code around it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +17,13 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def docstrings(source: str) -> Iterator[tuple[int, str, str]]:
     """Line, name and docstring of everything in a module that has one.
 
-    Of a predicate it may begin with "Whether": that word is left out.
+    Of a predicate it may begin with "Whether", which is read as "True if".
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, Documented) and (text := ast.get_docstring(node)) is not None:
             returns = getattr(node, "returns", None)
             if isinstance(returns, ast.Name) and returns.id == "bool":
-                text = text.removeprefix("Whether ")
+                text = re.sub(r"^Whether\b", "True if", text)
             yield node.body[0].lineno, getattr(node, "name", "the module"), text
 
 
