@@ -1,1 +1,1 @@
-"""Open questions about speed, each a script that measures the real service on loopback."""
+"""Scripts that measure the real service on loopback, each for one question about its speed."""

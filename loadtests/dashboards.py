@@ -1,8 +1,8 @@
-"""Draws the boards of deploy/grafana from a real fleet's numbers, while all sorts of things happen.
+"""Draw the boards of deploy/grafana from a real fleet's metrics, while faults are injected.
 
-Six minutes on the shipped checkpoints: clients that draw, score and judge; from the first minute
-on images of another kind; at the second a caller with long requests; at the third a worker dies;
-at the fourth Redis stands still. Alerts hold five seconds here, not minutes.
+The run takes six minutes on the shipped checkpoints. Clients draw, score and judge; from the first
+minute on, images of another kind come too; at the second minute a caller with long requests begins;
+at the third a worker dies; at the fourth Redis stops. Alerts hold five seconds here, not minutes.
 
     python -m loadtests.dashboards docs/images
 """
@@ -35,7 +35,7 @@ AWAY_S = 15.0
 
 
 def happen(fleet: Fleet, redis: RedisServer, mixed: Mixed) -> None:
-    """What is in the pictures, in its order."""
+    """Run the events that the pictures show, in their order."""
     time.sleep(MINUTE)
     mixed.strange()
     time.sleep(MINUTE)
@@ -53,7 +53,7 @@ def happen(fleet: Fleet, redis: RedisServer, mixed: Mixed) -> None:
 
 
 def main() -> None:
-    """Make the numbers, then the pictures."""
+    """Run the fleet, then draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()

@@ -1,8 +1,8 @@
-"""What share of the network's own speed reaches clients?
+"""Measure the share of the network's own speed that reaches clients.
 
-Row-evaluations per second through the whole service at saturation (HTTP, queue, engine, PNG and
-all), over a bare loop that calls the same network at the same batch size. Both use one thread; the
-two alternate in one run, and the ratio is taken pair by pair.
+It is the ratio of row-evaluations per second through the whole service at saturation (HTTP, queue,
+engine and PNG included) to those of a bare loop that calls the same network at the same batch size.
+Both use one thread; the two alternate in one run, and the ratio is taken pair by pair.
 
     python -m loadtests.engine_overhead
 """
@@ -25,7 +25,7 @@ REQUEST_TIMEOUT_S = 900.0
 
 
 def bare_rate(model: Mulan, calls: int) -> float:
-    """Row-evaluations per second of the score network alone."""
+    """Return the row-evaluations per second of the score network alone."""
     config = model.config
     x = torch.randn(BATCH, *config.chw)
     s = torch.rand(BATCH)
@@ -38,7 +38,8 @@ def bare_rate(model: Mulan, calls: int) -> float:
 
 
 async def service_rate(address: str, model: str, requests: int, steps: int) -> float:
-    """Row-evaluations per second through the service: requests of 16 images, all at once."""
+    """Return the row-evaluations per second through the service, for requests of 16 images sent at
+    once."""
     bodies = [
         {
             "model": model,

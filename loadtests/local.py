@@ -1,4 +1,4 @@
-"""A `mulan serve` of our own on a free port of this machine."""
+"""A `mulan serve` on a free port of this machine, for load tests."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ POLL_S = 0.05
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """Return a port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -29,10 +29,10 @@ def free_port() -> int:
 def running_service(
     *arguments: str, log: Path | None = None, program: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Start the service, wait until it is ready, yield its address, and stop it by SIGTERM. Another
-    `program` may serve in `mulan serve`'s place.
+    """Start the service, wait until it is ready, yield its address, and stop it by SIGTERM.
 
-    Raises RuntimeError when it does not come up, or does not exit 0.
+    `program` may start another service in `mulan serve`'s place. Raises RuntimeError when it does
+    not become ready, or does not exit with 0.
     """
     port = free_port()
     serve = program or (str(Path(sys.executable).with_name("mulan")), "serve")

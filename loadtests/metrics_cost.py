@@ -1,8 +1,8 @@
-"""What do metrics cost? Microseconds a tick, a request and a job, and their share of each.
+"""Measure the cost of metrics: microseconds for a tick, a request and a job, and their shares.
 
-By turns in one process, with everything that counts and with nothing of it, laps included. Of a
-tick of milliseconds the difference is lost in the noise; so counting is also timed by itself, many
-times over, and its share is of that. One thread, the shipped `digits`.
+Runs with all metrics and with none alternate in one process, laps included. In a tick of
+milliseconds the difference is lost in the noise, so counting is also timed by itself, many times
+over, and its share is computed from that. One thread, the shipped `digits`.
 
     python -m loadtests.metrics_cost
 """
@@ -59,7 +59,7 @@ WORK = {
 
 
 def spent(call: Callable[[], object], times: int) -> float:
-    """Seconds a call, over so many."""
+    """Return seconds for each call, over many calls."""
     began = time.process_time()
     for _ in range(times):
         call()
@@ -69,7 +69,7 @@ def spent(call: Callable[[], object], times: int) -> float:
 def by_turns(
     one: Callable[[], float], other: Callable[[], float], turns: int
 ) -> tuple[float, float]:
-    """Medians of both, taken one after the other, the first of them first in every second turn."""
+    """Return the medians of both, measured alternately; which is first also alternates."""
     found: tuple[list[float], list[float]] = ([], [])
     for turn in range(turns):
         for side in (0, 1) if turn % 2 else (1, 0):
@@ -78,22 +78,22 @@ def by_turns(
 
 
 def job(model: LoadedModel, task: Task, number: int = 0) -> Job:
-    """One that never has to end."""
+    """Return a job that never has to end."""
     return Job(f"job-{number}", model.manifest.sha256, task, 1e12, 0.0, model=model.manifest.name)
 
 
 class _Silent(Tick):
     def lap(self, part: TickPart) -> None:
-        """Nothing."""
+        """Do nothing, in the place of a real lap."""
 
 
 class _Bare(Engine):
     def _count(self) -> None:
-        """Nothing."""
+        """Do nothing, in the place of a real count."""
 
 
 class _Last(EngineObserver):
-    """Keeps the latest tick."""
+    """An observer that keeps the latest tick."""
 
     tick = Tick()
 
@@ -102,7 +102,7 @@ class _Last(EngineObserver):
 
 
 def tick_line(model: LoadedModel, work: tuple[tuple[SamplerSpec, int], ...], turns: int) -> str:
-    """Milliseconds of a tick that counts and of one that does not; what counting takes."""
+    """Return milliseconds of a tick with and without metrics, and the time that counting takes."""
     names = {model.manifest.sha256: model.manifest.name}
     metrics, last = EngineMetrics(new_registry(), names), _Last()
     models = {model.manifest.sha256: model.served}
@@ -135,7 +135,7 @@ def tick_line(model: LoadedModel, work: tuple[tuple[SamplerSpec, int], ...], tur
 
 
 class _Unobserved:
-    """In the middleware's place."""
+    """A stand-in for the metrics middleware that passes every request on."""
 
     def __init__(self, app: ASGIApp, **_: Any) -> None:
         self.app = app
@@ -146,7 +146,7 @@ class _Unobserved:
 
 
 def api(model: LoadedModel) -> ASGIApp:
-    """Of a service that is ready and has no worker."""
+    """Return the API of a service that is ready and has no worker."""
     settings, catalogue, gate = Settings(), Catalogue(), Gate()
     catalogue.add(model.manifest, model.served.execution, model.calibration)
     gate.open()
@@ -155,13 +155,13 @@ def api(model: LoadedModel) -> ASGIApp:
 
 
 async def asked(app: ASGIApp, path: str, times: int) -> float:
-    """Seconds a request, without a network."""
+    """Return seconds for each request, without a network."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
-        """Nowhere."""
+        """Discard a message."""
 
     began = time.process_time()
     for _ in range(times):
@@ -171,7 +171,7 @@ async def asked(app: ASGIApp, path: str, times: int) -> float:
 
 
 def request_line(model: LoadedModel, path: str, level: int, turns: int) -> str:
-    """Microseconds of a request with everything and with nothing around it."""
+    """Return microseconds of a request with all middleware and with none."""
     with mock.patch.object(application, "Observation", _Unobserved):
         bare = api(model)
     counting = api(model)
@@ -188,7 +188,7 @@ def request_line(model: LoadedModel, path: str, level: int, turns: int) -> str:
 
 
 def run(model: LoadedModel, task: Task) -> tuple[Any, float]:
-    """What it comes to, and the seconds it takes alone."""
+    """Run a task on a fresh engine and return its outcome with the processor seconds it took."""
     engine = Engine({model.manifest.sha256: model.served})
     engine.submit(job(model, task))
     began = time.process_time()
@@ -199,7 +199,7 @@ def run(model: LoadedModel, task: Task) -> tuple[Any, float]:
 
 
 def job_line(model: LoadedModel, task: Task) -> str:
-    """Milliseconds of a job, microseconds of all that is counted of it."""
+    """Return milliseconds of a job and microseconds of all that is counted for it."""
     names = {model.manifest.sha256: model.manifest.name}
     metrics, one = JobMetrics(new_registry(), names), job(model, task)
     outcome, seconds = run(model, task)

@@ -1,4 +1,4 @@
-"""Clients that ask for everything there is, one request after another."""
+"""Clients that ask for every kind of work, one request after another."""
 
 import contextlib
 import io
@@ -17,9 +17,10 @@ NPY = {"Accept": "application/x-npy"}
 
 
 class Mixed(contextlib.AbstractContextManager["Mixed"]):
-    """`clients` threads that draw, score and judge until they are stopped.
+    """A group of `clients` threads that draw, score and judge until they are stopped.
 
-    What they score and judge they have drawn; from `strange()` on half has its pixels shuffled.
+    They score and judge images that they drew; from `strange()` on half of these have their pixels
+    shuffled.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
             thread.join()
 
     def strange(self) -> None:
-        """From now on images of another kind come too."""
+        """Begin to send images of another kind too."""
         self._strange.set()
 
     def _run(self, number: int) -> None:
@@ -60,7 +61,7 @@ class Mixed(contextlib.AbstractContextManager["Mixed"]):
                     self._done.wait(0.2)
 
     def _visit(self, client: httpx.Client, chance: random.Random) -> None:
-        """Draw a few images; then have them scored or judged, or look around and err."""
+        """Draw a few images; then score or judge them, or list models, or send a bad request."""
         request = {
             "model": self.model,
             "count": chance.randint(1, 8),

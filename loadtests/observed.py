@@ -1,4 +1,4 @@
-"""A fleet as it is deployed, on loopback: an API and workers on a Redis, and a Prometheus."""
+"""A fleet on loopback as it is deployed: an API and workers over a Redis, and a Prometheus."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ READY_WITHIN_S = 90.0
 
 
 class Fleet:
-    """One API at `address`, and workers; `places` is where each has its metrics."""
+    """One API at `address`, and workers; `places` are the addresses of their metrics."""
 
     def __init__(self, folder: Path, redis_url: str, size: int, *arguments: str) -> None:
         self.folder = folder
@@ -29,7 +29,7 @@ class Fleet:
         self.workers = [self._start("worker", "--metrics-port", port) for port in ports[1:]]
 
     def await_ready(self) -> None:
-        """Wait for the API, and for every worker's metrics. Raises RuntimeError."""
+        """Wait for the API and for every worker's metrics. Raises RuntimeError."""
         deadline = time.monotonic() + READY_WITHIN_S
         paths = ["/readyz", *["/metrics"] * len(self.workers)]
         wanted = {f"http://{place}{path}" for place, path in zip(self.places, paths, strict=True)}
@@ -44,7 +44,7 @@ class Fleet:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End all that have not ended."""
+        """Stop all processes that still run."""
         for process in (*self.workers, self.api):
             process.kill()
             process.wait()
@@ -67,7 +67,7 @@ class Fleet:
 def observed(
     folder: Path, redis_url: str, *arguments: str, size: int = 2, hold: int | None = None
 ) -> Iterator[tuple[Fleet, Prometheus]]:
-    """A fleet that is ready, and the Prometheus that scrapes it."""
+    """Yield a fleet that is ready, and the Prometheus that scrapes it."""
     fleet = Fleet(folder, redis_url, size, *arguments)
     try:
         fleet.await_ready()

@@ -1,8 +1,8 @@
-"""Can a checkpoint of the official CIFAR-10 size be imported, loaded and used on this machine?
+"""Import, load and use a checkpoint of the official CIFAR-10 size on this machine.
 
-Writes a Flax file of random weights with its four copies of the parameters, and takes it through
-`mulan models import`, load, two DDPM steps and one step of the likelihood's ODE, each in a process
-of its own whose time and peak memory it prints.
+The script writes a Flax file of random weights with its four copies of the parameters, and takes it
+through `mulan models import`, load, two DDPM steps and one step of the likelihood's ODE, each in a
+process of its own whose time and peak memory it prints.
 
     python -m loadtests.official_size
 """
@@ -37,7 +37,7 @@ SPREAD = 0.02
 
 
 def write_flax(path: Path, config: ModelConfig) -> None:
-    """A random checkpoint file, leaf by leaf."""
+    """Write a random checkpoint file, leaf by leaf."""
     with torch.device("meta"):
         shapes = {name: tuple(t.shape) for name, t in Mulan(config).state_dict().items()}
     leaves = {official_path(name): name for name in shapes}
@@ -108,7 +108,7 @@ def _measured(step: Callable[[Path, Path], str], file: Path, folder: Path, threa
 
 
 def _peak_mb() -> float:
-    """Greatest resident size of this process so far, as Linux has it."""
+    """Return the largest resident size of this process so far, as Linux reports it."""
     status = Path("/proc/self/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 / 1e6

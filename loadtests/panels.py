@@ -1,4 +1,4 @@
-"""The committed boards as what a program can ask Prometheus."""
+"""The committed boards as queries that a program can send to Prometheus."""
 
 import json
 import re
@@ -23,17 +23,17 @@ class Panel:
 
     @property
     def stacked(self) -> bool:
-        """Whether its series add up."""
+        """True if its series add up."""
         return bool(self.defaults.get("custom", {}).get("stacking"))
 
     @property
     def limits(self) -> bool:
-        """Whether thresholds are drawn across it."""
+        """True if thresholds are drawn across it."""
         return "thresholdsStyle" in self.defaults.get("custom", {})
 
 
 def read_boards(rate: str) -> dict[str, list[Panel]]:
-    """The panels of each board, rows among them, with rates taken over `rate`."""
+    """Return the panels of each board, rows among them, with rates taken over `rate`."""
     return {
         path.stem: [
             _panel(path.stem, panel, rate) for panel in json.loads(path.read_text())["panels"]
@@ -43,7 +43,7 @@ def read_boards(rate: str) -> dict[str, list[Panel]]:
 
 
 def variables() -> list[tuple[str, str]]:
-    """Label and series that each variable of the boards is made of."""
+    """Return the label and the series that each variable of the boards is made of."""
     found = set()
     for path in BOARDS.glob("*.json"):
         for variable in json.loads(path.read_text())["templating"]["list"]:
@@ -53,7 +53,7 @@ def variables() -> list[tuple[str, str]]:
 
 
 def named(legend: str, labels: dict[str, str]) -> str:
-    """A series' name by its legend."""
+    """Return a series' name by its legend."""
     return re.sub(r"{{(\w+)}}", lambda match: labels.get(match[1], ""), legend)
 
 

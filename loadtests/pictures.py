@@ -1,4 +1,4 @@
-"""A board's panels drawn from what Prometheus has: what Grafana would show, without Grafana."""
+"""Drawings of a board's panels from Prometheus's data, as Grafana would show them."""
 
 import math
 from pathlib import Path
@@ -12,19 +12,19 @@ from matplotlib.ticker import MultipleLocator
 from loadtests.panels import Panel, named
 from loadtests.prometheus import Prometheus
 
-# Inches of a cell of Grafana's grid of 24 columns, and of what is left free around a panel.
+# Inches of a cell of Grafana's grid of 24 columns, and of the margin around a panel.
 CELL_W, CELL_H, GAP = 0.85, 0.42, 0.25
 COLOURS = {"green": "#2e8b3d", "orange": "#e8871e", "red": "#c4162a"}
 STEP_S = 2.0
-# More series than these are not told apart.
+# With more series than these, their colours cannot be distinguished.
 SHOWN = 8
-# More numbers than these do not fit beside each other.
+# More numbers than these do not fit beside each other in a panel.
 ABREAST = 3
 _SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 class Drawn:
-    """What holds between `start` and `end`, in seconds since the epoch."""
+    """The time between `start` and `end`, in seconds since the epoch, that a board is drawn for."""
 
     def __init__(self, prometheus: Prometheus, start: float, end: float) -> None:
         self.prometheus, self.start, self.end = prometheus, start, end
@@ -116,7 +116,7 @@ class Drawn:
             axes.stackplot(grid, rows, labels=[name for name, _, _ in series], alpha=0.75)
 
     def _frame(self, axes: Axes, panel: Panel) -> None:
-        """Axes from 0, with thresholds where there is something near them."""
+        """Set axes that start at 0, with the thresholds that lie within their range."""
         axes.set_xlim(0, self.end - self.start)
         _, top = axes.get_ylim()
         top = panel.defaults.get("max", 1.1 * top)
@@ -164,7 +164,7 @@ def _minutes(axes: Axes) -> None:
 
 
 def readable(value: float, unit: str) -> str:
-    """A number as Grafana would write it, more or less."""
+    """Format a number about as Grafana does."""
     if not math.isfinite(value):
         return str(value)
     match unit:

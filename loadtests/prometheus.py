@@ -1,7 +1,7 @@
-"""A Prometheus of our own, on the configuration and the rules in deploy/prometheus.
+"""A Prometheus for load tests, with the configuration and the rules in deploy/prometheus.
 
-What is substituted there, and nothing else: the targets, which DNS would find; how often is
-scraped and evaluated; for how long an alert's condition must hold.
+Three things are substituted, and nothing else: the targets, which DNS would find; the intervals of
+scraping and evaluation; and the time for which an alert's condition must hold.
 """
 
 import contextlib
@@ -24,8 +24,12 @@ Targets = Mapping[str, Sequence[str]]
 
 
 class Prometheus(contextlib.AbstractContextManager["Prometheus"]):
-    """Scrapes `targets`, addresses by the name of their job, every `every` seconds; alerts wait
-    `hold` seconds instead of minutes, or as long as they say."""
+    """A Prometheus that scrapes `targets`, addresses by the name of their job, every `every`
+    seconds.
+
+    Alerts hold for `hold` seconds instead of the minutes in the rules; None leaves the rules as
+    they are.
+    """
 
     def __init__(
         self, folder: Path, targets: Targets, every: int = 1, hold: int | None = None
@@ -64,14 +68,15 @@ class Prometheus(contextlib.AbstractContextManager["Prometheus"]):
         self._process.wait(30)
 
     def now(self, expr: str) -> list[tuple[dict[str, str], float]]:
-        """Each series' labels and value. Raises RuntimeError for what does not parse."""
+        """Return each series' labels and current value. Raises RuntimeError for an expression that
+        fails."""
         found = self._get("query", query=expr)["result"]
         return [(series["metric"], float(series["value"][1])) for series in found]
 
     def over(
         self, expr: str, start: float, end: float, step: float
     ) -> list[tuple[dict[str, str], list[float], list[float]]]:
-        """Each series' labels, times and values."""
+        """Return each series' labels, times and values."""
         found = self._get("query_range", query=expr, start=start, end=end, step=step)["result"]
         return [
             (
@@ -83,16 +88,16 @@ class Prometheus(contextlib.AbstractContextManager["Prometheus"]):
         ]
 
     def firing(self) -> set[str]:
-        """Names of the alerts that fire."""
+        """Return the names of the alerts that fire."""
         alerts = self._get("alerts")["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def rules(self) -> list[dict[str, Any]]:
-        """Every rule with its health and its last error."""
+        """Return every rule with its health and its last error."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def label_values(self, label: str, series: str) -> list[str]:
-        """What a variable of a board may be."""
+        """Return the values that a variable of a board may take."""
         values: list[str] = self._get(f"label/{label}/values", **{"match[]": series})
         return values
 

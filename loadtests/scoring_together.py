@@ -1,7 +1,7 @@
-"""What do 64 images cost in one request, against 64 requests of one?
+"""Compare the cost of 64 images in one request with that of 64 requests of one image.
 
-Likelihoods and verdicts by the real service, on a GPU where there is one. The single requests are
-timed on a few of the same images, each time before and after the batch.
+It measures likelihoods and verdicts by the real service, on a GPU where there is one. The single
+requests are timed on a few of the same images, before and after the batch.
 
     python -m loadtests.scoring_together [--model digits]
 """
@@ -25,7 +25,7 @@ REQUEST_TIMEOUT_S = 900.0
 
 
 def images_of(name: str, options: tuple[str, ...]) -> Tokens:
-    """Images drawn by the model: such as it is asked about, without a data set at hand."""
+    """Return images drawn by the model, so that no data set is needed."""
     with running_service(*options) as address:
         response = httpx.post(
             f"{address}/v1/samples",
@@ -39,7 +39,7 @@ def images_of(name: str, options: tuple[str, ...]) -> Tokens:
 
 
 def seconds(client: httpx.Client, path: str, name: str, images: Tokens) -> float:
-    """One request's time."""
+    """Return one request's time."""
     file = io.BytesIO()
     np.save(file, images)
     start = time.perf_counter()
@@ -54,11 +54,11 @@ def seconds(client: httpx.Client, path: str, name: str, images: Tokens) -> float
 
 
 def measure(client: httpx.Client, path: str, name: str, images: Tokens, repeats: int) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     singles, together = list[float](), list[float]()
     with tqdm(total=repeats * (SINGLES + 1), desc=path, file=sys.stderr) as bar:
         for repeat in range(repeats):
-            # Half of the single ones before the batch, half after.
+            # Half of the single requests run before the batch, half after it.
             for place in range(SINGLES + 1):
                 if place == SINGLES // 2:
                     together.append(seconds(client, path, name, images))

@@ -1,8 +1,8 @@
-"""How long does a short request wait behind a long one?
+"""Measure how long a short request waits behind a long one.
 
-A request of 64 images by 1000 DDPM steps runs; requests of one image by 20 steps arrive, one after
-another. Prints how long each short one took, alone and behind the long one, and what share that
-is of the time the long one still needed.
+A request of 64 images by 1000 DDPM steps runs while requests of one image by 20 steps arrive, one
+after another. The script prints the time of each short request, alone and behind the long one, and
+its share of the time that the long one still needed.
 
     python -m loadtests.short_behind_long
 """
@@ -29,7 +29,7 @@ REQUEST_TIMEOUT_S = 900.0
 
 
 async def timed(client: httpx.AsyncClient, body: dict[str, object]) -> tuple[float, float]:
-    """Start and end of one request, in seconds of the monotonic clock."""
+    """Return start and end of one request, in seconds of the monotonic clock."""
     start = time.monotonic()
     response = await client.post("/v1/samples", json=body)
     response.raise_for_status()

@@ -1,7 +1,8 @@
-"""What does a trace probe cost? Forward passes per call, by three ways to differentiate.
+"""Measure the cost of a trace probe in forward passes, by three ways to differentiate.
 
-16 rows of a checkpoint's score network with two probes, one thread: cotangents pulled back (what
-serving does), tangents pushed forward by a vectorised map, and tangents on repeated rows.
+16 rows of a checkpoint's score network are evaluated with two probes on one thread: with cotangents
+pulled back (as in serving), with tangents pushed forward by a vectorised map, and with tangents on
+repeated rows.
 
     python -m loadtests.trace_cost
 """
@@ -22,7 +23,7 @@ ROWS, PROBES = 16, 2
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median time of a call."""
+    """Return the median time of a call."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

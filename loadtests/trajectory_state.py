@@ -1,8 +1,9 @@
-"""What would saving the state of trajectories cost, and what would it save?
+"""Measure what saving the state of trajectories would cost, and what it would save.
 
-For each shipped checkpoint and way of working: bytes of a row's state (its problem can be made
-anew from the seed), milliseconds to copy the state of a full tick to bytes, milliseconds of that
-tick, and seconds of a whole trajectory in full ticks: the most that a restart throws away.
+For each shipped checkpoint and kind of work it prints the bytes of a row's state (its problem can
+be computed again from the seed), the milliseconds to copy the state of a full tick to bytes, the
+milliseconds of that tick, and the seconds of a whole trajectory in full ticks, which is the most
+that a restart loses.
 
     python -m loadtests.trajectory_state
 """
@@ -29,7 +30,7 @@ REPEATS = 7
 
 
 def milliseconds(call: Callable[[], object]) -> float:
-    """The median of a few calls, after one that does not count."""
+    """Return the median of a few calls, after one that does not count."""
     call()
     spent = []
     for _ in range(REPEATS):
@@ -40,7 +41,7 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 
 def row(name: str, work: Assignment, served: Served) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     rows = ROWS // work.weight
     problem = pad(work.problem(0, rows), QUANTUM)
     state = work.solver.init(problem)

@@ -1,1 +1,1 @@
-"""MULAN diffusion models: the mathematics. Knows torch; knows neither HTTP nor Redis."""
+"""MULAN diffusion models: their mathematics in torch, without HTTP and without Redis."""

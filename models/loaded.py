@@ -1,8 +1,8 @@
-"""A checkpoint in a Python session: its mathematics on NumPy arrays, channels last.
+"""The mathematics of a checkpoint for a Python session, with NumPy arrays, channels last.
 
 Images and states are `[rows, H, W, C]`, times `[rows]` or one number in [0, 1], latents k-hot
-`[rows, n]`. Whatever is random is given. Arguments of another shape, tokens past the vocabulary and
-times outside [0, 1] raise ValueError. Nothing here is on the service's way.
+`[rows, n]`. All random numbers are arguments. Arguments of a wrong shape, tokens outside the
+vocabulary and times outside [0, 1] raise ValueError. The service does not use this module.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class ScheduleAt(NamedTuple):
-    """The schedule at one time a row, each `[rows, H, W, C]`."""
+    """The schedule at one time for each row; all fields are `[rows, H, W, C]`."""
 
     gamma: Array
     dgamma_dt: Array
@@ -44,7 +44,7 @@ class ScheduleAt(NamedTuple):
 
 
 class ElboAt(NamedTuple):
-    """The terms of the negative ELBO `[rows]`, in nats; `latent` is the paper's categorical KL."""
+    """The terms of the negative ELBO `[rows]`, in nats. `latent` is the paper's categorical KL."""
 
     reconstruction: Array
     prior: Array
@@ -53,7 +53,8 @@ class ElboAt(NamedTuple):
 
     @property
     def total(self) -> Array:
-        """Their sum: the paper's figure, not a bound; log C(n, k) for `latent` makes it one."""
+        """The paper's figure, the sum of the terms. It is not a bound; with log C(n, k) for
+        `latent` it is."""
         return self.reconstruction + self.prior + self.diffusion + self.latent
 
 
@@ -62,12 +63,12 @@ def load(
     dtype: Literal["float32", "float64"] = "float32",
     device: str = "cpu",
 ) -> "LoadedCheckpoint":
-    """The checkpoint in `folder`, verified. Raises CheckpointError."""
+    """Load and verify the checkpoint in `folder`. Raises CheckpointError."""
     return LoadedCheckpoint(load_checkpoint(Path(folder), device).model, dtype)
 
 
 class LoadedCheckpoint:
-    """One model, in one precision."""
+    """One model in one floating-point precision."""
 
     def __init__(self, model: Mulan, dtype: Literal["float32", "float64"] = "float32") -> None:
         self.dtype = DTYPES[dtype]
@@ -79,29 +80,31 @@ class LoadedCheckpoint:
     # Images and latents
 
     def encode(self, images: Tokens) -> Array:
-        """Bin centres in (-1, 1), float64, of tokens 0..V-1."""
+        """Return the centres of the bins of tokens 0..V-1, in (-1, 1), float64."""
         return _last(tokens_to_data(self._tokens(images), self.config.vocabulary))
 
     def decode(self, x0: Array) -> Tokens:
-        """The nearest tokens, uint8, to states at t = 0."""
+        """Return the nearest tokens, uint8, to states at t = 0."""
         return _last(data_to_tokens(self._first(x0), self.config))
 
     def logits(self, images: Tokens) -> Array:
-        """The encoder's logits `[rows, n]`."""
+        """Return the encoder's logits `[rows, n]`."""
         return _array(self._logits(self._tokens(images)))
 
     def latent(self, images: Tokens) -> Array:
-        """The k-hot latent `[rows, n]` of the k largest logits; ties go to the lower index."""
+        """Return the k-hot latent `[rows, n]` of the k largest logits; ties go to the lower
+        index."""
         return _array(top_k(self._logits(self._tokens(images)), self.config.latent_k))
 
     def latent_kl(self, images: Tokens) -> Array:
-        """The paper's latent term `[rows]`: KL from one n-way categorical to the uniform, nats."""
+        """Return the paper's latent term `[rows]` in nats: the KL from one n-way categorical to the
+        uniform."""
         return _array(categorical_kl(self._logits(self._tokens(images))))
 
     # The diffusion
 
     def schedule(self, latent: Array, t: ArrayLike) -> ScheduleAt:
-        """gamma, its time derivative, alpha and sigma; float64."""
+        """Return gamma, its derivative by time, alpha and sigma at times `t`, float64."""
         condition = self._condition(latent)
         times = self._times(t, len(latent))
         noise = condition.schedule.noise(times)
@@ -109,7 +112,8 @@ class LoadedCheckpoint:
         return ScheduleAt(*map(_last, (noise.gamma, slope, noise.alpha, noise.sigma)))
 
     def network(self, x: Array, mean_gamma: ArrayLike, latent: Array) -> Array:
-        """The score network's own output where gamma is `mean_gamma` on average."""
+        """Return the score network's own output at the time where the mean of gamma is
+        `mean_gamma`."""
         _same_rows(x, latent)
         g = self._column(mean_gamma, len(x))
         network_time = (g - self.config.gamma_min) / (self.config.gamma_max - self.config.gamma_min)
@@ -117,23 +121,29 @@ class LoadedCheckpoint:
         return _last(out)
 
     def epsilon(self, x: Array, t: ArrayLike, latent: Array) -> Array:
-        """The predicted noise, whatever the network predicts."""
+        """Return the predicted noise at (`x`, `t`), whatever the network itself predicts."""
         _same_rows(x, latent)
         query = Query(self._first(x), self._times(t, len(x)))
         return _last(self._denoiser.evaluate(query, self._condition(latent)).eps)
 
     def drift(self, x: Array, t: float, latent: Array) -> Array:
-        """dx/dt of the probability-flow ODE."""
+        """Return dx/dt of the probability-flow ODE."""
         return _last(self._flow(x, latent, np.ones_like(x)).drift(*self._at(x, t))[0])
 
     def pull_back(self, x: Array, t: float, latent: Array, cotangent: Array) -> Array:
-        """J^T v for the Jacobian J of `drift`; its product with a ±1 probe v is the divergence."""
+        """Return J^T v for the Jacobian J of `drift` and the `cotangent` v.
+
+        For v of ±1 the inner product of v and J^T v is an unbiased estimate of the divergence.
+        """
         return _last(self._flow(x, latent, cotangent).drift(*self._at(x, t))[1])
 
     def ancestral_step(
         self, x: Array, t: ArrayLike, earlier: ArrayLike, latent: Array, noise: Array
     ) -> Array:
-        """One DDPM step from times `t` to times `earlier` < t, with given normals."""
+        """Return the state after one DDPM step from times `t` to times `earlier` < t.
+
+        `noise` is standard normal.
+        """
         _same_rows(x, latent, noise)
         condition, state = self._condition(latent), self._first(x)
         here, there = (self._times(time, len(x)) for time in (t, earlier))
@@ -141,14 +151,15 @@ class LoadedCheckpoint:
         scales = condition.schedule.noise
         return _last(ancestral_step(state, eps, scales(here), scales(there), self._first(noise)))
 
-    # How likely
+    # Likelihood
 
     def elbo(
         self, images: Tokens, t: ArrayLike, noise0: Array, noise: Array, latent: Array | None = None
     ) -> ElboAt:
-        """One-sample terms at times `t`; `noise0` perturbs the reconstruction, `noise` x_t.
+        """Return the terms of the negative ELBO at times `t`, each from one sample.
 
-        `latent` is the encoder's own choice where left out.
+        `noise0` perturbs the reconstruction and `noise` x_t. `latent` is the encoder's choice by
+        default.
         """
         _same_rows(images, noise0, noise, *(() if latent is None else (latent,)))
         tokens = self._tokens(images)
@@ -169,14 +180,15 @@ class LoadedCheckpoint:
         tolerance: float = TOLERANCE,
         times: Array | None = None,
     ) -> PaperDraw:
-        """One draw of the authors' estimator, not a bound (`evaluation/likelihood/paper.py`)."""
+        """Return one draw of the authors' estimator (`evaluation/likelihood/paper.py`), which is
+        not a bound."""
         _same_rows(images, noise, probes)
         given = (self._first(part).double() for part in (noise, probes))
         options: dict[str, Any] = {"tolerance": tolerance, "times": times, "dtype": self.dtype}
         return paper_draw(self._denoiser, self._tokens(images), *given, **options)
 
     def paper_bits(self, images: Tokens, draws: list[PaperDraw]) -> Array:
-        """Bits/dim `[rows]` from draws of the same images."""
+        """Return bits/dim `[rows]` from draws of the same images."""
         kl = paper_kl(self._denoiser, self._tokens(images), self.dtype)
         return _array(paper_bits(draws, kl, self.config.dimensions))
 
@@ -203,14 +215,14 @@ class LoadedCheckpoint:
     def _tokens(self, images: Tokens) -> Tensor:
         given = self._shaped(images)
         if given.dtype.kind not in "ui":
-            raise ValueError(f"images are {given.dtype}, not whole tokens")
+            raise ValueError(f"images are {given.dtype}, not integer tokens")
         if given.size and not 0 <= given.min() <= given.max() < self.config.vocabulary:
             raise ValueError(f"tokens outside 0 to {self.config.vocabulary - 1}")
         tokens = torch.tensor(given.astype(np.uint8), device=self.device)
         return tokens.permute(0, 3, 1, 2).contiguous()
 
     def _first(self, x: Array) -> Tensor:
-        """Channels first, in the model's precision."""
+        """Return a tensor with channels first, in the model's precision."""
         given = torch.tensor(self._shaped(x), dtype=self.dtype, device=self.device)
         return given.permute(0, 3, 1, 2).contiguous()
 
@@ -227,7 +239,7 @@ class LoadedCheckpoint:
         return times
 
     def _column(self, values: ArrayLike, rows: int) -> Tensor:
-        """One number a row, float64."""
+        """Return one number for each row, float64."""
         given = torch.as_tensor(values, dtype=torch.float64, device=self.device)
         if given.ndim and given.shape != (rows,):
             raise ValueError(f"{tuple(given.shape)} numbers for {rows} rows")
@@ -235,7 +247,7 @@ class LoadedCheckpoint:
 
 
 def _same_rows(*arrays: Array) -> None:
-    """Raise ValueError unless all have as many rows."""
+    """Raise ValueError unless all arrays have the same number of rows."""
     counts = {len(array) for array in arrays}
     if len(counts) > 1:
         raise ValueError(f"arguments of different numbers of rows: {sorted(counts)}")
@@ -246,5 +258,5 @@ def _array(tensor: Tensor) -> Array:
 
 
 def _last(tensor: Tensor) -> Array:
-    """Channels last."""
+    """Return a NumPy array with channels last."""
     return _array(tensor.permute(0, 2, 3, 1).contiguous())

@@ -1,8 +1,8 @@
-"""What a tick costs on a device: measured on the real engine, kept as a small file.
+"""The cost of a tick on a device, measured on the real engine and kept as a small file.
 
-What counts is the fastest of repeated ticks, by the clock on the wall. On a machine that is shared
-that is neither what the device can nor what it gives: `CPU_TIME` is for the former, on a CPU with
-one thread, and `MEAN` for the latter.
+The cost is the time of the fastest of repeated ticks by the wall clock. On a shared machine that is
+neither what the device could do nor what it does on average: `CPU_TIME` measures the former, on a
+CPU with one thread, and `MEAN` the latter.
 """
 
 import json
@@ -33,14 +33,17 @@ WALL, CPU_TIME = time.perf_counter, time.process_time
 FASTEST: Pick = min
 MEAN: Pick = statistics.fmean
 PROBES = (0, 1, 2)
-# Of one job: rows, and ticks before and after which none begin or end.
+# The rows of one job, and the ticks at its start and end that are not measured.
 ROWS, EVALUATIONS = 16, 12
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a tick. `calls` has for each number of probes the measured (rows, seconds), `job`
-    what one job adds where it begins and ends, `edge` what its client waits beside the engine."""
+    """Seconds of a tick.
+
+    `calls` has the measured (rows, seconds) for each number of probes, `job` the seconds that one
+    job adds where it begins and ends, `edge` the seconds that its client waits outside the engine.
+    """
 
     execution: str
     model: str
@@ -51,22 +54,24 @@ class Cost:
     edge: float = 0.0
 
     def tick(self, rows: Mapping[int, int]) -> float:
-        """Seconds of a tick that runs so many rows of each number of probes. A tick without rows
-        costs nothing; KeyError for probes that were not measured."""
+        """Return the seconds of a tick that runs these numbers of rows for each number of probes.
+
+        A tick without rows costs nothing. Raises KeyError for probes that were not measured.
+        """
         return sum(self._call(probes, count) for probes, count in rows.items() if count)
 
     def rate(self, limits: Limits | None = None) -> float:
-        """Row-evaluations per second in full ticks of sampling."""
+        """Return the row-evaluations per second in full ticks of sampling."""
         tick = (limits or Limits()).tick
         return tick / self.tick({0: tick})
 
     def write(self, path: Path) -> None:
-        """Keep it."""
+        """Write the cost to a file."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """One that was kept."""
+        """Read a cost from a file."""
         found: dict[str, Any] = json.loads(path.read_text())
         calls = {
             int(probes): tuple((rows, seconds) for rows, seconds in points)
@@ -83,7 +88,7 @@ class Cost:
 def measure(
     model: str, device: torch.device, threads: int, clock: Clock = WALL, pick: Pick = FASTEST
 ) -> Cost:
-    """The cost of a shipped checkpoint's ticks on this machine, `edge` left at nothing."""
+    """Measure the ticks of a shipped checkpoint on this machine, with `edge` left at 0."""
     torch.set_num_threads(threads)
     root = find(model)[0].parent
     (loaded,) = (one for one in load_models(root, device) if one.manifest.name == model)
@@ -101,7 +106,7 @@ def measure(
 
 
 def mean(one: Cost, other: Cost) -> Cost:
-    """Of two measurements of the same device."""
+    """Return the mean of two measurements of the same device."""
     calls = {
         probes: tuple(
             (rows, (seconds + again) / 2)
@@ -113,13 +118,13 @@ def mean(one: Cost, other: Cost) -> Cost:
 
 
 def _tick(loaded: LoadedModel, probes: int, rows: int, clock: Clock, pick: Pick) -> float:
-    """Seconds of a tick in which `rows` rows run and none begins or ends."""
+    """Return the seconds of a tick in which `rows` rows run and none begins or ends."""
     steps = _steps(loaded, _task(loaded, probes, rows, WARM + REPEATS + 1), clock)
     return pick([next(steps) for _ in range(WARM + REPEATS)][WARM:])
 
 
 def _job(loaded: LoadedModel, clock: Clock, pick: Pick) -> float:
-    """Seconds that a job costs beside its ticks."""
+    """Return the seconds that a job costs beside its ticks."""
     task = _task(loaded, 0, ROWS, EVALUATIONS)
     runs = [list(_steps(loaded, task, clock)) for _ in range(REPEATS)]
     first, *between, last = (pick(times) for times in zip(*runs, strict=True))
@@ -127,7 +132,7 @@ def _job(loaded: LoadedModel, clock: Clock, pick: Pick) -> float:
 
 
 def _steps(loaded: LoadedModel, task: Task, clock: Clock) -> Iterator[float]:
-    """Seconds of each tick of a job that is alone."""
+    """Return the seconds of each tick of a job that runs alone."""
     engine = Engine({loaded.manifest.sha256: loaded.served})
     engine.submit(Job("only", loaded.manifest.sha256, task, FOREVER, 0.0))
     while len(engine):

@@ -1,5 +1,8 @@
-"""A fleet in virtual time. Real: scheduler, admission and claims of the store, the bounds. Made up:
-how long a tick takes, and which of the workers that have room is the first to claim."""
+"""A fleet in virtual time.
+
+Real are the scheduler, the store's admission and claims, and the bounds; simulated are the time of
+a tick and which of the workers with capacity claims first.
+"""
 
 import heapq
 import itertools
@@ -27,8 +30,11 @@ _LATE = DeadlineExceeded("the deadline passed")
 
 @dataclass
 class Report:
-    """What came of a traffic: seconds from arrival to answer by kind, ends by what they were, and
-    of each tick its seconds, its price in row-evaluations, and its rows."""
+    """The results of a traffic.
+
+    They are the seconds from arrival to answer by kind, the ends by status, and the seconds, the
+    price in row-evaluations and the rows of each tick.
+    """
 
     latencies: dict[str, list[float]] = field(default_factory=dict)
     ends: Counter[str] = field(default_factory=Counter)
@@ -39,7 +45,7 @@ class Report:
     span: float = 0.0
 
     def percentile(self, share: float, kind: str | None = None) -> float:
-        """Of the latencies of a kind, or of all; NaN of none."""
+        """Return a percentile of the latencies of a kind, or of all; NaN where there are none."""
         chosen = (
             self.latencies.get(kind, [])
             if kind
@@ -48,13 +54,14 @@ class Report:
         return float(np.percentile(chosen, 100 * share)) if chosen else float("nan")
 
     def mean(self) -> float:
-        """Of all latencies."""
+        """Return the mean of all latencies."""
         return float(np.mean(list(itertools.chain(*self.latencies.values()))))
 
 
 @dataclass
 class _Running:
-    """A job on a worker: what each row really takes, and has had; None where that is known."""
+    """A job on a worker: the evaluations that each row needs and has had, None where those are
+    known."""
 
     claim: Claim
     arrival: Arrival
@@ -64,7 +71,7 @@ class _Running:
 
 
 class _Worker:
-    """The real scheduler over made-up ticks."""
+    """The real scheduler over simulated ticks."""
 
     def __init__(self, limits: Limits) -> None:
         self.scheduler = Scheduler(limits)
@@ -78,7 +85,10 @@ class _Worker:
 
 
 class Fleet:
-    """Simulates `workers` of one cost. Has to run in an event loop, which it never waits in."""
+    """A simulation of `workers` workers of one cost.
+
+    It has to run in an event loop, but never waits in it.
+    """
 
     def __init__(
         self,
@@ -100,7 +110,8 @@ class Fleet:
     async def run(
         self, arrivals: Iterable[Arrival], heard: Callable[[float], None] = lambda _: None
     ) -> Report:
-        """Let them come and wait until the last has ended; `heard` is told the time."""
+        """Admit all arrivals and return when the last job has ended; `heard` is called with the
+        time."""
         coming = iter(arrivals)
         swept, arrival = 0.0, next(coming, None)
         while arrival is not None or self._events:
@@ -132,7 +143,7 @@ class Fleet:
             self._arrivals[job.id] = arrival
 
     async def _claim(self) -> None:
-        """Whoever has room races for what waits."""
+        """Let the workers with capacity claim queued jobs."""
         while free := [worker for worker in self._workers if worker.jobs < MAX_JOBS]:
             claim = self._take()
             if claim is None:
@@ -143,7 +154,7 @@ class Fleet:
                 await self._tick(worker)
 
     def _take(self) -> Claim | None:
-        """What the store would give at once."""
+        """Return a job that the store would give at once."""
         claiming = self.store.claim((CHECKPOINT,))
         try:
             claiming.send(None)  # type: ignore[attr-defined]
@@ -202,7 +213,7 @@ class Fleet:
         worker.running[number] = _Running(claim, arrival, kind.rows, takes, told)
 
     async def _tell(self, worker: _Worker, ids: np.ndarray) -> None:
-        """End a tick: tell the rows that ran, and end jobs that have none left."""
+        """End a tick: advance the rows that ran, and end jobs that have none left."""
         for number, positions in by_job(ids):
             running = worker.running[number]
             told = worker.scheduler.told(ids[positions], self._progress(running, ids[positions]))
@@ -211,7 +222,7 @@ class Fleet:
                 await self._end(worker, number)
 
     async def _end(self, worker: _Worker, number: int) -> None:
-        """End a job, done or too late."""
+        """End a job, finished or late."""
         running = worker.running.pop(number)
         worker.scheduler.drop(number)
         done = not running.left
@@ -231,10 +242,10 @@ class Fleet:
 
 
 def utilisation(report: Report, workers: int) -> float:
-    """Share of the time in which a worker ticks."""
+    """The share of the time in which a worker ticks."""
     return report.busy / (workers * report.span)
 
 
 def fill(report: Report, limits: Limits | None = None) -> float:
-    """Price of a tick over the most that one may cost, on average."""
+    """The mean price of a tick over the largest that one may have."""
     return report.price / (report.ticks * (limits or Limits()).tick)

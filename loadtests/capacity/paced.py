@@ -1,7 +1,7 @@
-"""`mulan serve` on a made-up device: networks that answer nothing, after as long as a cost says.
+"""Run `mulan serve` on a simulated device, whose networks return nothing after the time of a cost.
 
-Everything else is the service. Waiting needs no processor, so that a machine that is shared shows
-what the service makes of a device, and not what else it is doing.
+Everything else is the real service. Waiting takes no processor time, so on a shared machine the
+measurement shows the service and not the machine's other load.
 
     python -m loadtests.capacity.paced cost.json --port 8000
 """
@@ -19,12 +19,12 @@ from models.rows.rows import Answer, Condition, Query, count
 from models.runtimes.eager import EagerDenoiser
 from service.cli import main
 
-# Seconds between two calls in which the second was prepared while the first ran.
+# Seconds between two calls if the second was prepared while the first ran.
 OVERLAP_S = 0.03
 
 
 class PacedDenoiser(EagerDenoiser):
-    """Takes the cost's time for each call."""
+    """A denoiser that takes the cost's time for each call."""
 
     def __init__(self, model: Mulan, cost: Cost) -> None:
         super().__init__(model, cost.quantum)

@@ -1,4 +1,4 @@
-"""Latency over load, for fleets of several sizes."""
+"""Drawings of latency over load, for fleets of several sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from loadtests.capacity.sizing import BUSY, simulate
 from loadtests.capacity.traffic import MIXED, mean_work
 
 LOADS = np.linspace(0.1, 0.9, 9)
-# Of these kinds, and how they are drawn.
+# The kinds of requests that are drawn, and their line styles.
 LINES = {"sheet": "-", "long": ":"}
 INK, SOFT = "#222222", "#bbbbbb"
 SHADES = ("#9ecae1", "#3182bd", "#08306b")
 
 
 def draw(cost: Cost, fleets: Sequence[int], seconds: float, seed: int, path: Path) -> None:
-    """What one request in twenty waits longer than, and how full ticks are."""
+    """Draw the 95th percentile of latencies, and how full ticks are."""
     figure = Figure(figsize=(9.5, 3.6), layout="constrained")
     waits, fills = figure.subplots(1, 2)
     for workers, shade in zip(fleets, SHADES, strict=True):

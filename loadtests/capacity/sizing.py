@@ -1,4 +1,4 @@
-"""From a rate of requests to a number of workers: by the formula, and by simulation."""
+"""The number of workers for a rate of requests, by a formula and by simulation."""
 
 import asyncio
 import math
@@ -10,20 +10,21 @@ from loadtests.capacity.cost import Cost
 from loadtests.capacity.fleet import Fleet, Report, utilisation
 from loadtests.capacity.traffic import Kind, mean_work, poisson
 
-# Of the work that full ticks do: what may come, so that long jobs end too.
+# The share of the work of full ticks that may arrive if long jobs are to end too.
 BUSY = 0.5
 MOST = 64
 
 
 def by_formula(cost: Cost, kinds: Sequence[Kind], rate: float, busy: float = BUSY) -> int:
-    """Workers that `rate` requests a second keep busy for that share of their time."""
+    """Return the number of workers that `rate` requests a second keep busy for that share of the
+    time."""
     return max(1, math.ceil(rate * mean_work(kinds) / (busy * cost.rate())))
 
 
 def simulate(
     cost: Cost, kinds: Sequence[Kind], rate: float, workers: int, seconds: float, seed: int
 ) -> Report:
-    """One run, with a bar."""
+    """Run one simulation, with a progress bar."""
     with tqdm(total=round(seconds), unit="s", desc=f"{workers} workers", leave=False) as bar:
 
         def heard(now: float) -> None:
@@ -42,8 +43,11 @@ def by_simulation(
     seconds: float,
     seed: int,
 ) -> tuple[int, Report]:
-    """The fewest workers that refuse nobody and answer 95 of 100 requests of a kind `within` so
-    many seconds. Raises ValueError where 64 are too few."""
+    """Return the fewest workers that refuse no request and are fast enough.
+
+    Fast enough means that 95 of 100 requests of a kind are answered `within` so many seconds.
+    Raises ValueError where 64 workers are too few.
+    """
     least = max(1, math.floor(rate * mean_work(kinds) / cost.rate()))
     for workers in range(least, MOST + 1):
         report = simulate(cost, kinds, rate, workers, seconds, seed)
@@ -53,7 +57,7 @@ def by_simulation(
 
 
 def row(report: Report, workers: int) -> str:
-    """Utilisation, and percentiles of all kinds, as a line of a table."""
+    """Format utilisation and percentiles of all kinds as a line of a table."""
     cells = [f"{utilisation(report, workers):.2f}"]
     cells += [f"{report.percentile(share):.2f}" for share in (0.5, 0.95, 0.99)]
     return " | ".join(cells)

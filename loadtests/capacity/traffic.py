@@ -1,4 +1,7 @@
-"""Traffic: kinds of requests, and when each comes. Open loop: nobody waits for an answer to ask."""
+"""Traffic: kinds of requests and their arrival times, in an open loop.
+
+In an open loop the next request comes whether or not the last one was answered.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,18 +11,20 @@ import numpy as np
 from models.schema.specs import Ddpm
 from service.jobs import Job, SampleTask
 
-# Seconds that a request waits at most, as the service has it by default.
+# The longest time in seconds that a request waits, the service's default.
 PATIENCE_S = 120.0
 CHECKPOINT = "0" * 64
-# The store does not look at what a job is to do.
+# The task is arbitrary, because the store does not read it.
 _TASK = SampleTask(Ddpm(), seed=0, count=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Requests of one kind: a `share` of all, `rows` of `evaluations` each. A row that has `probes`
-    pulls back as many cotangents. Where there is a `spread`, a row's evaluations are log-normal
-    about the expected number, and the scheduler learns them as they go."""
+    """Requests of one kind: a `share` of all, with `rows` rows of `evaluations` evaluations each.
+
+    A row with `probes` pulls back as many cotangents. With a `spread` the evaluations of a row are
+    log-normal about the expected number, and the scheduler learns them as they are used.
+    """
 
     name: str
     share: float
@@ -30,21 +35,21 @@ class Kind:
 
     @property
     def weight(self) -> int:
-        """Price of one evaluation of a row, as the engine has it."""
+        """The price of one evaluation of a row, as the engine counts it."""
         return 1 + self.probes
 
     @property
     def work(self) -> int:
-        """Row-evaluations of one request, by their price."""
+        """The priced row-evaluations of one request."""
         return self.rows * self.evaluations * self.weight
 
     @property
     def cost(self) -> int:
-        """Row-evaluations that admission predicts."""
+        """The row-evaluations that admission predicts."""
         return self.rows * self.evaluations * max(1, self.probes)
 
 
-# One image and a sheet by the default preset, a long DDPM, verdicts, likelihoods.
+# One image and a sheet of images by the default preset, a long DDPM run, verdicts and likelihoods.
 MIXED = (
     Kind("one", 0.50, rows=1, evaluations=20),
     Kind("sheet", 0.30, rows=16, evaluations=20),
@@ -56,14 +61,14 @@ MIXED = (
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request of a kind that comes at a time, in seconds."""
+    """One request of a kind and its arrival time in seconds."""
 
     at: float
     kind: Kind
     number: int
 
     def job(self) -> Job:
-        """What admission makes of it."""
+        """Return the job that admission makes of the request."""
         kind = self.kind
         return Job(
             id=str(self.number),
@@ -76,14 +81,14 @@ class Arrival:
 
 
 def mean_work(kinds: Sequence[Kind]) -> float:
-    """Row-evaluations of a request on average, by their price."""
+    """Return the mean of a request's priced row-evaluations."""
     return sum(kind.share * kind.work for kind in kinds) / sum(kind.share for kind in kinds)
 
 
 def poisson(
     kinds: Sequence[Kind], rate: float, seconds: float, seed: int, lead: float = 0.0
 ) -> Iterator[Arrival]:
-    """Independent requests, `rate` a second on average, from `lead` on."""
+    """Yield independent arrivals, `rate` a second on average, from `lead` on."""
     draws = np.random.default_rng(seed)
     shares = np.array([kind.share for kind in kinds])
     at, number = lead, 0

@@ -1,4 +1,5 @@
-"""The same requests at the same times, at the real service on loopback and in virtual time."""
+"""Compare the real service on loopback with the simulation, for the same requests at the same
+times."""
 
 import asyncio
 import io
@@ -18,7 +19,7 @@ from loadtests.capacity.traffic import Arrival, Kind, mean_work, poisson
 from loadtests.local import running_service
 from models.files.shelf import find
 
-# Without likelihoods, whose evaluations depend on the images.
+# Likelihoods are left out, because their evaluations depend on the images.
 KINDS = (
     Kind("one", 0.50, rows=1, evaluations=20),
     Kind("sheet", 0.35, rows=16, evaluations=20),
@@ -36,9 +37,11 @@ def compare(
     seed: int,
     program: Sequence[str] = (),
 ) -> tuple[Report, Report, tuple[Cost, Cost]]:
-    """What the service did, what the simulation says, and the cost before and after, of which the
-    simulation has the mean. `load` is the share of the first cost's best rate that comes;
-    `program` may serve in the service's place."""
+    """Return the service's results, the simulation's, and the costs before and after.
+
+    The simulation uses the mean of the costs. `load` is the share of the first cost's highest rate
+    that arrives; `program` may serve in the service's place.
+    """
     before = measure()
     rate = load * before.rate() / mean_work(KINDS)
     arrivals = list(poisson(KINDS, rate, seconds, seed))
@@ -52,7 +55,7 @@ def compare(
 
 
 async def _ask_all(address: str, cost: Cost, arrivals: Sequence[Arrival]) -> tuple[Report, float]:
-    """What they came to, and the seconds of a small request that is alone."""
+    """Return the results of all requests, and the seconds of a small request that is alone."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S, limits=limits) as client:
         report = Report()
@@ -79,7 +82,7 @@ async def _note(client: httpx.AsyncClient, cost: Cost, arrival: Arrival, report:
 
 
 async def _ask(client: httpx.AsyncClient, cost: Cost, arrival: Arrival) -> float:
-    """Seconds until the answer."""
+    """Return the seconds until the answer."""
     kind, began = arrival.kind, time.perf_counter()
     if kind.probes:
         answer = await client.post(
@@ -99,13 +102,13 @@ async def _ask(client: httpx.AsyncClient, cost: Cost, arrival: Arrival) -> float
 
 
 def _sum(text: str, name: str) -> float:
-    """Of all series of a metric."""
+    """Return the sum of all series of a metric."""
     lines = (line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def _images(model: str, rows: int, seed: int) -> bytes:
-    """Noise of a model's shape; a verdict takes equally long on every image."""
+    """Return noise of a model's shape; a verdict takes equally long on every image."""
     config, file = find(model)[1].config, io.BytesIO()
     draws = np.random.default_rng(seed)
     shape = (rows, *config.image_shape)

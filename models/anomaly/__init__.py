@@ -1,1 +1,1 @@
-"""Whether an image is like those that a checkpoint was made for."""
+"""Anomaly verdicts: whether an image is like those that a checkpoint was calibrated on."""

@@ -1,4 +1,7 @@
-"""What makes a verdict of a reading: fitted once, and kept beside the checkpoint. Torch-free."""
+"""The calibration that turns readings into verdicts, fitted once and kept beside the checkpoint.
+
+Torch-free.
+"""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +40,7 @@ from models.schema.specs import FlowPath
 
 CALIBRATION = "calibration.json"
 NOT_FINITE = "the score is not finite"
-# Fewer images say nothing: of 19 calibration images the smallest p-value is 0.05.
+# With 19 calibration images the smallest p-value is 0.05; with fewer it is useless.
 FEWEST = 20
 
 
@@ -46,16 +49,18 @@ class _Record(BaseModel):
 
 
 class Preprocessing(_Record):
-    """What an image is before it is judged; of another kind none is."""
+    """The form of the images that a calibration is valid for."""
 
     image_shape: tuple[int, int, int]
     vocabulary: int
-    codec: str = Field(description="The lossless coder.")
-    codec_bits: tuple[int, ...] = Field(description="What it makes of fixed pictures.")
+    codec: str = Field(description="Name of the lossless image coder.")
+    codec_bits: tuple[int, ...] = Field(
+        description="Lengths, in bits, of fixed pictures that it codes."
+    )
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Preprocessing":
-        """As this process does it."""
+        """Return the preprocessing that this process applies for `config`."""
         shape, vocabulary = config.image_shape, config.vocabulary
         return cls(
             image_shape=shape,
@@ -66,8 +71,7 @@ class Preprocessing(_Record):
 
 
 class Source(_Record):
-    """Images that were read: how many, how many of them in vain, and the SHA-256 of their
-    tokens."""
+    """A set of images: their number, the number that failed and the SHA-256 of their tokens."""
 
     images: NonNegativeInt
     failed: NonNegativeInt
@@ -76,7 +80,7 @@ class Source(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Score and statistics, or the reason why there are none; the p-value in either case."""
+    """Score and statistics, or the reason why there are none, with the p-value in either case."""
 
     p_value: float
     score: float | None = None
@@ -85,20 +89,24 @@ class Verdict:
 
 
 class Calibration(_Record):
-    """`calibration.json`: good for the weights, the solver's settings and the preprocessing that it
-    names, and for no others."""
+    """The content of `calibration.json`.
+
+    It is valid for the weights, the solver's settings and the preprocessing that it names, and for
+    no others.
+    """
 
     format: Literal[1] = 1
-    checkpoint: str = Field(description="SHA-256 of the weights.")
+    checkpoint: str = Field(description="SHA-256 of the weights file.")
     solver: FlowPath
-    seed: int = Field(description="Of the noise.")
+    seed: int = Field(description="Seed of the noise.")
     preprocessing: Preprocessing
     density_images: Source
     calibration_images: Source
-    mean_nll: float = Field(description="Mean -log_px_given_z of the density's images, nats.")
+    mean_nll: float = Field(description="Mean of -log_px_given_z over the density images, in nats.")
     density: Density
     scores: tuple[float, ...] = Field(
-        min_length=FEWEST, description="Of the calibration images that were solved, ascending."
+        min_length=FEWEST,
+        description="Scores of the calibration images that were solved, ascending.",
     )
     command: str
 
@@ -106,19 +114,21 @@ class Calibration(_Record):
     def _adds_up(self) -> "Calibration":
         source = self.calibration_images
         if len(self.scores) + source.failed != source.images:
-            raise ValueError("scores and failed images should be as many as calibration images")
+            raise ValueError("scores and failed images must add up to the calibration images")
         if list(self.scores) != sorted(self.scores):
-            raise ValueError("scores should ascend")
+            raise ValueError("scores must be in ascending order")
         return self
 
     @property
     def smallest_alpha(self) -> float:
-        """Below it nothing can be flagged."""
+        """The smallest alpha at which an image can be flagged."""
         return smallest_alpha(self.calibration_images.images)
 
     def judge(self, readings: Sequence[Reading], images: Bytes) -> list[Verdict]:
-        """Verdicts on `images` `[N, H, W, C]` by their readings. One that failed scores above
-        every other, as it did in calibration."""
+        """Return the verdicts on `images` `[N, H, W, C]` from their readings.
+
+        A reading that failed scores above every other, as it did in calibration.
+        """
         reference = self._reference()
         verdicts = []
         for reading, image in zip(readings, images, strict=True):
@@ -135,16 +145,17 @@ class Calibration(_Record):
         return verdicts
 
     def statistics(self, reading: Reading, image: Bytes) -> dict[str, float]:
-        """Every statistic of one image `[H, W, C]` that was solved."""
+        """Return every statistic of one image `[H, W, C]` that was solved."""
         assert reading.values is not None
         found = with_codec(reading.values, image)
         return {**found, TYPICALITY: abs(-found["log_px_given_z"] - self.mean_nll)}
 
     def check(self, manifest: Manifest) -> None:
-        """Raises CheckpointError unless it is good for this checkpoint, here and now."""
+        """Raise CheckpointError unless the calibration is valid for this checkpoint and this
+        process."""
         if self.checkpoint != manifest.sha256:
             raise CheckpointError(
-                f"{CALIBRATION} is of the weights {self.checkpoint:.12}, not of "
+                f"{CALIBRATION} belongs to the weights {self.checkpoint:.12}, not to "
                 f"{manifest.sha256:.12}"
             )
         here = Preprocessing.of(manifest.config)
@@ -154,7 +165,7 @@ class Calibration(_Record):
                     f"{CALIBRATION} is for {name} {getattr(self.preprocessing, name)}, not {value}"
                 )
         if self.density.names != FITTED:
-            raise CheckpointError(f"{CALIBRATION} is of other statistics than these")
+            raise CheckpointError(f"{CALIBRATION} was fitted on other statistics")
 
     def _reference(self) -> NDArray[np.float64]:
         failed = [FAILED] * self.calibration_images.failed
@@ -162,14 +173,14 @@ class Calibration(_Record):
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
-    """Write it beside the manifest."""
+    """Write the calibration beside the manifest."""
     write_atomically(folder / CALIBRATION, (calibration.model_dump_json() + "\n").encode())
 
 
 def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
-    """The calibration of the checkpoint in `folder`; None where there is none.
+    """Read the calibration of the checkpoint in `folder`, or return None where there is none.
 
-    Raises CheckpointError for one that is damaged, or not of this checkpoint.
+    Raises CheckpointError for one that is damaged or belongs to another checkpoint.
     """
     path = folder / CALIBRATION
     try:

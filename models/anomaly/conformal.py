@@ -1,4 +1,4 @@
-"""Scores into p-values that hold whatever the scores are (Vovk, Gammerman & Shafer, 2005)."""
+"""Conformal p-values, valid whatever the scores are (Vovk, Gammerman & Shafer, 2005)."""
 
 import math
 from decimal import ROUND_CEILING, Context
@@ -6,25 +6,26 @@ from decimal import ROUND_CEILING, Context
 import numpy as np
 from numpy.typing import NDArray
 
-# What an image scores that could not be solved: more than any that could, in calibration and after.
+# The score of an image that could not be solved, above that of every image that could.
 FAILED = math.inf
 
 
 def p_value(score: float, calibration: NDArray[np.float64]) -> float:
-    """(1 + number of calibration scores >= `score`) / (m + 1); `calibration` `[m]` ascending.
+    """Return (1 + number of calibration scores >= `score`) / (m + 1).
 
-    Of images exchangeable with the calibration's, at most the share alpha has a p-value <= alpha.
+    `calibration` `[m]` is ascending. Of images exchangeable with the calibration images, at most
+    the share alpha has a p-value <= alpha.
     """
     below = int(np.searchsorted(calibration, score, side="left"))
     return (1 + len(calibration) - below) / (len(calibration) + 1)
 
 
 def smallest_alpha(count: int) -> float:
-    """1 / (m + 1): below it no p-value of `count` calibration scores can lie."""
+    """Return 1 / (m + 1), the smallest possible p-value for `count` calibration scores."""
     return 1 / (count + 1)
 
 
 def at_least(alpha: float) -> str:
-    """`alpha` to four digits, and not below it."""
+    """Return `alpha` to four digits, rounded up."""
     shown = Context(prec=4, rounding=ROUND_CEILING).create_decimal_from_float(alpha)
     return f"{float(shown):.4g}"

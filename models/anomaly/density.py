@@ -1,4 +1,4 @@
-"""How likely the statistics of an image are among those of normal images. NumPy alone."""
+"""The density of the statistics of normal images. It needs NumPy alone."""
 
 import math
 
@@ -17,17 +17,21 @@ class Component(BaseModel):
 
     log_weight: float
     mean: Vector
-    whitening: Matrix = Field(description="P, where P P^T is the inverse covariance; triangular.")
+    whitening: Matrix = Field(
+        description="Triangular matrix P for which P P^T is the inverse covariance."
+    )
 
 
 class Density(BaseModel):
-    """A mixture of Gaussians; its score is minus the log-density of the standardised statistics."""
+    """A mixture of Gaussians. Its score is minus the log-density of the standardised statistics."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    names: tuple[str, ...] = Field(description="The statistics, in the order of what follows.")
+    names: tuple[str, ...] = Field(
+        description="Names of the statistics, in the order of all vectors."
+    )
     mean: Vector
-    scale: Vector = Field(description="Standard deviations; 1 where there is none.")
+    scale: Vector = Field(description="Standard deviations, or 1 where a statistic is constant.")
     components: tuple[Component, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -39,14 +43,16 @@ class Density(BaseModel):
             and all(one.whitening[place][place] > 0 for place in range(width))
             for one in self.components
         ):
-            raise ValueError("a component has another shape than the statistics, or no density")
+            raise ValueError("a component has a wrong shape or a covariance that is not positive")
         if not len(self.mean) == len(self.scale) == width or min(self.scale, default=1.0) <= 0:
-            raise ValueError("means and positive scales should be as many as statistics")
+            raise ValueError("there must be one mean and one positive scale for each statistic")
         return self
 
     def score(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of statistics `[rows, names]`: `[rows]`, higher for stranger ones; infinite past what
-        a number can hold."""
+        """Return scores `[rows]` of statistics `[rows, names]`, higher for stranger ones.
+
+        A score is infinite where the density underflows.
+        """
         standard = (table - np.array(self.mean)) / np.array(self.scale)
         with np.errstate(over="ignore"):
             terms = np.stack([_log_density(one, standard) for one in self.components])

@@ -1,4 +1,4 @@
-"""Fitting what verdicts are measured by: for the workshop, not for the service."""
+"""Fitting of calibrations, which the commands need and the service does not."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from models.schema.errors import DataError
 from models.schema.manifest import Manifest
 from models.schema.specs import FlowPath
 
-# Two kinds of images told more than one where it was tried; more want more images.
+# In the cases tried, two components separated better than one. More would need more images.
 COMPONENTS = 2
-# Added to the variances of the standardised statistics: several are nearly functions of others.
+# Added to the variances of the standardised statistics, because several are nearly dependent.
 RIDGE = 0.01
 STARTS, ITERATIONS = 2, 1000
 _FLAT = 1e-9
@@ -32,9 +32,9 @@ def fit(
     calibration: tuple[Sequence[Reading], Bytes],
     command: str,
 ) -> Calibration:
-    """From readings of disjoint images `[N, H, W, C]`.
+    """Fit a calibration on readings of disjoint images `[N, H, W, C]`.
 
-    Raises DataError where either are too few to say anything.
+    Raises DataError where too few images were solved.
     """
     solved = []
     for name, (readings, images) in (("density", density), ("calibration", calibration)):
@@ -66,7 +66,7 @@ def fit(
 
 
 def fit_density(names: Sequence[str], values: NDArray[np.float64], seed: int) -> Density:
-    """By expectation and maximisation, over statistics `values` `[rows, names]`."""
+    """Fit a density by expectation maximisation on statistics `values` `[rows, names]`."""
     mean, spread = values.mean(0), values.std(0)
     scale = np.where(spread > _FLAT * np.maximum(1, np.abs(mean)), spread, 1.0)
     mixture = GaussianMixture(

@@ -1,4 +1,4 @@
-"""How far the end of a path is from white noise."""
+"""Tests of the end of a path against white noise."""
 
 import torch
 from torch import Tensor
@@ -7,8 +7,11 @@ OCTAVES = 4
 
 
 def anderson_darling(sample: Tensor) -> Tensor:
-    """A^2 `[rows]` of `sample` `[rows, D]` against the standard normal, nothing fitted (Anderson &
-    Darling, 1954); about 2.5 exceeds 95 % of normal samples."""
+    """Return the statistic A^2 `[rows]` of `sample` `[rows, D]` against the standard normal.
+
+    No parameter is fitted (Anderson & Darling, 1954). A value of about 2.5 exceeds 95 % of those of
+    normal samples.
+    """
     ordered = sample.double().sort(dim=1).values
     count = ordered.shape[1]
     odd = 2 * torch.arange(count, device=sample.device) + 1
@@ -18,16 +21,17 @@ def anderson_darling(sample: Tensor) -> Tensor:
 
 
 def spectrum(sample: Tensor) -> Tensor:
-    """Mean power `[rows, OCTAVES]` of `sample` `[rows, C, H, W]` by octaves of spatial frequency,
-    the lowest first; about 1 each for white noise of variance 1.
+    """Return the mean power `[rows, OCTAVES]` of `sample` `[rows, C, H, W]` in octaves of
+    frequency.
 
-    In order of their length the frequencies end an octave after a 64th, a 16th, a quarter and all
-    of them. One that a small image lacks counts as 1. Each row goes by itself: a transform of
-    several may differ in the last bit.
+    The lowest octave is first; white noise of variance 1 has a power of about 1 in each. In order
+    of their length the frequencies are cut after a 64th, a 16th, a quarter and all of them. An
+    octave that a small image lacks counts as 1. Each row is transformed alone, because a batched
+    transform may differ in the last bit.
     """
     height, width = sample.shape[-2:]
     down, across = (torch.fft.fftfreq(n, dtype=torch.float64) for n in (height, width))
-    # Rounded, so that equal lengths keep the order of their places.
+    # Rounding makes equal lengths compare as equal, so that the sort keeps their order.
     length = torch.hypot(down[:, None], across).flatten().round(decimals=9)
     order = length.argsort(stable=True).to(sample.device)
     ends = [len(order) // 4**octave for octave in reversed(range(OCTAVES))]

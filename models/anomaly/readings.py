@@ -1,4 +1,4 @@
-"""What one solve tells of one image. Torch-free."""
+"""The reading of one image: what one ODE solve yields. Torch-free."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Evaluations, and the statistics by name, or the reason why there are none.
+    """The number of evaluations, and the statistics by name or the reason why there are none.
 
-    `contribution` `[H, W, C]` is what each pixel adds to the diffusion part of the negative ELBO,
-    in nats; float32.
+    `contribution` `[H, W, C]`, float32, is what each pixel adds to the diffusion part of the
+    negative ELBO, in nats.
     """
 
     nfe: int

@@ -1,4 +1,4 @@
-"""From pixel tokens to rows of a path solve, and back to one reading an image."""
+"""Rows of a path solve for images of pixel tokens, and the readings of the finished rows."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,8 +25,10 @@ BATCH = 64
 
 
 def path_problem(denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int) -> Problem[Columns]:
-    """Rows for images `tokens` `[rows, C, H, W]` uint8; all noise is keyed by (seed, the image's
-    content). One pass of the encoder an image."""
+    """Return rows for images `tokens` `[rows, C, H, W]`, uint8.
+
+    All noise is keyed by (seed, the image's content). The encoder runs once for each image.
+    """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config.vocabulary)
     logits = denoiser.encode(clean.float())
@@ -56,8 +58,10 @@ def read(
     batch: int = BATCH,
     on_call: Callable[[], object] = lambda: None,
 ) -> list[Reading]:
-    """Readings of `images` `[N, H, W, C]`, `batch` at a time; `on_call` is called after each of
-    the `calls` to the network."""
+    """Return the readings of `images` `[N, H, W, C]`, solved `batch` at a time.
+
+    `on_call` is called after each of the `calls(len(images), spec, batch)` network calls.
+    """
     solver, found = PathSolver(), list[Reading]()
     for part in torch.split(torch.from_numpy(images).permute(0, 3, 1, 2), batch):
         problem = path_problem(denoiser, part.contiguous().to(device), spec, seed)
@@ -68,19 +72,22 @@ def read(
 
 
 def calls(images: int, spec: FlowPath, batch: int = BATCH) -> int:
-    """How often `read` puts a batch to the network."""
+    """Return the number of network calls that `read` makes."""
     return -(-images // batch) * spec.evaluations
 
 
 def latent_mass(logits: Tensor, latent: Tensor) -> Tensor:
-    """Log of the softmax's mass on the ones of `latent`, both `[rows, n]`; 0 without a latent."""
+    """Return the log of the softmax's mass on the ones of `latent`, `[rows]`; 0 without a latent.
+
+    `logits` and `latent` are `[rows, n]`.
+    """
     if not logits.shape[1]:
         return logits.double().sum(1)
     return log_softmax(logits.double(), dim=1).masked_fill(latent == 0, -math.inf).logsumexp(1)
 
 
 def readings(problem: Problem[Columns], path: Path) -> Iterator[Reading]:
-    """One for each of the finished rows."""
+    """Yield the reading of each finished row."""
     columns = problem.columns
     measured = {
         "log_px_given_z": path.prior + path.log_det.mean(1) + columns.dequantization,

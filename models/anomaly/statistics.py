@@ -1,6 +1,6 @@
-"""The statistics of an image by name: what its solve told, and what a lossless coder makes of it.
+"""The statistics of an image by name, from its ODE solve and from a lossless image coder.
 
-Torch-free; `docs/anomalies.md` says what each is.
+Torch-free. `docs/anomalies.md` describes each of them.
 """
 
 import math
@@ -15,12 +15,12 @@ from models.files.pictures import Bytes, coded_bits
 Table = NDArray[np.float64]
 CODEC: dict[str, Any] = {"format": "WEBP", "lossless": True, "quality": 100, "method": 4}
 
-# Sizes, which are spread by factors rather than by differences.
+# Positive magnitudes that vary by factors, so that their logarithms are fitted.
 _SIZES = ("normality", "spectrum", "path_rate", "path_curvature", "denoising")
 _SMALLEST = 1e-12
 TYPICALITY = "typicality"
 
-# Octaves of spatial frequency; quarters of the way.
+# Statistics in four parts: octaves of spatial frequency, or quarters of the path.
 _PARTED = ("spectrum", "path_rate", "path_curvature", "denoising")
 FITTED = (
     "log_px_given_z",
@@ -35,15 +35,18 @@ FITTED = (
 
 
 def with_codec(values: Mapping[str, float], image: Bytes) -> dict[str, float]:
-    """`values` of one reading, and the complexity of its image `[H, W, C]`: the coder's bits, and
-    by how many the model's own code is longer."""
+    """Add the complexity of the image `[H, W, C]` to `values` of its reading.
+
+    It is the coder's length in bits, and the excess of the model's own code length over it.
+    """
     bits = float(coded_bits(image, CODEC))
     excess = -values["log_px_given_z"] / math.log(2) - bits
     return {**values, "codec_bits": bits, "excess_bits": excess}
 
 
 def table(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> Table:
-    """`[rows, names]`, sizes as logarithms: what a density is fitted on."""
+    """Return the statistics that a density is fitted on, `[rows, names]`, magnitudes as
+    logarithms."""
     columns = [np.array([row[name] for row in rows], np.float64) for name in names]
     return np.stack(
         [
@@ -55,8 +58,10 @@ def table(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> Table:
 
 
 def codec_fingerprint(shape: tuple[int, int, int], vocabulary: int) -> tuple[int, ...]:
-    """The coder's bits of fixed pictures of that shape: another build of it that codes them alike
-    does for this purpose."""
+    """Return the coder's bits for fixed pictures of that shape.
+
+    Another build of the coder that codes them to the same lengths counts as the same coder.
+    """
     height, width, _ = shape
     y, x, c = np.meshgrid(*map(np.arange, shape), indexing="ij")
     pictures = (

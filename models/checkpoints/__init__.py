@@ -1,1 +1,1 @@
-"""Checkpoint folders: read, written, imported from official files and exported."""
+"""Checkpoint folders are read, written, imported from official files and exported."""

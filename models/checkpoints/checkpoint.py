@@ -1,4 +1,4 @@
-"""Reading and writing checkpoints: safetensors and a JSON manifest, verified, never executed."""
+"""Checkpoints are a safetensors file and a JSON manifest: verified when read, never executed."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from models.schema.manifest import CONFIG_KEY, MANIFEST, WEIGHTS, Manifest, read
 
 
 class Checkpoint(NamedTuple):
-    """A verified model with its papers."""
+    """A verified model with its manifest."""
 
     manifest: Manifest
     model: Mulan
@@ -28,9 +28,9 @@ class Checkpoint(NamedTuple):
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:
     """Load and verify the checkpoint in `folder`.
 
-    Raises CheckpointError, naming the file or tensor: a missing or truncated file, a hash other
-    than the manifest's, a configuration other than the one inside the weights, a missing,
-    unexpected, misshapen or non-finite tensor, or one that is not float32.
+    Raises CheckpointError, which names the file or tensor at fault: a missing or truncated file, a
+    hash other than the manifest's, a configuration other than the one inside the weights file, a
+    tensor that is missing, unexpected, of a wrong shape, not finite or not float32.
     """
     manifest = read_manifest(folder)
     path = folder / WEIGHTS
@@ -60,7 +60,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 
 
 def save_weights(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) -> str:
-    """Write the weights file with its configuration inside; returns its SHA-256."""
+    """Write the weights file with the configuration in its metadata; returns the file's SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     ordered = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
     with replacing(folder / WEIGHTS) as partial:
@@ -70,12 +70,12 @@ def save_weights(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) 
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest; last, since a folder without one is no checkpoint."""
+    """Write the manifest. Write it last: a folder without a manifest is not yet a checkpoint."""
     write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
 
 
 def check_tensors(tensors: dict[str, Tensor], model: Mulan, origin: str) -> None:
-    """Raise CheckpointError unless `tensors` are the parameters of `model`: finite float32."""
+    """Raise CheckpointError unless `tensors` are the parameters of `model`, finite and float32."""
     expected = model.state_dict()
     for name in sorted(expected.keys() - tensors.keys()):
         raise CheckpointError(f"{origin}: tensor {name} is missing")
@@ -94,7 +94,7 @@ def check_tensors(tensors: dict[str, Tensor], model: Mulan, origin: str) -> None
 
 
 def _embedded_config(content: bytes) -> ModelConfig | None:
-    """The configuration in a safetensors header: 8 bytes of length, then JSON. None if foreign."""
+    """Return the configuration in a safetensors header (8 bytes of length, then JSON), or None."""
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     try:

@@ -1,4 +1,4 @@
-"""Files of Flax's msgpack serialization, read as a stream: nothing in them is ever executed.
+"""Files of Flax's msgpack serialization are read as a stream, and nothing in them is executed.
 
 The format is that of flax.serialization 0.7: nested maps whose leaves are plain values and three
 extension types, an array, a complex number and a NumPy scalar. An array past 2^30 bytes is a map of
@@ -39,7 +39,7 @@ _REASONS: dict[type[BaseException], str] = {
 
 
 class _Fault(NamedTuple):
-    """Stands for a leaf that cannot be read, until its name is known."""
+    """A placeholder for a leaf that cannot be read, until the leaf's name is known."""
 
     reason: str
 
@@ -51,11 +51,11 @@ def read_flax(
     max_bytes: int = MAX_BYTES,
     progress: bool = False,
 ) -> Tree:
-    """The tree in a Flax file, gzipped or not: nested dicts of NumPy arrays and plain values.
+    """Read the tree in a Flax file, gzipped or not: nested dicts of NumPy arrays and plain values.
 
-    bfloat16 becomes float32. With `only`, just these entries of the outermost map are kept; the
-    others pass by. Raises CheckpointError, naming the leaf or the offset, for whatever is wrong
-    with the file, and for one of more than `max_bytes`.
+    bfloat16 becomes float32. With `only`, the other entries of the outermost map are skipped
+    without being kept in memory. Raises CheckpointError, which names the leaf or the offset, for
+    anything wrong with the file and for more than `max_bytes` of content.
     """
     with _opened(path, max_bytes, progress) as file:
         budget = _Budget()
@@ -74,7 +74,7 @@ def read_flax(
         try:
             tree = _distinct(_entries(unpacker, only))
             if unpacker.read_bytes(1):
-                raise ValueError("more follows after the end")
+                raise ValueError("the file goes on after the outermost map")
         except (msgpack.UnpackException, ValueError, EOFError, OSError) as error:
             reason = _REASONS.get(type(error), str(error))
             raise CheckpointError(f"{path}: offset {unpacker.tell()}: {reason}") from error
@@ -87,13 +87,13 @@ def read_flax(
 
 @contextmanager
 def _opened(path: Path, max_bytes: int, progress: bool) -> Iterator["_Limited"]:
-    """The file's bytes, unzipped, and shown as they go by."""
+    """Yield the file's content, unzipped, with a progress bar."""
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             magic = file.peek(2)[:2]
             if magic[:1] == PICKLE and magic != PICKLE:
-                raise CheckpointError(f"{path}: a pickle, which is never read")
+                raise CheckpointError(f"{path}: this is a pickle, and pickles are never read")
             with tqdm.wrapattr(
                 file, "read", total=size, desc=path.name, disable=not progress
             ) as shown:
@@ -107,8 +107,10 @@ def _opened(path: Path, max_bytes: int, progress: bool) -> Iterator["_Limited"]:
 
 
 class _Budget:
-    """Lets through so many maps, lists and entries in all: each byte of a file can be one, and
-    takes many bytes here."""
+    """A limit on the number of maps, lists and entries in all.
+
+    Each byte of a file can be an entry, and an entry takes many bytes of memory.
+    """
 
     def __init__(self) -> None:
         self._left = MAX_ENTRIES
@@ -128,7 +130,7 @@ class _Budget:
 
 
 class _Limited:
-    """A file that refuses to be longer than it may."""
+    """A file that raises ValueError where it is longer than its limit."""
 
     def __init__(self, file: Any, limit: int) -> None:
         self._file, self._limit, self._count = file, limit, 0
@@ -142,7 +144,7 @@ class _Limited:
 
 
 def _entries(unpacker: msgpack.Unpacker, only: Collection[str] | None) -> Iterator[tuple[str, Any]]:
-    """Entries of the outermost map, one at a time."""
+    """Yield the entries of the outermost map, one at a time."""
     names: Tree = {}
     for _ in range(unpacker.read_map_header()):
         name = unpacker.unpack()
@@ -154,11 +156,12 @@ def _entries(unpacker: msgpack.Unpacker, only: Collection[str] | None) -> Iterat
 
 
 def _distinct(entries: Any) -> Tree:
-    """A map, whose names are strings, differ, and can be joined by slashes."""
+    """Return a map, after checking that its names are distinct strings that can be joined by
+    slashes."""
     found: Tree = {}
     for name, value in entries:
         if not isinstance(name, str) or "/" in name or not name.isprintable():
-            raise ValueError(f"a name is expected, not {name!r:.40}")
+            raise ValueError(f"expected a name, found {name!r:.40}")
         if name in found:
             raise ValueError(f"{name} occurs twice")
         found[name] = value
@@ -166,7 +169,7 @@ def _distinct(entries: Any) -> Tree:
 
 
 def _leaf(code: int, payload: bytes) -> Any:
-    """An extension's value, or the fault for which it has none."""
+    """Return an extension's value, or a _Fault that says why it has none."""
     try:
         if code == COMPLEX:
             real, imaginary = msgpack.unpackb(payload, max_array_len=2)
@@ -182,7 +185,7 @@ def _leaf(code: int, payload: bytes) -> Any:
 def _array(payload: bytes) -> NDArray[Any]:
     shape, dtype, content = msgpack.unpackb(payload, max_array_len=MAX_AXES)
     if not isinstance(content, bytes) or not isinstance(dtype, str):
-        raise ValueError("no array: shape, dtype and bytes are expected")
+        raise ValueError("not an array: expected shape, dtype and bytes")
     size = _size(shape)
     stored = DTYPES.get("uint16" if dtype == BFLOAT16 else dtype)
     if stored is None:
@@ -196,14 +199,16 @@ def _array(payload: bytes) -> NDArray[Any]:
 
 
 def _size(shape: Any) -> int:
-    """Number of entries of an array of this shape. Raises ValueError if it is none."""
+    """Return the number of entries of an array of this shape. Raises ValueError for any other
+    value."""
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"no shape: {shape!r:.60}")
+        raise ValueError(f"not a shape: {shape!r:.60}")
     return math.prod(shape)
 
 
 def _resolved(value: Any, path: tuple[str, ...]) -> Any:
-    """The tree with chunks joined. Raises ValueError, naming the leaf, for a fault in it."""
+    """Return the tree with chunks joined. Raises ValueError, which names the leaf, for a fault in
+    it."""
     name = "/".join(path)
     if len(path) > MAX_DEPTH:
         raise ValueError(f"{name:.200}: nested too deeply")
@@ -225,7 +230,7 @@ def _resolved(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def _joined(tree: Tree) -> NDArray[Any]:
-    """An array from its chunks, whose names are their numbers."""
+    """Join an array's chunks, whose names are their numbers."""
     shape, chunks = (
         [tree[part][str(number)] for number in range(len(tree[part]))]
         for part in ("shape", "chunks")

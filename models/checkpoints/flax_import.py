@@ -1,4 +1,4 @@
-"""Official checkpoints: from a Flax file to a checkpoint folder."""
+"""Official checkpoints become checkpoint folders."""
 
 import hashlib
 import math
@@ -43,17 +43,17 @@ def import_flax(
 ) -> Manifest:
     """Write the checkpoint folder `out` from an official `ckpt-N.flax`.
 
-    `settings` are fields of ModelConfig; what the shapes determine may be left out. `copy` chooses
-    the averaged parameters, as the official evaluation does, or the raw ones. Until all is well
-    nothing stands under `out`. Raises CheckpointError, naming the leaf, for a file that is damaged
-    or another model's, and when `out` is there already.
+    `settings` are fields of ModelConfig; those that the shapes determine may be left out. `copy`
+    chooses the averaged parameters, as the official evaluation does, or the raw ones. `out` appears
+    only when everything is verified. Raises CheckpointError, which names the leaf, for a file that
+    is damaged or another model's, and when `out` exists already.
     """
     path, entry = locate(path), ENTRY[copy]
     chosen = _checked_name(name or _name(out))
     with new_folder(out) as folder:
         tree = read_flax(path, {"step", entry}, max_bytes=max_bytes, progress=progress)
         if not isinstance(tree.get(entry), dict):
-            raise CheckpointError(f"{path}: no {entry}; this is no MULAN checkpoint")
+            raise CheckpointError(f"{path}: no {entry}; this is not a MULAN checkpoint")
         leaves = flatten(tree.pop(entry), str(path))
         config = complete(settings, shown_by(leaves, settings, str(path)), str(path))
         tensors = to_tensors(leaves, config, str(path))
@@ -73,8 +73,8 @@ def import_flax(
 
 
 def locate(path: Path) -> Path:
-    """The checkpoint file that is meant: itself, the one that `ckpt-N` is short for, or the latest
-    in a folder. Raises CheckpointError."""
+    """Return the checkpoint file that `path` names: the file itself, the file without its ending,
+    or the latest one in a folder. Raises CheckpointError."""
     if path.is_file():
         return path
     if not path.exists():
@@ -95,7 +95,8 @@ def locate(path: Path) -> Path:
 
 
 def flatten(tree: Mapping[str, Any], origin: str, prefix: str = "") -> Leaves:
-    """Leaves by slash-joined path. Raises CheckpointError for one that is no array."""
+    """Return the leaves by slash-joined path. Raises CheckpointError for a leaf that is not an
+    array."""
     leaves: Leaves = {}
     for key, value in tree.items():
         path = f"{prefix}{key}"
@@ -109,12 +110,14 @@ def flatten(tree: Mapping[str, Any], origin: str, prefix: str = "") -> Leaves:
 
 
 def shown_by(leaves: Leaves, said: Settings, origin: str) -> Settings:
-    """The fields of ModelConfig that the shapes determine; images are square unless it is `said`
-    that they are not. Raises CheckpointError."""
+    """Return the fields of ModelConfig that the shapes determine.
+
+    Images are taken as square unless `said` has an image_shape. Raises CheckpointError.
+    """
     networks = {path.split("/")[0] for path in leaves}
     for network in sorted(networks ^ NETWORKS):
         state = "missing" if network in NETWORKS else "unexpected"
-        raise CheckpointError(f"{origin}: {network} is {state}; this is no MULAN checkpoint")
+        raise CheckpointError(f"{origin}: {network} is {state}; this is not a MULAN checkpoint")
     inputs, width = _shape(leaves, "score_model/conv_in/kernel", 4, origin)[2:]
     (channels,) = _shape(leaves, "score_model/conv_out/bias", 1, origin)
     positions, latent_size = _shape(leaves, "encoder_model/dense_layer_final/kernel", 2, origin)
@@ -142,9 +145,11 @@ def shown_by(leaves: Leaves, said: Settings, origin: str) -> Settings:
 
 
 def to_tensors(leaves: Leaves, config: ModelConfig, origin: str) -> dict[str, Tensor]:
-    """The state dict of `Mulan(config)`, float32; takes the leaves out of `leaves` one by one.
+    """Return the state dict of `Mulan(config)`, float32; removes the leaves from `leaves` one by
+    one.
 
-    Raises CheckpointError, naming the leaf: missing, unexpected, misshapen, not finite, no float.
+    Raises CheckpointError, which names a leaf that is missing, unexpected, of a wrong shape, not
+    finite or not floating-point.
     """
     with torch.device("meta"):
         expected = Mulan(config).state_dict()
@@ -170,7 +175,7 @@ def to_tensors(leaves: Leaves, config: ModelConfig, origin: str) -> dict[str, Te
 
 
 def _name(out: Path) -> str:
-    """A checkpoint's name from its folder's."""
+    """Derive a checkpoint's name from its folder's."""
     return re.sub(r"[^a-z0-9._-]+", "-", out.name.lower()).strip("-._")[:64] or "imported"
 
 

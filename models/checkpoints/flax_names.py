@@ -1,4 +1,4 @@
-"""Official Flax parameters: how their names and layouts map to ours, and back."""
+"""Names and layouts of official Flax parameters, and how they map to ours and back."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Official path (dots and slashes as they are) -> our module path. Applied in order.
+# Patterns of official paths (dots and slashes as they are) and our module paths, applied in order.
 _RENAMES = [
     (r"^encoder_model/dense_layer_final/", "encoder/dense_out/"),
     (r"^encoder_model/(conv_out)/", r"encoder/\1/"),
@@ -28,7 +28,7 @@ _RENAMES = [
     (r"nin_shortcut/", "shortcut/"),
     (r"(kernel|scale)$", "weight"),
 ]
-# Ours, with slashes, -> official. Applied in order.
+# Patterns of our module paths, with slashes, and official paths, applied in order.
 _RETURNS = [
     (r"^encoder/trunk/", "encoder_model/"),
     (r"^score/trunk/", "score_model/"),
@@ -50,14 +50,14 @@ _RETURNS = [
 
 
 def rename(path: str) -> str:
-    """Our state-dict name of an official leaf, given as its slash-joined path."""
+    """Return our state-dict name of an official leaf, given as its slash-joined path."""
     for pattern, replacement in _RENAMES:
         path = re.sub(pattern, replacement, path)
     return path.replace("/", ".")
 
 
 def official_path(name: str) -> str:
-    """The official path of one of our state-dict names."""
+    """Return the official path of one of our state-dict names."""
     path = name.replace(".", "/")
     for pattern, replacement in _RETURNS:
         path = re.sub(pattern, replacement, path)
@@ -65,7 +65,7 @@ def official_path(name: str) -> str:
 
 
 def convert(path: str, value: np.ndarray) -> Tensor:
-    """A leaf in our layout: dense kernels transposed, convolutions as (out, in, kh, kw)."""
+    """Return a leaf in our layout: dense kernels transposed, convolutions as (out, in, kh, kw)."""
     tensor = torch.tensor(value)
     if not path.endswith("kernel"):
         return tensor
@@ -76,7 +76,7 @@ def convert(path: str, value: np.ndarray) -> Tensor:
 
 
 def to_official(name: str, tensor: Tensor) -> Tensor:
-    """One of our tensors in the official layout: the inverse of `convert`."""
+    """Return one of our tensors in the official layout, as the inverse of `convert`."""
     if not official_path(name).endswith("kernel"):
         return tensor
     if name.endswith("shortcut.weight"):
@@ -85,7 +85,7 @@ def to_official(name: str, tensor: Tensor) -> Tensor:
 
 
 def official_shape(path: str, ours: tuple[int, ...]) -> tuple[int, ...]:
-    """The official shape of a leaf that has shape `ours` in our layout."""
+    """Return the official shape of a leaf that has shape `ours` in our layout."""
     if not path.endswith("kernel"):
         return ours
     if "nin_shortcut" in path:
@@ -97,5 +97,6 @@ def official_shape(path: str, ours: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def state_dict(leaves: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """Official leaves by slash-joined path, as a state dict of `models.network.mulan.Mulan`."""
+    """Return official leaves by slash-joined path as a state dict of
+    `models.network.mulan.Mulan`."""
     return {rename(path): convert(path, value) for path, value in leaves.items()}

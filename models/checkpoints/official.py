@@ -1,6 +1,7 @@
-"""The official implementation's configurations, by name and in its own words.
+"""Configurations of the official implementation, by name and under its own setting names.
 
-A configuration says what a checkpoint's shapes cannot; what it also says of the shapes is checked.
+A configuration has to state what the shapes of a checkpoint do not show; the rest is checked
+against the shapes.
 """
 
 import json
@@ -15,7 +16,7 @@ from models.schema.errors import CheckpointError
 from models.schema.manifest import first_fault
 
 Settings = dict[str, Any]
-# The official code's, where its configuration leaves it out.
+# The official code's default.
 OFFICIAL_K = 15
 
 # Sahoo et al. (2024), appendix on experiments.
@@ -40,7 +41,7 @@ _WORDS = {
     "gamma_max": "gamma_max",
     "vocab_size": "vocabulary",
 }
-# What this implementation is, where the official code has a choice.
+# Settings of the official code that this project supports at one value alone.
 _ONLY = {
     "gamma_type": "poly_fixedend",
     "unet_type": "vdm",
@@ -51,13 +52,25 @@ _ONLY = {
     "condition": "input",
     "sm_n_timesteps": 0,
 }
+# Fields of ModelConfig that the official code has no setting for, with its values
+# (ldm/ldm_unet.py, ldm/model_vdm.py). Most of them change no tensor's shape: with other values the
+# official code would run the weights as another density without a sign.
+_OFFICIAL_VALUES: dict[str, tuple[Any, ...]] = {
+    "fourier": ((6, 7), ()),
+    "fourier_fade": (False,),
+    "time_scale": (1000.0,),
+    "residual": (True,),
+    "groups": (32,),
+    "patch": (1,),
+    "coarse_width": (0,),
+}
 _FLAGS = ("velocity_from_epsilon", "with_fourier_features", "with_attention")
-# No shape shows these, and a wrong guess would serve a wrong density without a sign.
+# Shapes do not show these, and a wrong guess would serve a wrong density without a sign.
 _MUST_SAY = ("parameterisation", "latent_k")
 
 
 def read_settings(name_or_path: str) -> Settings:
-    """Fields of ModelConfig, from a shipped name or a file.
+    """Read fields of ModelConfig from a shipped name or a file.
 
     A file is JSON or TOML, with these fields or with the official ones: `sm_n_embd` and the others,
     either at the top, with `vdm_type` beside them, or under `model_config`. Raises CheckpointError.
@@ -71,22 +84,22 @@ def read_settings(name_or_path: str) -> Settings:
         settings = read(text)
     except OSError as error:
         names = ", ".join(NAMED)
-        raise CheckpointError(f"no configuration {name_or_path}; there are: {names}") from error
+        raise CheckpointError(f"no configuration {name_or_path}; available: {names}") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{path}: no table of settings")
+        raise CheckpointError(f"{path}: expected a table of settings")
     return _translated(settings, str(path))
 
 
 def complete(settings: Settings, found: Settings, origin: str) -> ModelConfig:
-    """The configuration from what is said and what the shapes show.
+    """Make the configuration of the stated settings and of those that the shapes show.
 
-    Raises CheckpointError where they contradict each other, or too little is said.
+    Raises CheckpointError where the two contradict each other or a required setting is missing.
     """
     for field in _MUST_SAY:
         if field not in settings:
-            raise CheckpointError(f"{origin}: the configuration must say {field}")
+            raise CheckpointError(f"{origin}: the configuration must set {field}")
     for field, value in found.items():
         if settings.get(field, value) != value:
             raise CheckpointError(
@@ -97,6 +110,33 @@ def complete(settings: Settings, found: Settings, origin: str) -> ModelConfig:
         return ModelConfig.model_validate(settings | found)
     except ValidationError as error:
         raise CheckpointError(f"{origin}: configuration: {first_fault(error)}") from error
+
+
+def require_official(config: ModelConfig, name: str) -> None:
+    """Raise CheckpointError unless the official code can express the networks of `config`.
+
+    The text names the checkpoint `name`, every field at fault and its official values. The image's
+    side and channels and `schedule_width` may differ: these are constants of the official code,
+    which fails by itself on tensors of other shapes.
+    """
+    height, width, _ = config.image_shape
+    faults = [
+        f"{field} is {_shown(getattr(config, field))}, not {' or '.join(map(_shown, values))}"
+        for field, values in _OFFICIAL_VALUES.items()
+        if getattr(config, field) not in values
+    ]
+    if not config.latent_size:
+        faults.append("latent_size is 0, not positive")
+    if height != width:
+        faults.append(f"image_shape is {_shown(config.image_shape)}, not square")
+    if faults:
+        raise CheckpointError(
+            f"{name} is not a network that the official code can run: {'; '.join(faults)}"
+        )
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)
 
 
 def _translated(settings: Settings, origin: str) -> Settings:
@@ -117,7 +157,10 @@ def _translated(settings: Settings, origin: str) -> Settings:
 
 
 def _parameterisation(settings: Settings, origin: str) -> str:
-    """The official code keeps it beside the rest; left out, it is a velocity network's."""
+    """Read what the network predicts, which the official code keeps beside the model's settings.
+
+    The default is a velocity.
+    """
     kind = settings.get("vdm_type", "mulan_velocity")
     if kind == "mulan_epsilon":
         return "epsilon"

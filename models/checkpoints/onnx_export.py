@@ -26,7 +26,7 @@ TOLERANCE = 1e-4
 
 
 class Graph(NamedTuple):
-    """One function to export: example inputs by name, the names of its outputs."""
+    """One function to export, with example inputs by name and the names of its outputs."""
 
     function: nn.Module
     inputs: dict[str, Tensor]
@@ -34,7 +34,7 @@ class Graph(NamedTuple):
 
 
 class _Coefficients(nn.Module):
-    """The schedule's polynomial as tensors."""
+    """A module that returns the coefficients of the schedule's polynomial as tensors."""
 
     def __init__(self, model: Mulan) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class _Coefficients(nn.Module):
 
 
 class _PullBack(nn.Module):
-    """The score network and its pull-back of one cotangent."""
+    """A module that returns the score network's prediction and the pull-back of one cotangent."""
 
     def __init__(self, model: Mulan) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class _PullBack(nn.Module):
 
 
 def export_onnx(checkpoint: Checkpoint, folder: Path) -> list[Path]:
-    """Write the networks to a new `folder` as ONNX graphs, for any number of rows, and run each
-    against the original. Returns the files.
+    """Write the networks as ONNX graphs to a new `folder` and check each against its network.
 
-    `score` maps x_t `[rows, C, H, W]`, the network time `[rows]` and the latent `[rows, n]` to the
-    network's prediction; `score_vjp` does so and pulls a cotangent shaped as x_t back through it;
-    `encoder` maps clean images to logits, `schedule` a latent to the polynomial's coefficients.
-    Raises CheckpointError where a graph disagrees with its network, and when `folder` is there.
+    The graphs take any number of rows. `score` maps x_t `[rows, C, H, W]`, the network time
+    `[rows]` and the latent `[rows, n]` to the network's prediction; `score_vjp` also pulls a
+    cotangent shaped as x_t back through it; `encoder` maps clean images to logits, and `schedule`
+    maps a latent to the polynomial's coefficients. Returns the files. Raises CheckpointError where
+    a graph disagrees with its network, and when `folder` exists already.
     """
     found = graphs(checkpoint.model.cpu())
     with new_folder(folder) as partial:
@@ -81,9 +81,10 @@ def export_onnx(checkpoint: Checkpoint, folder: Path) -> list[Path]:
 
 
 def graphs(model: Mulan) -> dict[str, Graph]:
-    """What a model is made of; a fixed schedule and an absent encoder need no graph."""
+    """Return the functions of a model to export; a fixed schedule and an absent encoder need no
+    graph."""
     config, draws = model.config, torch.Generator().manual_seed(0)
-    # The tracer takes equal sizes for one: no other may equal the number of rows.
+    # The tracer treats equal sizes as one size, so no other size may equal the number of rows.
     others = {size for tensor in model.state_dict().values() for size in tensor.shape}
     rows = next(n for n in itertools.count(5) if n not in others | set(config.image_shape))
     x = torch.randn(rows, *config.chw, generator=draws)
@@ -111,7 +112,7 @@ def _export(graph: Graph, path: Path) -> None:
     function = graph.function.eval()
     with _quiet():
         if isinstance(function, _PullBack):
-            # An exporter follows no call of autograd: what autograd does is traced beforehand.
+            # The exporter does not follow calls of autograd, so they are traced beforehand.
             function = make_fx(
                 function, _DECOMPOSITIONS, tracing_mode="symbolic", _allow_non_fake_inputs=True
             )(*inputs)
@@ -139,7 +140,7 @@ def _convolution_backward(
     groups: int,
     mask: list[bool],
 ) -> tuple[Tensor, None, None]:
-    """By the image alone, as a transposed convolution: ONNX knows no backward pass."""
+    """Differentiate by the image alone, as a transposed convolution: ONNX has no backward pass."""
     none = [0] * len(stride)
     pulled = torch.ops.aten.convolution(
         cotangent, weight, None, stride, padding, dilation, True, none, groups
@@ -153,7 +154,8 @@ _DECOMPOSITIONS = dict(core_aten_decompositions()) | {
 
 
 def _check(graph: Graph, path: Path, name: str) -> None:
-    """Run the graph on fewer and on more rows than it was traced with."""
+    """Run the graph on fewer and on more rows than it was traced with, and compare with its
+    network."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for index in (torch.tensor([1]), torch.tensor([2, 0, 1, 1, 0])):
         inputs = {key: value[index] for key, value in graph.inputs.items()}
@@ -171,7 +173,7 @@ def _check(graph: Graph, path: Path, name: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of what concerns only its authors."""
+    """Silence the exporter's warnings, which concern only its authors."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,14 +1,27 @@
-"""`mulan models`: the checkpoint workshop."""
+"""`mulan models`: the commands that list, make and measure checkpoints."""
 
 from models.cli.lazy import LazyGroup
 
 export = LazyGroup(
     name="export",
     help="Write a checkpoint for other programs.",
-    extra="onnx",
     commands_at={
         "safetensors": "models.cli.exporting:safetensors",
-        "onnx": "models.cli.exporting_onnx:onnx",
+        "onnx": "models.cli.exporting:onnx",
+    },
+)
+evaluate = LazyGroup(
+    name="evaluate",
+    help="Measure a checkpoint, or the samplers.",
+    commands_at={
+        "likelihood": "models.cli.evaluate_checkpoint:likelihood",
+        "recognition": "models.cli.evaluate_checkpoint:recognition",
+        "card": "models.cli.evaluate_checkpoint:card",
+        "ablation": "models.cli.evaluate_checkpoint:ablation",
+        "anomalies": "models.cli.evaluate_anomalies:anomalies",
+        "mog": "models.cli.evaluate_mixtures:mog",
+        "ode": "models.cli.evaluate_ode:ode",
+        "samples": "models.cli.evaluate_samples:samples",
     },
 )
 models = LazyGroup(
@@ -22,6 +35,6 @@ models = LazyGroup(
         "train": "models.cli.train:train",
         "tune": "models.cli.tune:tune",
         "calibrate": "models.cli.calibrate:calibrate",
-        "evaluate": "models.cli.evaluate:evaluate",
+        "evaluate": "models.cli:evaluate",
     },
 )

@@ -1,28 +1,15 @@
-"""`mulan models evaluate anomalies`: verdicts on normal images, on others and on damaged ones."""
+"""`mulan models evaluate anomalies`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import torch
 
-from models.anomaly.calibration import CALIBRATION, read_calibration
-from models.anomaly.conformal import at_least
-from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
-from models.cli.options import Finite, as_json, data, emit, one_line_errors, root, test_data
-from models.evaluation.anomalies.corruptions import CORRUPTIONS, corrupt
-from models.evaluation.anomalies.evaluate import ALPHA, evaluate_anomalies, judge_sets, strangeness
-from models.evaluation.anomalies.plots import roc_curves, score_histograms
-from models.evaluation.anomalies.text import anomaly_tables
-from models.evaluation.recorded_data import RecordedData, subset
-from models.files.images import Tokens, load_images
-from models.files.shelf import find
-from models.runtimes.warmup import warm_up
-from models.schema.errors import CheckpointError
-from models.schema.manifest import Manifest
+from models.cli.lazy import runs
+from models.cli.options import Finite, as_json, data, root, test_data
+from models.evaluation.anomalies.corruptions import CORRUPTIONS
+from models.evaluation.defaults import ALPHA
 
-BATCH = 64
 TEST = "test"
 EVERY = "corruptions"
 
@@ -34,15 +21,15 @@ EVERY = "corruptions"
     "--normal",
     default=TEST,
     show_default=True,
-    help="Normal images: a name or a path; or the checkpoint's own test images.",
+    help="Normal images: a name or a path. With `test`, the checkpoint's own test images.",
 )
 @click.option(
     "--abnormal",
     multiple=True,
     default=(EVERY,),
     show_default=True,
-    help=f"Abnormal images, as often as wanted: a name or a path, or LABEL=PATH; or what "
-    f"damages the normal ones: {', '.join(CORRUPTIONS)}; or {EVERY}, for each of these.",
+    help=f"Abnormal images: a name, a path or LABEL=PATH; or a corruption of the normal ones "
+    f"({', '.join(CORRUPTIONS)}); or {EVERY} for all of these. May be repeated.",
 )
 @data
 @test_data
@@ -51,7 +38,7 @@ EVERY = "corruptions"
     type=click.IntRange(2),
     default=1000,
     show_default=True,
-    help="Most images of each set.",
+    help="At most this many images of each set.",
 )
 @click.option("--alpha", type=Finite(0, 1, True, True), default=ALPHA, show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True)
@@ -63,60 +50,10 @@ EVERY = "corruptions"
 @device
 @threads
 @as_json
-@one_line_errors
-def anomalies(
-    name: str,
-    root: Path,
-    normal: str,
-    abnormal: tuple[str, ...],
-    data: str | None,
-    test_data: str | None,
-    images: int,
-    alpha: float,
-    seed: int,
-    out: Path | None,
-    device: torch.device,
-    as_json: bool,
-) -> None:
-    """AUROC, AUPR and FPR95 of a calibrated checkpoint's score and of every statistic, and its
-    false alarms on normal images."""
-    folder, manifest = find(name, root)
-    calibration = read_calibration(folder, manifest)
-    if calibration is None:
-        raise CheckpointError(f"{folder}: no {CALIBRATION}; see mulan models calibrate")
-    if alpha < calibration.smallest_alpha:
-        least = at_least(calibration.smallest_alpha)
-        raise click.UsageError(f"alpha is below 1/(m + 1) = {least}")
-    if normal in abnormal:
-        raise click.UsageError(f"{normal} cannot be normal and abnormal")
-    recorded = RecordedData(manifest, data, test_data)
-    usual = recorded.images("test") if normal == TEST else _load(normal, manifest)
-    sets = {normal: subset(usual, images, seed)}
-    sets |= dict(_abnormal(abnormal, sets[normal], manifest, images, seed))
-    denoiser = warm_up(load_checkpoint(folder, device).model, BATCH)
-    verdicts = judge_sets(denoiser, calibration, sets, device)
-    strange = {one: verdicts[one] for one in sets if one != normal}
-    found = evaluate_anomalies(calibration, (normal, verdicts[normal]), strange, alpha, seed)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        by_set = {one: strangeness(verdict) for one, verdict in strange.items()}
-        roc_curves(strangeness(verdicts[normal]), by_set, out / "roc.png")
-        score_histograms(strangeness(verdicts[normal]), by_set, out / "scores.png")
-    emit(found.model_dump(mode="json"), anomaly_tables(found), as_json)
+@runs("models.cli.actions.evaluate_anomalies:anomalies")
+def anomalies() -> None:
+    """Measure the verdicts of a calibrated checkpoint.
 
-
-def _abnormal(
-    wanted: tuple[str, ...], normal: Tokens, manifest: Manifest, images: int, seed: int
-) -> Iterator[tuple[str, Tokens]]:
-    vocabulary = manifest.config.vocabulary
-    for source in wanted:
-        if source in CORRUPTIONS or source == EVERY:
-            for damage in CORRUPTIONS if source == EVERY else (source,):
-                yield damage, corrupt(damage, normal, vocabulary, seed)
-        else:
-            label, _, place = source.rpartition("=")
-            yield label or source, subset(_load(place, manifest), images, seed)
-
-
-def _load(source: str, manifest: Manifest) -> Tokens:
-    return load_images(source, manifest.config)
+    Prints the false alarms on normal images, and AUROC, AUPR and FPR95 of the score and of every
+    statistic for each set of abnormal images.
+    """

@@ -1,26 +1,13 @@
-"""`mulan models evaluate ode`: what ODE solvers cost for what error."""
+"""`mulan models evaluate ode`."""
 
 from pathlib import Path
 
 import click
-import torch
 
-from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, threads
-from models.cli.options import Finite, as_json, data, emit, one_line_errors, root, test_data
-from models.evaluation.ode.error import (
-    REFERENCE_TOLERANCE,
-    OdeCurves,
-    Precise,
-    ode_curves,
-    ode_table,
-)
-from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
-from models.evaluation.ode.plots import ode_figure
-from models.evaluation.recorded_data import RecordedData, subset
-from models.files.shelf import find
-
-MIXTURE = "mixture"
+from models.cli.lazy import runs
+from models.cli.options import Finite, as_json, data, root, test_data
+from models.evaluation.defaults import REFERENCE_TOLERANCE
 
 
 @click.command()
@@ -35,47 +22,20 @@ MIXTURE = "mixture"
     type=Finite(0, min_open=True),
     default=REFERENCE_TOLERANCE,
     show_default=True,
-    help="Tolerance of the solution that errors are measured from, nats.",
+    help="Tolerance, in nats, of the solution that errors are measured from.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for NAME.json, and a picture of all that lie there.",
+    help="Folder for NAME.json, and a picture of all such files there.",
 )
 @threads
 @as_json
-@one_line_errors
-def ode(
-    name: str,
-    root: Path,
-    data: str | None,
-    test_data: str | None,
-    images: int,
-    probes: int,
-    reference: float,
-    seed: int,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """Errors in nats of the service's solver, of Dormand and Prince's pair and of the reference's
-    way, over evaluations, against a solution in float64. NAME is a checkpoint's, or `mixture`: one
-    of Gaussians, with its exact score."""
-    if name == MIXTURE:
-        exact = gaussian_mixture(seed)
-        networks, tokens = Precise(exact, exact), tokens_of(exact, images, seed)
-    else:
-        folder, manifest = find(name, root)
-        name = manifest.name
-        chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
-        tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
-        networks = Precise.of(load_checkpoint(folder))
-    found = ode_curves(name, networks, tokens, probes, seed, reference)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / f"{found.name}.json").write_text(found.model_dump_json(indent=1) + "\n")
-        kept = sorted(out.glob("*.json"))
-        ode_figure(
-            [OdeCurves.model_validate_json(path.read_bytes()) for path in kept], out / "ode.png"
-        )
-    emit(found.model_dump(mode="json"), ode_table(found), as_json)
+@runs("models.cli.actions.evaluate_ode:ode")
+def ode() -> None:
+    """Measure the errors of ODE solvers over their evaluations, against a solution in float64.
+
+    The solvers are the service's, Dormand and Prince's pair, and the official code's solve. NAME is
+    a checkpoint, or `mixture` for a mixture of Gaussians with its exact score.
+    """

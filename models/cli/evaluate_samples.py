@@ -1,34 +1,12 @@
-"""`mulan models evaluate samples`: every sampler over numbers of evaluations."""
+"""`mulan models evaluate samples`."""
 
 from pathlib import Path
 
 import click
-import torch
 
-from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.compute import SEED, device, threads
-from models.cli.options import (
-    as_json,
-    data,
-    drawings,
-    emit,
-    one_line_errors,
-    root,
-    test_data,
-)
-from models.evaluation.card.text import CURVES
-from models.evaluation.recorded_data import RecordedData
-from models.evaluation.samples.drawing import Drawings
-from models.evaluation.samples.plots import side_by_side, sweep_curves
-from models.evaluation.samples.sweep import Tuning, sweep, write_csv
-from models.evaluation.samples.text import report
-from models.files.shelf import find
-from models.runtimes.warmup import warm_up
-from models.schema.manifest import Manifest
-from models.schema.specs import SamplerSpec
-from models.tuning.shapes import untuned
-
-BATCH = 64
+from models.cli.lazy import runs
+from models.cli.options import as_json, data, drawings, root, test_data
 
 
 @click.command()
@@ -37,7 +15,7 @@ BATCH = 64
 @data
 @test_data
 @click.option("--images", type=click.IntRange(16), default=1000, show_default=True)
-@click.option("--at-most", type=click.IntRange(1), help="Evaluations of the dearest rows.")
+@click.option("--at-most", type=click.IntRange(1), help="Leave out settings with more evaluations.")
 @click.option("--seed", type=SEED, default=2, show_default=True)
 @click.option(
     "--out",
@@ -48,42 +26,10 @@ BATCH = 64
 @device
 @threads
 @as_json
-@one_line_errors
-def samples(
-    name: str,
-    root: Path,
-    data: str | None,
-    test_data: str | None,
-    images: int,
-    at_most: int | None,
-    seed: int,
-    out: Path | None,
-    keep: Path | None,
-    device: torch.device,
-    as_json: bool,
-) -> None:
-    """How far the samples of the checkpoint NAME are from test images, by every sampler at 5 to
-    100 evaluations, as tuned where it is, and by DDPM at 250 and 1000."""
-    checkpoint = load_checkpoint(find(name, root)[0], device)
-    denoiser = warm_up(checkpoint.model, BATCH)
-    kept = Drawings(denoiser, checkpoint.manifest.sha256, device, keep)
-    specs = [
-        spec
-        for spec in settings(checkpoint.manifest)
-        if at_most is None or spec.evaluations <= at_most
-    ]
-    recorded = RecordedData(checkpoint.manifest, data, test_data)
-    found = sweep(kept, recorded, specs, images, seed)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_csv(found, out / "samples.csv")
-        sweep_curves(found, out / CURVES)
-        side_by_side(found, kept, out / "side-by-side.png")
-    emit(found.model_dump(mode="json"), report(found), as_json)
+@runs("models.cli.actions.evaluate_samples:samples")
+def samples() -> None:
+    """Measure how far the samples of the checkpoint NAME are from test images.
 
-
-def settings(manifest: Manifest) -> list[SamplerSpec]:
-    """Every sampler at every number of evaluations, as the checkpoint's tuning has it."""
-    if not manifest.tuning:
-        return untuned()
-    return [row.solver for row in Tuning.model_validate(manifest.tuning).sweep.rows]
+    Every sampler draws at 5 to 100 evaluations, with the checkpoint's tuned settings where it has
+    them, and DDPM also at 250 and 1000.
+    """

@@ -1,4 +1,4 @@
-"""What every command of the workshop shares: its options, and how it prints and fails."""
+"""Options that the commands share, and how they print results and errors."""
 
 import functools
 import json
@@ -27,34 +27,37 @@ root = click.option(
 )
 data = click.option(
     "--data",
-    help="Where the divided images lie, if not under their recorded name; or a folder that holds "
-    "all that is recorded.",
+    help="Path of the divided images, if it is not their recorded name, or a folder with all "
+    "recorded files.",
 )
-test_data = click.option("--test-data", help="Where the separate test images lie, likewise.")
+test_data = click.option(
+    "--test-data", help="Path of the separate test images, if it is not their recorded name."
+)
 drawings = click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for all that is drawn; a run that was killed goes on from there.",
+    help="Folder that keeps the drawn images, from which a run that was killed resumes.",
 )
 
 
 class Finite(click.FloatRange):
-    """A range that NaN and infinity are not in."""
+    """A range of numbers without NaN and infinity."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Raises click.BadParameter."""
+        """Convert the value. Raises click.BadParameter."""
         found: float = super().convert(value, param, ctx)
         if not math.isfinite(found):
-            self.fail(f"{value} is no number", param, ctx)
+            self.fail(f"{value} is not a finite number", param, ctx)
         return found
 
 
 def of_spec(
     spec: type[BaseModel],
 ) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """What refuses an option's value that the parameter of its name in `spec` would not take."""
+    """Return a callback that refuses an option's value where `spec` refuses the parameter of its
+    name."""
 
     def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         try:
@@ -67,7 +70,10 @@ def of_spec(
 
 
 def one_line_errors(command: Command) -> Command:
-    """Turn the package's own errors, and the operating system's, into one line and exit code 1."""
+    """Make a command print errors of this package and of the operating system as one line.
+
+    The exit code is then 1.
+    """
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:

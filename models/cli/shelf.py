@@ -15,7 +15,7 @@ from models.schema.manifest import Manifest, read_manifest
 @root
 @as_json
 def list_checkpoints(root: Path, as_json: bool) -> None:
-    """List the checkpoints, and the folders whose manifest is damaged; weights are not read."""
+    """List the checkpoints and the folders whose manifest is damaged. Weights are not read."""
     entries: list[dict[str, Any]] = []
     for folder in checkpoint_folders(root):
         try:

@@ -1,31 +1,12 @@
-"""`mulan models tune`: presets for a checkpoint, by what they draw."""
+"""`mulan models tune`."""
 
 from pathlib import Path
 
 import click
-import torch
 
-from models.checkpoints.checkpoint import load_checkpoint, save_manifest
 from models.cli.compute import SEED, device, threads
-from models.cli.options import (
-    as_json,
-    data,
-    drawings,
-    emit,
-    one_line_errors,
-    test_data,
-)
-from models.evaluation.card.text import CURVES
-from models.evaluation.recorded_data import RecordedData, subset
-from models.evaluation.samples.drawing import Drawings
-from models.evaluation.samples.plots import sweep_curves
-from models.evaluation.samples.recognition import classifier_of
-from models.evaluation.samples.sweep import REFERENCE, Judge, Tuning, sweep
-from models.evaluation.samples.text import report
-from models.runtimes.warmup import warm_up
-from models.tuning.tune import Pilot, winners
-
-BATCH = 64
+from models.cli.lazy import runs
+from models.cli.options import as_json, data, drawings, test_data
 
 
 @click.command()
@@ -37,52 +18,24 @@ BATCH = 64
     type=click.IntRange(16),
     default=256,
     show_default=True,
-    help="Images that each setting draws to be chosen.",
+    help="Images drawn with each setting in the choice.",
 )
 @click.option(
     "--images",
     type=click.IntRange(16),
     default=1000,
     show_default=True,
-    help="Images that each chosen setting draws to be measured.",
+    help="Images drawn with each chosen setting for the measurement.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @drawings
 @device
 @threads
 @as_json
-@one_line_errors
-def tune(
-    folder: Path,
-    data: str | None,
-    test_data: str | None,
-    pilot: int,
-    images: int,
-    seed: int,
-    keep: Path | None,
-    device: torch.device,
-    as_json: bool,
-) -> None:
-    """Choose the presets of the checkpoint in FOLDER, and write them there with what was measured.
+@runs("models.cli.actions.tune:tune")
+def tune() -> None:
+    """Choose the presets of the checkpoint in FOLDER, and write them there with the measurements.
 
-    Settings are chosen against training images; those chosen are measured against test images. The
-    card shows them after the next `mulan models evaluate card`.
+    Settings are chosen against training images, and the chosen ones are measured against test
+    images. The card shows them after the next `mulan models evaluate card`.
     """
-    checkpoint = load_checkpoint(folder, device)
-    recorded = RecordedData(checkpoint.manifest, data, test_data)
-    judge = Judge.of(classifier_of(recorded), subset(recorded.images("train"), REFERENCE))
-    denoiser = warm_up(checkpoint.model, BATCH)
-    kept = Drawings(denoiser, checkpoint.manifest.sha256, device, keep)
-    chosen = list(Pilot(kept, judge, pilot, seed).chosen())
-    found = sweep(kept, recorded, chosen, images, seed + 1)
-    command = f"mulan models tune {folder.name} --pilot {pilot} --images {images} --seed {seed}"
-    tuning = Tuning(command=command, pilot=pilot, sweep=found)
-    manifest = checkpoint.manifest.model_copy(
-        update={
-            "presets": {name: spec.model_dump() for name, spec in winners(found).items()},
-            "tuning": tuning.model_dump(mode="json"),
-        }
-    )
-    sweep_curves(found, folder / CURVES)
-    save_manifest(folder, manifest)
-    emit(tuning.model_dump(mode="json"), report(found), as_json)

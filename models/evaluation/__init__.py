@@ -1,1 +1,1 @@
-"""What measures checkpoints."""
+"""Measurements of checkpoints and of solvers, a folder for each subject."""

@@ -1,4 +1,4 @@
-"""Step sizes by their acceptance: adapted here, frozen when served."""
+"""Step sizes of RTK-MALA, adapted here to a target acceptance rate and fixed when served."""
 
 import math
 from collections.abc import Iterator
@@ -13,10 +13,11 @@ from models.solvers.kernel import segment_table
 from models.solvers.rtk_mala import RtkMalaSolver
 from models.work.sampling import sample_problem
 
-# Between 0.574, the optimum in many dimensions, and 0.8, for chains that must forget their start.
+# A target between 0.574, the optimum in many dimensions (Roberts & Rosenthal, 1998), and 0.8, which
+# suits chains that have to forget their start.
 TARGET = 0.65
-# Of Robbins and Monro's rule at each proposal of a segment; the sizes after the last few are
-# averaged.
+# Gains of Robbins and Monro's rule at each proposal of a segment. The sizes after the last few
+# proposals are averaged.
 GAINS = (3.0,) * 5 + (2.0,) * 3 + (1.0,) * 4 + (0.5,) * 4
 AVERAGED = 4
 
@@ -24,11 +25,12 @@ AVERAGED = 4
 def adapted(
     denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int, target: float = TARGET
 ) -> RtkMala:
-    """The spec with a step size for each segment at which about `target` of the proposals is
-    accepted, over images `index` `[rows]`; it begins from the spec's own.
+    """Return the spec with a step size for each segment at which about `target` of proposals is
+    accepted.
 
-    One walk with a long chain in every segment: after each proposal the logarithm of the step
-    moves by gain times (acceptance - target).
+    The sizes are adapted over images `index` `[rows]`, starting from the spec's own. One walk runs
+    with a long chain in every segment; after each proposal the logarithm of the step changes by
+    gain times (acceptance - target).
     """
     sizes, last = list(spec.segment_step_sizes), [0.0] * spec.segments
     chain = spec.model_copy(update={"inner_steps": len(GAINS)})
@@ -42,7 +44,8 @@ def adapted(
 
 
 def acceptance_by_segment(denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int) -> Tensor:
-    """Share of proposals accepted in each segment `[segments]`, over images `index` `[rows]`."""
+    """Return the share of proposals accepted in each segment `[segments]`, over images `index`
+    `[rows]`."""
     rates = torch.zeros(spec.segments, dtype=torch.float64)
     sizes = list(spec.segment_step_sizes)
     for segment, _, rate in _proposals(denoiser, spec, index, seed, sizes):
@@ -53,8 +56,11 @@ def acceptance_by_segment(denoiser: Denoiser, spec: RtkMala, index: Tensor, seed
 def _proposals(
     denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int, sizes: list[float]
 ) -> Iterator[tuple[int, int, float]]:
-    """Every proposal of one walk: its segment, its place in the chain, the share of rows that
-    accepted it. The walk steps by `sizes` as they stand."""
+    """Yield for every proposal of one walk its segment, its place in the chain and its acceptance
+    rate.
+
+    The walk reads `sizes` at each evaluation, so the caller may change them.
+    """
     solver = RtkMalaSolver()
     problem: Any = sample_problem(denoiser, spec, seed, index)
     state = solver.init(problem)

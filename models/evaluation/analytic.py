@@ -1,4 +1,4 @@
-"""Denoisers in closed form: the oracles that solvers and likelihoods are tested against."""
+"""Denoisers in closed form, against which solvers and likelihoods are tested."""
 
 from abc import ABC, abstractmethod
 
@@ -15,9 +15,9 @@ from models.schema.config import ModelConfig
 class AnalyticDenoiser(ABC):
     """The exact noise prediction for data of known density, under a random vector schedule.
 
-    Each latent selects, from tables drawn by `schedule_seed`, its own degree-5 polynomial in every
-    dimension; `bend` 0 makes them all straight lines. Works in float64 and answers in the
-    query's dtype.
+    Each latent selects its own degree-5 polynomial in every dimension, from tables drawn by
+    `schedule_seed`; with `bend` 0 all polynomials are straight lines. The computation is in
+    float64, the answer in the query's dtype.
     """
 
     def __init__(self, config: ModelConfig, schedule_seed: int = 0, bend: float = 1.0) -> None:
@@ -28,7 +28,8 @@ class AnalyticDenoiser(ABC):
 
     @abstractmethod
     def log_density(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Log-density `[rows]` in nats of alpha x0 + sigma xi at `x`; all flat, `[rows, D]`."""
+        """Return the log-density `[rows]`, in nats, of alpha x0 + sigma xi at `x`; arguments are
+        `[rows, D]`."""
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
         noise = condition.schedule.noise(query.t)
@@ -48,7 +49,7 @@ class AnalyticDenoiser(ABC):
         return Answer(eps.detach().view_as(query.x).to(query.x.dtype), vjps)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Logits that depend on the image, as an encoder's would."""
+        """Return logits `[rows, n]` that depend on the image."""
         columns = torch.arange(self.config.latent_size, device=x.device)
         return torch.cos(x.flatten(1).sum(1, keepdim=True) * (1 + columns)).to(x.dtype)
 
@@ -61,8 +62,8 @@ class AnalyticDenoiser(ABC):
 
 
 class Mixture(AnalyticDenoiser):
-    """Data from a mixture of axis-aligned Gaussians: `weights` `[K]`, `means` and `variances`
-    `[K, D]`. One component is a diagonal Gaussian."""
+    """Data from a mixture of axis-aligned Gaussians: `weights` `[K]`, `means` and `variances` `[K,
+    D]`."""
 
     def __init__(
         self,

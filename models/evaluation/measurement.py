@@ -1,4 +1,4 @@
-"""A measured mean with its error bar."""
+"""A measured mean with its standard error."""
 
 import math
 
@@ -9,20 +9,20 @@ from models.work.likelihood import standard_error
 
 
 class EvaluationRecord(BaseModel):
-    """What an evaluation found, as data."""
+    """Base of the results of evaluations, as data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Measurement(EvaluationRecord):
-    """A mean over images or runs and its standard error, None for a single one."""
+    """A mean over images or runs and its standard error, which is None for a single one."""
 
     mean: float
     standard_error: float | None
 
     @classmethod
     def of(cls, values: Tensor) -> "Measurement":
-        """The mean of `values` `[N]`."""
+        """Return the mean of `values` `[N]` and its standard error."""
         values = values.double()
         return cls(mean=float(values.mean()), standard_error=standard_error(values))
 
@@ -32,5 +32,5 @@ class Measurement(EvaluationRecord):
 
 
 def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:
-    """Nats an image as bits per pixel and channel."""
+    """Convert nats for an image to bits for a pixel and channel."""
     return nats.double() / (dimensions * math.log(2))

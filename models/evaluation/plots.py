@@ -13,7 +13,8 @@ DOTS_PER_INCH = 110
 
 
 def training_curve(history: Sequence[dict[str, float]], path: Path) -> None:
-    """Negative ELBO of the batches and of the held-out images, and the latent's KL, over steps."""
+    """Draw the negative ELBO of the batches and of the held-out images, and the latent's KL, over
+    steps."""
     steps = [entry["step"] for entry in history]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=FIGURE_INCHES, layout="constrained")
     left.plot(steps, [entry["total"] for entry in history], label="training batches")
@@ -21,7 +22,7 @@ def training_curve(history: Sequence[dict[str, float]], path: Path) -> None:
     left.set(xlabel="step", ylabel="negative ELBO, bits/dim")
     left.legend(frameon=False)
     right.plot(steps, [entry["latent"] for entry in history], label="KL of z to its prior")
-    # Earlier trainings did not record it.
+    # Manifests of earlier versions lack it.
     if all("information" in entry for entry in history):
         told = [entry["information"] for entry in history]
         right.plot(steps, told, label="what z tells of an image")
@@ -31,6 +32,6 @@ def training_curve(history: Sequence[dict[str, float]], path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG and forget it."""
+    """Write the figure as a PNG and close it."""
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)

@@ -1,4 +1,4 @@
-"""The images a checkpoint was never trained on, and those it was, found again and verified."""
+"""The images that a checkpoint records are found again, verified and divided as in training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,9 @@ from models.schema.manifest import DataPart, Manifest
 class RecordedData:
     """The images that a checkpoint records, by part of its own split.
 
-    `data` and `test_data` are where they lie, if not under the names that the manifest has; `data`
-    may be the folder of both. Of an imported checkpoint, which records none, what is given there is
-    all test images.
+    `data` and `test_data` say where they lie, if not under the names in the manifest; `data` may be
+    a folder of both. An imported checkpoint records no images: all that is given counts as test
+    images.
     """
 
     manifest: Manifest
@@ -34,9 +34,9 @@ class RecordedData:
     test_data: str | None = None
 
     def images(self, part: DataPart) -> Tokens:
-        """Tokens `[N, H, W, C]` of one part.
+        """Return the tokens `[N, H, W, C]` of one part.
 
-        Raises DataError when the images or the division are not the recorded ones.
+        Raises DataError when the images or their division differ from the recorded ones.
         """
         given = self.test_data or self.data
         if self.manifest.data is None and part == "test" and given:
@@ -49,7 +49,7 @@ class RecordedData:
         return chosen
 
     def labels(self, part: DataPart) -> Labels:
-        """Classes `[N]` of one part. Raises DataError where they are not known."""
+        """Return the classes `[N]` of one part. Raises DataError where they are not known."""
         source, _ = self._source(part)
         labels = load_labels(source)
         chosen: Labels = labels[self._indices(part, len(labels))]
@@ -65,14 +65,12 @@ class RecordedData:
         return self._place(self.data, record.source, "--data"), record.sha256
 
     def _place(self, given: str | None, name: str, option: str) -> str:
-        """What is given; where that is a folder that holds the recorded name, what is there."""
+        """Return the given place, or the recorded file in it where the given place is a folder."""
         folder = self.data if given is None else given
         if folder is not None and (inside := Path(folder) / name).exists():
             return str(inside)
         if given is None and name not in NAMED and not Path(name).exists():
-            raise DataError(
-                f"{name} is not here: give its path by {option} or its folder by --data"
-            )
+            raise DataError(f"{name} not found: give its path by {option} or its folder by --data")
         return name if given is None else given
 
     def _indices(self, part: DataPart, count: int) -> NDArray[np.int64]:
@@ -95,7 +93,8 @@ class RecordedData:
 
 
 def subset(images: Tokens, count: int | None, seed: int = 0) -> Tokens:
-    """`count` of the images, the same ones every time; all of them where count is None."""
+    """Return `count` of the images, the same ones for the same seed, or all where `count` is
+    None."""
     if count is None or count >= len(images):
         return images
     chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(images))[:count]

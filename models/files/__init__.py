@@ -1,1 +1,1 @@
-"""Reading and writing: folders, the shelf of checkpoints, images as tokens and as pictures."""
+"""Files: folders that are written whole, the shelf of checkpoints, images as tokens and as PNGs."""

@@ -1,4 +1,5 @@
-"""Writing files and folders so that a reader never sees half of one."""
+"""Files and folders are written beside their final place and renamed, so no reader sees half of
+one."""
 
 import os
 import shutil
@@ -8,13 +9,14 @@ from pathlib import Path
 
 from models.schema.errors import CheckpointError
 
-# Some writers keep to themselves what they write; a checkpoint is for whoever serves it.
+# Some writers make files that only their owner may read; a checkpoint is read by any server.
 READABLE = 0o644
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write a file to; it takes the place of `path` if all went well."""
+    """Yield a path beside `path` to write a file to; it replaces `path` if no exception is
+    raised."""
     partial = _beside(path)
     try:
         yield partial
@@ -28,12 +30,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to fill; it becomes `path` if all went well, else it is removed.
+    """Yield a new folder beside `path` to fill; it is renamed to `path` if no exception is raised,
+    else removed.
 
-    Raises CheckpointError when `path` is there already.
+    Raises CheckpointError when `path` exists already.
     """
     if path.exists() or path.is_symlink():
-        raise CheckpointError(f"{path} is there already")
+        raise CheckpointError(f"{path} exists already")
     partial = _beside(path)
     partial.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""Images by name or by path, as pixel tokens, and their division into four parts."""
+"""Images are loaded by name or by path, as pixel tokens, and divided into four parts."""
 
 import gzip
 import hashlib
@@ -8,12 +8,13 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.datasets import load_digits
 
+from models.files import extras
 from models.files.pictures import to_tokens
 from models.schema.config import ModelConfig
 from models.schema.errors import DataError
@@ -23,7 +24,7 @@ Tokens = NDArray[np.uint8]
 PARTS: tuple[DataPart, ...] = ("train", "density", "calibration", "test")
 Labels = NDArray[np.int64]
 NAMED = ("digits",)
-# The magic number of an idx file of bytes ends in its number of axes.
+# The last byte of an idx file's magic number is its number of axes.
 _IDX_BYTES = 0x0800
 _UNREADABLE = (
     OSError,
@@ -37,14 +38,15 @@ _UNREADABLE = (
 
 
 def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
-    """Images `[N, H, W, C]`, uint8, from a data set's name or a path; tokens 0..vocabulary-1.
+    """Load images `[N, H, W, C]`, uint8 tokens 0..vocabulary-1, from a data set's name or a path.
 
-    Names: `digits` (scikit-learn, 8x8, values 0..16). Paths: an idx file (gzipped or not), .npy,
-    .npz (its only array), all of which hold tokens; or a folder of 8-bit PNGs, grey or RGB, in
-    the order of their names, which hold round(255 v / (vocabulary - 1)). Raises DataError.
+    The only name is `digits` (scikit-learn, 8x8, values 0..16). A path is an idx file (gzipped or
+    not), a .npy, or a .npz with one array, all of which hold tokens; or a folder of 8-bit PNGs,
+    grey or RGB, read in the order of their names, whose pixels are round(255 v / (vocabulary - 1))
+    for token v. Raises DataError, and MissingExtraError where scikit-learn is not installed.
     """
     if source in NAMED:
-        images = np.asarray(load_digits().images, dtype=np.uint8)
+        images = np.asarray(_digits().images, dtype=np.uint8)
     else:
         images = _read(Path(source), vocabulary)
     if images.ndim == 3:
@@ -54,12 +56,15 @@ def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
             f"{source}: expected images [N, H, W] or [N, H, W, C], found {images.shape}"
         )
     if images.max() >= vocabulary:
-        raise DataError(f"{source}: value {images.max()} in a vocabulary of {vocabulary}")
+        raise DataError(f"{source}: value {images.max()}, the vocabulary ends at {vocabulary - 1}")
     return images
 
 
 def load_images(source: str, config: ModelConfig) -> Tokens:
-    """The same, of the shape and vocabulary that a model of `config` takes. Raises DataError."""
+    """Load images as `load_tokens` does, and check that a model of `config` takes their shape.
+
+    Raises DataError.
+    """
     images = load_tokens(source, config.vocabulary)
     if images.shape[1:] != config.image_shape:
         raise DataError(
@@ -69,13 +74,13 @@ def load_images(source: str, config: ModelConfig) -> Tokens:
 
 
 def load_labels(source: str) -> Labels:
-    """Classes `[N]` of the images that `load_tokens(source)` gives.
+    """Load the classes `[N]`, int64, of the images that `load_tokens(source)` gives.
 
-    Known for `digits`, and for an idx file of images that has its labels beside it under the usual
-    names: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Raises DataError.
+    They are known for `digits`, and for an idx file of images whose labels lie beside it under the
+    usual name: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Raises DataError.
     """
     if source in NAMED:
-        return np.asarray(load_digits().target, dtype=np.int64)
+        return np.asarray(_digits().target, dtype=np.int64)
     path = Path(source)
     name = path.name.replace("images-idx3", "labels-idx1")
     if name == path.name:
@@ -86,29 +91,35 @@ def load_labels(source: str) -> Labels:
 def divide(count: int, sizes: dict[DataPart, int], seed: int) -> dict[DataPart, NDArray[np.int64]]:
     """Divide `range(count)` at random, by `seed`, into disjoint sorted parts of the given sizes.
 
-    Raises DataError when the sizes ask for more than there is.
+    Raises DataError when the sizes add up to more than `count`.
     """
     if sum(sizes.values()) > count:
         raise DataError(f"the split asks for {sum(sizes.values())} of {count} images")
     order = np.random.Generator(np.random.PCG64(seed)).permutation(count)
     pieces = np.split(order, np.cumsum(list(sizes.values())))
-    # The last piece is what no part asked for.
+    # The last piece belongs to no part.
     return {part: np.sort(piece) for part, piece in zip(sizes, pieces[:-1], strict=True)}
 
 
 def fingerprint(indices: NDArray[np.int64]) -> Indices:
-    """Count and SHA-256 of one part's sorted indices."""
+    """Return the count and the SHA-256 of one part's sorted indices."""
     content = np.ascontiguousarray(indices, dtype="<i8").tobytes()
     return Indices(count=len(indices), sha256=hashlib.sha256(content).hexdigest())
 
 
 def digest(tokens: Tokens) -> str:
-    """SHA-256 of a token array, C order."""
+    """Return the SHA-256 of a token array in C order, in hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(tokens).tobytes()).hexdigest()
 
 
+def _digits() -> Any:
+    """Load the handwritten digits that scikit-learn carries. Raises MissingExtraError."""
+    return extras.module("sklearn.datasets").load_digits()
+
+
 def _read(path: Path, vocabulary: int) -> Tokens:
-    """Raises DataError for whatever is wrong with the file."""
+    """Read a folder, a NumPy file or an idx file. Raises DataError for whatever is wrong with
+    it."""
     if path.is_dir():
         return _guarded(path, lambda folder: _read_folder(folder, vocabulary))
     if path.suffix in (".npy", ".npz"):
@@ -117,7 +128,10 @@ def _read(path: Path, vocabulary: int) -> Tokens:
 
 
 def _guarded(path: Path, read: Callable[[Path], NDArray[np.generic]]) -> Tokens:
-    """What `read` finds at `path`; raises DataError, in one line that names the file."""
+    """Return the uint8 array that `read` finds at `path`.
+
+    Raises DataError, one line that names the file, for every error that reading may raise.
+    """
     try:
         found = read(path)
     except _UNREADABLE as error:
@@ -157,7 +171,7 @@ def _read_idx(path: Path, axes: int) -> NDArray[np.generic]:
 def _read_folder(path: Path, vocabulary: int) -> Tokens:
     files = sorted(path.glob("*.png"))
     if not files:
-        raise ValueError("no PNG in this folder")
+        raise ValueError("the folder contains no PNG")
     images = [_read_png(file) for file in files]
     for file, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
@@ -169,7 +183,7 @@ def _read_folder(path: Path, vocabulary: int) -> Tokens:
         first = int(off.any(axis=1).argmax())
         value = pixels[first].ravel()[off[first].argmax()]
         grid = f"round(255 v / {vocabulary - 1})"
-        raise DataError(f"{files[first]}: pixel value {value} is no {grid}")
+        raise DataError(f"{files[first]}: pixel value {value} is not {grid} for any token v")
     return tokens
 
 

@@ -1,4 +1,7 @@
-"""Tokens as pictures and back: a picture carries round(255 v / (V - 1)) for token v. Torch-free."""
+"""Tokens become PNGs and back: token v of V is drawn as the 8-bit level round(255 v / (V - 1)).
+
+Torch-free.
+"""
 
 import io
 import math
@@ -15,25 +18,30 @@ GAP_LEVEL = 128
 
 
 def grey_levels(vocabulary: int) -> Bytes:
-    """The 8-bit level `[V]` of each token."""
+    """Return the 8-bit level `[V]` of each token."""
     return np.rint(255 * np.arange(vocabulary) / (vocabulary - 1)).astype(np.uint8)
 
 
 def to_tokens(levels: Bytes, vocabulary: int) -> tuple[Bytes, NDArray[np.bool_]]:
-    """The token of each level, and whether it is none's; both in the shape of `levels`."""
+    """Return the nearest token at or above each level, and a mask of the levels that no token has.
+
+    Both have the shape of `levels`.
+    """
     grid = grey_levels(vocabulary)
     tokens = np.searchsorted(grid, levels).clip(max=vocabulary - 1)
     return tokens.astype(np.uint8), grid[tokens] != levels
 
 
 def encode_png(image: Bytes, vocabulary: int) -> bytes:
-    """One image `[H, W, C]` as a PNG: grey for one channel, RGB for three."""
+    """Encode one image `[H, W, C]` of tokens as a PNG, grey for one channel and RGB for three."""
     return _write_png(grey_levels(vocabulary)[image])
 
 
 def contact_sheet(images: Bytes, vocabulary: int) -> bytes:
-    """All images `[N, H, W, C]` in one PNG, row by row, each enlarged by a whole factor to about
-    64 pixels, two pixels apart on mid-grey."""
+    """Draw all images `[N, H, W, C]` in one PNG, left to right and top to bottom.
+
+    Each is enlarged by a whole factor to about 64 pixels; mid-grey lines of two pixels part them.
+    """
     count, height, width, channels = images.shape
     scale = max(1, TILE // max(height, width))
     tiles = grey_levels(vocabulary)[images].repeat(scale, axis=1).repeat(scale, axis=2)
@@ -48,8 +56,8 @@ def contact_sheet(images: Bytes, vocabulary: int) -> bytes:
 
 
 def coded_bits(pixels: Bytes, options: dict[str, Any]) -> int:
-    """Length of one file of `pixels` `[H, W, C]`, with the tokens as its grey or RGB levels;
-    `options` are Pillow's."""
+    """Return the length in bits of `pixels` `[H, W, C]`, uint8, saved as one file with Pillow's
+    `options`."""
     file = io.BytesIO()
     image = np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     Image.fromarray(image).save(file, **options)

@@ -1,4 +1,4 @@
-"""Finding checkpoints: folders with a manifest. Torch-free."""
+"""Checkpoints are folders with a manifest, found by name or by path. Torch-free."""
 
 from pathlib import Path
 
@@ -8,15 +8,16 @@ from models.zoo import ZOO
 
 
 def checkpoint_folders(root: Path = ZOO) -> list[Path]:
-    """The folders directly below `root` that hold a manifest, by name."""
+    """Return the folders directly below `root` that hold a manifest, sorted by name."""
     return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
 
 
 def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
-    """The checkpoint in the folder `name`, or the one so named below `root`.
+    """Return the checkpoint in the folder `name`, or the one of that name below `root`, with its
+    manifest.
 
-    A damaged manifest hides only its own folder. Raises CheckpointError, with the names that
-    there are.
+    A folder with a damaged manifest is passed over unless its own name is `name`. Raises
+    CheckpointError, which lists the names that exist.
     """
     if (Path(name) / MANIFEST).exists():
         return Path(name), read_manifest(Path(name))
@@ -31,4 +32,4 @@ def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
         if manifest.name == name:
             return folder, manifest
         names.append(manifest.name)
-    raise CheckpointError(f"no checkpoint {name}; there are: {', '.join(names) or 'none'}")
+    raise CheckpointError(f"no checkpoint {name}; available: {', '.join(names) or 'none'}")

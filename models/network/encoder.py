@@ -1,4 +1,4 @@
-"""The latent: the encoder's logits, the k-hot choice, its price, and its relaxation in training."""
+"""The latent: the encoder's logits, the k-hot choice, its cost and its relaxation in training."""
 
 import math
 
@@ -13,7 +13,8 @@ GAMMA_TERMS = 10
 
 
 class Encoder(nn.Module):
-    """The official encoder: the score network's way down, a one-channel map, one dense layer."""
+    """The official encoder: the score network's down blocks and middle, a convolution, a dense
+    layer."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -24,7 +25,7 @@ class Encoder(nn.Module):
         self.dense_out = nn.Linear(height * width // config.patch**2, config.latent_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits `[rows, n]` of clean images `x` `[rows, C, H, W]`."""
+        """Return logits `[rows, n]` of clean images `x` `[rows, C, H, W]`."""
         time = x.new_zeros(x.shape[0])
         h, _, _ = self.trunk(x, time, time[:, None])
         features = self.conv_out(silu(self.norm_out(h))).flatten(1)
@@ -36,31 +37,33 @@ class NoLatent(nn.Module):
     """The encoder of a model without a latent."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """No logits, `[rows, 0]`."""
+        """Return empty logits, `[rows, 0]`."""
         return x.new_zeros(x.shape[0], 0)
 
 
 def top_k(logits: Tensor, k: int) -> Tensor:
-    """k-hot latent `[rows, n]` of the k largest logits; ties go to the lower index."""
+    """Return the k-hot latent `[rows, n]` of the k largest logits; ties go to the lower index."""
     chosen = logits.argsort(dim=1, descending=True, stable=True)[:, :k]
     return torch.zeros_like(logits).scatter(1, chosen, 1.0)
 
 
 def sum_of_gamma(gammas: Tensor, k: int) -> Tensor:
-    """Noise `[rows, n]` whose top-k choice follows the logits.
+    """Return noise `[rows, n]` that makes the top-k choice a sample (Niepert et al., 2021, section
+    3.2).
 
-    `gammas` `[10, rows, n]` are draws of Gamma(1/k, 1). The sum of k such noises is the largest of
-    ten exponentials less log 10, which is Gumbel noise but for the cut at ten terms (Niepert et
-    al., 2021, section 3.2).
+    `gammas` `[10, rows, n]` are draws of Gamma(1/k, 1). The sum of k such noises is distributed as
+    the largest of ten exponentials less log 10, which is Gumbel noise except for the cut at ten
+    terms.
     """
     ranks = torch.arange(1, GAMMA_TERMS + 1, dtype=gammas.dtype, device=gammas.device)
     return (k * gammas / ranks[:, None, None]).sum(0) / k - math.log(GAMMA_TERMS) / k
 
 
 def official_noise(gammas: Tensor, k: int) -> Tensor:
-    """What the released MULAN code adds instead: rates read as scales, times 10.
+    """Return the noise that the released MULAN code adds, with rates read as scales and a factor of
+    10.
 
-    At k = 15 its spread is 0.2, at k = 1 it is 196, which drowns any logit.
+    At k = 15 its spread is 0.2; at k = 1 it is 196, which is larger than any logit.
     """
     ranks = torch.arange(1, GAMMA_TERMS + 1, dtype=gammas.dtype, device=gammas.device)
     total = (ranks[:, None, None] * gammas / k).sum(0)
@@ -68,12 +71,13 @@ def official_noise(gammas: Tensor, k: int) -> Tensor:
 
 
 def relaxed_top_k(logits: Tensor, k: int) -> Tensor:
-    """k-hot forwards, identity backwards: the straight-through estimator."""
+    """Return the k-hot latent, with the gradient of the logits: the straight-through estimator."""
     return (top_k(logits, k) - logits).detach() + logits
 
 
 def categorical_kl(logits: Tensor) -> Tensor:
-    """MuLAN's latent term `[rows]` in nats: KL from one n-way categorical to the uniform."""
+    """Return MuLAN's latent term `[rows]` in nats, the KL from one n-way categorical to the
+    uniform."""
     if not logits.shape[1]:
         return logits.sum(1)
     log_q = log_softmax(logits, dim=1)
@@ -81,9 +85,11 @@ def categorical_kl(logits: Tensor) -> Tensor:
 
 
 def mutual_information(logits: Tensor) -> Tensor:
-    """What z tells about its image, in nats, a scalar: the spread of q(z|x) around its mean over
-    the batch. `categorical_kl` is this plus the mean's own KL to the uniform (Hoffman & Johnson,
-    2016)."""
+    """Return the information, in nats, that z carries about its image: a scalar over the batch.
+
+    It is the mean KL from q(z|x) to its mean over the batch. The mean of `categorical_kl` is this
+    plus the KL from that mean to the uniform (Hoffman & Johnson, 2016).
+    """
     if not logits.shape[1]:
         return logits.sum()
     log_q = log_softmax(logits, dim=1)

@@ -1,4 +1,4 @@
-"""The three trained networks of a MULAN model; only here is their parameterisation known."""
+"""The three trained networks of a MULAN model. Their parameterisation is known here alone."""
 
 import math
 
@@ -15,7 +15,8 @@ MIN_RATE = 1e-3
 
 
 class ScheduleNetwork(nn.Module):
-    """MLP from the latent to one degree-5 polynomial per dimension (MuLAN, section 3.2)."""
+    """The MLP from the latent to one degree-5 polynomial for each dimension (MuLAN, section
+    3.2)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -29,13 +30,13 @@ class ScheduleNetwork(nn.Module):
         self.dense_out_c = nn.Linear(width, dimensions)
 
     def forward(self, latent: Tensor) -> Schedule:
-        """The schedules of `latent` `[rows, n]`, in its dtype."""
+        """Return the schedules of `latent` `[rows, n]`, in its dtype."""
         ends = self.config.gamma_min, self.config.gamma_max
         return Schedule.normalised(*self.coefficients(latent), *ends)
 
     def coefficients(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """a, b and c `[rows, C, H, W]` as the layers give them, not yet scaled."""
-        # Differences of gamma want every digit, whatever precision the score network works in.
+        """Return the layers' outputs a, b and c `[rows, C, H, W]`, before scaling."""
+        # Differences of gamma need full precision, whatever the score network's precision is.
         with torch.autocast(latent.device.type, enabled=False):
             h = silu(self.dense_2(silu(self.dense_1(latent))))
             c = MIN_RATE + softplus(self.dense_out_c(h))
@@ -43,26 +44,26 @@ class ScheduleNetwork(nn.Module):
         return self._image(a), self._image(b), self._image(c)
 
     def _image(self, flat: Tensor) -> Tensor:
-        """From the official feature order (row, column, channel) to `[rows, C, H, W]`."""
+        """Convert the official feature order (row, column, channel) to `[rows, C, H, W]`."""
         return flat.view(-1, *self.config.image_shape).permute(0, 3, 1, 2).contiguous()
 
 
 class LinearSchedule(nn.Module):
-    """The fixed schedule of VDM (Kingma et al., 2021): gamma linear in t, in every dimension."""
+    """The fixed schedule of VDM (Kingma et al., 2021), in which gamma is linear in t everywhere."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
 
     def forward(self, latent: Tensor) -> Schedule:
-        """The schedule, once for each row of `latent` `[rows, 0]`."""
+        """Return the schedule once for each row of `latent` `[rows, 0]`."""
         zero = latent.new_zeros(len(latent), *self.config.chw)
         ends = self.config.gamma_min, self.config.gamma_max
         return Schedule.normalised(zero, zero, zero + 1, *ends)
 
 
 class Mulan(nn.Module):
-    """Encoder, schedule and score network of one checkpoint."""
+    """The encoder, the schedule and the score network of one checkpoint."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -73,15 +74,17 @@ class Mulan(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
-        """The predicted noise `[rows, C, H, W]` in x_t, whatever the network predicts.
+        """Return the predicted noise `[rows, C, H, W]` in x_t, whatever the network itself
+        predicts.
 
-        `x` is x_t, `network_time` `[rows]` the time input, `latent` `[rows, n]`. A velocity is
-        v = alpha eps - sigma x0, whence eps = alpha v + sigma x_t; a "velocity from epsilon"
-        network predicts eps itself and is read directly: the detour cancels badly near gamma_max.
+        `x` is x_t, `network_time` `[rows]` the time input, `latent` `[rows, n]`. A velocity is v =
+        alpha eps - sigma x0, so eps = alpha v + sigma x_t. A "velocity from epsilon" network
+        predicts eps itself, which is used directly: converting it to a velocity and back cancels
+        badly near gamma_max.
         """
         out: Tensor = self.score(x, network_time, latent)
         if self.config.parameterisation == "velocity":
@@ -90,12 +93,12 @@ class Mulan(nn.Module):
 
 
 def tokens_to_data(tokens: Tensor, vocabulary: int) -> Tensor:
-    """Pixel tokens 0..V-1 to bin centres in (-1, 1), float64."""
+    """Convert pixel tokens 0..V-1 to the centres of their bins in (-1, 1), float64."""
     return 2 * (tokens.double() + 0.5) / vocabulary - 1
 
 
 def data_to_tokens(x0: Tensor, config: ModelConfig) -> Tensor:
-    """Decode the end of a trajectory, x at t = 0, to the nearest token, uint8."""
+    """Convert the end of a trajectory, x at t = 0, to the nearest tokens, uint8."""
     scaled = x0.double() * math.exp(-config.log_alpha0)
     bins = torch.floor(config.vocabulary * (scaled + 1) / 2)
     return bins.clamp(0, config.vocabulary - 1).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The network's time and its inverse: where the mean of gamma stands between its ends."""
+"""The network's time input, the normalised mean of gamma, and its inverse."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ NEWTON_STEPS = 4
 
 
 class NetworkTime(NamedTuple):
-    """s(t), the share of the way that the mean of gamma has gone, and t(s); float64.
+    """The functions s(t), the mean of gamma scaled to [0, 1], and t(s), float64.
 
-    The mean of degree-5 polynomials is one: s(t) = sum of `powers[:, p-1]` t^p, `[rows, 5]`.
+    A mean of degree-5 polynomials is one itself: s(t) = sum of `powers[:, p-1]` t^p, `[rows, 5]`.
     `table` `[rows, 257]` holds t at evenly spaced s.
     """
 
@@ -24,7 +24,7 @@ class NetworkTime(NamedTuple):
 
     @classmethod
     def of(cls, schedule: Schedule) -> "NetworkTime":
-        """The network time of a schedule, its inverse tabulated by bisection."""
+        """Return the network time of a schedule, with its inverse tabulated by bisection."""
         a, b, c = (leaf.double().flatten(1) for leaf in (schedule.a, schedule.b, schedule.c))
         terms = [c * c, b * c, (b * b + 2 * a * c) / 3, a * b / 2, a * a / 5]
         powers = torch.stack([term.mean(1) for term in terms], dim=1)
@@ -43,16 +43,17 @@ class NetworkTime(NamedTuple):
         return cls(powers, table)
 
     def s(self, t: Tensor) -> Tensor:
-        """Network time `[rows]` at diffusion time `t` `[rows]`."""
+        """Return the network time `[rows]` at diffusion time `t` `[rows]`."""
         return _polynomial(self.powers, t)
 
     def ds_dt(self, t: Tensor) -> Tensor:
-        """Rate of the network's time, `[rows]`."""
+        """Return the derivative of the network time by `t`, `[rows]`."""
         p1, p2, p3, p4, p5 = self.powers.unbind(1)
         return (((5 * p5 * t + 4 * p4) * t + 3 * p3) * t + 2 * p2) * t + p1
 
     def t(self, s: Tensor) -> Tensor:
-        """Diffusion time `[rows]` at network time `s` `[rows]`: by the table, then Newton."""
+        """Return the diffusion time `[rows]` at network time `s` `[rows]`, by the table and
+        Newton's method."""
         position = s * (KNOTS - 1)
         knot = position.floor().clamp(0, KNOTS - 2)
         low = self.table.gather(1, knot.long()[:, None])[:, 0]
@@ -66,6 +67,6 @@ class NetworkTime(NamedTuple):
 
 
 def _polynomial(powers: Tensor, t: Tensor) -> Tensor:
-    """Sum of powers[..., p-1] t^p by Horner's rule."""
+    """Return the sum of powers[..., p-1] t^p by Horner's rule."""
     p1, p2, p3, p4, p5 = powers.unbind(-1)
     return ((((p5 * t + p4) * t + p3) * t + p2) * t + p1) * t

@@ -13,10 +13,10 @@ COARSE = 3.0
 
 
 class Elbo(NamedTuple):
-    """The terms of one bound, each `[rows]` in nats; `latent` is the paper's categorical KL.
+    """The terms of the bound, each `[rows]` in nats. `latent` is the paper's categorical KL.
 
-    `coarse` is no term of its own but a part of `diffusion`: what is lost at high noise, where an
-    image's layout is decided, faded in by sigmoid(gamma + 3).
+    `coarse` is not a further term but the part of `diffusion` at high noise, where an image's
+    layout is decided; it is weighted by sigmoid(gamma + 3).
     """
 
     reconstruction: Tensor
@@ -27,7 +27,7 @@ class Elbo(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """Negative ELBO with the paper's latent term; not a bound on log P(v)."""
+        """The negative ELBO with the paper's latent term, which is not a bound on log P(v)."""
         return self.reconstruction + self.prior + self.diffusion + self.latent
 
 
@@ -40,10 +40,11 @@ def negative_elbo(
     epsilon0: Tensor,
     epsilon: Tensor,
 ) -> Elbo:
-    """One-sample estimate of each term.
+    """Estimate each term by one sample.
 
-    `tokens` and the normals `epsilon0`, `epsilon` are `[rows, C, H, W]`, `latent` and `logits`
-    `[rows, n]`, `t` `[rows]`. Works in the model's dtype; gradients reach every parameter.
+    `tokens` and the normals `epsilon0` and `epsilon` are `[rows, C, H, W]`, `latent` and `logits`
+    `[rows, n]`, `t` `[rows]`. The computation is in the model's dtype; gradients reach every
+    parameter.
     """
     schedule = model.gamma(latent)
     x0 = tokens_to_data(tokens, model.config.vocabulary).to(epsilon)
@@ -62,7 +63,7 @@ def negative_elbo(
 
 
 def reconstruction(model: Mulan, tokens: Tensor, epsilon0: Tensor) -> Tensor:
-    """-log p(tokens | x at t = 0) in nats, `[rows]`. No parameter enters it."""
+    """Return -log p(tokens | x at t = 0) in nats, `[rows]`. It does not depend on parameters."""
     vocabulary, gamma0 = model.config.vocabulary, model.config.gamma_min
     with torch.no_grad():
         x0 = tokens_to_data(tokens, vocabulary).to(epsilon0)
@@ -74,7 +75,7 @@ def reconstruction(model: Mulan, tokens: Tensor, epsilon0: Tensor) -> Tensor:
 
 
 def prior(model: Mulan, x0: Tensor) -> Tensor:
-    """KL from q(x at t = 1 | x0) to N(0, I) in nats, `[rows]`."""
+    """Return the KL from q(x at t = 1 | x0) to N(0, I) in nats, `[rows]`."""
     gamma1 = model.config.gamma_max
     variance, log_variance = 1 / (1 + math.exp(-gamma1)), -math.log1p(math.exp(-gamma1))
     signal = 1 / (1 + math.exp(gamma1))

@@ -1,4 +1,4 @@
-"""The learned noise schedule: one degree-5 polynomial per row, pixel and channel."""
+"""The learned noise schedule: one degree-5 polynomial for each row, pixel and channel."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class NoiseLevel(NamedTuple):
-    """Signal and noise scales `[rows, C, H, W]` at one time per row."""
+    """Signal and noise scales `[rows, C, H, W]` at one time for each row."""
 
     gamma: Tensor
     alpha: Tensor
@@ -15,16 +15,16 @@ class NoiseLevel(NamedTuple):
 
     @property
     def rho(self) -> Tensor:
-        """sigma / alpha."""
+        """The noise-to-signal ratio sigma / alpha."""
         return torch.exp(0.5 * self.gamma)
 
 
 class Schedule(NamedTuple):
-    """gamma(t) = gamma_min + integral of (a t^2 + b t + c)^2, in every dimension.
+    """The schedule gamma(t) = gamma_min + integral of (a u^2 + b u + c)^2 over [0, t].
 
-    `a`, `b`, `c` are `[rows, C, H, W]`, scaled so that the integral over [0, 1] is
-    gamma_max - gamma_min; `gamma_min` and `gamma_max` are `[rows]`. Serving keeps them in
-    float64, since differences of gamma matter more than gamma (MuLAN, eq. 11).
+    `a`, `b` and `c` are `[rows, C, H, W]`, scaled so that the integral over [0, 1] is gamma_max -
+    gamma_min; `gamma_min` and `gamma_max` are `[rows]`. Serving keeps them in float64, because
+    differences of gamma matter more than gamma (MuLAN, eq. 11).
     """
 
     a: Tensor
@@ -43,26 +43,27 @@ class Schedule(NamedTuple):
         return cls(a * scale, b * scale, c * scale, low, high)
 
     def gamma(self, t: Tensor) -> Tensor:
-        """Log noise-to-signal ratio `[rows, C, H, W]` at times `t` `[rows]` in [0, 1]."""
+        """Return the log noise-to-signal ratio `[rows, C, H, W]` at times `t` `[rows]` in [0,
+        1]."""
         return per_row(self.gamma_min) + _integral(self.a, self.b, self.c, per_row(t))
 
     def dgamma_dt(self, t: Tensor) -> Tensor:
-        """Derivative of gamma by time, `[rows, C, H, W]`; never negative."""
+        """Return the derivative of gamma by time `[rows, C, H, W]`, which is never negative."""
         t = per_row(t)
         return torch.square((self.a * t + self.b) * t + self.c)
 
     def noise(self, t: Tensor) -> NoiseLevel:
-        """Gamma, alpha and sigma at times `t` `[rows]`."""
+        """Return gamma, alpha and sigma at times `t` `[rows]`."""
         gamma = self.gamma(t)
         return NoiseLevel(gamma, torch.sigmoid(-gamma).sqrt(), torch.sigmoid(gamma).sqrt())
 
     def network_time(self, gamma: Tensor) -> Tensor:
-        """The network's time input s `[rows]` in [0, 1]: where the mean of gamma stands."""
+        """Return the network's time input s `[rows]` in [0, 1], the normalised mean of `gamma`."""
         span = self.gamma_max - self.gamma_min
         return (gamma.flatten(1).mean(1) - self.gamma_min) / span
 
     def double(self) -> "Schedule":
-        """The same schedule in float64."""
+        """Return this schedule in float64."""
         return Schedule(*(leaf.double() for leaf in self))
 
 
@@ -72,6 +73,6 @@ def per_row(column: Tensor) -> Tensor:
 
 
 def _integral(a: Tensor, b: Tensor, c: Tensor, t: Tensor | float) -> Tensor:
-    """Integral of (a u^2 + b u + c)^2 over u in [0, t]."""
+    """Return the integral of (a u^2 + b u + c)^2 over u in [0, t]."""
     fifth, fourth, third, second = a * a / 5, a * b / 2, (b * b + 2 * a * c) / 3, b * c
     return ((((fifth * t + fourth) * t + third) * t + second) * t + c * c) * t

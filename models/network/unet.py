@@ -1,6 +1,6 @@
 """The official MULAN score network and its building blocks (Sahoo et al., 2024; VDM's U-Net).
 
-There is no down- or up-sampling: "down" and "up" name the blocks that push and pop skips.
+It does not change the resolution: "down" and "up" name the blocks that push and pop skips.
 """
 
 import math
@@ -16,8 +16,10 @@ EMBEDDING_PERIOD = 10_000
 
 
 def embed_time(s: Tensor, width: int, scale: float) -> Tensor:
-    """Sinusoidal features `[rows, width]` of network times `s` `[rows]`, the fastest of them of
-    angular frequency `scale`."""
+    """Return sinusoidal features `[rows, width]` of network times `s` `[rows]`.
+
+    The largest angular frequency is `scale`.
+    """
     half = width // 2
     exponents = torch.arange(half, dtype=s.dtype, device=s.device) / (half - 1)
     angles = scale * s[:, None] * torch.exp(-math.log(EMBEDDING_PERIOD) * exponents)
@@ -27,8 +29,9 @@ def embed_time(s: Tensor, width: int, scale: float) -> Tensor:
 def fourier_features(x: Tensor, config: ModelConfig, s: Tensor) -> Tensor:
     """Append sin and cos of w x, w = 2 pi 2^p, to the channels of `x` `[rows, C, H, W]`.
 
-    Where `fourier_fade` is set, each is shrunk as its mean is by noise of the scale sigma that the
-    mean of gamma gives at network times `s` `[rows]`: by exp(-(w sigma)^2 / 2).
+    With `fourier_fade` each feature is multiplied by exp(-(w sigma)^2 / 2), the factor by which
+    noise of scale sigma shrinks its mean; sigma follows from the mean of gamma at network times `s`
+    `[rows]`.
     """
     if not config.fourier:
         return x
@@ -43,12 +46,13 @@ def fourier_features(x: Tensor, config: ModelConfig, s: Tensor) -> Tensor:
 
 
 def fourier_channels(config: ModelConfig) -> int:
-    """Channels that `fourier_features` makes of an image."""
+    """Return the number of channels that `fourier_features` makes of an image."""
     return config.image_shape[2] * (1 + 2 * len(config.fourier))
 
 
 class ResBlock(nn.Module):
-    """Two normalised convolutions with the conditioning added between them."""
+    """Two normalised convolutions with the conditioning added between them, and a residual
+    connection."""
 
     def __init__(self, inputs: int, config: ModelConfig) -> None:
         super().__init__()
@@ -70,9 +74,9 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Single-head self-attention over all positions, residual.
+    """Single-head self-attention over all positions, with a residual connection.
 
-    Written with plain products, which export and differentiate everywhere.
+    Plain matrix products export to every runtime and have derivatives of all orders.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -93,7 +97,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block and, where the configuration asks, attention after it."""
+    """A residual block and, where the configuration has it, attention after it."""
 
     def __init__(self, inputs: int, config: ModelConfig) -> None:
         super().__init__()
@@ -106,7 +110,7 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """What score network and encoder share: conditioning, stem, the way down, the middle."""
+    """The part that score network and encoder share: conditioning, stem, down blocks and middle."""
 
     def __init__(self, config: ModelConfig, depth: int, conditions: int) -> None:
         super().__init__()
@@ -124,7 +128,7 @@ class Trunk(nn.Module):
     def forward(
         self, x: Tensor, s: Tensor, conditions: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Returns the middle features, the conditioning vector and the skips, oldest first."""
+        """Return the middle features, the conditioning vector and the skips, oldest first."""
         c = torch.cat([embed_time(s, self.config.width, self.config.time_scale), conditions], dim=1)
         c = silu(self.dense1(silu(self.dense0(c))))
         h = self.conv_in(self.stem(fourier_features(x, self.config, s)))
@@ -136,9 +140,9 @@ class Trunk(nn.Module):
 
 
 class CoarseStage(nn.Module):
-    """A U-Net at half the resolution, residual: an image's layout, cheaply.
+    """A residual U-Net at half the resolution, which models the layout of an image at low cost.
 
-    Not in the official network, which works at one resolution throughout.
+    The official network has no such stage.
     """
 
     def __init__(self, config: ModelConfig, width: int) -> None:
@@ -158,7 +162,7 @@ class CoarseStage(nn.Module):
         _zero(self.conv_out)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Features shaped as `x` `[rows, width, H, W]`, H and W even."""
+        """Return features shaped as `x` `[rows, width, H, W]`; H and W are even."""
         c = silu(self.condition(condition))
         h = self.conv_in(self.shrink(x))
         skips = [h]
@@ -172,7 +176,7 @@ class CoarseStage(nn.Module):
 
 
 class ScoreNetwork(nn.Module):
-    """The network of x_t, its time and the latent; what it predicts is the checkpoint's choice."""
+    """The network of x_t, its time and the latent. The configuration says what it predicts."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -187,7 +191,8 @@ class ScoreNetwork(nn.Module):
         _zero(self.conv_out)
 
     def forward(self, x: Tensor, s: Tensor, latent: Tensor) -> Tensor:
-        """Prediction, shaped as `x` `[rows, C, H, W]`; `s` is `[rows]`, `latent` `[rows, n]`."""
+        """Return the prediction, shaped as `x` `[rows, C, H, W]`; `s` is `[rows]`, `latent` `[rows,
+        n]`."""
         h, c, skips = self.trunk(x, s, latent)
         if self.coarse is not None:
             h = self.coarse(h, c)
@@ -198,6 +203,6 @@ class ScoreNetwork(nn.Module):
 
 
 def _zero(layer: nn.Conv2d | nn.Linear) -> None:
-    """A layer that begins by adding nothing to its residual."""
+    """Initialise a layer to zero, so that it adds nothing to its residual at first."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

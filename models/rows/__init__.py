@@ -1,1 +1,1 @@
-"""The unit of work: rows, their noise, and the denoiser that answers them."""
+"""Rows, the unit of work: their noise, and the denoiser that answers their queries."""

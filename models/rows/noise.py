@@ -1,7 +1,7 @@
-"""Noise that belongs to a row: a pure function of (seed, index, stream, draw), on any device.
+"""Noise of a row as a pure function of (seed, number, stream, draw), the same on any device.
 
-Philox 4x32-10 (Salmon et al., SC 2011), vectorised over rows. Two draws that differ in any of
-the four never share a counter, so no row ever sees another's numbers.
+The generator is Philox 4x32-10 (Salmon et al., SC 2011), vectorised over rows. Two draws that
+differ in any of the four never share a counter, so rows share no random numbers.
 """
 
 import math
@@ -19,7 +19,7 @@ ROUNDS = 10
 
 
 class Stream(IntEnum):
-    """What a draw is for; keeps the purposes of one row apart."""
+    """The purposes of draws, which keep the random numbers of one row apart."""
 
     START = 0
     LATENT = 1
@@ -32,7 +32,8 @@ class Stream(IntEnum):
 
 
 def philox(counter: Tensor, key: Tensor) -> Tensor:
-    """Ten rounds on `counter` `[..., 4]` under `key` `[..., 2]`; int64 tensors of 32-bit words."""
+    """Apply ten rounds to `counter` `[..., 4]` under `key` `[..., 2]`; int64 tensors of 32-bit
+    words."""
     multipliers = torch.tensor(MULTIPLIERS, device=counter.device)
     weyl = torch.tensor(WEYL, device=counter.device)
     even, odd = counter[..., 0::2], counter[..., 1::2]
@@ -46,7 +47,7 @@ def philox(counter: Tensor, key: Tensor) -> Tensor:
 
 
 def _words(key: NoiseKey, stream: Stream, draw: Tensor | int, words: int) -> Tensor:
-    """`[rows, words]` random 32-bit words, as int64."""
+    """Return `[rows, words]` random 32-bit words, as int64."""
     rows, device = key.seed.shape[0], key.seed.device
     blocks = -(-words // 4)
     counter = torch.empty(rows, blocks, 4, dtype=torch.int64, device=device)
@@ -59,21 +60,21 @@ def _words(key: NoiseKey, stream: Stream, draw: Tensor | int, words: int) -> Ten
 
 
 def uniform(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int, ...]) -> Tensor:
-    """Uniforms in the open interval (0, 1), float64 with 52 bits, `[rows, *shape]`.
+    """Return uniforms in the open interval (0, 1), float64 with 52 bits, `[rows, *shape]`.
 
     `draw` (an int, or `[rows]` int64) counts the uses of one stream.
     """
     size = math.prod(shape)
     words = _words(key, stream, draw, 2 * size)
     high, low = words[:, 0::2], words[:, 1::2]
-    # With a 53rd bit the largest would round to 1.
+    # With a 53rd bit the largest value would round to 1.
     bits = (high << 20) | (low >> 12)
     values = (bits.double() + 0.5) * 2.0**-52
     return values.reshape(len(words), *shape)
 
 
 def normal(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int, ...]) -> Tensor:
-    """Standard normals by Box and Muller's transform, float32, `[rows, *shape]`."""
+    """Return standard normals by Box and Muller's transform, float32, `[rows, *shape]`."""
     size = math.prod(shape)
     pairs = -(-size // 2)
     words = _words(key, stream, draw, 2 * pairs).double().add_(0.5).mul_(2.0**-32)
@@ -84,7 +85,7 @@ def normal(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int, 
 
 
 def rademacher(key: NoiseKey, stream: Stream, draw: Tensor | int, shape: tuple[int, ...]) -> Tensor:
-    """Signs -1 or +1 with equal chance, float32, `[rows, *shape]`."""
+    """Return signs -1 or +1 with equal probability, float32, `[rows, *shape]`."""
     size = math.prod(shape)
     bits = _words(key, stream, draw, size) & 1
     return (2 * bits - 1).float().reshape(-1, *shape)

@@ -1,4 +1,4 @@
-"""Rows: the unit of work. Every leaf of these types leads with the row axis."""
+"""Rows, the unit of work. Every leaf of these types has the row axis first."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -15,30 +15,31 @@ Tree = TypeVar("Tree")
 
 
 class NoiseKey(NamedTuple):
-    """What a row's noise is drawn from, `[rows]` int64 each: the seed, and the row's own number."""
+    """The key of a row's noise: the seed and the row's own number, `[rows]` int64 each."""
 
     seed: Tensor
     number: Tensor
 
 
 class Condition(NamedTuple):
-    """What the network is conditioned on, fixed for a row's life: the latent and its schedule."""
+    """The conditioning of the network, fixed for a row's life: the latent and its schedule."""
 
     latent: Tensor
     schedule: Schedule
     network_time: NetworkTime
 
     def dgamma_ds(self, t: Tensor) -> Tensor:
-        """Rate of gamma by the network's time at times `t` `[rows]`, `[rows, C, H, W]`."""
+        """Return the derivative of gamma by the network's time at times `t` `[rows]`, `[rows, C, H,
+        W]`."""
         rate = self.schedule.dgamma_dt(t)
         mean = rate.flatten(1).mean(1).clamp(min=torch.finfo(rate.dtype).tiny)
         return rate * per_row((self.schedule.gamma_max - self.schedule.gamma_min) / mean)
 
 
 class Query(NamedTuple):
-    """What a solver asks: the network at x `[rows, C, H, W]` and diffusion time t `[rows]`.
+    """A solver's query: the network at x `[rows, C, H, W]` and diffusion time t `[rows]`.
 
-    With `cotangents` `[rows, probes, C, H, W]` it also asks how each is pulled back.
+    With `cotangents` `[rows, probes, C, H, W]` it also asks for the pull-back of each.
     """
 
     x: Tensor
@@ -47,33 +48,35 @@ class Query(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The predicted noise `[rows, C, H, W]`, and for each cotangent v the product J^T v,
-    `[rows, probes, C, H, W]`, where J = d eps / d x_t."""
+    """The predicted noise `[rows, C, H, W]` and the pull-backs J^T v `[rows, probes, C, H, W]`.
+
+    J = d eps / d x_t, and v are the cotangents of the query.
+    """
 
     eps: Tensor
     vjps: Tensor | None = None
 
 
 def count(tree: Any) -> int:
-    """Number of rows of a tree."""
+    """Return the number of rows of a tree."""
     leaf: Tensor = optree.tree_leaves(tree)[0]
     return leaf.shape[0]
 
 
 def take(tree: Tree, index: Tensor) -> Tree:
-    """The rows that `index` `[m]` (int64, or a boolean mask) selects, in its order."""
+    """Return the rows that `index` `[m]` (int64, or a boolean mask) selects, in its order."""
     return _map(lambda leaf: leaf[index], tree)
 
 
 def concat(trees: Sequence[Tree]) -> Tree:
-    """Rows of several trees of one structure, one after another."""
+    """Join the rows of several trees of one structure, one tree after another."""
     if len(trees) == 1:
         return trees[0]
     return _map(lambda *leaves: torch.cat(leaves), *trees)
 
 
 def split(tree: Tree, sizes: Sequence[int]) -> list[Tree]:
-    """The inverse of `concat`."""
+    """Split a tree into trees of `sizes` rows, the inverse of `concat`."""
     ends = list(itertools.accumulate(sizes))
     return [
         _map(lambda leaf, first=end - size, last=end: leaf[first:last], tree)
@@ -90,7 +93,8 @@ def pad(tree: Tree, multiple: int) -> Tree:
 
 
 def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:
-    """Row by row, `yes` where the boolean `rows` `[rows]` holds, else `no`."""
+    """Return the rows of `yes` where the boolean `rows` `[rows]` holds, and those of `no`
+    elsewhere."""
 
     def choose(a: Tensor, b: Tensor) -> Tensor:
         return torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b)

@@ -1,7 +1,7 @@
-"""Distributions over k-subsets whose probabilities are exact: conditional Bernoulli.
+"""Distributions over k-subsets with exact probabilities (conditional Bernoulli).
 
 q(S) is proportional to the product of e^logit over the members of S (Chen, Dempster & Liu,
-Biometrika 1994); its sum over all k-subsets is an elementary symmetric polynomial of the e^logits.
+Biometrika 1994). Its sum over all k-subsets is an elementary symmetric polynomial of the e^logits.
 """
 
 import math
@@ -11,8 +11,11 @@ from torch import Tensor
 
 
 def log_symmetric(logits: Tensor, k: int) -> Tensor:
-    """Log of the symmetric polynomials of degree 0 to k in the e^logits from i on, for each i:
-    `[n + 1, rows, k + 1]` of logits `[rows, n]`, float64."""
+    """Return the logs of elementary symmetric polynomials of the e^logits, `[n + 1, rows, k + 1]`
+    float64.
+
+    Entry [i, :, d] is of degree d, in the e^logits from index i on. `logits` is `[rows, n]`.
+    """
     rows, n = logits.shape
     table = torch.full((n + 1, rows, k + 1), -math.inf, dtype=torch.float64, device=logits.device)
     table[n, :, 0] = 0
@@ -24,13 +27,15 @@ def log_symmetric(logits: Tensor, k: int) -> Tensor:
 
 
 def log_probability(logits: Tensor, subset: Tensor, k: int) -> Tensor:
-    """log q of k-hot `subset` `[rows, n]`, `[rows]`, float64; 0 where n is 0."""
+    """Return log q of k-hot `subset` `[rows, n]`, `[rows]` float64; 0 where n is 0."""
     return (logits * subset).double().sum(1) - log_symmetric(logits, k)[0, :, k]
 
 
 def draw_subset(logits: Tensor, k: int, uniforms: Tensor) -> Tensor:
-    """k-hot `[rows, n]` by independent `uniforms` `[rows, n]` in (0, 1): one member after another,
-    each with its exact probability given those before."""
+    """Draw k-hot subsets `[rows, n]` by independent `uniforms` `[rows, n]` in (0, 1).
+
+    Members are decided one after another, each with its exact probability given those before.
+    """
     rows, n = logits.shape
     table = log_symmetric(logits, k)
     left = torch.full((rows, 1), k, device=logits.device)

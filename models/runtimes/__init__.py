@@ -1,1 +1,1 @@
-"""Ways to run a checkpoint's networks, one protocol (`models.rows.denoiser.Denoiser`)."""
+"""Runtimes: ways to run a checkpoint's networks behind `models.rows.denoiser.Denoiser`."""

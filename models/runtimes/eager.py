@@ -1,4 +1,4 @@
-"""The networks as PyTorch runs them, in float32."""
+"""The networks in eager PyTorch, in float32."""
 
 import torch
 from torch import Tensor
@@ -9,15 +9,15 @@ from models.rows.rows import Answer, Condition, Query, concat, count, pad, split
 from models.schema.config import ModelConfig
 
 QUANTUM = 16
-# From so many products on, a row is evaluated in as many copies rather than padded.
+# With this many cotangents or more, a row is evaluated on as many copies instead of being padded.
 MANY = 16
 
 
 class EagerDenoiser:
     """A checkpoint on its model's device.
 
-    Kernels choose their order of summation by the batch size. So every call is padded to a
-    multiple of `quantum` rows: from some size on, a row's bytes no longer depend on the batch.
+    Kernels choose their order of summation by the batch size. Every call is therefore padded to a
+    multiple of `quantum` rows: from some size on, a row's bytes do not depend on the batch.
     """
 
     def __init__(self, model: Mulan, quantum: int = QUANTUM) -> None:
@@ -43,7 +43,7 @@ class EagerDenoiser:
         return take(answer, rows)
 
     def _on_copies(self, query: Query, condition: Condition) -> Answer:
-        """One row's products, each of a copy of the row, by one backward pass."""
+        """Evaluate one row's cotangents on as many copies of the row, by one backward pass."""
         assert query.cotangents is not None
         products = query.cotangents[0][:, None]
         copies = torch.zeros(len(products), dtype=torch.int64, device=products.device)
@@ -67,6 +67,7 @@ class EagerDenoiser:
 
 
 def _pull_back(eps: Tensor, x: Tensor, cotangents: Tensor) -> Tensor:
-    """J^T v for each of `[rows, probes, C, H, W]` cotangents, one backward pass a probe."""
+    """Return J^T v for each of `[rows, probes, C, H, W]` cotangents, one backward pass for each
+    probe."""
     pulled = [torch.autograd.grad(eps, x, v, retain_graph=True)[0] for v in cotangents.unbind(1)]
     return torch.stack(pulled, dim=1)

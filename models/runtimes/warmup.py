@@ -1,4 +1,4 @@
-"""Making a runtime ready: its first calls, and the batch size from which bytes stay the same."""
+"""Warm-up of a runtime: its first calls, and the batch size from which bytes stay the same."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,10 @@ from models.runtimes.eager import QUANTUM, EagerDenoiser
 
 
 def warm_up(model: Mulan, rows: int) -> EagerDenoiser:
-    """A denoiser whose bytes for one row are the same in every call of at most `rows` rows.
+    """Return a denoiser whose bytes for one row are the same in every call of at most `rows` rows.
 
-    Its quantum is the least of 16, 32, 64 ... that passes; from `rows` on there is but one size of
-    call, so one always does.
+    Its quantum is the least of 16, 32, 64 ... that passes the test. A quantum of `rows` or more
+    always does, because then all calls have one size.
     """
     be_exact()
     quantum = QUANTUM
@@ -30,7 +30,7 @@ def warm_up(model: Mulan, rows: int) -> EagerDenoiser:
 
 
 def be_exact() -> None:
-    """Full float32, and kernels that give the same bytes twice."""
+    """Set torch to full float32 and to kernels that give the same bytes twice."""
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
@@ -38,11 +38,11 @@ def be_exact() -> None:
 
 
 def agrees(denoiser: EagerDenoiser, rows: int) -> bool:
-    """Whether rows get the same bytes at every multiple of the quantum up to `rows`."""
+    """Return True if rows get the same bytes at every multiple of the quantum up to `rows`."""
     largest = _rows_of_all_kinds(denoiser, rows)
     expected = list(_outputs(denoiser, *largest))
     for size in range(denoiser.quantum, rows, denoiser.quantum):
-        # The last rows, so that their places in the batch differ too.
+        # Taking the last rows changes their places in the batch too.
         last = torch.arange(rows - size, rows, device=largest[0].device)
         found = _outputs(denoiser, *take(largest, last))
         for whole, part in zip(expected, found, strict=True):
@@ -53,7 +53,7 @@ def agrees(denoiser: EagerDenoiser, rows: int) -> bool:
 
 
 def _rows_of_all_kinds(denoiser: EagerDenoiser, rows: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Points, times, latents and cotangents such as solvers ask about."""
+    """Return points, times, latents and cotangents like those of solvers' queries."""
     device = denoiser.model.device
     key = NoiseKey(*torch.arange(rows, device=device).expand(2, rows))
     config = denoiser.config
@@ -69,9 +69,9 @@ def _rows_of_all_kinds(denoiser: EagerDenoiser, rows: int) -> tuple[Tensor, Tens
 def _outputs(
     denoiser: EagerDenoiser, x: Tensor, t: Tensor, latent: Tensor, cotangents: Tensor
 ) -> Iterator[Tensor]:
-    """All that the networks say of these rows, which are the last of each tensor.
+    """Yield all outputs of the networks for these rows, which are the last ones of each tensor.
 
-    A pulled-back row costs at least two, so that half as many share a call.
+    A row with cotangents costs at least two evaluations, so half as many share a call.
     """
     condition = denoiser.condition(latent)
     yield denoiser.encode(x.clamp(-1, 1))

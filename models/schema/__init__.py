@@ -1,1 +1,1 @@
-"""What things are: configurations, manifests, solver parameters, scores, errors. Torch-free."""
+"""Plain data: configurations, manifests, solver parameters, scores and errors. Torch-free."""

@@ -1,4 +1,4 @@
-"""What a checkpoint is made of, as data. Torch-free, so that an API process can read it."""
+"""The configuration of a checkpoint's networks. Torch-free, so that an API process can read it."""
 
 import math
 from typing import Annotated, Literal, Self
@@ -11,11 +11,11 @@ Exponent = Annotated[int, Field(ge=0, le=16)]
 
 
 class ModelConfig(BaseModel):
-    """Architecture of one MULAN model (Sahoo et al., NeurIPS 2024, appendix on architecture).
+    """The architecture of one MULAN model (Sahoo et al., NeurIPS 2024, appendix on architecture).
 
     The defaults are those of the official CIFAR-10 network. `patch`, `coarse_width`, `groups`,
     `schedule_width`, `time_scale`, `fourier`, `fourier_fade` and `residual` are this project's
-    options for small models; at their defaults they do nothing.
+    options for small models; their defaults are the official network.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -28,15 +28,17 @@ class ModelConfig(BaseModel):
     width: int = Field(128, ge=4, description="Channels inside the score network and the encoder.")
     depth: int = Field(32, ge=1, description="Residual blocks on the way down the score network.")
     encoder_depth: int = Field(4, ge=1, description="Residual blocks of the latent encoder.")
-    attention: bool = Field(False, description="Attention after every block, not only mid-way.")
+    attention: bool = Field(
+        False, description="Attention after every block, not only after the middle one."
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="Used in training only.")
     latent_size: int = Field(
         50,
         ge=0,
-        description="n, the length of the k-hot latent. 0 is none, and then gamma is linear in t "
-        "and the same in every dimension (VDM; Kingma et al., 2021).",
+        description="The length n of the k-hot latent. With 0 there is no latent, and gamma is "
+        "linear in t and the same in every dimension (VDM; Kingma et al., 2021).",
     )
-    latent_k: int = Field(15, ge=0, description="k, the number of ones in the latent.")
+    latent_k: int = Field(15, ge=0, description="The number k of ones in the latent.")
     gamma_min: float = Field(-13.3, description="Log noise-to-signal ratio at t = 0.")
     gamma_max: float = Field(5.0, description="Log noise-to-signal ratio at t = 1.")
     fourier: tuple[Exponent, ...] = Field(
@@ -44,30 +46,32 @@ class ModelConfig(BaseModel):
     )
     fourier_fade: bool = Field(
         False,
-        description="Shrink each of these features by what the noise in x leaves of it on average, "
-        "so that no feature is noise alone.",
+        description="Multiply each Fourier feature by the share of it that remains on average "
+        "under the noise in x, so that no feature is noise alone.",
     )
     time_scale: float = Field(
         1000.0,
         gt=0,
         description="Largest angular frequency of the time embedding. A smaller one makes the "
-        "network smoother in time, and its ODE cheaper to solve.",
+        "network smoother in time and its ODE cheaper to solve.",
     )
     schedule_width: Positive | None = Field(
         None, description="Hidden width of the schedule MLP; left out, one unit per dimension."
     )
     residual: bool = Field(
         True,
-        description="Add x to the network's output, as the official ones do. A velocity has little "
-        "in common with x.",
+        description="Add x to the network's output, as the official networks do. A velocity has "
+        "little in common with x.",
     )
-    groups: Positive = Field(32, description="Groups of each group normalisation.")
-    patch: Positive = Field(1, description="Side of the space-to-depth stem; 1 is none.")
+    groups: Positive = Field(32, description="Number of groups of each group normalisation.")
+    patch: Positive = Field(
+        1, description="Side of the space-to-depth stem. With 1 there is no stem."
+    )
     coarse_width: int = Field(
         0,
         ge=0,
         description="Channels of a second U-Net at half the resolution, after the middle of the "
-        "score network and as deep as it. 0 is none.",
+        "score network and as deep as it. With 0 there is no second U-Net.",
     )
 
     @model_validator(mode="after")
@@ -95,27 +99,27 @@ class ModelConfig(BaseModel):
 
     @property
     def dimensions(self) -> int:
-        """D, the number of pixels times channels."""
+        """The number D of pixels times channels."""
         return math.prod(self.image_shape)
 
     @property
     def chw(self) -> tuple[int, int, int]:
-        """The image shape as tensors have it: channels, height, width."""
+        """The image shape in the order of tensors: channels, height, width."""
         height, width, channels = self.image_shape
         return channels, height, width
 
     @property
     def log_latents(self) -> float:
-        """log C(n, k) in nats: the price of naming one latent under the uniform prior."""
+        """The price log C(n, k), in nats, of naming one latent under the uniform prior."""
         n, k = self.latent_size, self.latent_k
         return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
     @property
     def log_alpha0(self) -> float:
-        """log of the signal's scale at t = 0, the same in every dimension."""
+        """The logarithm of the signal's scale at t = 0, the same in every dimension."""
         return -0.5 * math.log1p(math.exp(self.gamma_min))
 
     @property
     def log_sigma0(self) -> float:
-        """log of the noise's scale at t = 0, the same in every dimension."""
+        """The logarithm of the noise's scale at t = 0, the same in every dimension."""
         return -0.5 * math.log1p(math.exp(-self.gamma_min))

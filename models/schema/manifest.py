@@ -1,4 +1,4 @@
-"""The JSON beside the weights: what a checkpoint is and where it came from. Torch-free."""
+"""The manifest, a JSON file beside the weights that describes a checkpoint. Torch-free."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,17 +21,18 @@ class _Record(BaseModel):
 
 
 class Indices(_Record):
-    """One part of a split: how many images, and the SHA-256 of their sorted int64 indices."""
+    """One part of a split: the number of its images and the SHA-256 of their sorted int64
+    indices."""
 
     count: int
     sha256: str
 
 
 class DataRecord(_Record):
-    """The images a checkpoint was trained on, and how they were divided."""
+    """The images that a checkpoint was trained on, and how they were divided."""
 
     source: str = Field(description="Name or file name of the images that were divided.")
-    sha256: str = Field(description="Of the token array that was divided, C order.")
+    sha256: str = Field(description="SHA-256 of the token array that was divided, in C order.")
     test_source: str | None = Field(None, description="The separate test images, if there are any.")
     test_sha256: str | None = None
     licence: str = ""
@@ -40,7 +41,7 @@ class DataRecord(_Record):
 
 
 class TrainingRecord(_Record):
-    """How the weights were made, so that anyone can make them again."""
+    """The training of the weights, recorded so that anyone can repeat it."""
 
     command: str
     recipe: dict[str, Any]
@@ -49,9 +50,11 @@ class TrainingRecord(_Record):
     seconds: float
     machine: str
     torch: str
-    history: list[dict[str, float]] = Field(description="One entry a watch; see Progress.")
+    history: list[dict[str, float]] = Field(
+        description="One entry for each evaluation of held-out images; see Progress."
+    )
     held_out_draws: int = Field(
-        1, description="Noise draws of each held-out image at a watch; a single one was by `seed`."
+        1, description="Noise draws of each held-out image; a single one depends on `seed`."
     )
 
 
@@ -59,19 +62,22 @@ class Origin(_Record):
     """The official checkpoint file that was imported."""
 
     file: str
-    sha256: str = Field(description="Of the file as it was read.")
-    parameters: Literal["ema", "raw"] = Field(description="Averaged, or as they were.")
-    step: int | None = Field(description="Training steps, as the file has them.")
+    sha256: str = Field(description="SHA-256 of the file as it was read.")
+    parameters: Literal["ema", "raw"] = Field(description="The averaged or the raw parameters.")
+    step: int | None = Field(description="Training steps, as recorded in the file.")
 
 
 class Manifest(_Record):
-    """`manifest.json`. The SHA-256 of the weights file, which also carries the configuration, is
-    the checkpoint's identity."""
+    """The content of `manifest.json`.
+
+    The identity of a checkpoint is the SHA-256 of its weights file, which also carries the
+    configuration.
+    """
 
     format: Literal[1] = 1
     name: Name
     config: ModelConfig
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the weights file.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights file.")
     parameters: int
     data: DataRecord | None = None
     training: TrainingRecord | None = None
@@ -80,13 +86,13 @@ class Manifest(_Record):
         default_factory=dict, description="Solver settings by preset name."
     )
     tuning: dict[str, Any] = Field(
-        default_factory=dict, description="Where the presets come from: every sampler measured."
+        default_factory=dict, description="The measurements that the presets were chosen by."
     )
     evaluation: dict[str, Any] = Field(default_factory=dict)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of one checkpoint folder.
+    """Read the manifest of one checkpoint folder.
 
     Raises CheckpointError when it is missing or malformed.
     """
@@ -102,7 +108,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first thing that is wrong with a document, in one line: the field, and what it lacks."""
+    """Describe the first fault that validation found, in one line: the field and what is wrong with
+    it."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     return f"{field}: {first['msg']}" if field else first["msg"]

@@ -11,7 +11,7 @@ from models.schema.specs import Ddpm, SamplerSpec
 PresetName = Literal["fast", "balanced", "best"]
 Presets = dict[PresetName, SamplerSpec]
 
-# Points evenly spaced in gamma converge in about 50 steps where even times want hundreds.
+# Steps evenly spaced in gamma converge at about 50; evenly spaced in time they need hundreds.
 UNTUNED: Presets = {
     "fast": Ddpm(steps=20, grid="gamma"),
     "balanced": Ddpm(steps=50, grid="gamma"),
@@ -22,9 +22,9 @@ _PRESETS: TypeAdapter[Presets] = TypeAdapter(Presets)
 
 
 def presets(manifest: Manifest) -> Presets:
-    """The checkpoint's own presets, and for those it lacks the untuned ones.
+    """Return the checkpoint's own presets, and untuned ones for those that it lacks.
 
-    Raises CheckpointError for a preset of another name, or one that no solver takes.
+    Raises CheckpointError for a preset of an unknown name, or one that no solver accepts.
     """
     try:
         return UNTUNED | _PRESETS.validate_python(manifest.presets)

@@ -1,18 +1,20 @@
-"""What scoring one image comes to. Torch-free; log-probabilities in nats."""
+"""The likelihood of one image. Torch-free; log-probabilities in nats."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Likelihood of one image, or the reason why there is none.
+    """The likelihood of one image, or the reason why there is none.
 
-    `log_px_given_z` is the importance-sampled bound on log P(v | z*), None where latents were
-    sampled; `log_px_lower_bound` is that less log C(n, k), or weighed by prior over proposal: a
-    bound on log P(v) in expectation; `bits_per_dim` follows from it. The
-    three errors are apart: the spread over probes, the spread over draws, the ODE's own estimate;
-    None where not estimated. `prior`, `log_det`, `dequantization` and `latent` are the mean over
-    draws of the terms that add up, for one draw, to `log_px_lower_bound`.
+    `log_px_given_z` is the importance-sampled lower bound on log P(v | z*), None where latents were
+    sampled. `log_px_lower_bound` is a lower bound on log P(v) in expectation: `log_px_given_z` less
+    log C(n, k), or for sampled latents weighted by prior over proposal. `bits_per_dim` is derived
+    from it.
+
+    The three errors are reported apart: the spread over probes, the spread over draws and the ODE's
+    own estimate; each is None where it was not estimated. `prior`, `log_det`, `dequantization` and
+    `latent` are means over draws of the terms that for one draw add up to `log_px_lower_bound`.
     """
 
     nfe: int
@@ -30,5 +32,5 @@ class Score:
 
     @property
     def ok(self) -> bool:
-        """Whether there is a likelihood."""
+        """True if there is a likelihood."""
         return self.reason is None

@@ -1,1 +1,1 @@
-"""What makes the shipped checkpoints."""
+"""Training of checkpoints by recipes."""

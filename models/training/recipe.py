@@ -1,4 +1,4 @@
-"""A recipe: everything that determines a trained checkpoint, as data."""
+"""A recipe holds everything that determines a trained checkpoint, as data."""
 
 import tomllib
 from pathlib import Path
@@ -21,9 +21,9 @@ class _Settings(BaseModel):
 
 
 class DataSettings(_Settings):
-    """Where the images come from, and how many go to each part.
+    """The source of the images and the number of images in each part.
 
-    Test images come from `test_source`, whole, or else from the division.
+    All images of `test_source` are test images; without it the test part comes from the division.
     """
 
     source: str
@@ -42,7 +42,7 @@ class DataSettings(_Settings):
 
 
 class Optimisation(_Settings):
-    """How the negative ELBO is minimised."""
+    """Settings of the optimisation of the negative ELBO."""
 
     steps: Count
     batch_size: Annotated[int, Field(ge=2)] = 128
@@ -53,37 +53,44 @@ class Optimisation(_Settings):
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
     latent_noise: Literal["sum-of-gamma", "official"] = Field(
-        "sum-of-gamma", description="What perturbs the logits: as published, or as released."
+        "sum-of-gamma",
+        description="Noise on the encoder's logits: as published, or as in the released code.",
     )
     information_price: float = Field(
-        1.0, description="Price of a nat that z tells about its image; 1 is the paper's."
+        1.0,
+        description="Weight of the information, in nats, that z carries about its image. With 1 it "
+        "is the paper's.",
     )
     aggregate_price: float = Field(
         1.0,
         ge=0,
-        description="Price of a nat by which z, over a batch, leaves its prior; 1 is the paper's.",
+        description="Weight of the KL, in nats, from the mean of q(z|x) over a batch to the prior. "
+        "With 1 it is the paper's.",
     )
     encoder_head_start: int = Field(
-        0, ge=0, description="First steps, in which the diffusion term does not reach the encoder."
+        0,
+        ge=0,
+        description="Number of first steps in which the encoder gets no gradient of the diffusion "
+        "term.",
     )
     coarse_weight: float = Field(
         0.0,
         ge=0,
-        description="Weight of the diffusion term's part at high noise, beyond its weight of 1 in "
-        "the bound: for samples that hold together (Kingma & Gao, 2023).",
+        description="Additional weight of the diffusion term at high noise, beyond its weight of 1 "
+        "in the bound, for samples whose parts fit together (Kingma & Gao, 2023).",
     )
     noisy_share: float = Field(
         0.0,
         ge=0,
         lt=1,
         description="Share of a batch's times drawn from the noisier half alone; the loss is "
-        "weighted so that its mean stays what it was.",
+        "weighted so that its mean does not change.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Of the products in the network while training."
+        "float32", description="Precision of the network's matrix products in training."
     )
     held_out_every: Count = Field(
-        500, description="Steps from one look at the held-out images, and one save, to the next."
+        500, description="Steps between evaluations of the held-out images, and between saves."
     )
     seed: Seed = 0
 
@@ -97,26 +104,29 @@ class Recipe(_Settings):
     optimisation: Optimisation
 
     def record(self) -> dict[str, Any]:
-        """What a manifest keeps: all but where the images lie."""
+        """Return what a manifest records: all fields but the places of the images."""
         return self.model_dump(mode="json", exclude={"data": {"source", "test_source"}})
 
 
 def read_recipe(name_or_path: str) -> Recipe:
-    """A shipped recipe by name, or a TOML file by path. Raises DataError."""
+    """Read a shipped recipe by name, or a TOML file by path. Raises DataError."""
     shipped = RECIPES / f"{name_or_path}.toml"
     path = shipped if shipped.exists() else Path(name_or_path)
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
-        raise DataError(f"no recipe {name_or_path}; shipped are: {names}") from error
+        raise DataError(f"no recipe {name_or_path}; available: {names}") from error
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     return parse_recipe(settings, str(path))
 
 
 def parse_recipe(settings: dict[str, Any], origin: str) -> Recipe:
-    """The recipe that `settings` describe. Raises DataError, which names `origin` and the field."""
+    """Return the recipe that `settings` describe.
+
+    Raises DataError, which names `origin` and the field at fault.
+    """
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
@@ -124,7 +134,7 @@ def parse_recipe(settings: dict[str, Any], origin: str) -> Recipe:
 
 
 def override(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
-    """The recipe with every value that is given, and is not None, in place of its own."""
+    """Return the recipe with every given value, unless it is None, in place of its own."""
     merged = recipe.model_dump()
     for section, values in sections.items():
         merged[section] |= {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""From a recipe to a checkpoint folder."""
+"""Training runs: from a recipe to a checkpoint folder."""
 
 import os
 import platform
@@ -19,11 +19,11 @@ WORK = "training"
 
 
 def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Manifest:
-    """Follow a recipe and write the checkpoint to `out`; what a killed run left there is taken up,
-    and what a finished one left is the answer.
+    """Follow a recipe and write the checkpoint to `out`.
 
-    `command` is recorded, so that a reader can do the same. Raises DataError, CheckpointError, and
-    TrainingError where `out` is of another recipe or the loss diverges.
+    A run that was killed resumes from what it left in `out`; of a finished run the manifest is
+    returned. `command` is recorded, so that a reader can repeat the run. Raises DataError,
+    CheckpointError, and TrainingError where `out` belongs to another recipe or the loss diverges.
     """
     if (out / MANIFEST).exists():
         return _finished(recipe, out)
@@ -71,12 +71,12 @@ def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Mani
 def _finished(recipe: Recipe, out: Path) -> Manifest:
     manifest = read_manifest(out)
     if manifest.training is None or manifest.training.recipe != recipe.record():
-        raise TrainingError(f"{out} is of another recipe; delete it or train elsewhere")
+        raise TrainingError(f"{out} belongs to another recipe; delete it or train elsewhere")
     return manifest
 
 
 def describe_machine(device: torch.device) -> str:
-    """Device, processor and threads, in words."""
+    """Describe device, processor and threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     capability = torch.backends.cpu.get_cpu_capability()
@@ -85,5 +85,5 @@ def describe_machine(device: torch.device) -> str:
 
 
 def _public_name(source: str) -> str:
-    """A data set's name, or its file's: a card says nothing of the machine's folders."""
+    """Return a data set's name or the name of its file, without the folders of this machine."""
     return Path(source).name

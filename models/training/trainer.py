@@ -1,4 +1,4 @@
-"""Minimising the negative ELBO: deterministic by seed, resumable after a kill."""
+"""Minimisation of the negative ELBO, deterministic by seed and resumable after a kill."""
 
 import copy
 import json
@@ -31,11 +31,12 @@ from models.training.recipe import Optimisation, Recipe
 
 STATE = "training.safetensors"
 WATCHED = 1000
-# The same noise for every run, several draws an image: curves of different seeds can be compared.
+# Held-out images are evaluated with the same noise in every run, several draws for each image, so
+# that curves of different seeds can be compared.
 WATCH_SEED, WATCH_DRAWS = 0, 4
 EMA_RAMP = 10
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
-# torch's CPU generator reads 32 bits of a seed: runs of different seeds are spread over them.
+# torch's CPU generator reads 32 bits of a seed; this factor spreads different seeds over them.
 SEED_STRIDE = 0x9E3779B1
 EPOCH_STRIDE = 1_000_003
 
@@ -43,11 +44,11 @@ EPOCH_STRIDE = 1_000_003
 class Progress(NamedTuple):
     """One line of the training history.
 
-    `total` and `held_out` are negative ELBOs in bits/dim with the paper's latent term, the first
-    over the batches since the last line, the second over the held-out images with the averaged
-    weights; `latent` is that term, in nats, and `information` the part of it that z tells about its
-    image. The rest is how far z, over a batch, is from its prior.
-    `seconds` counts the work that is kept, not what a kill threw away.
+    `total` and `held_out` are negative ELBOs in bits/dim with the paper's latent term: the first of
+    the batches since the last line, the second of the held-out images with the averaged weights.
+    `latent` is the latent term in nats, and `information` the part of it that z carries about its
+    image; the rest is the KL from the mean of q(z|x) over a batch to the prior. `seconds` does not
+    count work that a kill has lost.
     """
 
     step: int
@@ -59,17 +60,20 @@ class Progress(NamedTuple):
 
 
 class Trainer:
-    """Trains one model.
+    """The training of one model.
 
-    Step n takes its batch and all its noise, dropout included, from (seed, n) alone. So a run that
-    was killed goes on from its last save and ends with the weights it would have had.
+    Step n takes its batch and all its noise, dropout included, from (seed, n) alone. A run that was
+    killed therefore resumes from its last save and ends with the weights it would have had.
     """
 
     def __init__(
         self, recipe: Recipe, images: Tokens, held_out: Tokens, device: torch.device, work: Path
     ) -> None:
-        """`images` are the train part, `[N, H, W, C]`, `held_out` some others to watch; `work` is
-        the folder that keeps what a resume needs."""
+        """Prepare a run on `images` `[N, H, W, C]`.
+
+        `held_out` are other images, evaluated during training. The folder `work` keeps the saved
+        state.
+        """
         self.recipe = recipe
         self.settings: Optimisation = recipe.optimisation
         self.device = device
@@ -90,9 +94,9 @@ class Trainer:
         self.step = 0
 
     def run(self) -> Mulan:
-        """Train to the end, from wherever an earlier run last saved; returns the averaged model.
+        """Train to the end from the last save, and return the averaged model.
 
-        Raises TrainingError when the loss diverges, and when the save is of another recipe.
+        Raises TrainingError when the loss diverges, and when the save belongs to another recipe.
         """
         self._resume()
         self.model.train()
@@ -115,7 +119,10 @@ class Trainer:
         return self.averaged
 
     def _update(self, batch: Tensor) -> Tensor:
-        """One optimiser step; returns negative ELBO, its latent term and what z tells, in nats."""
+        """Take one optimiser step.
+
+        Returns the negative ELBO, its latent term and the information that z carries, in nats.
+        """
         torch.manual_seed((self.settings.seed * SEED_STRIDE + self.step) % 2**32)
         half = torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"
@@ -124,7 +131,8 @@ class Trainer:
             terms, logits = self._elbo(self.model, batch, perturbed=True)
         information = mutual_information(logits)
         latent = terms.latent.mean()
-        # Reconstruction and prior depend on no parameter. At prices of 1 this is the latent term.
+        # Reconstruction and prior do not depend on parameters. With both prices at 1 the next two
+        # terms add up to the latent term.
         loss = (terms.diffusion + self.settings.coarse_weight * terms.coarse).mean()
         loss = loss + self.settings.information_price * information
         loss = loss + self.settings.aggregate_price * (latent - information)
@@ -139,8 +147,11 @@ class Trainer:
         return torch.stack([terms.total.mean(), latent, information]).detach()
 
     def _elbo(self, model: Mulan, batch: Tensor, perturbed: bool) -> tuple[Elbo, Tensor]:
-        """Negative ELBO of a batch at evenly spread times, noise from torch's stream; and the
-        encoder's logits `[rows, n]`."""
+        """Return the negative ELBO of a batch at evenly spread times, and the encoder's logits
+        `[rows, n]`.
+
+        The noise comes from torch's global generator.
+        """
         config, rows = self.recipe.model, len(batch)
         t = (torch.rand((), device=self.device) + torch.arange(rows, device=self.device) / rows) % 1
         t, weight = noisier_times(t, self.settings.noisy_share if perturbed else 0.0)
@@ -161,7 +172,8 @@ class Trainer:
 
     @torch.no_grad()
     def _watch(self) -> float:
-        """Negative ELBO of the held-out images in nats, with the same noise in every run."""
+        """Return the negative ELBO of the held-out images in nats, with the same noise in every
+        run."""
         torch.manual_seed(WATCH_SEED)
         batches = torch.split(self.held_out, self.settings.batch_size)
         totals = [
@@ -172,7 +184,7 @@ class Trainer:
         return float(torch.cat(totals).double().mean())
 
     def _batch(self) -> Tensor:
-        """The current step's batch; epoch e is shuffled by (seed, e)."""
+        """Return the current step's batch; epoch e is shuffled by (seed, e)."""
         size = min(self.settings.batch_size, len(self.images))
         epoch, index = divmod(self.step, len(self.images) // size)
         shuffle = torch.Generator().manual_seed(self.settings.seed * EPOCH_STRIDE + epoch)
@@ -180,7 +192,7 @@ class Trainer:
         return self.images[order[index * size : (index + 1) * size].to(self.device)]
 
     def _rate_factor(self) -> float:
-        """Linear warm-up, then cosine decay."""
+        """Return the factor of the learning rate: a linear warm-up, then a cosine decay."""
         ramp = _ramp(self.step, self.settings.warmup_steps)
         if not self.settings.decay:
             return ramp
@@ -194,7 +206,7 @@ class Trainer:
             average.lerp_(parameter, 1 - decay)
 
     def _summarise(self, totals: list[Tensor], seconds: float) -> Progress:
-        """Raises TrainingError when the loss is no longer a number."""
+        """Return a line of the history. Raises TrainingError when the loss is NaN or infinite."""
         total, latent, information = torch.stack(totals).double().mean(0).tolist()
         if not math.isfinite(total):
             raise TrainingError(f"the loss diverged before step {self.step}")
@@ -216,7 +228,7 @@ class Trainer:
         write_atomically(self.work / STATE, content)
 
     def _resume(self) -> None:
-        """Take up a saved run, if there is one."""
+        """Restore a saved run, if there is one."""
         path = self.work / STATE
         if not path.exists():
             return
@@ -229,7 +241,7 @@ class Trainer:
             raise TrainingError(f"{path}: {error}; delete it to start again") from error
         progress = json.loads(metadata.get("progress", "{}"))
         if progress.get("recipe") != self.recipe.model_dump(mode="json"):
-            raise TrainingError(f"{path} is of another recipe; delete it or train elsewhere")
+            raise TrainingError(f"{path} belongs to another recipe; delete it or train elsewhere")
         self.model.load_state_dict(_under("model.", tensors))
         self.averaged.load_state_dict(_under("averaged.", tensors))
         self.step = int(metadata["step"])
@@ -240,8 +252,11 @@ class Trainer:
 
 
 def noisier_times(t: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Times `t` `[rows]`, uniform on [0, 1), moved so that a `share` of them comes from [1/2, 1)
-    alone and the rest from anywhere; and 1 over their density, `[rows]`."""
+    """Move times `t` `[rows]`, uniform on [0, 1), so that a `share` of them lies in [1/2, 1).
+
+    The rest stays uniform on [0, 1). Returns the moved times and 1 over their density, `[rows]`
+    each.
+    """
     turn = (1 - share) / 2
     early = t < turn
     moved = torch.where(early, t / (1 - share), 0.5 + (t - turn) / (1 + share))
@@ -249,11 +264,11 @@ def noisier_times(t: Tensor, share: float) -> tuple[Tensor, Tensor]:
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, by the rest of their names."""
+    """Return the tensors whose names begin with `prefix`, by the rest of their names."""
     found = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
 
 
 def _ramp(step: int, length: int) -> float:
-    """From near 0 to 1 over `length` steps."""
+    """Return a factor that rises linearly from near 0 to 1 over `length` steps."""
     return min(1.0, (step + 1) / length) if length else 1.0

@@ -1,1 +1,1 @@
-"""A request's images as rows of a solver, and the finished rows as results."""
+"""Requests as rows of a solver, and finished rows as results."""

@@ -1,7 +1,8 @@
-"""The likelihood of images: from pixel tokens to rows of an ODE solve, and back to one score.
+"""The likelihood of images: pixel tokens become rows of an ODE solve, and finished rows a score.
 
-Formulas: MuLAN (Sahoo et al., 2024), section 3.5 and the appendix on likelihood, with a bin-filling
-truncated normal as dequantization (Zheng et al., ICML 2023) whose own density is kept per row.
+The formulas are those of MuLAN (Sahoo et al., 2024), section 3.5 and the appendix on likelihood,
+with a truncated normal that fills a bin as dequantization (Zheng et al., ICML 2023), whose own
+density is kept for each row.
 """
 
 import hashlib
@@ -25,15 +26,17 @@ from models.solvers.flow import Columns, LogDensity
 
 
 class Dequantized(NamedTuple):
-    """Images `[rows, C, H, W]` inside their tokens' bins, in data units, and minus the log-density
-    `[rows]` of the noise in units of x at t = 0; float64."""
+    """Images `[rows, C, H, W]` inside their tokens' bins, in data units, float64.
+
+    `cost` `[rows]` is minus the log-density of the noise in units of x at t = 0.
+    """
 
     image: Tensor
     cost: Tensor
 
 
 class Chosen(NamedTuple):
-    """k-hot latents `[rows, n]`, and the log of prior over proposal probability `[rows]`."""
+    """The k-hot latents `[rows, n]` and the logs of prior over proposal probability `[rows]`."""
 
     latent: Tensor
     log_weight: Tensor
@@ -42,11 +45,12 @@ class Chosen(NamedTuple):
 def score_problem(
     denoiser: Denoiser, tokens: Tensor, spec: Adams | Rk45, seed: int, draws: int
 ) -> Problem[Columns]:
-    """Rows for images `tokens` `[N, C, H, W]` uint8, `draws` each, one image after another.
+    """Return the rows for images `tokens` `[N, C, H, W]`, uint8: `draws` of one image, then of the
+    next.
 
     All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
-    by the number of the draw; the draws of one image share its probes. One pass of the encoder an
-    image.
+    by the number of the draw; the draws of one image share its probes. The encoder runs once for
+    each image.
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config.vocabulary)
@@ -68,9 +72,9 @@ def score_problem(
 
 
 def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: NoiseKey) -> Chosen:
-    """For each row of encoder `logits` `[rows, n]` the k largest, or a draw that follows them.
+    """Return for each row of encoder `logits` `[rows, n]` the k largest, or a random draw.
 
-    A draw's proposal has exact probabilities (`subsets`), so that log-mean-exp over draws is an
+    The proposal of a draw has exact probabilities (`subsets`), so log-mean-exp over draws is an
     importance-weighted bound (Burda et al., 2016).
     """
     k = config.latent_k
@@ -84,8 +88,12 @@ def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: 
 
 
 def trace_vectors(config: ModelConfig, spec: Adams | Rk45, seeds: Tensor) -> Tensor:
-    """What is pulled back for the trace of images with noise `seeds` `[N]`: signs, or sqrt(D) e_i
-    for every value i, whose mean is the trace itself; `[N, products, C, H, W]`."""
+    """Return the cotangents `[N, products, C, H, W]` for the trace of images with noise `seeds`
+    `[N]`.
+
+    They are random signs, or for an exact trace sqrt(D) e_i for every dimension i, whose mean is
+    the trace itself.
+    """
     shape = (spec.products(config.dimensions), *config.chw)
     if spec.trace == "exact":
         unit = torch.eye(config.dimensions, device=seeds.device).view(shape)
@@ -94,14 +102,15 @@ def trace_vectors(config: ModelConfig, spec: Adams | Rk45, seeds: Tensor) -> Ten
 
 
 def content_seed(seed: int, image: Tensor) -> int:
-    """The noise seed of one image's tokens `[C, H, W]`: of its content, wherever it stands."""
+    """Return the noise seed of one image's tokens `[C, H, W]`, a hash of `seed` and the content."""
     content = image.cpu().contiguous().numpy().tobytes()
     text = f"{seed} {tuple(image.shape)} ".encode()
     return int.from_bytes(hashlib.sha256(text + content).digest()[:8], "little", signed=True)
 
 
 def dequantize(config: ModelConfig, clean: Tensor, key: NoiseKey) -> Dequantized:
-    """Add e^(gamma_0/2) n to bin centres `clean` `[rows, C, H, W]`; n normal, cut at the edges.
+    """Add e^(gamma_0/2) n to bin centres `clean` `[rows, C, H, W]`, n normal and truncated at the
+    edges.
 
     The cost is the sum of log sigma_0 + n^2/2 + log(2 pi)/2 + log of the normal mass in a bin.
     """
@@ -115,8 +124,11 @@ def dequantize(config: ModelConfig, clean: Tensor, key: NoiseKey) -> Dequantized
 
 
 def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> Score:
-    """The score of one image from the finished rows of its draws; any failed row is its reason. An
-    exact trace has no spread over probes, and of sampled latents none is the one given."""
+    """Return the score of one image from the finished rows of its draws.
+
+    If a row failed, its status is the reason. An exact trace has no standard error over probes, and
+    with sampled latents there is no `log_px_given_z`.
+    """
     nfe = int(density.nfe.sum())
     failed = density.status[density.status != RowStatus.DONE].tolist()
     if failed:
@@ -128,7 +140,7 @@ def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> S
     if not (math.isfinite(log_px) and math.isfinite(bound)):
         return Score(nfe, reason=RowStatus.NOT_FINITE.reason)
     share = weights.softmax(0)
-    # To first order, log-mean-exp weighs each draw's error by its share.
+    # To first order, log-mean-exp weights each draw's error by its share.
     by_probe = (share[:, None] * density.log_det).sum(0)
     return Score(
         nfe=nfe,
@@ -146,5 +158,5 @@ def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> S
 
 
 def standard_error(values: Tensor) -> float | None:
-    """Of the mean of `values` `[m]`; None for fewer than two."""
+    """Return the standard error of the mean of `values` `[m]`, or None for fewer than two."""
     return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else None

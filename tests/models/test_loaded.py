@@ -148,7 +148,7 @@ def test_single_precision_is_close(folder: Path, model: LoadedCheckpoint) -> Non
         (lambda m, z: m.pull_back(X, 0.5, z, SIGNS[:1]), "different numbers of rows"),
         (lambda m, z: m.network(X[:, :3], 0.0, z), "images are"),
         (lambda m, z: m.schedule(z[:, :4], 0.5), "latents are"),
-        (lambda m, z: m.logits(IMAGES / 255), "not whole tokens"),
+        (lambda m, z: m.logits(IMAGES / 255), "not integer tokens"),
         (lambda m, z: m.encode(IMAGES.astype(int) + 200), "tokens outside 0 to 255"),
         (lambda m, z: m.elbo(IMAGES, 0.5, NOISE, NOISE[:1]), "different numbers of rows"),
     ],

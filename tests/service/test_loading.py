@@ -142,4 +142,4 @@ def test_another_s_calibration_leaves_the_rest_served(
         ("b", None),
     ]
     (line,) = refusals(caplog)
-    assert line.startswith("b gives no verdicts: calibration.json is of the weights")
+    assert line.startswith("b gives no verdicts: calibration.json belongs to the weights")

@@ -1,1 +1,1 @@
-"""The Grafana boards as Python: `python -m deploy.grafana.boards` writes their JSON."""
+"""The Grafana boards in Python. `python -m deploy.grafana.boards` writes their JSON."""

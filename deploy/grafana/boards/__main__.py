@@ -1,4 +1,4 @@
-"""Writes the boards' JSON into deploy/grafana/dashboards."""
+"""Command that writes the boards' JSON into deploy/grafana/dashboards."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The data: whether images that come in, and the draws that go out, are what they used to be."""
+"""The data board: whether incoming images and outgoing samples are what they used to be."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -20,13 +20,13 @@ from deploy.grafana.boards.parts import (
 
 _VERDICTS = f"mulan_anomaly_verdicts_total{{{MODEL}}}"
 _FLAGGED = f'mulan_anomaly_verdicts_total{{{MODEL},verdict="abnormal"}}'
-# Of the buckets those of equal width: even p-values are then of even colour.
+# Buckets of equal width, so that uniform p-values have one colour.
 _QUARTERS = 'le=~"0.25|0.5|0.75|1.0"'
 _JUDGED = f'mulan_anomaly_verdicts_total{{{MODEL},verdict!="failed"}}'
 
 
 def data() -> Dashboard:
-    """For when the service is well and its answers are strange."""
+    """Return the board to open when the service is well but its answers are strange."""
     return board(
         "mulan-data",
         "Mulan: data",
@@ -193,7 +193,7 @@ def _samplers() -> Row:
 
 
 def _flagged(window: str, legend: str) -> Query:
-    """The share of judged images that were; 0 and not nothing where none ever was."""
+    """Return the share of judged images that were flagged, which is 0 where none ever was."""
     flagged, judged = (
         f"sum by (model) (rate({series}[{window}]))" for series in (_FLAGGED, _JUDGED)
     )

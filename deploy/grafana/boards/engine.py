@@ -1,4 +1,4 @@
-"""Engine and device: where a tick's time goes, how full its calls are, what waits for it."""
+"""The engine board: where a tick's time goes, how full its calls are and what waits for them."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -19,7 +19,7 @@ from deploy.grafana.boards.parts import (
 
 
 def engine() -> Dashboard:
-    """For when the service board says that work is slow."""
+    """Return the board to open when the service board shows that work is slow."""
     return board(
         "mulan-engine",
         "Mulan: engine and device",

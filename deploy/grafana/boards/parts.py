@@ -1,4 +1,4 @@
-"""What panels are made of, so that those of all boards look and filter alike."""
+"""Parts of panels, so that the panels of all boards look and filter alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,20 +40,20 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEdito
 SOURCE = DataSourceRef("prometheus", "${datasource}")
 GREEN, ORANGE, RED = "green", "orange", "red"
 
-# Labels by which every query is narrowed, where its metric has them. What is the store's own, or
-# recorded, is of no instance: every API tells of the same queue, and no worker does.
+# Labels that narrow every query whose metric has them. Metrics of the store and recorded series
+# have no instance, because every API reports the same queue.
 INSTANCE = 'instance=~"$instance"'
 MODEL_ANYWHERE = 'model=~"$model"'
 MODEL = f"{MODEL_ANYWHERE},{INSTANCE}"
 SOLVER = f'solver=~"$solver",{MODEL}'
 
-# Columns of 24, and rows of about 30 pixels.
+# Widths in columns, of which there are 24, and heights in rows of about 30 pixels.
 _HEIGHT, _LOW = 8, 4
 
 
 @dataclass(frozen=True)
 class Query:
-    """One PromQL expression, and what each of its series is called."""
+    """One PromQL expression and the legend of its series."""
 
     expr: str
     legend: str
@@ -63,13 +63,13 @@ Limits = list[Threshold]
 
 
 def above(warn: float | None = None, bad: float | None = None) -> Limits:
-    """From which value up a number is worth a look, and from which it is bad."""
+    """Return the values from which a number is worth a look and from which it is bad."""
     marks = [(warn, ORANGE), (bad, RED)]
     return [Threshold(None, GREEN), *(Threshold(at, to) for at, to in marks if at is not None)]
 
 
 def below(warn: float | None = None, bad: float | None = None) -> Limits:
-    """The same down from a value: each colour lasts until its own, where the next begins."""
+    """Return thresholds for a number that is bad when it is low."""
     marks = [(bad, RED), (warn, ORANGE)]
     ends, colours = zip(*((at, to) for at, to in marks if at is not None), strict=True)
     pairs = zip((None, *ends), (*colours, GREEN), strict=True)
@@ -97,7 +97,7 @@ def graph(
     span: int = 8,
     top: float | None = None,
 ) -> timeseries.Panel:
-    """Lines over time, or areas that add up; `limits` are drawn across it."""
+    """Draw lines over time, or stacked areas; `limits` are drawn across them."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -140,7 +140,7 @@ def number(
     span: int = 4,
     none: str = "no data",
 ) -> stat.Panel:
-    """What holds now, in colour; one number for each series."""
+    """Show the current value in colour, one number for each series."""
     return (
         stat.Panel()
         .title(title)
@@ -160,7 +160,7 @@ def number(
 def spread(
     title: str, says: str, unit: str, histogram: str, filters: str, span: int = 8
 ) -> heatmap.Panel:
-    """How the observations of a histogram are spread, over time."""
+    """Show the distribution of a histogram's observations over time."""
     expr = f"sum by (le) (increase({histogram}_bucket{{{filters}}}[$__rate_interval]))"
     target = _target(expr, "{{le}}").format(PromQueryFormat.HEATMAP)
     return (
@@ -180,14 +180,14 @@ def spread(
 
 
 def quantile(share: float, histogram: str, filters: str, by: str) -> Query:
-    """A quantile of a histogram over the last moments, for each value of the labels `by`."""
+    """Return a histogram's quantile over the last minutes, for each value of the labels `by`."""
     buckets = f"sum by (le, {by}) (rate({histogram}_bucket{{{filters}}}[$__rate_interval]))"
     legend = " ".join(f"{{{{{label.strip()}}}}}" for label in by.split(","))
     return Query(f"histogram_quantile({share}, {buckets})", f"p{100 * share:.0f} {legend}")
 
 
 def mean(histogram: str, filters: str, by: str, window: str, legend: str) -> Query:
-    """The mean of a histogram's observations over a window."""
+    """Return the mean of a histogram's observations over a window."""
     total, count = (
         f"sum by ({by}) (rate({histogram}_{part}{{{filters}}}[{window}]))"
         for part in ("sum", "count")
@@ -196,7 +196,7 @@ def mean(histogram: str, filters: str, by: str, window: str, legend: str) -> Que
 
 
 def board(uid: str, title: str, says: str, rows: Sequence[Row]) -> dashboard.Dashboard:
-    """Rows of panels under the variables that all boards share."""
+    """Return rows of panels under the variables that all boards share."""
     made = (
         dashboard.Dashboard(title)
         .uid(uid)

@@ -1,4 +1,4 @@
-"""Golden signals: is the service well, and if not, where to look."""
+"""The service board: the golden signals of the service, and where to look when one is bad."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -22,7 +22,7 @@ _JOBS = f"mulan_jobs_total{{{SOLVER}}}"
 
 
 def service() -> Dashboard:
-    """The first board to open."""
+    """Return the board to open first."""
     return board(
         "mulan-service",
         "Mulan: service",

@@ -8,7 +8,7 @@ from deploy.grafana.boards.service import service
 
 
 def written() -> dict[str, str]:
-    """Each board's JSON, by its file's name."""
+    """Return each board's JSON by its file's name."""
     boards = {"service.json": service(), "engine.json": engine(), "data.json": data()}
     encoder = JSONEncoder(sort_keys=True, indent=2)
     return {name: encoder.encode(board.build()) + "\n" for name, board in boards.items()}

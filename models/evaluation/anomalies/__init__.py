@@ -1,1 +1,1 @@
-"""How well verdicts tell abnormal images from normal ones."""
+"""The separation of abnormal images from normal ones by a checkpoint's verdicts."""

@@ -1,4 +1,4 @@
-"""Damaged copies of images: abnormal ones that are near the normal ones."""
+"""Corruptions of images: abnormal images that are close to the normal ones."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from models.files.images import Tokens
 Corruption = Callable[[Tokens, int, np.random.Generator], Tokens]
 
 STRUCK = 0.1
-# A side is cut into about this many pieces.
+# The number of patches along a side, about.
 PIECES = 4
 LEAST_PIECE = 2
 
 
 def _rotated(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
-    """By a quarter turn; by half a one where the sides differ."""
+    """Rotate by a quarter turn, or by half a turn where height and width differ."""
     turns = 1 if images.shape[1] == images.shape[2] else 2
     return np.rot90(images, turns, axes=(1, 2)).astype(np.uint8)
 
@@ -26,7 +26,7 @@ def _inverted(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tok
 
 
 def _blurred(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
-    """Each pixel the mean of the nine around it; edges repeat."""
+    """Replace each pixel by the mean of the nine around it; edges repeat."""
     wide = np.pad(images.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), axis=(1, 2))
     blurred: Tokens = np.rint(windows.mean(axis=(-2, -1))).astype(np.uint8)
@@ -34,7 +34,7 @@ def _blurred(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Toke
 
 
 def _salt_and_pepper(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
-    """A tenth of the pixels all dark or all bright."""
+    """Set a tenth of the pixels to the darkest or the brightest level."""
     shape = (*images.shape[:3], 1)
     struck = dice.random(shape) < STRUCK
     level = np.where(dice.random(shape) < 1 / 2, vocabulary - 1, 0)
@@ -42,14 +42,14 @@ def _salt_and_pepper(images: Tokens, vocabulary: int, dice: np.random.Generator)
 
 
 def _half_erased(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
-    """The right half all dark."""
+    """Set the right half to the darkest level."""
     erased = images.copy()
     erased[:, :, images.shape[2] // 2 :] = 0
     return erased
 
 
 def _shuffled(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
-    """Square patches in a random order, each image in its own; a rest at the edges stays."""
+    """Permute square patches, differently in each image; a remainder at the edges stays."""
     count, height, width, _ = images.shape
     side = max(LEAST_PIECE, min(height, width) // PIECES)
     corners = [
@@ -64,7 +64,7 @@ def _shuffled(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tok
 
 
 def _noise(images: Tokens, vocabulary: int, dice: np.random.Generator) -> Tokens:
-    """Every token equally likely in every pixel: nothing of the images is left."""
+    """Replace every pixel by a uniformly random token."""
     return dice.integers(0, vocabulary, images.shape, dtype=np.uint8)
 
 
@@ -80,6 +80,6 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def corrupt(name: str, images: Tokens, vocabulary: int, seed: int) -> Tokens:
-    """`images` `[N, H, W, C]` after the corruption `name`, by `seed`."""
+    """Return `images` `[N, H, W, C]` after the corruption `name`, by `seed`."""
     dice = np.random.Generator(np.random.PCG64(seed))
     return np.ascontiguousarray(CORRUPTIONS[name](images, vocabulary, dice))

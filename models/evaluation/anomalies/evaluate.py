@@ -1,4 +1,4 @@
-"""How well a checkpoint's verdicts tell abnormal images from normal ones."""
+"""The evaluation of a checkpoint's verdicts on normal and on abnormal images."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,19 @@ from models.anomaly.conformal import FAILED
 from models.anomaly.rows import calls, read
 from models.anomaly.statistics import FITTED, TYPICALITY
 from models.evaluation.anomalies.roc import Scores, Separation, separation
+from models.evaluation.defaults import ALPHA
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.files.images import Tokens
 from models.rows.denoiser import Denoiser
 from models.schema.specs import FlowPath
 
 SCORE = "score"
-# Natural logarithms of how likely something is: the lower, the stranger.
+# Logarithms of likelihoods: a lower value is stranger.
 LOWER_IS_STRANGER = ("log_px_given_z", "log_prior", "log_det", "latent_mass")
-ALPHA = 0.05
 
 
 class Judged(EvaluationRecord):
-    """One set of images: `flagged` is the share whose p-value is at most alpha."""
+    """The verdicts on one set of images. `flagged` is the share whose p-value is at most alpha."""
 
     name: str
     images: int
@@ -34,19 +34,24 @@ class Judged(EvaluationRecord):
 
 
 class Abnormal(Judged):
-    """Abnormal images against the normal ones, by the score and by each statistic alone."""
+    """The verdicts on a set of abnormal images, and how well each statistic separates it from the
+    normal."""
 
-    separations: dict[str, Separation] = Field(description="`score` is the combination.")
+    separations: dict[str, Separation] = Field(
+        description="ROC figures by name; `score` is the combination of all statistics."
+    )
 
 
 class AnomalyEvaluation(EvaluationRecord):
-    """Verdicts of one checkpoint on its normal images and on others."""
+    """The verdicts of one checkpoint on normal and on abnormal images."""
 
     checkpoint: str
     solver: FlowPath
     seed: int
     alpha: float
-    normal: Judged = Field(description="Its `flagged` is the false-alarm rate.")
+    normal: Judged = Field(
+        description="The normal images; their `flagged` is the false-alarm rate."
+    )
     abnormal: tuple[Abnormal, ...]
 
 
@@ -56,7 +61,7 @@ def judge_sets(
     sets: Mapping[str, Tokens],
     device: torch.device | str = "cpu",
 ) -> dict[str, list[Verdict]]:
-    """Verdicts on each set of images `[N, H, W, C]`, by the calibration's own settings."""
+    """Judge each set of images `[N, H, W, C]` with the calibration's own settings."""
     spec = calibration.solver
     total = sum(calls(len(images), spec) for images in sets.values())
     verdicts = {}
@@ -74,7 +79,7 @@ def evaluate_anomalies(
     alpha: float = ALPHA,
     seed: int = 0,
 ) -> AnomalyEvaluation:
-    """Figures from verdicts; bootstrap intervals by `seed`."""
+    """Compute the figures from verdicts, with bootstrap intervals by `seed`."""
     usual = strangeness(normal[1])
     found = []
     for name, verdicts in abnormal.items():
@@ -94,8 +99,10 @@ def evaluate_anomalies(
 
 
 def strangeness(verdicts: Sequence[Verdict]) -> dict[str, Scores]:
-    """By name, `[N]` each, higher for stranger images: the score, then every statistic. An image
-    that failed is stranger than any other by all of them."""
+    """Return the score and every statistic by name, `[N]` each, higher for stranger images.
+
+    An image that failed is stranger than any other.
+    """
     columns = {SCORE: [FAILED if verdict.score is None else verdict.score for verdict in verdicts]}
     for name in (*FITTED, TYPICALITY):
         sign = -1 if name in LOWER_IS_STRANGER else 1

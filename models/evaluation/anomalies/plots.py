@@ -21,7 +21,7 @@ EDGE = 1e-3
 def roc_curves(
     normal: Mapping[str, Scores], abnormal: Mapping[str, Mapping[str, Scores]], path: Path
 ) -> None:
-    """One panel an abnormal set: the combination, and raw likelihood beside it."""
+    """Draw a panel for each abnormal set, with the combined score and the raw likelihood."""
     size = (PANEL_INCHES * len(abnormal), PANEL_INCHES + 0.3)
     figure, axes = pyplot.subplots(
         1, len(abnormal), figsize=size, layout="constrained", squeeze=False
@@ -40,7 +40,7 @@ def roc_curves(
 def score_histograms(
     normal: Mapping[str, Scores], abnormal: Mapping[str, Mapping[str, Scores]], path: Path
 ) -> None:
-    """Scores, those of normal images beneath the abnormal ones'; failed images are left out."""
+    """Draw the scores of normal images below those of abnormal ones; failed images are left out."""
     sets = {"normal": normal, **abnormal}
     scores = {name: found[SCORE][np.isfinite(found[SCORE])] for name, found in sets.items()}
     present = (

@@ -1,4 +1,5 @@
-"""How well a score tells abnormal images from normal ones, with bootstrap intervals."""
+"""ROC figures of a score that separates abnormal images from normal ones, with bootstrap
+intervals."""
 
 from typing import NamedTuple
 
@@ -14,8 +15,10 @@ ROUNDING = 1e-12
 
 
 class Interval(BaseModel):
-    """A figure and its 95 % percentile bootstrap interval, normal and abnormal images drawn again
-    apart."""
+    """A figure and its 95 % percentile bootstrap interval.
+
+    Normal and abnormal images are resampled separately.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,11 +31,12 @@ class Interval(BaseModel):
 
 
 class Separation(BaseModel):
-    """Of a score that should be higher for abnormal images, which count as the positives.
+    """The ROC figures of a score that should be higher for abnormal images, which are the
+    positives.
 
-    `auroc`: the chance that an abnormal image scores above a normal one, ties by half. `aupr`: the
-    mean precision over the abnormal ones. `fpr95`: the share of normal images flagged where 95 % of
-    the abnormal ones are.
+    `auroc` is the chance that an abnormal image scores above a normal one, ties counting half.
+    `aupr` is the mean precision over the abnormal images. `fpr95` is the share of normal images
+    flagged at the threshold that flags 95 % of the abnormal ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +47,7 @@ class Separation(BaseModel):
 
 
 class Measures(NamedTuple):
-    """The same, without intervals."""
+    """The figures of a Separation without their intervals."""
 
     auroc: float
     aupr: float
@@ -51,7 +55,7 @@ class Measures(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """The share of normal and of abnormal images flagged, from none to all, each `[points]`."""
+    """The shares of normal and of abnormal images flagged, from none to all, each `[points]`."""
 
     false_alarms: Scores
     found: Scores
@@ -60,7 +64,7 @@ class Curve(NamedTuple):
 def separation(
     normal: Scores, abnormal: Scores, seed: int = 0, resamples: int = RESAMPLES
 ) -> Separation:
-    """Of scores `[n]` of normal and `[m]` of abnormal images; infinite ones may be among them."""
+    """Measure scores `[n]` of normal and `[m]` of abnormal images, which may be infinite."""
     dice = np.random.Generator(np.random.PCG64(seed))
     pair = normal, abnormal
     again = np.array(
@@ -79,7 +83,7 @@ def separation(
 
 
 def measures(normal: Scores, abnormal: Scores) -> Measures:
-    """Of scores `[n]` of normal and `[m]` of abnormal images."""
+    """Return the figures for scores `[n]` of normal and `[m]` of abnormal images."""
     false_alarms, found = curve(normal, abnormal)
     gained, hits = np.diff(found), found[1:] * len(abnormal)
     precision = hits / (hits + false_alarms[1:] * len(normal))
@@ -91,7 +95,7 @@ def measures(normal: Scores, abnormal: Scores) -> Measures:
 
 
 def curve(normal: Scores, abnormal: Scores) -> Curve:
-    """The ROC curve: one point a distinct score, and the corner where nothing is flagged."""
+    """Return the ROC curve: a point for each distinct score, and one where nothing is flagged."""
     levels = np.unique(np.concatenate([normal, abnormal]))[::-1]
     flagged = [
         len(scores) - np.searchsorted(np.sort(scores), levels, side="left")

@@ -1,10 +1,10 @@
-"""The evaluation of verdicts in words."""
+"""The evaluation of verdicts as Markdown."""
 
 from models.evaluation.anomalies.evaluate import AnomalyEvaluation
 
 
 def anomaly_tables(found: AnomalyEvaluation) -> str:
-    """The false-alarm rate, and a table for each abnormal set, in Markdown."""
+    """Return the false-alarm rate and a table for each abnormal set, in Markdown."""
     normal = found.normal
     lines = [
         f"{normal.flagged} of {normal.images} {normal.name} images flagged at alpha {found.alpha}"

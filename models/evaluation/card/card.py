@@ -20,6 +20,7 @@ from models.evaluation.card.text import (
     card_text,
     solver_sheet,
 )
+from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
 from models.evaluation.likelihood.likelihood import evaluate_likelihood
 from models.evaluation.plots import training_curve
 from models.evaluation.recorded_data import subset
@@ -36,8 +37,6 @@ from models.schema.specs import Adams, SamplerSpec
 from models.solvers import SAMPLERS
 
 SHEET, SOLVER_SHEET, JUDGED = 64, 16, 1000
-# What the commands measure where they are not told otherwise.
-IMAGES, ODE_IMAGES = 1000, 64
 _SPEC: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
 
 
@@ -47,8 +46,8 @@ def write_card(
     denoiser: Denoiser,
     real: RealImages,
     *,
-    images: int = IMAGES,
-    ode_images: int = ODE_IMAGES,
+    images: int = CARD_IMAGES,
+    ode_images: int = CARD_ODE_IMAGES,
     keep_likelihood: bool = False,
 ) -> Manifest:
     """Measure on `images` of the test images, `ode_images` of them by the ODE, draw, and write
@@ -83,7 +82,7 @@ def carded(manifest: Manifest) -> tuple[int, int]:
     """How many images the card measured by the ELBO and by the ODE; what it would, without one."""
     last = _last(manifest)
     if last is None:
-        return IMAGES, ODE_IMAGES
+        return CARD_IMAGES, CARD_ODE_IMAGES
     return last.likelihood.elbo.images, last.likelihood.ode.images
 
 

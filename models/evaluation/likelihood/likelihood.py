@@ -1,4 +1,4 @@
-"""How likely a model finds images: by the negative ELBO and by the probability-flow ODE."""
+"""Likelihoods of images by the negative ELBO and by the probability-flow ODE."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -34,8 +34,11 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} [{elapsed}<{remaining}{
 
 
 class Estimate(EvaluationRecord):
-    """One way to the likelihood, in bits/dim: with the latent named under its prior, and with the
-    paper's categorical KL in the place of log C(n, k), which is no bound."""
+    """Bits/dim by one estimator.
+
+    `bound` prices the latent under its prior with log C(n, k); `paper` has the paper's categorical
+    KL in its place and is not a bound.
+    """
 
     images: int
     bound: Measurement
@@ -43,35 +46,37 @@ class Estimate(EvaluationRecord):
 
 
 class OdeEstimate(Estimate):
-    """The same by the ODE; the errors are root mean squares over images, in nats."""
+    """Bits/dim by the ODE. The errors are root mean squares over images, in nats."""
 
     settings: FlowSpec
     draws: int
-    failed: int = Field(description="Images without a number; they are left out.")
-    nfe: float = Field(description="Network evaluations of one image, mean.")
+    failed: int = Field(description="Number of images that could not be scored; they are left out.")
+    nfe: float = Field(description="Mean number of network evaluations for one image.")
     trace_standard_error: float | None
     draw_standard_error: float | None
     ode_error_estimate: float
 
 
 class LikelihoodEvaluation(EvaluationRecord):
-    """Bits/dim of one checkpoint. `elbo_draws` are the noise draws of each image."""
+    """Bits/dim of one checkpoint. `elbo_draws` is the number of noise draws for each image."""
 
     seed: int
     elbo_draws: int
     elbo: Estimate
     ode: OdeEstimate
-    paper: PaperEvaluation | None = Field(None, description="On the images of the ODE.")
+    paper: PaperEvaluation | None = Field(
+        None, description="The authors' estimator, on the same images as the ODE."
+    )
 
 
 class ElboTerms(NamedTuple):
-    """In nats, one entry an image, float64, on the CPU."""
+    """Terms of the negative ELBO in nats, `[N]` float64 on the CPU."""
 
     given_latent: Tensor
     categorical_kl: Tensor
 
     def estimate(self, config: ModelConfig) -> Estimate:
-        """Means in bits/dim, with either latent term."""
+        """Return means in bits/dim with either latent term."""
         return _estimate(config, self.given_latent, self.categorical_kl)
 
 
@@ -89,11 +94,12 @@ def evaluate_likelihood(
     batch: int = BATCH,
     paper: bool = False,
 ) -> LikelihoodEvaluation:
-    """Bits/dim of `images` `[N, H, W, C]` by both ways; `denoiser` runs `model`.
+    """Measure bits/dim of `images` `[N, H, W, C]` by the ELBO and by the ODE; `denoiser` runs
+    `model`.
 
-    The ODE, some hundred evaluations an image, solves `ode_images` of them; with `paper`
-    so does the authors' own estimator.
-    Raises EvaluationError when not one image could be scored.
+    The ODE needs some hundred evaluations for each image, so it solves only `ode_images` of them;
+    with `paper` the authors' own estimator is computed on the same ones. Raises EvaluationError
+    when no image could be scored.
     """
     elbo = elbo_terms(model, images, seed, elbo_draws).estimate(model.config)
     solved = _on_device(model, subset(images, ode_images, seed))
@@ -112,10 +118,11 @@ def evaluate_likelihood(
 
 @torch.no_grad()
 def elbo_terms(model: Mulan, images: Tokens, seed: int, draws: int = ELBO_DRAWS) -> ElboTerms:
-    """Negative ELBO of `images` `[N, H, W, C]` given z*, a mean over `draws`; the paper's KL.
+    """Return the negative ELBO of `images` `[N, H, W, C]` given z*, a mean over `draws`, and the
+    paper's KL.
 
-    Noise and times come from the CPU's generator by `seed`, the same for every model; the times of
-    one image are evenly spread.
+    Noise and times come from a CPU generator by `seed`, the same for every model; the times of one
+    image are evenly spread.
     """
     generator = torch.Generator().manual_seed(seed)
     batches = torch.split(_on_device(model, images), BATCH)
@@ -143,8 +150,8 @@ def _elbo(
 def score(
     denoiser: Denoiser, tokens: Tensor, spec: Adams, *, seed: int, draws: int, batch: int
 ) -> list[Score]:
-    """Scores of `tokens` `[N, C, H, W]` by the ODE, at most `batch` rows at a time where an image's
-    draws allow it."""
+    """Score `tokens` `[N, C, H, W]` by the ODE, at most `batch` rows at a time unless one image has
+    more."""
     solver, scores = AdamsSolver(), []
     with tqdm(total=len(tokens), desc="ODE, images", bar_format=BAR, file=sys.stderr) as bar:
         for part in torch.split(tokens, max(1, batch // draws)):
@@ -160,7 +167,7 @@ def score(
 def _follow(
     bar: "tqdm[None]", solver: AdamsSolver, problem: Problem[Columns], draws: int
 ) -> Callable[[State], None]:
-    """Moves the bar, in images, by how far the rows of one batch have come."""
+    """Return a callback that advances the bar, in images, by the progress of one batch's rows."""
     before = bar.n
 
     def show(state: State) -> None:
@@ -206,7 +213,7 @@ def _encode(model: Mulan, tokens: Tensor) -> Tensor:
 
 
 def _on_device(model: Mulan, images: Tokens) -> Tensor:
-    """Tokens `[N, C, H, W]`, where the model is."""
+    """Return tokens `[N, C, H, W]` on the model's device."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(model.device)
 
 

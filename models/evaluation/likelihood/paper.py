@@ -1,11 +1,10 @@
-"""Likelihoods as the authors' code estimates them. Kept apart: these are not bounds.
+"""Likelihoods as the authors' code estimates them. These are not bounds, so they are kept apart.
 
-Sahoo et al. (2024), section 3.5, with what the released code does: its constants, the KL of one
-categorical for the latent, one adaptive solve for a whole batch, dequantization without alpha_0.
-Decision record 3 says why the service does otherwise.
+The estimator is that of Sahoo et al. (2024), section 3.5, with what the released code does: its
+constants, the KL of one categorical for the latent, one adaptive solve for a whole batch, and
+dequantization without alpha_0. Decision record 3 says why the service does otherwise.
 """
 
-import itertools
 import math
 import sys
 from typing import NamedTuple
@@ -13,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 from tqdm import tqdm
 
+from models.evaluation.likelihood.adaptive import follow, solve
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.network.encoder import categorical_kl, top_k
 from models.network.mulan import tokens_to_data
@@ -25,7 +24,7 @@ from models.rows.denoiser import Denoiser
 from models.rows.rows import Condition, Query
 
 Grid = NDArray[np.float64]
-# Written into the released code, whatever the configuration says.
+# Constants of the released code, which ignores the configuration here.
 GAMMA_0 = -13.3
 CUT = 3.0
 MASS_WITHIN_CUT = 0.9974613
@@ -38,9 +37,9 @@ LOG_SIGMA_0 = 0.5 * (GAMMA_0 - math.log1p(math.exp(GAMMA_0)))
 class Flow:
     """The probability-flow ODE of some rows and the trace of its Jacobian by fixed probes.
 
-    The networks answer in `dtype`; the state is float64, all images and then one log-density each.
-    `high_precision` is the released code's name for exp(gamma/2) in the place of a small sigma,
-    which is less precise; its evaluation never asks for it.
+    The networks answer in `dtype`. The state is one float64 vector: all images, then one
+    log-density for each. `high_precision` is the released code's name for using exp(gamma/2) in
+    place of a small sigma, which is less precise; its evaluation never asks for it.
     """
 
     def __init__(
@@ -51,18 +50,19 @@ class Flow:
         dtype: torch.dtype,
         high_precision: bool = False,
     ) -> None:
-        """`probes` `[rows, C, H, W]`."""
+        """Set up the flow for `probes` `[rows, C, H, W]`."""
         self.denoiser, self.condition = denoiser, condition
         self.probes, self.dtype = probes.double(), dtype
         self.high_precision = high_precision
 
     def drift(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
-        """dx/dt `[rows, C, H, W]` = gamma' sigma (eps - sigma x) / 2, and J^T of the probes."""
+        """Return dx/dt `[rows, C, H, W]` = gamma' sigma (eps - sigma x) / 2, and J^T of the
+        probes."""
         schedule, rows = self.condition.schedule, len(x)
         times = torch.full((rows,), t, dtype=torch.float64, device=x.device)
         noise = schedule.noise(times)
         outer = self._replaced(noise) if self.high_precision else noise.sigma
-        # A velocity network's output has sigma x taken off already.
+        # A velocity network predicts eps - sigma x by the exact sigma: only the factor is replaced.
         of_noise = self.denoiser.config.parameterisation == "epsilon"
         sigma = outer if of_noise else noise.sigma
         weight = 0.5 * schedule.dgamma_dt(times) * outer
@@ -76,27 +76,30 @@ class Flow:
         return torch.where(noise.sigma.square() <= SMALL_VARIANCE, noise.rho, noise.sigma)
 
     def __call__(self, t: float, state: Grid) -> Grid:
-        """The derivative of the whole state."""
+        """Return the derivative of the whole state."""
         x, _ = self.unpack(state)
         slope, pulled = self.drift(x, t)
         return self.pack(slope, (pulled * self.probes).flatten(1).sum(1))
 
     def pack(self, x: Tensor, log_density: Tensor) -> Grid:
-        """One vector."""
+        """Concatenate images and log-densities into one state vector."""
         parts = (x.reshape(-1), log_density.double())
         packed: Grid = torch.cat(parts).cpu().numpy()
         return packed
 
     def unpack(self, state: Grid) -> tuple[Tensor, Tensor]:
-        """Images `[rows, C, H, W]` and log-densities `[rows]`."""
+        """Split a state vector into images `[rows, C, H, W]` and log-densities `[rows]`."""
         rows = len(self.probes)
         whole = torch.from_numpy(state).to(self.probes.device)
         return whole[:-rows].reshape(self.probes.shape), whole[-rows:]
 
 
 class PaperDraw(NamedTuple):
-    """One dequantization of `rows` images, in nats: `log_p` = `prior` + `delta`, and the density
-    of the noise, `[rows]` each; the state at t = 1; the times at which steps ended."""
+    """One dequantization of `rows` images, in nats.
+
+    `log_p` = `prior` + `delta`, and `log_q` is the log-density of the noise, `[rows]` each. `x1` is
+    the state at t = 1, `times` are those between accepted steps.
+    """
 
     prior: Tensor
     delta: Tensor
@@ -107,7 +110,7 @@ class PaperDraw(NamedTuple):
 
     @property
     def log_p(self) -> Tensor:
-        """Log-density of the dequantized image in data units."""
+        """The log-density of the dequantized images, in data units."""
         return self.prior + self.delta
 
 
@@ -121,10 +124,10 @@ def paper_draw(
     times: Grid | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> PaperDraw:
-    """Solve for images `tokens` `[rows, C, H, W]`, all in one.
+    """Solve the ODE for images `tokens` `[rows, C, H, W]`, all in one solve.
 
-    `noise` is standard normal cut at ±3, `probes` are ±1, both shaped as `tokens`. With `times` the
-    steps end there and are not controlled; else rtol = atol = `tolerance`.
+    `noise` is standard normal truncated at ±3 and `probes` are ±1, both shaped as `tokens`. With
+    `times` the steps end at these; else they are controlled with rtol = atol = `tolerance`.
     """
     config = denoiser.config
     clean = tokens_to_data(tokens, config.vocabulary)
@@ -133,13 +136,12 @@ def paper_draw(
     x0 = clean + noise.double() * math.exp(0.5 * GAMMA_0)
     start = flow.pack(x0, torch.zeros(len(tokens), device=tokens.device))
     if times is None:
-        solved = solve_ivp(flow, (0.0, 1.0), start, "RK45", rtol=tolerance, atol=tolerance)
-        state, times, nfe = solved.y[:, -1], solved.t, solved.nfev
+        solved = solve(flow, 0.0, 1.0, start, tolerance)
     else:
-        state, nfe = _follow(flow, start, times), 6 * (len(times) - 1)
-    x1, delta = flow.unpack(state)
+        solved = follow(flow, start, times)
+    x1, delta = flow.unpack(solved.state)
     log_q = _log_normal(noise.double()) - config.dimensions * math.log(MASS_WITHIN_CUT)
-    return PaperDraw(_log_normal(x1), delta, log_q, x1, times, nfe)
+    return PaperDraw(_log_normal(x1), delta, log_q, x1, solved.times, solved.nfe)
 
 
 def paper_sample(
@@ -150,8 +152,10 @@ def paper_sample(
     tolerance: float = TOLERANCE,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, int]:
-    """The ODE from `prior` `[rows, C, H, W]` at t = 1 to t = 0, all rows in one solve, given
-    latents `[rows, n]`; and its right-hand sides."""
+    """Solve the ODE from `prior` `[rows, C, H, W]` at t = 1 to t = 0, all rows in one solve.
+
+    `latent` is `[rows, n]`. Returns the states at t = 0 and the number of evaluations.
+    """
     flow = Flow(denoiser, denoiser.condition(latent), torch.zeros_like(prior), dtype)
 
     def slope(t: float, state: Grid) -> Grid:
@@ -160,14 +164,15 @@ def paper_sample(
         return found
 
     start = prior.double().reshape(-1).cpu().numpy()
-    solved = solve_ivp(slope, (1.0, 0.0), start, "RK45", rtol=tolerance, atol=tolerance)
-    return torch.from_numpy(solved.y[:, -1]).reshape(prior.shape).to(prior.device), solved.nfev
+    solved = solve(slope, 1.0, 0.0, start, tolerance)
+    return torch.from_numpy(solved.state).reshape(prior.shape).to(prior.device), solved.nfe
 
 
 def paper_bits(draws: list[PaperDraw], kl: Tensor, dimensions: int) -> Tensor:
-    """Bits/dim `[rows]` of the images that the draws share, `kl` `[rows]` their latent term.
+    """Return bits/dim `[rows]` from draws of the same images; `kl` `[rows]` is their latent term.
 
-    One draw takes the noise's entropy from its variance, several the importance-weighted mean.
+    From one draw the noise's entropy is taken in closed form; several are averaged by importance
+    weights.
     """
     if len(draws) == 1:
         nats = kl - draws[0].log_p
@@ -180,29 +185,19 @@ def paper_bits(draws: list[PaperDraw], kl: Tensor, dimensions: int) -> Tensor:
 
 
 def paper_kl(denoiser: Denoiser, tokens: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The latent term `[rows]` in nats: that of one categorical, although z has k ones."""
+    """Return the latent term `[rows]` in nats, the KL of one categorical although z has k ones."""
     clean = tokens_to_data(tokens, denoiser.config.vocabulary).to(dtype)
     return categorical_kl(denoiser.encode(clean)).double()
 
 
-def _follow(flow: Flow, state: Grid, times: Grid) -> Grid:
-    """Dormand and Prince's fifth-order steps from each time to the next."""
-    for start, end in itertools.pairwise(times):
-        h, slopes = end - start, np.empty((6, len(state)))
-        for stage in range(6):
-            inside = state + h * (RK45.A[stage, :stage] @ slopes[:stage])
-            slopes[stage] = flow(start + RK45.C[stage] * h, inside)
-        state = state + h * (RK45.B @ slopes)
-    return state
-
-
 def _log_normal(x: Tensor) -> Tensor:
-    """Log-density `[rows]` of standard normals."""
+    """Return the standard normal log-density `[rows]`."""
     return -0.5 * (x.square() + math.log(2 * math.pi)).flatten(1).sum(1)
 
 
 class PaperEvaluation(EvaluationRecord):
-    """Bits/dim by the authors' estimator: not a bound. `nfe` is a solve's, all images in one."""
+    """Bits/dim by the authors' estimator, not a bound. `nfe` counts the evaluations of one
+    solve."""
 
     images: int
     draws: int
@@ -220,7 +215,8 @@ def evaluate_paper(
     batch: int = 64,
     tolerance: float = TOLERANCE,
 ) -> PaperEvaluation:
-    """The estimator on images `tokens` `[N, C, H, W]`, `batch` to a solve, noise by `seed`."""
+    """Run the estimator on images `tokens` `[N, C, H, W]`, `batch` in one solve, with noise by
+    `seed`."""
     generator = torch.Generator().manual_seed(seed)
     bits, evaluations = [], []
     for part in tqdm(torch.split(tokens, batch), "the authors' estimator", file=sys.stderr):
@@ -240,7 +236,7 @@ def evaluate_paper(
 
 
 def _noise(tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Normals cut at ±3, and signs, for each pixel."""
+    """Return truncated normals at ±3 and random signs for each pixel."""
     uniforms, coins = torch.rand(2, *tokens.shape, generator=generator, dtype=torch.float64)
     edge = math.erf(CUT / math.sqrt(2))
     normals = math.sqrt(2) * torch.erfinv((2 * uniforms - 1) * edge)

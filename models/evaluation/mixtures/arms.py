@@ -18,14 +18,14 @@ METHODS: tuple[Method, ...] = (
 DDPM = ("ddpm, uniform t", "ddpm, uniform gamma")
 PAPER, TUNED = "five segments", "tuned"
 PAPER_SEGMENTS = 5
-# Between these gammas, and not above or below, the modes part: uneven points lie here.
+# The modes part between these gammas, so the uneven points lie here.
 PARTING = (2.0, -6.0)
-# Of the step at which MALA accepts as it should; what is never rejected needs shorter ones.
+# Factors of MALA's step size for methods that never reject a proposal, and so need shorter steps.
 ULA_SCALES, ULD_SCALES = (0.25, 0.5), (0.5,)
 
 
 class Frame(NamedTuple):
-    """Segments, where they end, and how their chains start."""
+    """The segments of a walk: their number, where they end and how their chains start."""
 
     segments: int
     start: Start
@@ -37,8 +37,10 @@ Sizes = Callable[[Frame], tuple[float, ...]]
 
 
 class Arm(NamedTuple):
-    """A name; the specs that it may choose from at a budget, given each frame's step sizes; and
-    whether its acceptance knows the density."""
+    """A method of the study. `exact` is True if its acceptance knows the density.
+
+    `specs` returns the specs to choose from at a budget, given the step sizes of each frame.
+    """
 
     name: str
     specs: Callable[[int, Sizes], list[SamplerSpec]]
@@ -46,7 +48,8 @@ class Arm(NamedTuple):
 
 
 def uneven(segments: int, start: Start) -> Frame:
-    """Ends evenly spaced where the modes part, and one last segment from there to the data."""
+    """Return a frame with segments evenly spaced where the modes part, and a last one down to the
+    data."""
     first, last = PARTING
     ends = [first + (last - first) * i / (segments - 2) for i in range(segments - 1)]
     times = tuple(float(f"{(g - GAMMA_MIN) / (GAMMA_MAX - GAMMA_MIN):.4f}") for g in ends)
@@ -65,7 +68,7 @@ TUNED_FRAMES = (
 
 
 def every_arm() -> list[Arm]:
-    """All arms, in the order of the legend."""
+    """Return all arms in the order of the legend."""
     uniform_t, uniform_gamma = DDPM
     arms = [
         Arm(uniform_t, lambda n, _: [Ddpm(steps=n, grid="ou")]),
@@ -82,12 +85,12 @@ def every_arm() -> list[Arm]:
 
 
 def named_arm(name: str) -> Arm:
-    """The arm that the legend calls `name`."""
+    """Return the arm of that name."""
     return next(arm for arm in every_arm() if arm.name == name)
 
 
 def rtk_name(method: Method, family: str) -> str:
-    """An RTK arm as legends and tables call it."""
+    """Return an RTK arm's name in legends and tables."""
     return f"rtk-{method}, {family}"
 
 
@@ -98,7 +101,8 @@ def _choice(method: Method, frames: tuple[Frame, ...]) -> Callable[[int, Sizes],
 
 
 def _in_frame(method: Method, frame: Frame, budget: int, sizes: Sizes) -> Iterator[SamplerSpec]:
-    """Specs of the frame with at least one inner step that spend the budget, or nearly."""
+    """Yield specs of the frame with at least one inner step that spend the budget, or nearly all of
+    it."""
     room = budget // frame.segments - (frame.start != "kernel")
     inner = {"mala, Simpson": (room - 1) // 2, "ula": room, "uld": room}.get(method, room - 1)
     if inner < 1:

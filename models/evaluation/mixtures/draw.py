@@ -1,4 +1,4 @@
-"""Samples of a mixture by any sampler, and by a Metropolis rule that is given the density."""
+"""Samples of a mixture by any sampler, and by a Metropolis rule that knows the density."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from models.work.solve import solve
 
 
 class ExactMala(RtkMalaSolver):
-    """RTK-MALA by the density itself (algorithm 2 of the paper with exact energies)."""
+    """RTK-MALA with the exact density (algorithm 2 of the paper with exact energies)."""
 
     def __init__(self, mixture: Mixture) -> None:
         self.mixture = mixture
@@ -32,7 +32,7 @@ class ExactMala(RtkMalaSolver):
         middle: Tensor,
         eps: Tensor,
     ) -> Tensor:
-        """The trapezoid rule's ratio, its integral replaced by the difference it stands for."""
+        """Return the trapezoid rule's ratio with its integral replaced by the exact difference."""
         x, y = walk.x.double(), state.proposal.double()
         mean = (state.eps.double() + eps.double()) / 2
         ratio = log_acceptance(kernel, step, walk.x, state.proposal, state.eps, mean, eps)
@@ -45,7 +45,7 @@ class ExactMala(RtkMalaSolver):
 def draw(
     mixture: Mixture, spec: SamplerSpec, rows: int, seed: int, solver: AnySampler | None = None
 ) -> Tensor:
-    """Samples `[rows, D]`; the schedule, the same for all, is worked out once."""
+    """Return samples `[rows, D]`. The schedule is the same for all rows and is computed once."""
     one = sample_problem(mixture, spec, seed, torch.zeros(1, dtype=torch.int64))
     many = take(one, torch.zeros(rows, dtype=torch.int64))
     problem: Any = many._replace(key=many.key._replace(number=torch.arange(rows)))

@@ -1,4 +1,4 @@
-"""The mixture study drawn: distance over evaluations, a slice, a scatter."""
+"""Drawings of the mixture study: distance over evaluations, a slice and a scatter."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ PANEL_INCHES = (4.2, 2.7)
 SMALL_INCHES = (1.75, 1.9)
 FAMILIES = {PAPER: "the paper's five segments", TUNED: "tuned"}
 GREYS = dict(zip((*DDPM, "ddim", "dpm-2m"), (":", "-", "-.", "--"), strict=True))
-# Accuracy is drawn as its distance from 1: near the floor nothing else can be told apart.
+# Accuracy is drawn as its distance from 1, which shows differences near the noise floor.
 DISTANCE = "1 - marginal accuracy"
 DISTANCES = (0.05, 0.1, 0.2, 0.5)
-# Modes at +-60 degrees lie in this slice of the first coordinate.
+# The modes at +-60 degrees lie in this slice of the first coordinate.
 SLICE = (0.4, 0.6)
 SHOWN = (
     *DDPM,
@@ -37,8 +37,10 @@ SHOWN_ROWS, DOTS = 8000, 2500
 
 
 def curves(points: Sequence[Point], path: Path) -> None:
-    """A row for each target and a column for each family of RTK, both with the other samplers in
-    grey and with the noise floor."""
+    """Draw a row for each target and a column for each family of RTK.
+
+    Each panel also shows the other samplers in grey, and the noise floor.
+    """
     targets = list(dict.fromkeys(point.target for point in points))
     width, height = PANEL_INCHES
     figure, axes = pyplot.subplots(
@@ -66,8 +68,11 @@ def curves(points: Sequence[Point], path: Path) -> None:
 
 
 def slices(target: Target, points: Sequence[Point], budget: int, path: Path) -> None:
-    """For some arms at `budget`: the second coordinate of the draws whose first is in a slice, with
-    the density behind; and below, the first two coordinates."""
+    """Draw, for some arms at `budget`, a slice of the samples and the samples themselves.
+
+    The upper row shows the second coordinate of the draws whose first lies in a slice, over the
+    true density; the lower row shows the first two coordinates.
+    """
     here = {p.arm: p for p in points if p.target == target.name and p.budget == budget}
     chosen = [here[arm] for arm in SHOWN if arm in here]
     width, height = SMALL_INCHES

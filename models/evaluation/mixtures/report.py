@@ -1,4 +1,4 @@
-"""The mixture study as a table of data and as Markdown."""
+"""The mixture study as CSV and as Markdown."""
 
 import csv
 import math
@@ -20,21 +20,21 @@ COLUMNS = (
     "rare_weight_standard_error",
     "spec",
 )
-# How many standard errors a difference may lie on the wrong side.
+# The number of standard errors by which a mean may lie below another and still count as no worse.
 SLACK = 2.0
-# The paper's own setting is held against ancestral sampling from here on.
+# The fewest evaluations at which the paper's setting is compared with ancestral sampling.
 PAPER_FROM = 20
 
 
 class Findings(EvaluationRecord):
-    """All that a run found."""
+    """The results of one run of the study."""
 
     points: tuple[Point, ...]
     rare_weights: tuple[RareWeight, ...]
 
 
 def write_csv(points: Iterable[Point], path: Path) -> None:
-    """One row for each target, arm and budget."""
+    """Write one row for each target, arm and budget."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
@@ -54,7 +54,7 @@ def write_csv(points: Iterable[Point], path: Path) -> None:
 
 
 def summary(found: Findings) -> str:
-    """What is held against what, as Markdown."""
+    """Return the comparisons as Markdown tables."""
     parts = [
         compared_table(found.points),
         paper_table(found.points),
@@ -64,7 +64,7 @@ def summary(found: Findings) -> str:
 
 
 def compared_table(points: Sequence[Point]) -> str:
-    """The better ancestral grid, the ODE sampler and tuned RTK at equal evaluations."""
+    """Compare the better ancestral grid, the ODE sampler and tuned RTK at equal evaluations."""
     simpson = rtk_name("mala, Simpson", "tuned")
     lines = [
         "| target | NFE | exact draws | DDPM, its better grid | dpm-2m | best tuned RTK | which "
@@ -90,7 +90,8 @@ def compared_table(points: Sequence[Point]) -> str:
 
 
 def paper_table(points: Sequence[Point]) -> str:
-    """The paper's setting: ancestral sampling over uniform t against five segments."""
+    """Compare, in the paper's setting, ancestral sampling over uniform t with RTK in five
+    segments."""
     lines = [
         "| target | NFE | DDPM, uniform t | best RTK, five segments | which |",
         "|---|---|---|---|---|",
@@ -109,7 +110,7 @@ def paper_table(points: Sequence[Point]) -> str:
 
 
 def rare_table(rare_weights: Sequence[RareWeight]) -> str:
-    """The relative error of the rare modes' weight."""
+    """Return the relative error of the rare modes' weight as a table."""
     if not rare_weights:
         return ""
     lines = ["| NFE | arm | draws | relative error of the rare weight |", "|---|---|---|---|"]
@@ -122,18 +123,19 @@ def rare_table(rare_weights: Sequence[RareWeight]) -> str:
 
 
 def no_worse(rtk: Measurement, ddpm: Measurement) -> bool:
-    """Whether one mean is at least another, but for two standard errors of their difference."""
+    """Return True if one mean is at least another, within two standard errors of their
+    difference."""
     error = math.hypot(rtk.standard_error or 0.0, ddpm.standard_error or 0.0)
     return rtk.mean >= ddpm.mean - SLACK * error
 
 
 def best(points: Iterable[Point]) -> Point:
-    """The most accurate."""
+    """Return the most accurate point."""
     return max(points, key=lambda point: point.accuracy.mean)
 
 
 def floor(points: Iterable[Point], target: str) -> Point:
-    """What exact draws reach."""
+    """Return the point of exact draws, the best that any sampler can reach."""
     return next(point for point in points if point.target == target and point.arm == FLOOR)
 
 

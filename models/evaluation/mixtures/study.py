@@ -1,8 +1,8 @@
-"""The RTK paper's study on mixtures (Huang et al., 2024, section 5), run again with exact scores.
+"""The RTK paper's study on mixtures (Huang et al., 2024, section 5), repeated with exact scores.
 
-Three families of arms: ancestral sampling over both of its grids and the ODE samplers; RTK as the
-paper sets it up, five segments even in the Ornstein-Uhlenbeck time; and RTK tuned for each number
-of evaluations. Step sizes are tuned in both RTK families, on draws of their own.
+There are three families of arms: ancestral sampling over both of its grids and the ODE samplers;
+RTK as in the paper, with five segments even in the Ornstein-Uhlenbeck time; and RTK tuned for each
+number of evaluations. Step sizes are tuned in both RTK families, on separate draws.
 """
 
 import sys
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from models.evaluation.acceptance import adapted
 from models.evaluation.analytic import Mixture
+from models.evaluation.defaults import BUDGETS, MIXTURES
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm, named_arm
 from models.evaluation.mixtures.draw import ExactMala, draw
@@ -27,23 +28,22 @@ Given = TypeVar("Given")
 Found = TypeVar("Found")
 
 TARGETS = (
-    Target("10-D, 6 modes", 10, (1.0,) * 6),
-    Target("10-D, rare modes", 10, (0.47, 0.015, 0.015) * 2),
-    Target("2-D, 6 modes", 2, (1.0,) * 6),
-    Target("2-D, 12 narrow modes", 2, (1.0,) * 12, width=0.03),
+    Target(MIXTURES[0], 10, (1.0,) * 6),
+    Target(MIXTURES[1], 10, (0.47, 0.015, 0.015) * 2),
+    Target(MIXTURES[2], 2, (1.0,) * 6),
+    Target(MIXTURES[3], 2, (1.0,) * 12, width=0.03),
 )
-BUDGETS = (10, 20, 30, 60, 100)
-# Where tuned RTK is held against ancestral sampling, and rare modes are counted closely.
+# Budgets at which tuned RTK is compared with ancestral sampling and rare modes are counted.
 COMPARED = (60, 100)
 FLOOR = "exact draws"
 ROWS, TUNING_ROWS, ADAPTING_ROWS = 1500, 600, 300
-# Few of those are rare ones: where they are to be counted, the best few specs draw again.
+# Few draws fall on rare modes, so the best specs draw more where rare modes are counted.
 FINALISTS, FINAL_ROWS = 4, 12_000
 RARE_DRAWS, RARE_ROWS = 12, 5000
-# Draws for tuning, and for counting rare modes, are never those that measure accuracy.
+# Seeds of the draws for tuning and for counting rare modes, apart from those for accuracy.
 TUNING_SEED, RARE_SEED = 1_000_000, 2_000_000
-# A relative error of the rare modes' weight costs a choice this share of it in marginal accuracy,
-# as far as the error exceeds what chance does to exact draws.
+# In choosing a spec, the relative error of the rare modes' weight, beyond that of exact draws,
+# is subtracted from the marginal accuracy with this factor.
 RARE_COST = 0.1
 
 
@@ -60,7 +60,7 @@ class Point(EvaluationRecord):
 
 
 class RareWeight(EvaluationRecord):
-    """The rare modes' total weight over its true value, less 1: from many more draws."""
+    """The relative error of the rare modes' total weight, from many more draws."""
 
     target: str
     arm: str
@@ -70,7 +70,7 @@ class RareWeight(EvaluationRecord):
 
 
 class Study(NamedTuple):
-    """All arms on one target, at each of `budgets`, over so many seeds, in so many processes."""
+    """The study of all arms on one target, at each of `budgets`, over `seeds` seeds."""
 
     target: Target
     seeds: int
@@ -82,15 +82,17 @@ class Study(NamedTuple):
         return self.target.denoiser()
 
     def run(self) -> list[Point]:
-        """The noise floor first, then each arm at each budget."""
+        """Return the noise floor, then each arm at each budget."""
         exact = [self.target.draw(ROWS, seed) for seed in range(self.seeds)]
         names = [arm.name for arm in every_arm()]
         found = self._map(self._points, names, self.target.name)
         return [self._point(FLOOR, 0, None, exact), *(point for some in found for point in some)]
 
     def rare_weights(self, points: Sequence[Point]) -> list[RareWeight]:
-        """At each compared budget, of exact draws, the better ancestral grid, `dpm-2m`, and every
-        tuned RTK arm."""
+        """Return the error of the rare modes' weight at each compared budget.
+
+        It is measured for exact draws, the better ancestral grid, `dpm-2m` and every tuned RTK arm.
+        """
         if not self.target.has_rare:
             return []
         asked: list[tuple[int, Point | None]] = []
@@ -107,14 +109,14 @@ class Study(NamedTuple):
         bar = partial(tqdm, total=len(given), desc=label, file=sys.stderr)
         if self.processes == 1:
             return list(bar(map(work, given)))
-        # Not by fork: torch's threads do not survive it.
+        # torch's threads do not survive a fork.
         with ProcessPoolExecutor(
             self.processes, get_context("spawn"), torch.set_num_threads, (1,)
         ) as pool:
             return list(bar(pool.map(work, given)))
 
     def _points(self, name: str) -> list[Point]:
-        """One arm at every budget that pays for it."""
+        """Return one arm's points at every budget that suffices for it."""
         arm = named_arm(name)
         found = []
         for budget in self.budgets:
@@ -125,7 +127,7 @@ class Study(NamedTuple):
         return found
 
     def _rare(self, asked: tuple[int, Point | None]) -> RareWeight:
-        """Of one arm's point, or of exact draws."""
+        """Measure the rare modes' weight of one arm's point, or of exact draws."""
         budget, point = asked
         seeds = range(RARE_SEED, RARE_SEED + RARE_DRAWS)
         if point is None or point.spec is None:
@@ -146,7 +148,8 @@ class Study(NamedTuple):
         return draw(self.mixture, spec, rows, seed, solver)
 
     def _best(self, arm: Arm, budget: int) -> SamplerSpec | None:
-        """The arm's best spec on the tuning draws; None where the budget pays for none."""
+        """Return the arm's best spec on the tuning draws, or None where the budget suffices for
+        none."""
         specs = arm.specs(budget, partial(_step_sizes, self.target))
         if len(specs) > 1:
             specs = self._ranked(arm, specs, TUNING_ROWS)
@@ -155,7 +158,7 @@ class Study(NamedTuple):
         return specs[0] if specs else None
 
     def _ranked(self, arm: Arm, specs: Sequence[SamplerSpec], rows: int) -> list[SamplerSpec]:
-        """The specs by falling score of so many tuning draws."""
+        """Return the specs, the best first, by their scores on `rows` tuning draws."""
         return sorted(
             specs, key=lambda spec: -self._score(self._draw(arm, spec, rows, TUNING_SEED))
         )
@@ -187,12 +190,12 @@ class Study(NamedTuple):
 
 @cache
 def _step_sizes(target: Target, frame: Frame) -> tuple[float, ...]:
-    """At which MALA accepts as it should, for each segment."""
+    """Return the step size of each segment at which MALA has its target acceptance."""
     spec = RtkMala(**frame._asdict(), inner_steps=4)
     found = adapted(target.denoiser(), spec, torch.arange(ADAPTING_ROWS), TUNING_SEED)
     return found.segment_step_sizes
 
 
 def is_tuned(arm: str) -> bool:
-    """Whether the arm is RTK tuned from scores alone."""
+    """Return True if the arm is RTK tuned from scores alone."""
     return arm.endswith(TUNED) and "exact" not in arm

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians on a circle, and how far samples are from them."""
+"""Mixtures of Gaussians on a circle, and the distance of samples from them."""
 
 import math
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from models.evaluation.analytic import Mixture
 from models.rows.rows import Answer, Condition, Query
 from models.schema.config import ModelConfig
 
-# The Ornstein-Uhlenbeck process of the paper's figures at T = 4 has this gamma; at the other end
-# its noise is a tenth of the narrowest mode here.
+# gamma_max is that of the Ornstein-Uhlenbeck process of the paper's figures at T = 4; at gamma_min
+# the noise is a tenth of the narrowest mode here.
 GAMMA_MIN, GAMMA_MAX = -11.5, math.log(math.expm1(8.0))
 REACH, BINS = 2.0, 100
 
 
 class EqualModes(Mixture):
-    """Modes of one covariance: their score without a gradient, which took a third of the study."""
+    """A mixture whose modes have one covariance, so that its score needs no automatic
+    differentiation."""
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
         noise = condition.schedule.noise(query.t)
@@ -33,8 +34,11 @@ class EqualModes(Mixture):
 
 @dataclass(frozen=True)
 class Target:
-    """Modes evenly spaced on the unit circle of the first two coordinates, `width` their standard
-    deviation in every one of `dimensions`, `weights` from angle 0 on."""
+    """A mixture with modes evenly spaced on the unit circle of the first two coordinates.
+
+    `width` is the modes' standard deviation in every one of `dimensions`; `weights` starts at angle
+    0.
+    """
 
     name: str
     dimensions: int
@@ -43,19 +47,19 @@ class Target:
 
     @property
     def slug(self) -> str:
-        """The name as part of a file's."""
+        """The name in the form used in file names."""
         return self.name.lower().replace(",", "").replace(" ", "-")
 
     @property
     def means(self) -> Tensor:
-        """Centres of the modes, `[K, D]`."""
+        """The centres of the modes, `[K, D]`."""
         angles = 2 * math.pi * torch.arange(len(self.weights)).double() / len(self.weights)
         means = torch.zeros(len(self.weights), self.dimensions, dtype=torch.float64)
         means[:, 0], means[:, 1] = angles.cos(), angles.sin()
         return means
 
     def denoiser(self) -> EqualModes:
-        """The exact noise prediction, gamma linear in t."""
+        """Return the exact noise prediction, with gamma linear in t."""
         config = ModelConfig(
             image_shape=(1, self.dimensions, 1),
             latent_size=0,
@@ -67,7 +71,7 @@ class Target:
         return EqualModes(config, torch.tensor(self.weights), self.means, variances, bend=0.0)
 
     def draw(self, rows: int, seed: int) -> Tensor:
-        """Exact samples `[rows, D]`."""
+        """Return exact samples `[rows, D]`."""
         draws = torch.Generator().manual_seed(seed)
         weights = torch.tensor(self.weights, dtype=torch.float64)
         modes = torch.multinomial(weights, rows, replacement=True, generator=draws)
@@ -75,8 +79,11 @@ class Target:
         return self.means[modes] + self.width * noise
 
     def accuracy(self, x: Tensor) -> float:
-        """Marginal accuracy of samples `[rows, D]`: 1 less the total variation between histogram
-        and density, a mean over coordinates. Exact samples stay below 1 by their noise."""
+        """Return the marginal accuracy of samples `[rows, D]`.
+
+        It is 1 less the total variation between histogram and density, a mean over coordinates.
+        Exact samples stay below 1 because of their sampling noise.
+        """
         inner = torch.linspace(-REACH, REACH, BINS + 1, dtype=torch.float64)
         cdf = 0.5 * (1 + torch.erf((inner[:, None, None] - self.means) / self.width / 2**0.5))
         weights = torch.tensor(self.weights, dtype=torch.float64)
@@ -87,22 +94,22 @@ class Target:
         return 1 - 0.5 * float((counts / len(x) - expected).abs().sum(1).mean())
 
     def mode_weights(self, x: Tensor) -> Tensor:
-        """Share of the samples nearest to each mode, `[K]`."""
+        """Return the share of the samples nearest to each mode, `[K]`."""
         nearest = torch.cdist(x.double(), self.means).argmin(dim=1)
         return torch.bincount(nearest, minlength=len(self.weights)).double() / len(x)
 
     @property
     def has_rare(self) -> bool:
-        """Whether some modes are rarer than others."""
+        """True if some modes have less weight than others."""
         return min(self.weights) < max(self.weights)
 
     def rare_error(self, x: Tensor) -> float:
-        """How wrong the rarest modes' weight is, all together and relatively; 0 where all modes
-        are as rare."""
+        """Return the relative error of the rarest modes' total weight; 0 where all weights are
+        equal."""
         return float(self.mode_weights(x)[self._rare].sum()) / self._rare_weight - 1
 
     def rare_chance(self, rows: int) -> float:
-        """The standard deviation of `rare_error` over exact samples `[rows, D]`."""
+        """Return the standard deviation of `rare_error` over exact samples `[rows, D]`."""
         return math.sqrt((1 / self._rare_weight - 1) / rows)
 
     @property

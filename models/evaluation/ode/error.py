@@ -1,4 +1,4 @@
-"""How far solvers of the probability-flow ODE are from its solution, over their evaluations."""
+"""The error of solvers of the probability-flow ODE, over their network evaluations."""
 
 import copy
 import itertools
@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 from tqdm import tqdm
 
 from models.checkpoints.checkpoint import Checkpoint
+from models.evaluation.defaults import REFERENCE_TOLERANCE
+from models.evaluation.likelihood import adaptive
 from models.evaluation.likelihood.likelihood import BAR
 from models.evaluation.likelihood.paper import Flow
 from models.evaluation.measurement import EvaluationRecord
@@ -27,16 +28,17 @@ from models.work.likelihood import score_problem
 from models.work.solve import solve
 
 IN_T = "rk45 in t, one step size for all"
-# In nats; and relative and absolute, for the solver in t.
+# Tolerances in nats, and relative and absolute ones for the solver in t.
 TOLERANCES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1)
 RELATIVE = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-REFERENCE_TOLERANCE = 1e-3
 ACHIEVED = (0.5, 0.05)
 
 
 class OdePoint(EvaluationRecord):
-    """One solver at one tolerance: evaluations an image, and the error of log p_0, in nats, as a
-    root of the mean square over images and as its 95th percentile."""
+    """One solver at one tolerance: evaluations for each image, and the error of log p_0 in nats.
+
+    `error` is the root of the mean square over images, `error_95` the 95th percentile.
+    """
 
     solver: str
     tolerance: float
@@ -46,7 +48,8 @@ class OdePoint(EvaluationRecord):
 
 
 class OdeCurves(EvaluationRecord):
-    """All points on one checkpoint. `reference_evaluations` is what the solution itself took."""
+    """All points on one checkpoint. `reference_evaluations` counts those of the reference
+    solution."""
 
     name: str
     images: int
@@ -56,14 +59,17 @@ class OdeCurves(EvaluationRecord):
     points: tuple[OdePoint, ...]
 
     def of(self, solver: str) -> list[OdePoint]:
-        """One solver's points, by rising evaluations."""
+        """Return one solver's points by rising evaluations."""
         mine = [point for point in self.points if point.solver == solver]
         return sorted(mine, key=lambda point: point.evaluations)
 
     def evaluations_at(self, solver: str, error: float) -> float | None:
-        """How many evaluations an image the solver takes for that error: between its points on
-        straight lines of logarithms, or its cheapest if that errs by less; None if none errs as
-        little."""
+        """Return the evaluations for each image at which the solver has that error.
+
+        Between the solver's points the logarithms are interpolated linearly. If its cheapest point
+        has a smaller error, that point counts; if no point has an error as small, the result is
+        None.
+        """
         points = self.of(solver)
         if points and points[0].error <= error:
             return points[0].evaluations
@@ -77,7 +83,7 @@ class OdeCurves(EvaluationRecord):
 
 
 class Precise(NamedTuple):
-    """What answers questions in float32, as served, and in float64, for the solution."""
+    """The denoiser in float32, as served, and in float64, for the reference solution."""
 
     served: Denoiser
     precise: Denoiser
@@ -85,7 +91,7 @@ class Precise(NamedTuple):
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "Precise":
         model = checkpoint.model
-        # Nobody asks the solution's bytes not to depend on the batch.
+        # The bytes of the reference solution may depend on the batch.
         return cls(EagerDenoiser(model), EagerDenoiser(copy.deepcopy(model).double(), quantum=1))
 
 
@@ -98,8 +104,11 @@ def ode_curves(
     seed: int,
     reference_tolerance: float = REFERENCE_TOLERANCE,
 ) -> OdeCurves:
-    """Every solver on images `tokens` `[N, C, H, W]`, with the same dequantization and the same
-    probes, against the solution of Dormand and Prince's pair in float64 at a tolerance in nats."""
+    """Measure every solver on images `tokens` `[N, C, H, W]`.
+
+    All use the same dequantization and the same probes. The reference is the solution by Dormand
+    and Prince's pair in float64, at a tolerance in nats.
+    """
     problem = score_problem(networks.served, tokens, Adams(probes=probes), seed, draws=1)
     problem = _with(problem, max_evaluations=10**9)
     found = _solution(name, networks.precise, _with(problem, tolerance=reference_tolerance))
@@ -130,7 +139,7 @@ def ode_curves(
 
 
 def ode_table(curves: OdeCurves) -> str:
-    """Evaluations at equal achieved error, Markdown."""
+    """Return the evaluations at equal error as Markdown."""
     names = list(dict.fromkeys(point.solver for point in curves.points))
     lines = [
         f"| {curves.name}: error | " + " | ".join(names) + " |",
@@ -160,7 +169,7 @@ def _solution(name: str, denoiser: Denoiser, problem: Problem[Columns]) -> LogDe
 def _attempts(
     denoiser: Denoiser, problem: Problem[Columns]
 ) -> Iterator[tuple[str, float, Tensor, float]]:
-    """Solver, tolerance, log p_0 `[rows]` and mean evaluations."""
+    """Yield solver, tolerance, log p_0 `[rows]` and mean evaluations."""
     for solver in (AdamsSolver(), Rk45Solver()):
         for tolerance in TOLERANCES:
             asked = _with(problem, tolerance=tolerance)
@@ -173,23 +182,24 @@ def _attempts(
 
 
 def _in_t(denoiser: Denoiser, problem: Problem[Columns], tolerance: float) -> tuple[Tensor, float]:
-    """As the reference solves it: in t, of the plain drift, all rows in one, by each probe."""
+    """Solve as the official code does: in t, by the plain drift, all rows in one solve for each
+    probe."""
     condition, image = problem.condition, problem.columns.image
     start = condition.schedule.noise(torch.zeros(len(image), dtype=torch.float64)).alpha * image
     values, evaluations = [], []
     for probe in problem.columns.probes.unbind(1):
         flow = Flow(denoiser, condition, probe, torch.float32)
         begun = flow.pack(start, torch.zeros(len(image)))
-        solved = solve_ivp(flow, (0.0, 1.0), begun, "RK45", rtol=tolerance, atol=tolerance)
-        x, log_det = flow.unpack(solved.y[:, -1])
+        solved = adaptive.solve(flow, 0.0, 1.0, begun, tolerance)
+        x, log_det = flow.unpack(solved.state)
         x = x.flatten(1)
         values.append(log_det - 0.5 * (x.square().sum(1) + x.shape[1] * math.log(2 * math.pi)))
-        evaluations.append(solved.nfev)
+        evaluations.append(solved.nfe)
     return torch.stack(values).mean(0), sum(evaluations) / len(evaluations)
 
 
 def _with(problem: Problem[Columns], **values: float) -> Problem[Columns]:
-    """The problem with columns of one value."""
+    """Return the problem with the named columns filled with one value each."""
     columns = problem.columns
     changed = {
         name: torch.full_like(getattr(columns, name), value) for name, value in values.items()

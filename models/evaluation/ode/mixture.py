@@ -1,4 +1,4 @@
-"""A mixture of Gaussians that is scored like a checkpoint's images, with its exact score."""
+"""A mixture of Gaussians with its exact score, which is scored like a checkpoint's images."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ SPREAD, VARIANCES = 0.4, (0.02, 0.32)
 
 
 def gaussian_mixture(seed: int = 0) -> Mixture:
-    """Six axis-aligned modes in 64 dimensions under a curved schedule of every pixel's own."""
+    """Return six axis-aligned modes in 64 dimensions, under a curved schedule of each pixel's
+    own."""
     dice = torch.Generator().manual_seed(seed)
     config = ModelConfig(image_shape=SHAPE, vocabulary=256, latent_size=4, latent_k=1)
     low, high = VARIANCES
@@ -27,7 +28,8 @@ def gaussian_mixture(seed: int = 0) -> Mixture:
 
 
 def tokens_of(mixture: Mixture, count: int, seed: int) -> Tensor:
-    """Draws from it as pixel tokens `[count, C, H, W]`; what lies outside is cut."""
+    """Return draws from the mixture as pixel tokens `[count, C, H, W]`, clipped to the range of
+    tokens."""
     dice = torch.Generator().manual_seed(seed)
     mode = torch.multinomial(mixture.weights, count, replacement=True, generator=dice)
     noise = torch.randn(count, mixture.config.dimensions, generator=dice)

@@ -1,4 +1,4 @@
-"""Errors of ODE solvers drawn over their evaluations."""
+"""Drawings of the errors of ODE solvers over their evaluations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ TICKS = (20, 50, 100, 200, 500, 1000)
 
 
 def ode_figure(found: Sequence[OdeCurves], path: Path) -> None:
-    """A panel a checkpoint; a line a solver."""
+    """Draw a panel for each checkpoint and a line for each solver."""
     width, height = PANEL_INCHES
     figure, axes = pyplot.subplots(
         1, len(found), figsize=(width * len(found), height), layout="constrained", squeeze=False

@@ -1,1 +1,1 @@
-"""What the learned noise schedule is like, and what it buys."""
+"""The learned noise schedule, and the gain from learning it."""

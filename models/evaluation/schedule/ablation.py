@@ -1,4 +1,4 @@
-"""What the learned schedule buys: the same network trained with it and without."""
+"""The gain from the learned schedule: the same network trained with it and without."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from models.work.likelihood import standard_error
 
 matplotlib.use("agg")
 FIGURE_INCHES = (9.0, 3.8)
-# Differences in bits/dim are drawn on a logarithmic scale above this.
+# Differences above this, in bits/dim, are drawn on a logarithmic scale.
 LINEAR_BELOW = 0.01
 CURVE = ("step", "held_out")
 BASELINE = "fixed"
@@ -37,8 +37,10 @@ PAPER: dict[str, Any] = {
 
 
 class Run(EvaluationRecord):
-    """One trained model: negative ELBO on the test images, and the latent's terms at the end of
-    training, in nats."""
+    """One trained model: the negative ELBO on the test images, and the latent's terms, in nats.
+
+    The latent's terms are those at the end of training.
+    """
 
     seed: int
     sha256: str
@@ -48,8 +50,7 @@ class Run(EvaluationRecord):
 
 
 class TwoWay(EvaluationRecord):
-    """A mean over images and seeds, with the standard error that either leaves; None for a single
-    seed."""
+    """A mean over images and seeds, with the standard error over each; None for a single seed."""
 
     mean: float
     over_images: float | None
@@ -57,7 +58,7 @@ class TwoWay(EvaluationRecord):
 
     @classmethod
     def of(cls, values: Tensor) -> "TwoWay":
-        """Of `values` `[seeds, images]`."""
+        """Summarise `values` `[seeds, images]`."""
         return cls(
             mean=float(values.mean()),
             over_images=standard_error(values.mean(0)),
@@ -72,10 +73,10 @@ class TwoWay(EvaluationRecord):
 class Arm(EvaluationRecord):
     """One way to train, over its seeds.
 
-    `bound` is the negative ELBO with log C(n, k), in bits/dim, `paper` with the paper's KL in its
-    place; `gain` is by how much the bound is below the baseline's of the same seed, image by image.
-    `steps_to_match` is the first look at the held-out images, mean over seeds and with the paper's
-    KL, that was as good as the baseline's last.
+    `bound` is the negative ELBO with log C(n, k), in bits/dim, and `paper` that with the paper's KL
+    in its place. `gain` is how far the bound lies below the baseline's of the same seed, image by
+    image. `steps_to_match` is the first step at which the held-out images, in the mean over seeds
+    and with the paper's KL, were modelled as well as by the baseline at its last step.
     """
 
     name: str
@@ -87,7 +88,7 @@ class Arm(EvaluationRecord):
 
 
 class Ablation(EvaluationRecord):
-    """All arms, trained on the same data for the same steps."""
+    """All arms, trained on the same data for the same number of steps."""
 
     recipe: str
     steps: int
@@ -102,20 +103,23 @@ class _Trained(NamedTuple):
 
     @property
     def bits(self) -> Tensor:
-        """Bound on each image's bits/dim `[N]`."""
+        """The bound on each image's bits/dim, `[N]`."""
         config = self.manifest.config
         return bits_per_dimension(self.terms.given_latent + config.log_latents, config.dimensions)
 
     @property
     def paper_bits(self) -> Tensor:
-        """The same with the paper's KL, no bound."""
+        """The bits/dim with the paper's KL, `[N]`, which are not a bound."""
         nats = self.terms.given_latent + self.terms.categorical_kl
         return bits_per_dimension(nats, self.manifest.config.dimensions)
 
 
 def arms(recipe: Recipe) -> dict[str, Recipe]:
-    """The recipe with a fixed linear gamma and no latent (VDM), with the learned schedule and the
-    paper's loss, and, where that differs, as it stands."""
+    """Return the recipes to compare, by name.
+
+    These are the recipe with a fixed linear gamma and no latent (VDM), the recipe with the learned
+    schedule and the paper's loss, and the recipe itself where it differs from that.
+    """
     fixed = override(recipe, model={"latent_size": 0, "latent_k": 0}, optimisation=PAPER)
     learned = override(recipe, optimisation=PAPER)
     found = {BASELINE: fixed, "learned": learned}
@@ -127,11 +131,11 @@ def arms(recipe: Recipe) -> dict[str, Recipe]:
 def ablate(
     recipe: Recipe, seeds: Sequence[int], images: int, out: Path, device: torch.device
 ) -> Ablation:
-    """Train every arm with every seed, each into its own folder under `out`, and measure them on
-    the same `images` test images with the same noise.
+    """Train every arm with every seed, each into its own folder under `out`, and measure them.
 
-    What is already trained there is taken as it is, so that a killed comparison goes on. Raises
-    DataError, TrainingError, CheckpointError.
+    All are measured on the same `images` test images with the same noise. Finished runs are not
+    trained again, so a comparison that was killed resumes. Raises DataError, TrainingError and
+    CheckpointError.
     """
     trained = {
         name: [
@@ -152,7 +156,7 @@ def ablate(
 
 
 def ablation_table(found: Ablation) -> str:
-    """One line an arm, as Markdown."""
+    """Return a Markdown table with a line for each arm."""
     lines = [
         "| schedule | negative ELBO with log C(n, k) | with the paper's KL | "
         "gain over fixed | steps to match it | KL of z, nats | z tells, nats |",
@@ -206,8 +210,12 @@ def _run(run: _Trained) -> Run:
 
 
 def _draw(trained: Mapping[str, Sequence[_Trained]], path: Path) -> None:
-    """Held-out bits/dim with the paper's KL over steps: each arm's mean over seeds; and by how much
-    it is above the baseline of the same seed, which was watched with the same noise."""
+    """Draw the held-out bits/dim with the paper's KL over steps, and their differences from the
+    baseline.
+
+    The left panel shows each arm's mean over seeds. The right panel shows the differences for each
+    seed; both runs of a seed are evaluated with the same noise.
+    """
     figure, (left, right) = pyplot.subplots(1, 2, figsize=FIGURE_INCHES, layout="constrained")
     baseline = _curve(trained[BASELINE])[:, 1]
     for index, (name, runs) in enumerate(trained.items()):
@@ -229,7 +237,7 @@ def _draw(trained: Mapping[str, Sequence[_Trained]], path: Path) -> None:
 
 
 def _curve(runs: Sequence[_Trained]) -> NDArray[np.float64]:
-    """Steps, and held-out negative ELBO with the paper's KL: `[seeds, 2, looks]`."""
+    """Return steps and held-out negative ELBO with the paper's KL, `[seeds, 2, evaluations]`."""
     histories = [run.manifest.training.history for run in runs if run.manifest.training]
     return np.array(
         [[[entry[field] for entry in history] for field in CURVE] for history in histories]

@@ -1,4 +1,4 @@
-"""What the noise schedule learned: how gamma differs between pixels and between latents."""
+"""The learned noise schedule: how gamma differs between pixels and between latents."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +30,10 @@ class ScheduleSpread(EvaluationRecord):
     """Mean and standard deviations of gamma at t = 1/2, and how images use the latent.
 
     `over_pixels` is within one latent's schedule, a mean over latents; `over_latents` is of one
-    pixel's gamma between latents, a mean over pixels. Latents count as often as images choose them.
-    `entropy` is that of the latents chosen, in nats. `by_patch` is the share of the variance
-    between pixels that a pixel's place in its patch of `config.patch` pixels explains; None where
-    there are no patches, or it was not measured.
+    pixel's gamma between latents, a mean over pixels. Latents are weighted by the number of images
+    that choose them. `entropy` is the entropy, in nats, of the latents chosen. `by_patch` is the
+    share of the variance between pixels that is explained by a pixel's place in its patch of
+    `config.patch` pixels; None where there are no patches or it was not measured.
     """
 
     images: int
@@ -46,8 +46,11 @@ class ScheduleSpread(EvaluationRecord):
 
 
 class LatentUse(NamedTuple):
-    """The distinct latents `[m, n]` that images choose, most frequent first, how many choose each
-    `[m]`, and the mean image `[m, H, W, C]` of those that do, 0 to 1."""
+    """The distinct latents `[m, n]` that images choose, the most frequent first.
+
+    `counts` `[m]` are the numbers of images that choose each, `means` `[m, H, W, C]` the mean
+    images in [0, 1].
+    """
 
     latents: Tensor
     counts: NDArray[np.int64]
@@ -56,7 +59,7 @@ class LatentUse(NamedTuple):
 
 @torch.no_grad()
 def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
-    """What z* says about `images` `[N, H, W, C]`."""
+    """Return the latents that `images` `[N, H, W, C]` choose."""
     config, device = model.config, model.device
     chosen = []
     for part in torch.split(torch.from_numpy(images), batch):
@@ -73,7 +76,7 @@ def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
 
 @torch.no_grad()
 def schedule_spread(model: Mulan, use: LatentUse) -> ScheduleSpread:
-    """How far the learned schedule is from one curve for all."""
+    """Measure how far the learned schedule is from one curve for all pixels and latents."""
     config = model.config
     gamma = _gamma(model, use.latents, HALF)
     weights = use.counts / use.counts.sum()
@@ -91,8 +94,10 @@ def schedule_spread(model: Mulan, use: LatentUse) -> ScheduleSpread:
 
 
 def by_patch(values: Grid, patch: int) -> float:
-    """The share of the variance between pixels of `values` `[C, H, W]` that goes with their place
-    in a patch of `patch` by `patch` pixels."""
+    """Return the share of the variance of `values` `[C, H, W]` explained by the place in a patch.
+
+    Patches are `patch` by `patch` pixels.
+    """
     places = [
         values[:, row::patch, column::patch] for row in range(patch) for column in range(patch)
     ]
@@ -102,8 +107,11 @@ def by_patch(values: Grid, patch: int) -> float:
 
 @torch.no_grad()
 def draw_schedule(model: Mulan, use: LatentUse, path: Path) -> None:
-    """Curves of gamma over time, and, for the most frequent latents, the mean image that chooses
-    it, gamma at t = 1/2, and where that departs from the mean over latents."""
+    """Draw gamma over time, and its values at t = 1/2 for the most frequent latents.
+
+    For each of these latents the figure shows the mean image that chooses it, gamma, and the
+    difference of gamma from its mean over latents.
+    """
     shown = min(SHOWN, len(use.latents))
     columns = 3 + shown
     figure = pyplot.figure(figsize=(COLUMN_INCHES * columns, 3 * ROW_INCHES), layout="constrained")
@@ -132,8 +140,11 @@ def draw_schedule(model: Mulan, use: LatentUse, path: Path) -> None:
 
 
 def _curves(model: Mulan, use: LatentUse, axis: Axes) -> None:
-    """How mean gamma over pixels and latents, and the band that holds 90 % of pixels, depart from
-    the straight line of a fixed schedule: beside the whole range no departure would be seen."""
+    """Draw the departure of gamma from the straight line of a fixed schedule.
+
+    It shows the mean over pixels and latents and the band that holds 90 % of pixels. Without the
+    line subtracted, the departure would be too small to see.
+    """
     times = np.linspace(0, 1, TIMES)
     weights = use.counts / use.counts.sum()
     gamma = np.stack(
@@ -151,7 +162,7 @@ def _curves(model: Mulan, use: LatentUse, axis: Axes) -> None:
 
 
 def _gamma(model: Mulan, latents: Tensor, t: float) -> Grid:
-    """gamma(t) `[m, C, H, W]` of each latent."""
+    """Return gamma(t) `[m, C, H, W]` of each latent."""
     schedule = model.gamma(latents).double()
     times = torch.full((len(latents),), t, dtype=torch.float64, device=latents.device)
     gamma: Grid = schedule.gamma(times).cpu().numpy()

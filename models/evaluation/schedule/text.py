@@ -1,15 +1,15 @@
-"""What a card says of the learned schedule."""
+"""The paragraph of a card about the learned schedule."""
 
 from models.evaluation.schedule.learned import ScheduleSpread
 from models.schema.manifest import Manifest
 
-# Below this KL, in nats, a latent counts as collapsed; and below this share of the spread between
-# pixels, one between latents counts as none.
+# Below the first, a KL in nats, a latent counts as collapsed; below the second, a share of the
+# spread between pixels, the spread between latents counts as none.
 COLLAPSED, FLAT = 0.05, 0.1
 
 
 def schedule_text(manifest: Manifest, spread: ScheduleSpread) -> str:
-    """A paragraph: how far gamma is from one curve for all, and what to make of that."""
+    """Describe how far gamma is from one curve for all pixels and latents."""
     if not manifest.config.latent_size:
         return "Gamma is fixed: linear in t, the same for all pixels and images."
     return (
@@ -24,7 +24,7 @@ def schedule_text(manifest: Manifest, spread: ScheduleSpread) -> str:
 
 
 def _patches(manifest: Manifest, spread: ScheduleSpread) -> str:
-    """What of the spread between pixels is the network's, not the images'."""
+    """Describe the share of the spread between pixels that comes from the network's patches."""
     patch = manifest.config.patch
     if patch == 1:
         return ""
@@ -41,7 +41,7 @@ def _patches(manifest: Manifest, spread: ScheduleSpread) -> str:
 
 
 def _latent(manifest: Manifest, spread: ScheduleSpread) -> str:
-    """Whether the latent tells anything, and whether the schedule heeds it."""
+    """Describe whether the latent carries information and whether the schedule depends on it."""
     if manifest.training is None:
         return ""
     kl = manifest.training.history[-1]["latent"]

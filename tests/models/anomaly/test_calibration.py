@@ -132,7 +132,7 @@ def test_it_is_kept_beside_the_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"checkpoint": "b" * 64}, "of the weights bbbbbbbbbbbb, not of aaaaaaaaaaaa"),
+        ({"checkpoint": "b" * 64}, "to the weights bbbbbbbbbbbb, not to aaaaaaaaaaaa"),
         (
             {"preprocessing": {"image_shape": [5, 4, 1]}},
             r"image_shape \(5, 4, 1\), not \(4, 5, 1\)",
@@ -145,14 +145,14 @@ def test_it_is_kept_beside_the_manifest(tmp_path: Path) -> None:
         ({"format": 2}, "format"),
         ({"scores": [None]}, "scores.0"),
         ({"scores": [0.0] * 19}, "at least 20"),
-        ({"scores": [0.0] * 25}, "as many as calibration images"),
-        ({"calibration_images": {"images": 10**6}}, "as many as calibration images"),
+        ({"scores": [0.0] * 25}, "add up to the calibration images"),
+        ({"calibration_images": {"images": 10**6}}, "add up to the calibration images"),
         ({"calibration_images": {"failed": -3}}, "failed"),
         ({"scores": [1.0] + [0.0] * 99}, "ascend"),
-        ({"density": {"mean": [0.0]}}, "as many as statistics"),
-        ({"density": {"scale": [0.0] * len(FITTED)}}, "positive scales"),
+        ({"density": {"mean": [0.0]}}, "one mean and one positive scale"),
+        ({"density": {"scale": [0.0] * len(FITTED)}}, "one positive scale for each statistic"),
         ({"density": {"components": []}}, "components"),
-        ({"density": {"components": [HOLLOW]}}, "no density"),
+        ({"density": {"components": [HOLLOW]}}, "a covariance that is not positive"),
     ],
 )
 def test_another_s_calibration_is_refused(

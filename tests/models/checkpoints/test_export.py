@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from models.checkpoints.checkpoint import load_checkpoint, save_manifest, save_weights
 from models.checkpoints.flax_import import import_flax
+from models.checkpoints.official import NAMED, require_official
 from models.checkpoints.onnx_export import Graph, export_onnx
 from models.checkpoints.onnx_export import graphs as graphs_of
 from models.checkpoints.safetensors_export import export_safetensors
@@ -25,10 +26,9 @@ from models.schema.manifest import Manifest
 
 CONFIG = ModelConfig(
     image_shape=(8, 8, 3),
-    width=16,
+    width=32,
     depth=1,
     encoder_depth=1,
-    groups=4,
     latent_size=3,
     latent_k=2,
     schedule_width=6,
@@ -52,7 +52,7 @@ def write(root: Path, name: str, config: ModelConfig) -> Path:
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shelf")
     write(root, "some", CONFIG)
-    write(root, "coarse", CONFIG.model_copy(update={"attention": False, "coarse_width": 8}))
+    write(root, "coarse", CONFIG.model_copy(update={"attention": False, "coarse_width": 32}))
     write(root, "vdm", CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
     return root
 
@@ -86,29 +86,79 @@ def test_official_names_and_layout_import_again(shelf: Path, tmp_path: Path) -> 
         payload = (list(tensor.shape), "float32", tensor.numpy().tobytes())
         inner[last] = msgpack.ExtType(1, msgpack.packb(payload))
     (tmp_path / "ckpt").write_bytes(msgpack.packb({"ema_params": tree}))
-    said = {"parameterisation": "velocity", "latent_k": 2, "groups": 4}
+    said = {"parameterisation": "velocity", "latent_k": 2}
     imported = import_flax(tmp_path / "ckpt", said, tmp_path / "again")
     before = load_checkpoint(shelf / "some").manifest
     assert imported.config == before.config
     assert imported.sha256 == before.sha256
 
 
-@pytest.mark.parametrize(
-    ("option", "reason"),
-    [
-        ({"coarse_width": 8}, "a coarse stage"),
-        ({"fourier_fade": True}, "input features that fade"),
-        ({"residual": False}, "no x added"),
-    ],
-)
-def test_what_the_official_code_would_run_otherwise_has_no_official_names(
-    option: dict[str, Any], reason: str, tmp_path: Path
+# Fields of ModelConfig that the official code has a setting or an argument for, and two constants
+# of it that a tensor's shape shows.
+EXPRESSIBLE = {
+    "vocabulary": 17,
+    "parameterisation": "epsilon",
+    "width": 64,
+    "depth": 2,
+    "encoder_depth": 2,
+    "attention": False,
+    "dropout": 0.0,
+    "latent_size": 5,
+    "latent_k": 1,
+    "gamma_min": -8.0,
+    "gamma_max": 7.0,
+    "fourier": (),
+    "image_shape": (16, 16, 1),
+    "schedule_width": None,
+}
+# Values that the official code has no way to express, and what an error says of each.
+FOREIGN = {
+    "fourier": ((0, 1), r"fourier is \[0, 1\], not \[6, 7\] or \[\]"),
+    "fourier_fade": (True, "fourier_fade is true, not false"),
+    "time_scale": (10.0, "time_scale is 10.0, not 1000.0"),
+    "residual": (False, "residual is false, not true"),
+    "groups": (4, "groups is 4, not 32"),
+    "patch": (2, "patch is 2, not 1"),
+    "coarse_width": (32, "coarse_width is 32, not 0"),
+    "latent_size": (0, "latent_size is 0, not positive"),
+    "image_shape": ((4, 16, 3), r"image_shape is \[4, 16, 3\], not square"),
+}
+
+
+def test_every_field_is_known_to_be_expressible_or_foreign() -> None:
+    assert EXPRESSIBLE.keys() | FOREIGN.keys() == ModelConfig.model_fields.keys()
+
+
+@pytest.mark.parametrize("field", EXPRESSIBLE)
+def test_what_the_official_code_can_express_has_official_names(field: str) -> None:
+    config = ModelConfig.model_validate(CONFIG.model_dump() | {field: EXPRESSIBLE[field]})
+    assert getattr(config, field) != getattr(CONFIG, field)
+    require_official(config, "ours")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_authors_configurations_have_official_names(name: str) -> None:
+    require_official(ModelConfig.model_validate(NAMED[name]), name)
+
+
+@pytest.mark.parametrize("field", FOREIGN)
+def test_what_the_official_code_cannot_express_has_no_official_names(
+    field: str, tmp_path: Path
 ) -> None:
-    folder = write(tmp_path, "ours", CONFIG.model_copy(update={"attention": False, **option}))
+    value, reason = FOREIGN[field]
+    changed = {"latent_k": 0} if field == "latent_size" else {}
+    given = CONFIG.model_dump() | {"attention": False, field: value, **changed}
+    folder = write(tmp_path, "ours", ModelConfig.model_validate(given))
     out = tmp_path / "official.safetensors"
-    with pytest.raises(CheckpointError, match=f"ours has {reason}"):
+    with pytest.raises(CheckpointError, match=f"^ours is not a network .* can run: {reason}$"):
         export_safetensors(load_checkpoint(folder), out, official=True)
     assert not out.exists()
+
+
+def test_everything_at_fault_is_named_at_once() -> None:
+    config = CONFIG.model_copy(update={"groups": 4, "time_scale": 10.0})
+    with pytest.raises(CheckpointError, match=r"time_scale is 10.0.*; groups is 4, not 32"):
+        require_official(config, "ours")
 
 
 @pytest.fixture(scope="module", params=["some", "coarse"])

@@ -237,7 +237,7 @@ def test_a_name_cannot_stand_for_a_path(ema: Leaves, tmp_path: Path) -> None:
     tree = nested(ema)
     tree["score_model"]["down.block_0/conv1"] = {"kernel": packed(np.zeros((3, 3, 32, 32)))}
     (tmp_path / "f").write_bytes(msgpack.packb({"ema_params": tree}))
-    assert "a name is expected, not 'down.block_0/conv1'" in refusal(tmp_path / "f")
+    assert "expected a name, found 'down.block_0/conv1'" in refusal(tmp_path / "f")
 
 
 @pytest.mark.parametrize("said", [{}, {"latent_k": 3}, {"parameterisation": "epsilon"}])
@@ -246,13 +246,13 @@ def test_what_the_shapes_do_not_show_must_be_said(
 ) -> None:
     copy = tmp_path / "f"
     copy.write_bytes(file.read_bytes())
-    assert "the configuration must say" in refusal(copy, said)
+    assert "the configuration must set" in refusal(copy, said)
 
 
 @pytest.mark.parametrize(
     ("tree", "fault"),
     [
-        ({"step": 1}, "no ema_params; this is no MULAN checkpoint"),
+        ({"step": 1}, "no ema_params; this is not a MULAN checkpoint"),
         ({"ema_params": 7}, "no ema_params"),
         ({"ema_params": {"score_model": {"x": 1}}}, "score_model/x is int, not an array"),
         ({"ema_params": {}}, "encoder_model is missing"),
@@ -267,7 +267,7 @@ def test_damage_on_the_way(file: Path, tmp_path: Path) -> None:
     whole = file.read_bytes()
     for content, fault in (
         (whole[:-100], "the file ends in the middle"),
-        (pickle.dumps({}), "a pickle, which is never read"),
+        (pickle.dumps({}), "this is a pickle, and pickles are never read"),
         (b"", "the file ends in the middle"),
     ):
         (tmp_path / "f").write_bytes(content)
@@ -297,7 +297,7 @@ def test_a_configuration_that_contradicts(
 
 def test_nothing_is_overwritten(file: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(CheckpointError, match="is there already"):
+    with pytest.raises(CheckpointError, match="exists already"):
         import_flax(file, SAID, tmp_path / "out")
 
 
@@ -333,7 +333,7 @@ def test_configuration_files(file: Path, tmp_path: Path, form: str) -> None:
     ("content", "fault"),
     [
         ("{", "Expecting"),
-        ("[1]", "no table of settings"),
+        ("[1]", "expected a table of settings"),
         (json.dumps(OFFICIAL | {"vdm_type": "vdm"}), "vdm_type 'vdm' is not supported"),
         (json.dumps(OFFICIAL | {"unet_type": "x"}), "unet_type 'x' is not supported"),
     ],
@@ -345,7 +345,7 @@ def test_configuration_files_that_are_refused(tmp_path: Path, content: str, faul
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(CheckpointError, match=r"no configuration cifar; there are: cifar10, imag"):
+    with pytest.raises(CheckpointError, match=r"no configuration cifar; available: cifar10, imag"):
         read_settings("cifar")
 
 

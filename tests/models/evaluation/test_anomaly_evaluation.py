@@ -123,7 +123,7 @@ def test_weights_that_were_trained_on_refuse_the_calibration(
     command = ["evaluate", "anomalies", "--model", str(folder)]
     printed = run(*command)
     assert printed.exit_code == 1
-    assert "is of the weights ffffffffffff" in printed.output
+    assert "belongs to the weights ffffffffffff" in printed.output
     (folder / CALIBRATION).unlink()
     assert "see mulan models calibrate" in run(*command).output
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from models.checkpoints.checkpoint import load_checkpoint, save_manifest
-from models.cli import evaluate as commands
-from models.cli.evaluate import evaluate
+from models.cli import evaluate
+from models.cli.actions import evaluate_checkpoint as actions
 from models.evaluation.card import card
 from models.evaluation.card.card import write_card
 from models.evaluation.card.text import Evaluation
@@ -119,7 +119,7 @@ def test_missing_images_are_found_before_anything_is_drawn(
     for module, name in (
         (card, "draw_samples"),
         (card, "evaluate_likelihood"),
-        (commands, "warm_up"),
+        (actions, "warm_up"),
     ):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("too early"))
     folder = tmp_path if "--models" in command else tmp_path / "small"

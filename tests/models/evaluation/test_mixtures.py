@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from models.cli.evaluate import evaluate
+from models.cli import evaluate
 from models.evaluation.analytic import Mixture
 from models.evaluation.measurement import Measurement
 from models.evaluation.mixtures import arms, plots, report, study

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from torch import Tensor
 
 from models.checkpoints.checkpoint import save_manifest
-from models.cli.evaluate import evaluate
+from models.cli import evaluate
 from models.evaluation.likelihood.paper import (
     PaperDraw,
     evaluate_paper,

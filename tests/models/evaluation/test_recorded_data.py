@@ -81,7 +81,7 @@ def test_what_is_given_is_taken_before_what_the_folder_holds(
 
 
 def test_who_gives_the_wrong_option_is_told_the_right_one(filed: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^tests\.npy is not here: .* --test-data"):
+    with pytest.raises(DataError, match=r"^tests\.npy not found: .* --test-data"):
         RecordedData(filed, str(tmp_path / "tests.npy")).images("test")
-    with pytest.raises(DataError, match=r"^divided\.npy is not here: .* --data"):
+    with pytest.raises(DataError, match=r"^divided\.npy not found: .* --data"):
         RecordedData(filed, None, str(tmp_path)).images("train")

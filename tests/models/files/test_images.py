@@ -105,12 +105,12 @@ def test_a_picture_off_the_grid_is_named(tmp_path):
     images[3, 2, 1] = 100
     folder = png_folder(tmp_path / "png", images)
     line = refusal(folder, 17)
-    assert line == f"{folder / '003.png'}: pixel value 100 is no round(255 v / 16)"
+    assert line == f"{folder / '003.png'}: pixel value 100 is not round(255 v / 16) for any token v"
 
 
 def test_values_past_the_vocabulary(tmp_path):
     assert refusal(save(tmp_path / "i.npy", array=IMAGES % 18), 17).endswith(
-        "value 17 in a vocabulary of 17"
+        "value 17, the vocabulary ends at 16"
     )
 
 
@@ -191,7 +191,7 @@ def test_no_such_file(tmp_path):
 
 
 def test_empty_folder(tmp_path):
-    assert refusal(tmp_path).endswith("no PNG in this folder")
+    assert refusal(tmp_path).endswith("the folder contains no PNG")
 
 
 @pytest.mark.parametrize("mode", ["P", "1", "LA", "RGBA", "I;16"])

@@ -37,7 +37,7 @@ def refusal(call, *arguments):
 
 def test_unknown_name():
     names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
-    assert refusal(read_recipe, "digit") == f"no recipe digit; shipped are: {names}"
+    assert refusal(read_recipe, "digit") == f"no recipe digit; available: {names}"
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"name = 'x'\nname = 'y'"])

@@ -86,7 +86,7 @@ def test_separate_test_images(arrays):
     ("images", "fault"),
     [
         (np.zeros((150, 9, 8, 1), np.uint8), "images are (9, 8, 1), the model's (8, 8, 1)"),
-        (np.full((150, 8, 8, 1), 17, np.uint8), "value 17 in a vocabulary of 17"),
+        (np.full((150, 8, 8, 1), 17, np.uint8), "value 17, the vocabulary ends at 16"),
     ],
 )
 def test_images_that_do_not_fit(arrays, which, images, fault):

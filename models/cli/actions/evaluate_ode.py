@@ -1,0 +1,47 @@
+"""`mulan models evaluate ode`: the errors of ODE solvers over their evaluations."""
+
+from pathlib import Path
+
+import torch
+
+from models.checkpoints.checkpoint import load_checkpoint
+from models.cli.lazy import Outcome
+from models.evaluation.ode.error import OdeCurves, Precise, ode_curves, ode_table
+from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
+from models.evaluation.ode.plots import ode_figure
+from models.evaluation.recorded_data import RecordedData, subset
+from models.files.shelf import find
+
+MIXTURE = "mixture"
+
+
+def ode(
+    name: str,
+    root: Path,
+    data: str | None,
+    test_data: str | None,
+    images: int,
+    probes: int,
+    reference: float,
+    seed: int,
+    out: Path | None,
+) -> Outcome:
+    """Measure the ODE solvers on a checkpoint, or on the mixture of Gaussians."""
+    if name == MIXTURE:
+        exact = gaussian_mixture(seed)
+        networks, tokens = Precise(exact, exact), tokens_of(exact, images, seed)
+    else:
+        folder, manifest = find(name, root)
+        name = manifest.name
+        chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
+        tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
+        networks = Precise.of(load_checkpoint(folder))
+    found = ode_curves(name, networks, tokens, probes, seed, reference)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{found.name}.json").write_text(found.model_dump_json(indent=1) + "\n")
+        kept = sorted(out.glob("*.json"))
+        ode_figure(
+            [OdeCurves.model_validate_json(path.read_bytes()) for path in kept], out / "ode.png"
+        )
+    return Outcome(found.model_dump(mode="json"), ode_table(found))

@@ -1,0 +1,105 @@
+"""`mulan models evaluate likelihood`, `recognition`, `card` and `ablation`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from models.cli.compute import SEED, device, threads
+from models.cli.lazy import runs
+from models.cli.options import as_json, data, of_spec, root, test_data
+from models.cli.recipes import training_data, training_test_data
+from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
+from models.schema.specs import Adams
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+MOST_DRAWS = 1000
+
+
+def _images(otherwise: object) -> Option:
+    note = f"At most this many images, by default {otherwise}."
+    return click.option("--images", type=click.IntRange(2), help=note)
+
+
+def _ode_images(otherwise: object) -> Option:
+    note = f"At most this many of them by the ODE, by default {otherwise}."
+    return click.option("--ode-images", type=click.IntRange(2), help=note)
+
+
+@click.command()
+@click.argument("name")
+@root
+@data
+@test_data
+@_images("as many as its card")
+@_ode_images("as many as its card")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--draws", type=click.IntRange(1, MOST_DRAWS), default=1, show_default=True)
+@click.option("--probes", default=Adams().probes, show_default=True, callback=of_spec(Adams))
+@click.option(
+    "--tolerance-nats", default=Adams().tolerance_nats, show_default=True, callback=of_spec(Adams)
+)
+@click.option("--paper", is_flag=True, help="Also use the authors' estimator, not a bound.")
+@device
+@threads
+@as_json
+@runs("models.cli.actions.evaluate_checkpoint:likelihood")
+def likelihood() -> None:
+    """Measure test bits/dim of the checkpoint NAME, by negative ELBO and by ODE.
+
+    By default it measures the images that the card measured, and so repeats the card's figures.
+    """
+
+
+@click.command()
+@click.argument("name")
+@root
+@data
+@test_data
+@click.option("--samples", type=click.IntRange(2), default=1000, show_default=True)
+@device
+@threads
+@as_json
+@runs("models.cli.actions.evaluate_checkpoint:recognition")
+def recognition() -> None:
+    """Measure whether a classifier of the real images recognises samples of the checkpoint NAME."""
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data
+@test_data
+@_images(CARD_IMAGES)
+@_ode_images(CARD_ODE_IMAGES)
+@click.option(
+    "--keep-likelihood", is_flag=True, help="Keep the likelihood's figures of the last card."
+)
+@device
+@threads
+@as_json
+@runs("models.cli.actions.evaluate_checkpoint:card")
+def card() -> None:
+    """Measure the checkpoint in FOLDER, and write its card there with all pictures."""
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@training_data
+@training_test_data
+@click.option(
+    "--seeds", type=click.IntRange(1), default=3, show_default=True, help="Number of seeds."
+)
+@click.option("--steps", type=click.IntRange(1), help="Number of steps, instead of the recipe's.")
+@_images(CARD_IMAGES)
+@device
+@threads
+@as_json
+@runs("models.cli.actions.evaluate_checkpoint:ablation")
+def ablation() -> None:
+    """Train RECIPE with its learned schedule and with a fixed one, and compare bits/dim.
+
+    A comparison that was killed resumes when the same command is given again.
+    """

@@ -1,0 +1,14 @@
+"""Numbers and names that evaluations start from, and that the commands' help shows.
+
+They stand apart so that help needs neither torch nor the optional packages.
+"""
+
+# Images that a card measures by the ELBO, and how many of those by the ODE.
+CARD_IMAGES, CARD_ODE_IMAGES = 1000, 64
+# The share of normal images that verdicts may flag.
+ALPHA = 0.05
+# Tolerance in nats of the solution that errors of ODE solvers are measured from.
+REFERENCE_TOLERANCE = 1e-3
+# The mixtures of the study of samplers, and the network evaluations that each sampler may spend.
+MIXTURES = ("10-D, 6 modes", "10-D, rare modes", "2-D, 6 modes", "2-D, 12 narrow modes")
+BUDGETS = (10, 20, 30, 60, 100)

@@ -1,0 +1,43 @@
+"""Modules that need optional packages are imported on demand, and a missing package is a clear
+error.
+
+Torch-free. The extras are those of `[project.optional-dependencies]` in pyproject.toml.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from models.schema.errors import MissingExtraError
+
+# The extra that installs each optional package.
+EXTRAS = {
+    "matplotlib": "workshop",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "scipy": "workshop",
+    "sklearn": "workshop",
+}
+_ROOT = Path(__file__).parents[2]
+
+
+def module(name: str) -> Any:
+    """Import the module `name` and return it.
+
+    Raises MissingExtraError where an optional package that it needs is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if error.name not in EXTRAS:
+            raise
+        advice = installation(EXTRAS[error.name], clone=(_ROOT / "pyproject.toml").exists())
+        raise MissingExtraError(f"{error.name} is not installed; {advice}") from error
+
+
+def installation(extra: str, *, clone: bool) -> str:
+    """Say how to install an extra in a clone of the repository, or for an installed package."""
+    if clone:
+        return f"in the clone, run `make .venv/.dev` or `pip install -e '.[{extra}]'`"
+    return f"run `pip install 'mulan-serve[{extra}]'`"
