@@ -11,6 +11,8 @@ from api_double import Service, assert_problem
 from service.api import waiting
 from service.errors import StoreUnavailable, UnknownJob
 from service.settings import Settings
+from service.store import rules
+from service.store.base import JobRecord
 
 pytestmark = pytest.mark.anyio
 
