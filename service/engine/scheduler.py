@@ -249,10 +249,10 @@ class Scheduler:
             self._credits.clear()
             return {}
         share = self.limits.tick / len(owners)
-        credits = {owner: self._credits.get(owner, 0.0) + share for owner in owners}
+        saved = {owner: self._credits.get(owner, 0.0) + share for owner in owners}
         # Only differences count: where a tick buys less than the shares, all would grow for good.
-        surplus = max(0.0, min(credits.values()) - share)
-        self._credits = {owner: credit - surplus for owner, credit in credits.items()}
+        surplus = max(0.0, min(saved.values()) - share)
+        self._credits = {owner: credit - surplus for owner, credit in saved.items()}
         return owners
 
     def _forfeit(self, shares: dict[int, int]) -> None:
