@@ -87,7 +87,12 @@ class Settings(BaseSettings):
     max_row_evaluations: int = Field(
         1_000_000, ge=1, description="Most network evaluations that one request may be predicted."
     )
-    max_queued_jobs: int = Field(256, ge=1, description="Jobs that may wait; more are refused.")
+    max_queued_jobs: int = Field(
+        256,
+        ge=1,
+        description="Jobs that may wait; more are refused. A key that has less than its share of "
+        "them waiting is let in all the same.",
+    )
     max_queued_row_evaluations: int = Field(
         10_000_000,
         ge=1,
@@ -102,7 +107,15 @@ class Settings(BaseSettings):
     default_timeout_s: float = Field(120, gt=0, description="Wait of a request that names none.")
     max_timeout_s: float = Field(600, gt=0, description="Longest wait that a request may name.")
     retention_s: float = Field(300, ge=0, description="How long a result is kept.")
-    max_retained_jobs: int = Field(256, ge=0, description="How many results are kept.")
+    max_retained_jobs: int = Field(
+        10_000, ge=0, description="Results that are kept for one API key; beyond, its oldest go."
+    )
+    max_retained_bytes: int = Field(
+        512 << 20,
+        ge=0,
+        description="Size of all results that are kept; beyond, the oldest go of the API key that "
+        "has most.",
+    )
     drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
     otlp_endpoint: str = Field(
         "",

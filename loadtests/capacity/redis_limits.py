@@ -104,7 +104,7 @@ async def _per_job(url: str, workers: int, jobs: int) -> JobCost:
     async def ask(store: RedisStore, left: Iterator[int]) -> None:
         for _ in left:
             job = _job()
-            await store.room(job.cost)
+            await store.room(job.owner, job.cost)
             await store.put(job, attended=True)
             await store.wait(job.id)
             await store.leave(job.id, job.id)

@@ -2,8 +2,10 @@
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
+from dataclasses import replace
 
 import anyio
 from fastapi import APIRouter, Request
@@ -13,6 +15,7 @@ from service.api import documentation
 from service.api.context import Context, InContext
 from service.api.jobs import describe, owned
 from service.errors import UnknownJob
+from service.store.base import Standing
 from service.store.news import Advance, End, News, Reset
 
 router = APIRouter(tags=["jobs"])
@@ -20,6 +23,8 @@ router = APIRouter(tags=["jobs"])
 # Seconds between comments that keep a silent stream open.
 HEARTBEAT_S = 10
 _NEVER = -1
+# The number of an event after which there is none, for a job that was lost.
+_LAST = 2**53 - 1
 
 
 @router.get(
@@ -37,7 +42,7 @@ async def watch_job(
     """`progress` events, of samples with a preview of the images, then one of `succeeded`,
     `failed`, `cancelled`, `timed-out`. With `Last-Event-ID` the stream goes on from there, or
     starts again with `reset`."""
-    await owned(id, request, context)
+    standing = await owned(id, request, context)
     last = request.headers.get("last-event-id")
     send, receive = anyio.create_memory_object_stream[ServerSentEvent](0)
 
@@ -51,9 +56,11 @@ async def watch_job(
 
             group.start_soon(stop)
             async with aclosing(context.store.watch(id, _number(last))) as news:
-                with suppress(UnknownJob):
+                try:
                     async for one in news:
                         await send.send(await _event(id, one, context))
+                except UnknownJob:
+                    await send.send(_lost(standing))
             group.cancel_scope.cancel()
 
     async def told() -> AsyncIterator[ServerSentEvent]:
@@ -70,6 +77,12 @@ def _number(last_event_id: str | None) -> int | None:
         return None
     known = last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 19
     return int(last_event_id) if known else _NEVER
+
+
+def _lost(standing: Standing) -> ServerSentEvent:
+    """The last event of a job that the store no longer knows: its data was lost."""
+    failed = replace(standing, status="failed", finished_at=time.time())
+    return ServerSentEvent(describe(failed).model_dump_json(), event="failed", id=str(_LAST))
 
 
 async def _event(job_id: str, news: News, context: Context) -> ServerSentEvent:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
@@ -13,9 +14,16 @@ from service.api.context import Context
 from service.api.idempotency import key_of
 from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import answer_type
-from service.errors import DeadlineExceeded, Draining, ServiceError, StoreUnavailable
+from service.errors import (
+    DeadlineExceeded,
+    Draining,
+    RateLimited,
+    ServiceError,
+    StoreUnavailable,
+    UnknownJob,
+)
 from service.jobs import Job
-from service.store.base import JobRecord
+from service.store.base import JobRecord, Key
 
 _LOG = logging.getLogger("mulan.api")
 # Seconds: for the store to hear that somebody has left, and until it is told again.
@@ -45,26 +53,46 @@ async def hand_in(
 ) -> tuple[Job, str]:
     """Judge, price, decode and queue; the job, and the id of the one that was queued or joined.
 
-    Raises ServiceError. What there is no room for is refused before it is decoded.
+    Raises ServiceError. Work that there is no room for is refused before it is decoded, and an
+    owner is charged for admitted work alone.
     """
     key, state = key_of(request, asked), request.state
     caller = admission.Caller(state.owner, state.request_id, state.trace)
     model = context.catalogue.get(asked.wanted.model)
     cost = kind.price(asked, model, context)
-    if key is None:
-        await context.store.room(cost)
-    await context.quotas.charge(caller.owner, cost)
+    if not await _is_known(key, context):
+        await context.store.room(caller.owner, cost)
+        await context.quotas.check(caller.owner, cost)
     task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
     job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
     try:
+        # Again, for others may have been admitted while the images were decoded.
+        await context.quotas.check(caller.owner, cost)
+    except RateLimited:
+        if not await _is_known(key, context):
+            raise
+    try:
         state.job_id = await context.store.put(job, key, attended)
-        return job, state.job_id
     except StoreUnavailable:
         # It may have been taken all the same, and nobody waits: its client is refused. What has a
         # key may stay, for when it is asked again.
         if attended and key is None:
             context.send(_leave(job.id, job, context))
         raise
+    if state.job_id == job.id:
+        await _charge(caller.owner, cost, context)
+    return job, state.job_id
+
+
+async def _is_known(key: Key | None, context: Context) -> bool:
+    """Whether the request joins a known job, and so brings no work of its own."""
+    return key is not None and await context.store.knows(key)
+
+
+async def _charge(owner: str, cost: int, context: Context) -> None:
+    """Count an admitted job's cost; a store that is away just now counts nothing."""
+    with suppress(StoreUnavailable):
+        await context.quotas.charge(owner, cost)
 
 
 async def render(
@@ -133,6 +161,8 @@ async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> 
         group.start_soon(stop_after, context.gate.closed.wait, Draining("the service is stopping"))
         try:
             ended = await context.store.wait(job_id)
+        except UnknownJob:
+            reason = StoreUnavailable("the queue lost its data and this job with it; send it again")
         except ServiceError as error:
             reason = error
         group.cancel_scope.cancel()

@@ -77,7 +77,8 @@ class Engine:
             return
         work = running.work
         number = self._scheduler.add(
-            work.rows, work.evaluations, work.group, work.weight, job.priority, job.deadline
+            *(work.rows, work.evaluations, work.group, work.weight),
+            *(job.priority, job.deadline, job.owner),
         )
         self._running[number], self._numbers[job.id] = running, number
 

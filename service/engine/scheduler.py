@@ -3,7 +3,8 @@
 There are no phases, only remaining work: a job that has just come and one that is half done differ
 in a number. Jobs go by priority, then by the least work left (shortest remaining processing time,
 Schrage 1968), so that a short job never waits for a long one; a share of every tick belongs to
-the oldest job, so that the long one ends too.
+the oldest job, so that the long one ends too. Where jobs of several owners are inside, each owner
+has an equal share of every tick first; priorities order an owner's own jobs, and what is left over.
 """
 
 from dataclasses import dataclass
@@ -72,8 +73,16 @@ class _Work:
     ended."""
 
     def __init__(
-        self, rows: int, evaluations: int, group: int, weight: int, priority: int, deadline: float
+        self,
+        rows: int,
+        evaluations: int,
+        group: int,
+        weight: int,
+        priority: int,
+        deadline: float,
+        owner: str,
     ) -> None:
+        self.owner = owner
         self.evaluations, self.group, self.weight = evaluations, group, weight
         self.priority, self.deadline = priority, deadline
         self.remaining = np.full(rows, evaluations, np.int64)
@@ -114,6 +123,8 @@ class Scheduler:
         self._works: dict[int, _Work] = {}
         self._next = 0
         self._credit = 0.0
+        # What each of several owners has not yet spent of its shares.
+        self._credits: dict[str, float] = {}
 
     def __len__(self) -> int:
         """Number of jobs."""
@@ -127,13 +138,14 @@ class Scheduler:
         weight: int = 1,
         priority: int = 0,
         deadline: float = float("inf"),
+        owner: str = "",
     ) -> int:
         """Take in a job of `rows` rows with `evaluations` each (an estimate will do); its number.
 
         Rows begin in whole groups of `group`, which divides `rows`.
         """
         job, self._next = self._next, self._next + 1
-        self._works[job] = _Work(rows, evaluations, group, weight, priority, deadline)
+        self._works[job] = _Work(rows, evaluations, group, weight, priority, deadline, owner)
         return job
 
     def drop(self, job: int) -> None:
@@ -206,17 +218,52 @@ class Scheduler:
             granted = min(rows, len(work.live) - shares[job])
             shares[job] += granted
             left -= granted * work.weight
+            if work.owner in self._credits:
+                self._credits[work.owner] -= granted * work.weight
 
+        order = sorted(works, key=lambda job: (-works[job].priority, works[job].left, job))
+        owners = self._by_owner(order)
         oldest = min(works)
         grant(oldest, self._spend_credit(oldest))
-        order = sorted(works, key=lambda job: (-works[job].priority, works[job].left, job))
+        for owner in sorted(owners, key=lambda name: -self._credits[name]):
+            for job in owners[owner]:
+                # Each owner's most urgent job finds room in a full house.
+                rows = int(min(self._credits[owner], left) // works[job].weight)
+                grant(job, rows, floor=rows if job == owners[owner][0] else 0)
         for job in order:
             # The most urgent job finds room in a full house, and runs a row even where that costs
             # more than a tick.
             first = job == order[0]
             rows = max(left // works[job].weight, 1 if first and not shares[job] else 0)
             grant(job, rows, floor=rows if first else 0)
+        self._forfeit(shares)
         return {job: rows for job, rows in shares.items() if rows}
+
+    def _by_owner(self, order: list[int]) -> dict[str, list[int]]:
+        """Each owner's jobs in `order`, after a share of the tick has been credited to every owner;
+        empty where there is but one."""
+        owners: dict[str, list[int]] = {}
+        for job in order:
+            owners.setdefault(self._works[job].owner, []).append(job)
+        if len(owners) < 2:
+            self._credits.clear()
+            return {}
+        share = self.limits.tick / len(owners)
+        saved = {owner: self._credits.get(owner, 0.0) + share for owner in owners}
+        # Only differences count: where a tick buys less than the shares, all would grow for good.
+        surplus = max(0.0, min(saved.values()) - share)
+        self._credits = {owner: credit - surplus for owner, credit in saved.items()}
+        return owners
+
+    def _forfeit(self, shares: dict[int, int]) -> None:
+        """Take back the credit of owners all of whose rows run: nobody saves up for later."""
+        waiting = {
+            work.owner
+            for job, work in self._works.items()
+            if shares[job] < len(work.live) + self.to_begin(job)
+        }
+        for owner in self._credits.keys() - waiting:
+            self._credits[owner] = min(self._credits[owner], 0.0)
 
     def _why(self, shares: dict[int, int]) -> Reason:
         """No row was left, none could be paid for, or none may have begun."""

@@ -80,9 +80,14 @@ class Store(Protocol):
     """Every method may raise StoreUnavailable. Ended jobs go in two steps: first their result, and
     after a while that there was one."""
 
-    async def room(self, cost: int) -> None:
-        """See whether a job of this cost could wait just now, before it is made. Raises
+    async def room(self, owner: str, cost: int) -> None:
+        """See whether the owner's job of this cost could wait just now, before it is made. Raises
         QueueFull."""
+        ...
+
+    async def knows(self, key: Key) -> bool:
+        """Whether a put with this key would join a job that is known, rather than admit one.
+        Raises InvalidRequest (idempotency-mismatch)."""
         ...
 
     async def load(self) -> Load:
@@ -108,8 +113,9 @@ class Store(Protocol):
     async def claim(
         self, checkpoints: Collection[str], alone: Callable[[], bool] = always
     ) -> Claim:
-        """Wait for a job of one of these checkpoints and hold it: highest priority, then oldest;
-        one that is to run alone only where `alone`, asked at each look, says so."""
+        """Wait for a job of one of these checkpoints and hold it. Owners take turns by the cost of
+        their jobs; of one owner's the highest priority is first, then the oldest. One that is to
+        run alone is taken only where `alone`, asked at each look, says so."""
         ...
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
@@ -154,7 +160,7 @@ class Store(Protocol):
 
     async def wait(self, job_id: str) -> JobRecord:
         """Wait until a job has ended, also while the store is away. Raises UnknownJob,
-        ResultExpired."""
+        ResultExpired. A job that was known and no longer is was lost with the store's data."""
         ...
 
     def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:

@@ -5,18 +5,25 @@ from typing import Self
 
 from service.settings import Settings
 
-# For so many seconds beyond its result it is known of an ended job that there was one; in memory of
-# so many jobs.
+# Seconds for which a store knows of an ended job, after its result is gone, that there was one; a
+# store in memory knows of at most so many.
 REMEMBERED_S = 3_600.0
 REMEMBERED = 10_000
+# Seconds in which a new result is not dropped, so that whoever waits for it can read it.
+UNREAD_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`capacity`: jobs that may wait. `retained`, `retention_s`: how many results are kept, and how
-    long. `lease_s`: how long a silent worker keeps its jobs. `most_crashes`: that a job may cause
-    alone before it is a dead letter. `capacity_cost`: row-evaluations that may wait; a job that
-    costs more may wait alone."""
+    """Limits of one store; times in seconds.
+
+    `capacity` jobs may wait, and `capacity_cost` row-evaluations; a job that costs more may wait
+    alone. Past either limit an owner may still have its share: the limit divided by the number of
+    owners with waiting jobs. A result is kept for `retention_s`, and for at least `unread_s`, while
+    its owner has at most `retained` results and all results take at most `retained_bytes`. A silent
+    worker keeps its jobs for `lease_s`. A job that ends `most_crashes` workers while it runs alone
+    is given up.
+    """
 
     capacity: int
     retained: int
@@ -24,6 +31,13 @@ class Bounds:
     lease_s: float = 30.0
     most_crashes: int = 5
     capacity_cost: int = 10_000_000
+    retained_bytes: int = 512 << 20
+    unread_s: float = UNREAD_S
+
+    @property
+    def kept_s(self) -> float:
+        """Seconds for which a result is kept where there is room for it."""
+        return max(self.retention_s, self.unread_s)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -35,4 +49,5 @@ class Bounds:
             settings.lease_s,
             settings.max_crashes,
             capacity_cost=settings.max_queued_row_evaluations,
+            retained_bytes=settings.max_retained_bytes,
         )

@@ -1,4 +1,5 @@
-"""Every name in Redis. A queue is called `{checkpoint}:{priority}`."""
+"""Every name in Redis. A queue is called `{checkpoint}:{priority}`, and with API keys
+`{checkpoint}:{priority}:{owner}`."""
 
 JOB = "mulan:job:"  # + id: a hash, the job's standing
 TASK = "mulan:task:"  # + id: the job, encoded
@@ -13,6 +14,14 @@ SUSPECTS = "mulan:suspects:"  # + queue: the same, of those that are to run alon
 QUEUES = "mulan:queues"  # set of queues whose stream is there
 WAITING = "mulan:waiting"  # sorted set of waiting jobs by deadline: what admission is bounded by
 WAITING_COST = "mulan:waiting-cost"  # what they are predicted to cost
+OWNER_JOBS = "mulan:owner-jobs"  # hash: how many jobs of each owner wait
+OWNER_COST = "mulan:owner-cost"  # hash: what those are predicted to cost
+TURN = "mulan:turn"  # the present tag of the fair queue, in row-evaluations
+TURNS = "mulan:turns"  # hash: the tag at which each owner's taken work would end
+KEPT = "mulan:kept"  # hash: of each job whose result is kept, bytes and owner
+KEPT_BYTES = "mulan:kept-bytes"  # bytes of all kept results
+OWNER_BYTES = "mulan:owner-bytes"  # hash: bytes of each owner's kept results
+OWNER_ENDED = "mulan:owner-ended:"  # + owner: sorted set of its kept results by when they ended
 ENDED = "mulan:ended"  # sorted set of ended jobs whose result is kept, by when
 ADMITTED = "mulan:admitted"  # how many jobs there were ever: a job's place
 DRAINED = "mulan:drained"  # list of when jobs were done since others began to wait, and their cost

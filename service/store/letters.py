@@ -60,7 +60,7 @@ class DeadLetters:
         now = self._clock()
         job = replace(letter.job, deadline=now + wait_s)
         done = await self._scripts.run(
-            *("retry", job.id, f"{job.checkpoint}:{job.priority}", job.deadline, job.cost, now),
+            *("retry", job.id, replies.queue(job), job.deadline, job.cost, now),
             *(life_ms(job, now), encode_job(job), *replies.about(job)),
         )
         if not done:

@@ -1,7 +1,6 @@
 """The store of a single process: a heap and a dictionary, owned by one event loop."""
 
 import asyncio
-import heapq
 import itertools
 import time
 from collections import deque
@@ -15,7 +14,9 @@ from service.store import rules
 from service.store.base import Claim, JobRecord, Key, Page, Standing, always
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.entries import Entry
+from service.store.kept import KeptResults
 from service.store.news import Advance, News
+from service.store.waiting import WaitingJobs
 
 
 class MemoryStore:
@@ -25,33 +26,32 @@ class MemoryStore:
         self._bounds, self._clock = bounds, clock
         self._entries: dict[str, Entry] = {}
         self._keys: dict[str, str] = {}
-        self._queues: dict[str, list[tuple[tuple[int, int], str]]] = {}
-        self._queued = self._queued_cost = self._admitted = 0
-        # Ids of ended jobs, the oldest first, and when they ended.
-        self._ended: dict[str, float] = {}
+        self._waiting, self._kept = WaitingJobs(), KeptResults(bounds, self._awaited)
+        self._admitted = 0
+        # Ids of ended jobs whose result is gone, in that order, and when they ended.
         self._remembered: dict[str, float] = {}
         self._drained: deque[tuple[float, int]] = deque(maxlen=rules.WINDOW)
         self._arrival = asyncio.Event()
         self._listeners: WeakSet[rules.Cancellations] = WeakSet()
 
-    async def room(self, cost: int) -> None:
-        if refusal := self._load().refusal(cost, self._bounds):
+    async def room(self, owner: str, cost: int) -> None:
+        if refusal := self._load(owner).refusal(cost, self._bounds):
             raise refusal
+
+    async def knows(self, key: Key) -> bool:
+        self._expire()
+        return self._known(key) is not None
 
     async def load(self) -> rules.Load:
         return self._load()
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         self._expire()
-        if key is not None and (known := self._keys.get(key.scope)):
-            entry = self._entries[known]
-            if entry.key != key:
-                raise rules.mismatch()
-            if entry.standing.status not in rules.WITHOUT_ANSWER:
-                if entry.waiters is not None:
-                    entry.waiters.add(job.id)
-                return known
-        await self.room(job.cost)
+        if key is not None and (known := self._known(key)):
+            if known.waiters is not None:
+                known.waiters.add(job.id)
+            return known.standing.id
+        await self.room(job.owner, job.cost)
         self._admitted += 1
         entry = self._entries[job.id] = Entry.of(job, self._admitted, key, attended)
         if key is not None:
@@ -89,12 +89,11 @@ class MemoryStore:
 
     async def sweep(self) -> None:
         now = self._clock()
-        for queue in self._queues.values():
-            for _, job_id in queue.copy():
-                entry = self._entries[job_id]
-                if entry.standing.deadline <= now:
-                    self._withdraw(entry)
-                    self._end(entry, rules.too_late())
+        for job_id in self._waiting.ids():
+            entry = self._entries[job_id]
+            if entry.standing.deadline <= now:
+                self._waiting.remove(entry.standing, entry.order)
+                self._end(entry, rules.too_late())
         self._expire()
 
     async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
@@ -129,7 +128,7 @@ class MemoryStore:
             return
         held = entry.standing.status == "running"
         if not held:
-            self._withdraw(entry)
+            self._waiting.remove(entry.standing, entry.order)
         self._end(entry, rules.cancelled())
         if held:
             for listener in self._listeners:
@@ -188,9 +187,8 @@ class MemoryStore:
 
     async def expire(self, job_id: str) -> None:
         entry = self._entries.get(job_id)
-        if entry is not None and entry.ended:
+        if entry is not None and entry.ended and entry.record is not None:
             self._drop_result(entry)
-            self._ended.pop(job_id, None)
 
     async def forget(self, job_id: str) -> None:
         entry = self._entries.get(job_id)
@@ -216,35 +214,35 @@ class MemoryStore:
             return None
         return entry
 
+    def _known(self, key: Key) -> Entry | None:
+        """The job that a request with this key joins. Raises InvalidRequest (idempotency-mismatch)
+        where the key was used for another request."""
+        job_id = self._keys.get(key.scope)
+        if job_id is None:
+            return None
+        entry = self._entries[job_id]
+        if entry.key != key:
+            raise rules.mismatch()
+        return None if entry.standing.status in rules.WITHOUT_ANSWER else entry
+
+    def _awaited(self, job_id: str) -> bool:
+        """Whether somebody waits for the job's result, and has not yet been given it."""
+        return bool(self._entries[job_id].waiters)
+
     def _enqueue(self, entry: Entry) -> None:
-        job = entry.standing
-        if not self._queued:
+        if not self._waiting:
             self._drained.clear()
             self._drained.append((self._clock(), 0))
-        heapq.heappush(self._queues.setdefault(job.checkpoint, []), (entry.order, job.id))
-        self._queued += 1
-        self._queued_cost += job.cost
+        self._waiting.add(entry.standing, entry.order)
         self._arrival.set()
-
-    def _unqueue(self, entry: Entry) -> None:
-        self._queued -= 1
-        self._queued_cost -= entry.standing.cost
-
-    def _withdraw(self, entry: Entry) -> None:
-        """Take a job out of the middle of its queue, which is short: it is bounded."""
-        job = entry.standing
-        queue = self._queues[job.checkpoint]
-        queue.remove((entry.order, job.id))
-        heapq.heapify(queue)
-        self._unqueue(entry)
 
     def _pop(self, checkpoints: Collection[str]) -> Entry | None:
         """Take the first job in time off the queues; those past their deadline end here."""
-        while queues := [queue for sha in checkpoints if (queue := self._queues.get(sha))]:
-            _, job_id = heapq.heappop(min(queues, key=lambda queue: queue[0]))
+        while job_id := self._waiting.first(checkpoints):
             entry = self._entries[job_id]
-            self._unqueue(entry)
+            self._waiting.remove(entry.standing, entry.order)
             if entry.standing.deadline > self._clock():
+                self._waiting.took(entry.standing)
                 return entry
             self._end(entry, rules.too_late())
         return None
@@ -256,37 +254,44 @@ class MemoryStore:
         failed = isinstance(outcome, ServiceError)
         progress = entry.standing.progress if failed else 1.0
         entry.turn(rules.status_of(outcome), progress=progress, finished_at=now)
-        self._ended[entry.standing.id] = self._remembered[entry.standing.id] = now
+        if entry.record is not None:
+            self._kept.add(entry.record.job, outcome, now)
         self._expire()
 
     def _expire(self) -> None:
-        """Drop results that are too old or too many, and then what was remembered of them."""
-        bounds, now = self._bounds, self._clock()
-        for job_id in _surplus(self._ended, bounds.retained, now - bounds.retention_s):
-            del self._ended[job_id]
+        """Drop results that are too old or too many, and later all that is known of their jobs."""
+        now = self._clock()
+        for _, job_id in self._kept.surplus(now):
             self._drop_result(self._entries[job_id])
-        oldest = now - bounds.retention_s - REMEMBERED_S
+        oldest = now - self._bounds.kept_s - REMEMBERED_S
         for job_id in _surplus(self._remembered, REMEMBERED, oldest):
-            self._ended.pop(job_id, None)
-            self._drop_result(self._entries[job_id])
             del self._entries[job_id], self._remembered[job_id]
 
     def _drop_result(self, entry: Entry) -> None:
+        """Forget what an ended job was answered with; that it ended is remembered."""
+        job = entry.standing
+        self._kept.remove(job.owner, job.id)
+        self._remembered[job.id] = job.finished_at or 0.0
         entry.record = None
         entry.kept.clear()
         if entry.key is not None and self._keys.get(entry.key.scope) == entry.standing.id:
             del self._keys[entry.key.scope]
 
-    def _load(self) -> rules.Load:
-        """What waits, and how it has drained since it began to wait."""
+    def _load(self, owner: str = "") -> rules.Load:
+        """What waits, in all and of an owner, and how it has drained since it began to wait."""
         since = self._drained[0][0] if self._drained else self._clock()
         return rules.Load(
-            self._queued,
-            self._queued_cost,
+            len(self._waiting),
+            self._waiting.cost,
             len(self._drained) - 1,
             sum(cost for _, cost in itertools.islice(self._drained, 1, None)),
             self._clock() - since,
-            running=len(self._entries) - self._queued - len(self._remembered),
+            running=len(self._entries)
+            - len(self._waiting)
+            - len(self._kept)
+            - len(self._remembered),
+            own=self._waiting.of(owner),
+            owners=self._waiting.owners_with(owner),
         )
 
 

@@ -38,9 +38,12 @@ class Quotas:
         if self._requests is not None:
             await self._hit(self._requests, f"requests {owner}", 1, "requests")
 
-    async def charge(self, owner: str, cost: int) -> None:
-        """Count what a request is predicted to cost. Raises RateLimited, StoreUnavailable, and
-        InvalidRequest (request-too-expensive) for one that would never be let in."""
+    async def check(self, owner: str, cost: int) -> None:
+        """See whether the owner may ask for work of this predicted cost now; counts nothing.
+
+        Raises RateLimited, StoreUnavailable, and InvalidRequest (request-too-expensive) for work
+        that would never be let in.
+        """
         if self._cost is None:
             return
         if cost > self._cost.amount:
@@ -49,15 +52,28 @@ class Quotas:
                 f"{_window(self._cost)}",
                 "request-too-expensive",
             )
-        await self._hit(self._cost, f"cost {owner}", cost, "row-evaluations")
+        with reaching("quota", self._observer):
+            free = await self._limiter.test(self._cost, f"cost {owner}", cost=cost)
+        if not free:
+            raise await self._refusal(self._cost, f"cost {owner}", "row-evaluations")
+
+    async def charge(self, owner: str, cost: int) -> None:
+        """Count work that has been admitted after `check` let it. Raises StoreUnavailable."""
+        if self._cost is not None:
+            with reaching("quota", self._observer):
+                await self._limiter.hit(self._cost, f"cost {owner}", cost=cost)
 
     async def _hit(self, rate: limits.RateLimitItem, name: str, cost: int, unit: str) -> None:
         with reaching("quota", self._observer):
-            if await self._limiter.hit(rate, name, cost=cost):
-                return
+            free = await self._limiter.hit(rate, name, cost=cost)
+        if not free:
+            raise await self._refusal(rate, name, unit)
+
+    async def _refusal(self, rate: limits.RateLimitItem, name: str, unit: str) -> RateLimited:
+        with reaching("quota", self._observer):
             window = await self._limiter.get_window_stats(rate, name)
         wait = max(1, math.ceil(window.reset_time - time.time()))
-        raise RateLimited(f"at most {rate.amount} {unit} in {_window(rate)}", wait)
+        return RateLimited(f"at most {rate.amount} {unit} in {_window(rate)}", wait)
 
 
 def _window(rate: limits.RateLimitItem) -> str:

@@ -31,11 +31,10 @@ from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
-# Seconds: between looks for what was not heard; for whoever waits to read a result; that a payload
+# Seconds: between looks for what was not heard; that a payload
 # outlives its job's deadline; that a job's keys live at most; that a dead letter is kept; that a
 # job is held to be watched after somebody has looked.
 POLL_S = 5.0
-UNREAD_S = 30.0
 SLACK_S = 3_600.0
 LONGEST_S = 7 * 86_400.0
 LETTER_S = 7 * 86_400.0
@@ -54,14 +53,15 @@ class RedisStore:
         name: str | None = None,
         clock: Callable[[], float] = time.time,
         poll_s: float = POLL_S,
-        unread_s: float = UNREAD_S,
         observer: StoreObserver = NOBODY,
     ) -> None:
         self.client, self._bounds, self._clock = client, bounds, clock
         self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
-        self._kept_s = max(bounds.retention_s, unread_s)
-        self._keep = (bounds.retained, bounds.retention_s, unread_s, REMEMBERED_S)
+        self._keep = (
+            *(bounds.retained_bytes, bounds.retention_s, bounds.unread_s, REMEMBERED_S),
+            bounds.retained,
+        )
         self._observer = observer
         self._scripts = Scripts(client, observer)
         self._ear = Subscription(client)
@@ -76,11 +76,19 @@ class RedisStore:
         """Listen no more. The client stays open: it is its owner's."""
         await self._ear.close()
 
-    async def room(self, cost: int) -> None:
+    async def room(self, owner: str, cost: int) -> None:
         now, bounds = self._clock(), self._bounds
-        full = await self._scripts.run("room", cost, now, bounds.capacity, bounds.capacity_cost)
+        full = await self._scripts.run(
+            "room", owner, cost, now, bounds.capacity, bounds.capacity_cost
+        )
         if full:
             raise self._refusal(cost, now, full[1:])
+
+    async def knows(self, key: Key) -> bool:
+        known = await self._scripts.run("known", *key)
+        if known == b"mismatch":
+            raise rules.mismatch()
+        return bool(known)
 
     async def load(self) -> Load:
         now = self._clock()
@@ -90,9 +98,9 @@ class RedisStore:
         now = self._clock()
         verdict, *more = await self._scripts.run(
             "put",
-            *(job.id, f"{job.checkpoint}:{job.priority}", job.deadline, job.cost, now),
+            *(job.id, replies.queue(job), job.deadline, job.cost, now),
             *(self._bounds.capacity, self._bounds.capacity_cost, life_ms(job, now)),
-            *(encode_job(job), *(key or ("", "")), int(attended)),
+            *(encode_job(job), *(key or ("", "")), int(attended), job.owner),
             *(*self._keep, *replies.about(job)),
         )
         if verdict == b"mismatch":
@@ -160,7 +168,7 @@ class RedisStore:
         if not fields:
             raise rules.unknown(job_id)
         found = replies.standing(job_id, cast(dict[bytes, bytes], fields))
-        if self._is_older(found.finished_at, self._kept_s + REMEMBERED_S):
+        if self._is_older(found.finished_at, self._bounds.kept_s + REMEMBERED_S):
             raise rules.unknown(job_id)
         return found
 
@@ -175,7 +183,7 @@ class RedisStore:
 
     async def record(self, job_id: str) -> JobRecord:
         record = await self._read(job_id)
-        if self._is_older(record.finished_at, self._kept_s):
+        if self._is_older(record.finished_at, self._bounds.kept_s):
             raise rules.expired(job_id)
         return record
 
@@ -270,7 +278,7 @@ class RedisStore:
         )
 
     def _refusal(self, cost: int, now: float, full: list[Any]) -> QueueFull:
-        refusal = replies.load(now, *full).refusal(cost, self._bounds)
+        refusal = replies.overload(now, *full).refusal(cost, self._bounds)
         assert refusal is not None
         return refusal
 

@@ -1,6 +1,7 @@
 """What Redis answers, as jobs and their standing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from service.errors import ComputationFailed
@@ -8,7 +9,7 @@ from service.jobs import Job, JobKind, JobStatus, Outcome
 from service.store.base import Page, Standing
 from service.store.news import Advance, ProgressLog
 from service.store.parts import WireError
-from service.store.rules import Load
+from service.store.rules import Load, Share
 from service.store.wire import decode_job, decode_outcome
 
 
@@ -18,6 +19,12 @@ def about(job: Job) -> list[str | float]:
         *("kind", job.task.kind, "model", job.model, "checkpoint", job.checkpoint),
         *("owner", job.owner, "priority", job.priority, "created_at", job.created_at),
     ]
+
+
+def queue(job: Job) -> str:
+    """The queue that a job waits in."""
+    name = f"{job.checkpoint}:{job.priority}"
+    return f"{name}:{job.owner}" if job.owner else name
 
 
 def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
@@ -65,7 +72,16 @@ def load(now: float, *numbers: bytes | int) -> Load:
     """What the scripts say of it: jobs, cost, done, their cost, since when, and perhaps what runs
     and dead letters."""
     jobs, cost, done, done_cost, since, *rest = map(float, numbers)
-    return Load(int(jobs), int(cost), int(done), int(done_cost), now - since, *map(int, rest))
+    running, letters = map(int, rest or (0, 0))
+    return Load(int(jobs), int(cost), int(done), int(done_cost), now - since, running, letters)
+
+
+def overload(now: float, *numbers: bytes | int) -> Load:
+    """What the scripts say when too much waits: as in `load`, and the owner's jobs, their cost, and
+    the number of owners."""
+    *queue, own, own_cost, owners = numbers
+    share = Share(int(own), int(own_cost))
+    return replace(load(now, *queue), own=share, owners=int(owners))
 
 
 def seconds(field: bytes | None) -> float | None:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.errors import (
     DeadlineExceeded,
@@ -67,11 +68,22 @@ def mismatch() -> InvalidRequest:
     )
 
 
+class Share(NamedTuple):
+    """One owner's part of the waiting work: its jobs, and their predicted row-evaluations."""
+
+    jobs: int
+    cost: int
+
+
+NOTHING = Share(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What waits: `jobs` of `cost` row-evaluations. Since it began to, or of late, `done` jobs of
     `done_cost` have ended in `elapsed` seconds. Beside it, jobs that are `running`, and dead
-    `letters`."""
+    `letters`. `own` is the share of the owner who is asking, and `owners` the number of owners with
+    waiting jobs, that one included."""
 
     jobs: int
     cost: int
@@ -80,6 +92,8 @@ class Load:
     elapsed: float
     running: int = 0
     letters: int = 0
+    own: Share = NOTHING
+    owners: int = 1
 
     @property
     def drain_rate(self) -> float:
@@ -87,18 +101,33 @@ class Load:
         return self.done_cost / self.elapsed if self.jobs and self.elapsed > 0 else 0.0
 
     def refusal(self, cost: int, bounds: Bounds) -> QueueFull | None:
-        """Why a job of this cost may not wait too, and when what waits would have drained."""
-        if self.jobs >= bounds.capacity:
+        """Why the owner's job of this cost may not wait too, and when what waits would have
+        drained; None if it may.
+
+        Past a bound an owner is let in that has less than an equal share of it waiting, so that no
+        owner's flood shuts another out.
+        """
+        if self.jobs >= bounds.capacity and self.own.jobs >= bounds.capacity / self.owners:
             wait = _seconds(self.jobs, self.done, self.elapsed)
-            return QueueFull(f"{self.jobs} jobs wait, the most allowed", wait)
-        if self.jobs and self.cost + cost > bounds.capacity_cost:
+            return QueueFull(f"{self.jobs} jobs wait, the most allowed{self._of_share()}", wait)
+        full = self.jobs and self.cost + cost > bounds.capacity_cost
+        if full and self.own.jobs and self.own.cost + cost > bounds.capacity_cost / self.owners:
             wait = _seconds(self.cost, self.done_cost, self.elapsed)
             return QueueFull(
                 f"{self.cost} row-evaluations wait; with the {cost} of this job they would be more "
-                f"than {bounds.capacity_cost}",
+                f"than {bounds.capacity_cost}{self._of_share()}",
                 wait,
             )
         return None
+
+    def _of_share(self) -> str:
+        """What a refusal adds where several owners share the queue."""
+        if self.owners == 1:
+            return ""
+        return (
+            f"; {self.own.jobs} jobs of {self.own.cost} row-evaluations are of this key, which "
+            f"shares the queue with {self.owners - 1} more"
+        )
 
 
 def _seconds(waiting: int, done: int, elapsed: float) -> int:

@@ -23,6 +23,7 @@ NAMES = (
     "complete",
     "expire",
     "forget",
+    "known",
     "leave",
     "list",
     "load",

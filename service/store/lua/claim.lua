@@ -1,13 +1,13 @@
 -- Take the first job of these checkpoints, if `alone` is '1' also one that is to run alone:
 -- {id, epoch, alone, task}, or false.
 local consumer, now, late, alone = unpack(ARGV, 1, 4)
-local keep = {unpack(ARGV, 5, 8)}
+local keep = {unpack(ARGV, 5, 9)}
 local wanted, queues = {}, {}
-for i = 9, #ARGV do wanted[ARGV[i]] = true end
+for i = 10, #ARGV do wanted[ARGV[i]] = true end
 for _, name in ipairs(redis.call('SMEMBERS', names.queues)) do
-  local checkpoint, priority = name:match('^(.*):(-?%d+)$')
+  local checkpoint, priority, owner = name:match('^([^:]*):(-?%d+):?(.*)$')
   if wanted[checkpoint] then
-    queues[#queues + 1] = {name = name, priority = tonumber(priority)}
+    queues[#queues + 1] = {name = name, priority = tonumber(priority), owner = owner}
   end
 end
 
@@ -47,12 +47,22 @@ local function take(queue)
   return entry[2][2], entry[1]
 end
 
+local function sooner(queue, other)
+  return not other or queue.priority > other.priority
+    or queue.priority == other.priority and queue.place < other.place
+end
+
 while true do
-  local best
+  -- Each owner's first job, by priority and age; then the owner whose turn it is.
+  local firsts, best = {}, nil
   for _, queue in ipairs(queues) do
     look(queue)
-    if queue.place and (not best or queue.priority > best.priority
-        or queue.priority == best.priority and queue.place < best.place) then
+    if queue.place and sooner(queue, firsts[queue.owner]) then firsts[queue.owner] = queue end
+  end
+  for owner, queue in pairs(firsts) do
+    queue.turn = turn_of(owner)
+    if not best or queue.turn < best.turn
+        or queue.turn == best.turn and queue.place < best.place then
       best = queue
     end
   end
@@ -67,6 +77,7 @@ while true do
     redis.call('ZADD', names.suspects .. best.name, place(entry), id)
   else
     stop_waiting(id, job)
+    take_turn(best.owner, job.cost)
     redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', now)
     local epoch = redis.call('HINCRBY', names.job .. id, 'epoch', 1)
     return {id, epoch, job.quarantined and 1 or 0, redis.call('GET', names.task .. id)}

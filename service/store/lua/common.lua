@@ -38,21 +38,45 @@ local function drop_entry(queue, entry, id)
   end
 end
 
-local function begin_waiting(id, queue, deadline, cost, now)
+local function begin_waiting(id, owner, queue, deadline, cost, now)
   if redis.call('ZCARD', names.waiting) == 0 then
-    redis.call('DEL', names.drained)
+    redis.call('DEL', names.drained, names.owner_jobs, names.owner_cost)
     redis.call('RPUSH', names.drained, now .. ' 0')
     redis.call('SET', names.waiting_cost, 0)
   end
   redis.call('ZADD', names.waiting, deadline, id)
   redis.call('INCRBY', names.waiting_cost, cost)
+  redis.call('HINCRBY', names.owner_jobs, owner, 1)
+  redis.call('HINCRBY', names.owner_cost, owner, cost)
   redis.call('PUBLISH', names.arrivals, queue)
 end
 
 local function stop_waiting(id, job)
   if redis.call('ZREM', names.waiting, id) == 1 and job.cost then
     redis.call('DECRBY', names.waiting_cost, job.cost)
+    if redis.call('HINCRBY', names.owner_jobs, job.owner, -1) > 0 then
+      redis.call('HINCRBY', names.owner_cost, job.owner, -job.cost)
+    else
+      redis.call('HDEL', names.owner_jobs, job.owner)
+      redis.call('HDEL', names.owner_cost, job.owner)
+    end
   end
+end
+
+-- Owners take turns by the cost of their jobs: start-time fair queueing, as in turns.py.
+local function turn_of(owner)
+  local present = tonumber(redis.call('GET', names.turn) or 0)
+  return math.max(present, tonumber(redis.call('HGET', names.turns, owner) or 0))
+end
+
+local function take_turn(owner, cost)
+  if redis.call('ZCARD', names.waiting) == 0 then
+    redis.call('DEL', names.turns, names.turn)
+    return
+  end
+  local start = turn_of(owner)
+  redis.call('SET', names.turn, string.format('%.0f', start))
+  redis.call('HSET', names.turns, owner, string.format('%.0f', start + cost))
 end
 
 -- What watchers have heard is no longer true.
@@ -64,7 +88,7 @@ local function wait_again(id, job, now)
   redis.call('DEL', names.story .. id)
   local again = job.quarantined and names.suspects or names.returned
   redis.call('ZADD', again .. job.queue, place(job.entry), id)
-  begin_waiting(id, job.queue, job.deadline, job.cost, now)
+  begin_waiting(id, job.owner, job.queue, job.deadline, job.cost, now)
   redis.call('PUBLISH', names.news, id)
 end
 
@@ -73,6 +97,16 @@ local function expire(id)
   local job = standing(id)
   redis.call('DEL', names.task .. id, names.result .. id, names.story .. id)
   redis.call('ZREM', names.ended, id)
+  local kept = redis.call('HGET', names.kept, id)
+  if kept then
+    local bytes, owner = kept:match('^(%d+) (.*)$')
+    redis.call('HDEL', names.kept, id)
+    redis.call('DECRBY', names.kept_bytes, bytes)
+    redis.call('ZREM', names.owner_ended .. owner, id)
+    if redis.call('HINCRBY', names.owner_bytes, owner, -bytes) <= 0 then
+      redis.call('HDEL', names.owner_bytes, owner)
+    end
+  end
   if job.scope and redis.call('HGET', names.idempotency .. job.scope, 'job') == id then
     redis.call('DEL', names.idempotency .. job.scope)
   end
@@ -86,15 +120,54 @@ local function forget(id)
   if job.owner then redis.call('ZREM', names.owned .. job.owner, id) end
 end
 
--- `keep`: [retained, retention, unread, remembered], from Python. Results that are too old or too
--- many go; only those that have had `unread` seconds for whoever waits to read them.
+-- The oldest result of an owner that ended before a time.
+local function oldest_of(owner, before)
+  return redis.call('ZRANGEBYSCORE', names.owner_ended .. owner, '-inf', '(' .. before,
+    'LIMIT', 0, 1)[1]
+end
+
+-- The oldest result of the owner whose results take most room, if it ended before a time; else of
+-- the owner with the next most.
+local function oldest_of_largest(before)
+  local sizes, flat = {}, redis.call('HGETALL', names.owner_bytes)
+  for i = 1, #flat, 2 do sizes[#sizes + 1] = {owner = flat[i], bytes = tonumber(flat[i + 1])} end
+  table.sort(sizes, function(one, other) return one.bytes > other.bytes end)
+  for _, size in ipairs(sizes) do
+    local id = oldest_of(size.owner, before)
+    if id then return id end
+  end
+end
+
+-- `keep`: [bytes of all results, retention, unread, remembered, results of one owner], from Python.
+-- Results that are too old go, and those past a bound once they have had `unread` seconds for
+-- whoever waits to read them: of all results those of the owner that has most. At most 100 at once.
 local function expire_surplus(now, keep)
-  local retained, retention, unread = tonumber(keep[1]), tonumber(keep[2]), tonumber(keep[3])
-  local excess = redis.call('ZCARD', names.ended) - retained
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.ended, '-inf', now - unread, 'LIMIT', 0,
-      math.max(0, excess))) do expire(id) end
+  local most_bytes, retention, unread = tonumber(keep[1]), tonumber(keep[2]), tonumber(keep[3])
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.ended, '-inf',
       '(' .. (now - math.max(retention, unread)), 'LIMIT', 0, 100)) do expire(id) end
+  for _ = 1, 100 do
+    if tonumber(redis.call('GET', names.kept_bytes) or 0) <= most_bytes then break end
+    local id = oldest_of_largest(now - unread)
+    if not id then break end
+    expire(id)
+  end
+end
+
+-- Count the result among those that are kept of its owner, who may have so many.
+local function keep_result(id, job, outcome, now, keep)
+  -- A job and its indexes take about as much beside its task and result.
+  local bytes = 2000 + #outcome + redis.call('STRLEN', names.task .. id)
+  local ended = names.owner_ended .. job.owner
+  redis.call('HSET', names.kept, id, bytes .. ' ' .. job.owner)
+  redis.call('INCRBY', names.kept_bytes, bytes)
+  redis.call('HINCRBY', names.owner_bytes, job.owner, bytes)
+  redis.call('ZADD', ended, now, id)
+  local excess = math.min(100, redis.call('ZCARD', ended) - keep[5])
+  for _ = 1, excess do
+    local oldest = oldest_of(job.owner, now - keep[3])
+    if not oldest then break end
+    expire(oldest)
+  end
 end
 
 local function finish(id, job, status, outcome, now, keep)
@@ -109,6 +182,7 @@ local function finish(id, job, status, outcome, now, keep)
     redis.call('PEXPIRE', names.idempotency .. job.scope, math.ceil(1000 * kept))
   end
   redis.call('ZADD', names.ended, now, id)
+  keep_result(id, job, outcome, now, keep)
   expire_surplus(now, keep)
   redis.call('PUBLISH', names.ends, id)
 end
@@ -134,14 +208,30 @@ local function drained(now)
   return done, done_cost, since
 end
 
--- {'full', jobs, cost, done, done_cost, since} where too much waits for a job of this cost.
-local function overload(cost, now, capacity, capacity_cost)
+-- {'full', jobs, cost, done, done_cost, since, owner's jobs, owner's cost, owners} where too much
+-- waits for a job of this cost. Past a bound an owner is let in with less than its equal share.
+local function overload(owner, cost, now, capacity, capacity_cost)
   local waiting, waiting_cost = waits()
-  if waiting < tonumber(capacity)
-      and (waiting == 0 or waiting_cost + tonumber(cost) <= tonumber(capacity_cost)) then
-    return nil
-  end
-  return {'full', waiting, waiting_cost, drained(now)}
+  local own = tonumber(redis.call('HGET', names.owner_jobs, owner) or 0)
+  local own_cost = tonumber(redis.call('HGET', names.owner_cost, owner) or 0)
+  local owners = redis.call('HLEN', names.owner_jobs) + (own == 0 and 1 or 0)
+  local full = waiting >= tonumber(capacity) and own >= capacity / owners
+  local dear = waiting > 0 and waiting_cost + cost > tonumber(capacity_cost)
+    and own > 0 and own_cost + cost > capacity_cost / owners
+  if not (full or dear) then return nil end
+  local done, done_cost, since = drained(now)
+  return {'full', waiting, waiting_cost, done, done_cost, since, own, own_cost, owners}
+end
+
+-- The job that a request with this key joins, or false; and whether the key was used for another.
+local function joined(scope, digest)
+  local known = scope ~= '' and redis.call('HGET', names.idempotency .. scope, 'job')
+  if not known or redis.call('EXISTS', names.task .. known) == 0 then return false, false end
+  local status = standing(known).status
+  if not status then return false, false end
+  if redis.call('HGET', names.idempotency .. scope, 'digest') ~= digest then return false, true end
+  -- A job that was cancelled or ran out of time has no answer: it is begun anew.
+  return status ~= 'cancelled' and status ~= 'timed-out' and known, false
 end
 
 -- Room in an index is made as fast as it is taken: by what is no longer known.
@@ -168,6 +258,7 @@ local function admit(id, queue, deadline, cost, now, ttl_ms, task, about)
     'deadline', deadline, 'cost', cost, 'epoch', 0, 'told', 0, unpack(about))
   redis.call('PEXPIRE', names.job .. id, ttl_ms)
   enlist(names.index, id, number, ttl_ms)
-  enlist(names.owned .. redis.call('HGET', names.job .. id, 'owner'), id, number, ttl_ms)
-  begin_waiting(id, queue, deadline, cost, now)
+  local owner = redis.call('HGET', names.job .. id, 'owner')
+  enlist(names.owned .. owner, id, number, ttl_ms)
+  begin_waiting(id, owner, queue, deadline, cost, now)
 end

@@ -1,18 +1,14 @@
 -- Admit a job: {'admitted', id}; {'mismatch'} for a key that was used for another request;
--- {'full', jobs, cost, done, done_cost, since} when too much waits.
+-- {'full', ...} as from `overload` when too much waits.
 local id, queue, deadline, cost, now = unpack(ARGV, 1, 5)
 local capacity, capacity_cost, ttl_ms, task = unpack(ARGV, 6, 9)
 local scope, digest, attended = unpack(ARGV, 10, 12)
-local keep, about = {unpack(ARGV, 13, 16)}, {unpack(ARGV, 17)}
+local owner, keep, about = ARGV[13], {unpack(ARGV, 14, 18)}, {unpack(ARGV, 19)}
 expire_surplus(now, keep)
 
-local known = scope ~= '' and redis.call('HGET', names.idempotency .. scope, 'job')
-local status = known and redis.call('EXISTS', names.task .. known) == 1 and standing(known).status
-if status and redis.call('HGET', names.idempotency .. scope, 'digest') ~= digest then
-  return {'mismatch'}
-end
--- What was cancelled or ran out of time is no answer: it is begun anew.
-if status and status ~= 'cancelled' and status ~= 'timed-out' then
+local known, mismatch = joined(scope, digest)
+if mismatch then return {'mismatch'} end
+if known then
   if redis.call('HEXISTS', names.job .. known, 'waiters') == 1 then
     redis.call('HSET', names.job .. known, 'waiter:' .. id, 1)
     redis.call('HINCRBY', names.job .. known, 'waiters', 1)
@@ -21,7 +17,7 @@ if status and status ~= 'cancelled' and status ~= 'timed-out' then
 end
 local before = standing(id)
 if unfinished(before) then return {'admitted', id} end
-local full = overload(cost, now, capacity, capacity_cost)
+local full = overload(owner, cost, now, capacity, capacity_cost)
 if full then return full end
 if before.status then forget(id) end
 if attended == '1' then

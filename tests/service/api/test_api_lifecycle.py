@@ -11,6 +11,8 @@ from api_double import Service, assert_problem
 from service.api import waiting
 from service.errors import StoreUnavailable, UnknownJob
 from service.settings import Settings
+from service.store import rules
+from service.store.base import JobRecord
 
 pytestmark = pytest.mark.anyio
 
@@ -229,3 +231,16 @@ async def test_a_full_queue_refuses_with_a_time(
     assert int(response.headers["retry-after"]) >= 1
     service.worker.proceed.set()
     assert [(await answer).status_code for answer in accepted] == [200] * 3
+
+
+async def test_a_job_that_the_store_lost_is_to_be_sent_again(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    async def lost(job_id: str) -> JobRecord:
+        raise rules.unknown(job_id)
+
+    service.store.wait = lost  # type: ignore[method-assign]
+    response = await client.post("/v1/samples", json={"model": "tiny"})
+    problem = assert_problem(response, 503, "store-unavailable")
+    assert "send it again" in str(problem["detail"])
+    assert int(response.headers["retry-after"]) >= 1

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -11,8 +12,9 @@ from api_double import Service
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from service.api import events as events_route
+from service.store import rules
 from service.store.base import Claim
-from service.store.news import KEPT
+from service.store.news import KEPT, News, Reset
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +164,23 @@ async def test_a_stream_leaves_nobody_watching(client: httpx.AsyncClient, servic
     async with asyncio.timeout(5):
         while await service.store.report(claim, 0.5):
             await asyncio.sleep(0.001)
+
+
+async def test_a_job_that_the_store_lost_ends_its_stream(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    service.worker.proceed.clear()
+    path = await queue(client)
+    listening = asyncio.ensure_future(listen(client, path))
+    await watched(service, path)
+
+    async def lost(job_id: str, after: int | None) -> AsyncGenerator[News]:
+        raise rules.unknown(job_id)
+        yield Reset(0)
+
+    service.store.watch = lost  # type: ignore[method-assign]
+    events = await listen(client, path)
+    assert names(events) == ["failed"]
+    assert json.loads(events[0].data)["status"] == "failed"
+    service.worker.proceed.set()
+    await listening

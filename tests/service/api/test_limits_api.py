@@ -98,6 +98,32 @@ class TestCost:
         response = await client.post("/v1/likelihoods", json=body)
         assert_problem(response, 422, "request-too-expensive")
 
+    async def test_of_a_request_that_is_sent_again_is_counted_once(
+        self, client: httpx.AsyncClient, service: Service
+    ) -> None:
+        body, key = BODY | {"count": 6}, {"Idempotency-Key": "once"}
+        for _ in range(3):
+            assert (await client.post("/v1/samples", json=body, headers=key)).status_code == 200
+        together = [
+            client.post(
+                "/v1/samples", json=BODY | {"count": 4}, headers=key | {"Idempotency-Key": "twice"}
+            )
+            for _ in range(8)
+        ]
+        answers = await asyncio.gather(*together)
+        assert {answer.status_code for answer in answers} == {200}
+        assert len(service.worker.jobs) == 2
+        assert_problem(await client.post("/v1/samples", json=BODY), 429, "rate-limited")
+
+    async def test_of_images_that_cannot_be_decoded_is_not_counted(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        body = {"model": "tiny", "images": [NO_PNG], "probes": 1, "tolerance_nats": 10}
+        for _ in range(5):
+            response = await client.post("/v1/likelihoods", json=body)
+            assert response.status_code == 400, response.text
+        assert (await client.post("/v1/samples", json=BODY | {"count": 10})).status_code == 200
+
 
 class TestCostInAFullQueue:
     @pytest.fixture

@@ -62,7 +62,7 @@ async def test_a_request_is_a_line_with_its_ids(service: Service, written: io.St
 async def test_what_is_logged_on_the_way_has_the_request_s_id(
     service: Service, written: io.StringIO
 ) -> None:
-    def broken(cost: int) -> None:
+    def broken(owner: str, cost: int) -> None:
         logging.getLogger("somewhere").warning("on the way")
         raise KeyError("a bug")
 

@@ -21,6 +21,7 @@ class Request:
     group: int = 1
     weight: int = 1
     priority: int = 0
+    owner: str = ""
 
 
 class Simulation:
@@ -36,7 +37,9 @@ class Simulation:
 
     def add(self, request: Request) -> int:
         job = self.scheduler.add(
-            request.rows, request.evaluations, request.group, request.weight, request.priority
+            *(request.rows, request.evaluations, request.group, request.weight),
+            request.priority,
+            owner=request.owner,
         )
         self.requests[job] = request
         return job
@@ -250,3 +253,43 @@ def test_a_dropped_job_leaves_no_rows_behind() -> None:
     scheduler.told(scheduler.plan().run)
     scheduler.drop(first)
     assert {job: len(places) for job, places in by_job(scheduler.plan().run)} == {second: 8}
+
+
+def test_owners_share_each_tick_whatever_their_priorities() -> None:
+    simulation = Simulation(Limits(tick=16))
+    flood = [simulation.add(Request(64, 100, priority=1, owner="flood")) for _ in range(4)]
+    other = simulation.add(Request(64, 100, priority=-1, owner="other"))
+    for _ in range(20):
+        counts = simulation.tick()
+        assert counts[other] >= 7
+        assert sum(counts[job] for job in flood if job in counts) >= 7
+
+
+def test_an_owner_leaves_to_others_what_it_does_not_need() -> None:
+    simulation = Simulation(Limits(tick=16))
+    simulation.add(Request(64, 100, owner="large"))
+    small = simulation.add(Request(1, 100, owner="small"))
+    for _ in range(20):
+        counts = simulation.tick()
+        assert counts[small] == 1
+        assert sum(counts.values()) >= 16
+
+
+def test_many_owners_of_dear_rows_all_advance() -> None:
+    """A row costs more than an owner's share of a tick: shares are saved up for it."""
+    simulation = Simulation(Limits(tick=8))
+    jobs = [simulation.add(Request(2, 30, weight=5, owner=str(owner))) for owner in range(12)]
+    for _ in range(120):
+        simulation.tick()
+    least, most = (pick(sum(simulation.told[job].values()) for job in jobs) for pick in (min, max))
+    assert least >= 5
+    assert most <= 4 * least
+
+
+def test_an_owner_finds_room_in_a_house_that_another_has_filled() -> None:
+    simulation = Simulation(Limits(tick=16, resident=32))
+    simulation.add(Request(64, 10, priority=1, owner="flood"))
+    simulation.tick()
+    simulation.tick()
+    other = simulation.add(Request(4, 50, priority=-1, owner="other"))
+    assert simulation.tick()[other] == 4

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis_server import RedisServer
-from store_setup import POLL_S, UNREAD_S, FakeClock, bounds
+from store_setup import POLL_S, FakeClock, bounds
 
 from service.store.base import Store
 from service.store.connection import connect
@@ -45,6 +45,6 @@ async def store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterat
         return
     server: RedisServer = request.getfixturevalue("server")
     async with connect(server.url) as client:
-        store = RedisStore(client, bounds(), clock=clock, poll_s=POLL_S, unread_s=UNREAD_S)
+        store = RedisStore(client, bounds(), clock=clock, poll_s=POLL_S)
         yield store
         await store.close()

@@ -28,6 +28,8 @@ from service.store.bounds import Bounds
 
 CAPACITY, RETAINED, RETENTION_S = 4, 3, 60.0
 CAPACITY_COST = 1_000
+# Room for five small results, of any owners.
+RETAINED_BYTES = 15_000
 # Seconds in which an ended job is not dropped for the number of others; of the tests' own clock.
 UNREAD_S = 5.0
 # Longer than any test, so that what is heard is not what was polled.
@@ -67,12 +69,23 @@ class FakeClock:
 
 
 def bounds(lease_s: float = 60.0, most_crashes: int = 2) -> Bounds:
-    return Bounds(CAPACITY, RETAINED, RETENTION_S, lease_s, most_crashes, CAPACITY_COST)
+    return Bounds(
+        *(CAPACITY, RETAINED, RETENTION_S, lease_s, most_crashes, CAPACITY_COST),
+        retained_bytes=RETAINED_BYTES,
+        unread_s=UNREAD_S,
+    )
 
 
-def job(name: str, checkpoint: str = A, priority: int = 0, deadline: float = 2_000.0) -> Job:
+def job(
+    name: str,
+    checkpoint: str = A,
+    priority: int = 0,
+    deadline: float = 2_000.0,
+    owner: str = "",
+    cost: int = 1,
+) -> Job:
     task = SampleTask(Ddpm(steps=5), seed=0, count=1)
-    return Job(name, checkpoint, task, deadline, created_at=1_000.0, priority=priority)
+    return Job(name, checkpoint, task, deadline, 1_000.0, owner, priority, cost=cost)
 
 
 async def claim(store: Store, *checkpoints: str) -> Claim:

@@ -58,7 +58,7 @@ async def is_unavailable_within_bounds(store: RedisStore, held: Claim) -> None:
 
     heart = asyncio.create_task(beat())
     for call in (
-        store.room(1),
+        store.room("", 1),
         store.put(job("more")),
         store.leave("j", "j"),
         store.standing("j"),

@@ -13,7 +13,6 @@ from store_setup import (
     CAPACITY,
     POLL_S,
     RESULT,
-    UNREAD_S,
     A,
     B,
     FakeClock,
@@ -52,7 +51,7 @@ async def make(server: RedisServer, clock: FakeClock) -> AsyncIterator[MakeStore
 
         def make(limits: Bounds | None = None, poll_s: float = POLL_S) -> RedisStore:
             limits = limits or bounds(LEASE_S)
-            store = RedisStore(clients.pop(), limits, clock=clock, poll_s=poll_s, unread_s=UNREAD_S)
+            store = RedisStore(clients.pop(), limits, clock=clock, poll_s=poll_s)
             stack.push_async_callback(store.close)
             return store
 
@@ -273,7 +272,8 @@ async def test_only_counters_are_left_of_jobs_that_are_gone(make: MakeStore, cli
     await store.sweep()
     await asyncio.sleep(LEASE_S + 0.1)
     left = {key.decode() for key in await client.keys()}
-    assert left <= {keys.ADMITTED, keys.DRAINED, keys.SWEPT, keys.WAITING_COST}
+    counters = {keys.ADMITTED, keys.DRAINED, keys.KEPT_BYTES, keys.SWEPT, keys.WAITING_COST}
+    assert left <= counters
     assert await client.get(keys.WAITING_COST) == b"0"
 
 

@@ -286,15 +286,15 @@ async def test_waiting_work_is_bounded_by_cost_too(store: Store, clock: FakeCloc
 
 
 async def test_room_is_seen_before_a_job_is_made(store: Store) -> None:
-    await store.room(5 * CAPACITY_COST)
+    await store.room("", 5 * CAPACITY_COST)
     await store.put(replace(job("half"), cost=CAPACITY_COST // 2))
-    await store.room(CAPACITY_COST // 2)
+    await store.room("", CAPACITY_COST // 2)
     with pytest.raises(QueueFull, match="row-evaluations wait"):
-        await store.room(CAPACITY_COST // 2 + 1)
+        await store.room("", CAPACITY_COST // 2 + 1)
     for number in range(CAPACITY - 1):
         await store.put(job(str(number)))
     with pytest.raises(QueueFull, match="jobs wait"):
-        await store.room(1)
+        await store.room("", 1)
 
 
 async def test_an_expired_result_is_gone_and_its_job_known(store: Store) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from prometheus_client import CollectorRegistry
 from redis_server import RedisServer
-from store_setup import POLL_S, RESULT, UNREAD_S, A, FakeClock, bounds, claim, job
+from store_setup import POLL_S, RESULT, A, FakeClock, bounds, claim, job
 
 from service.errors import StoreUnavailable
 from service.settings import Settings
@@ -44,7 +44,7 @@ class Recorder(StoreObserver):
 async def test_every_round_trip_is_told_by_its_operation(server: RedisServer) -> None:
     told = Recorder()
     async with connect(server.url) as client:
-        store = RedisStore(client, bounds(), poll_s=POLL_S, unread_s=UNREAD_S, observer=told)
+        store = RedisStore(client, bounds(), poll_s=POLL_S, observer=told)
         fleet = Fleet(client, told)
         quotas = Quotas(Settings(request_rate="5/minute"), client, told)
         await store.put(job("j", deadline=1e12))
@@ -66,7 +66,7 @@ async def test_a_redis_that_is_away_is_told(server: RedisServer) -> None:
     async with connect("redis://127.0.0.1:1/0") as client:
         store = RedisStore(client, bounds(), observer=told)
         with pytest.raises(StoreUnavailable):
-            await store.room(1)
+            await store.room("", 1)
         with pytest.raises(StoreUnavailable):
             await store.standing("j")
     assert told.failed == {"room": 1, "standing": 1}
@@ -83,7 +83,7 @@ async def test_a_redis_that_is_full_is_up_and_takes_no_more_jobs(server: RedisSe
         return registry.get_sample_value("mulan_store_errors_total", labels)
 
     async with connect(server.url) as client:
-        store = RedisStore(client, bounds(), poll_s=POLL_S, unread_s=UNREAD_S, observer=metrics)
+        store = RedisStore(client, bounds(), poll_s=POLL_S, observer=metrics)
         fleet = Fleet(client, metrics)
         await store.put(job("j", deadline=1e12))
         running = await claim(store)

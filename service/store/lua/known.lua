@@ -1,0 +1,3 @@
+-- Whether a put with this key would join a known job: 1 or 0, or 'mismatch'.
+local known, mismatch = joined(ARGV[1], ARGV[2])
+return mismatch and 'mismatch' or (known and 1 or 0)
