@@ -1,4 +1,5 @@
-"""Traffic: kinds of requests, and when each comes. Open loop: nobody waits for an answer to ask."""
+"""Traffic: kinds of requests, and when each comes. Open loop: requests come whether or not others
+were answered."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.schema.specs import Ddpm
-from service.jobs import Job, SampleTask
+from service.jobs import Job
+from service.kinds.samples.task import SampleTask
+from service.price import price
 
 # Seconds that a request waits at most, as the service has it by default.
 PATIENCE_S = 120.0
@@ -30,18 +33,13 @@ class Kind:
 
     @property
     def weight(self) -> int:
-        """Price of one evaluation of a row, as the engine has it."""
-        return 1 + self.probes
+        """Price of one evaluation of a row."""
+        return price(rows=1, probes=self.probes)
 
     @property
     def work(self) -> int:
-        """Row-evaluations of one request, by their price."""
-        return self.rows * self.evaluations * self.weight
-
-    @property
-    def cost(self) -> int:
-        """Row-evaluations that admission predicts."""
-        return self.rows * self.evaluations * max(1, self.probes)
+        """Price of one request, in row-evaluations."""
+        return price(self.rows, self.evaluations, self.probes)
 
 
 # One image and a sheet by the default preset, a long DDPM, verdicts, likelihoods.
@@ -63,7 +61,7 @@ class Arrival:
     number: int
 
     def job(self) -> Job:
-        """What admission makes of it."""
+        """The job that admission makes of it."""
         kind = self.kind
         return Job(
             id=str(self.number),
@@ -71,12 +69,12 @@ class Arrival:
             task=_TASK,
             deadline=self.at + PATIENCE_S,
             created_at=self.at,
-            cost=kind.cost,
+            cost=kind.work,
         )
 
 
 def mean_work(kinds: Sequence[Kind]) -> float:
-    """Row-evaluations of a request on average, by their price."""
+    """Mean price of a request, in row-evaluations."""
     return sum(kind.share * kind.work for kind in kinds) / sum(kind.share for kind in kinds)
 
 

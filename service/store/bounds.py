@@ -15,8 +15,8 @@ REMEMBERED = 10_000
 class Bounds:
     """`capacity`: jobs that may wait. `retained`, `retention_s`: how many results are kept, and how
     long. `lease_s`: how long a silent worker keeps its jobs. `most_crashes`: that a job may cause
-    alone before it is a dead letter. `capacity_cost`: row-evaluations that may wait; a job that
-    costs more may wait alone."""
+    alone before it is a dead letter. `capacity_cost`: the price of what may wait, in
+    row-evaluations (`service.price`); a job that costs more may wait alone."""
 
     capacity: int
     retained: int

@@ -1,4 +1,5 @@
-"""What each caller may send in a while: requests, and row-evaluations that they are predicted.
+"""How much each caller may send in a while: requests, and their predicted price in row-evaluations
+(`service.price`).
 
 Counted over a sliding window, approximated from two fixed ones; in Redis for a whole fleet.
 """
@@ -39,8 +40,9 @@ class Quotas:
             await self._hit(self._requests, f"requests {owner}", 1, "requests")
 
     async def charge(self, owner: str, cost: int) -> None:
-        """Count what a request is predicted to cost. Raises RateLimited, StoreUnavailable, and
-        InvalidRequest (request-too-expensive) for one that would never be let in."""
+        """Count the predicted price of a request, in row-evaluations. Raises RateLimited,
+        StoreUnavailable, and InvalidRequest (request-too-expensive) for one that would never be let
+        in."""
         if self._cost is None:
             return
         if cost > self._cost.amount:

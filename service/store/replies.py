@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from service.errors import ComputationFailed
-from service.jobs import Job, JobKind, JobStatus, Outcome
+from service.jobs import Job, JobStatus, Outcome
 from service.store.base import Page, Standing
 from service.store.news import Advance, ProgressLog
-from service.store.parts import WireError
 from service.store.rules import Load
-from service.store.wire import decode_job, decode_outcome
+from service.store.wire import WireError, decode_job, decode_outcome
 
 
 def about(job: Job) -> list[str | float]:
@@ -26,7 +25,7 @@ def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
     status = cast(JobStatus, text["status"])
     return Standing(
         id=job_id,
-        kind=cast(JobKind, text["kind"]),
+        kind=text["kind"],
         model=text["model"],
         checkpoint=text["checkpoint"],
         owner=text["owner"],
