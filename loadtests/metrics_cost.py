@@ -32,7 +32,9 @@ from service.catalogue import Catalogue
 from service.engine import engine as engines
 from service.engine.engine import Engine
 from service.engine.events import Ended
-from service.jobs import AnomalyTask, Job, SampleTask, Task
+from service.jobs import Job, Task
+from service.kinds.anomalies.task import AnomalyTask
+from service.kinds.samples.task import SampleTask
 from service.loading import LoadedModel, load_models
 from service.settings import Settings
 from service.store.bounds import Bounds

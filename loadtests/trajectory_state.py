@@ -18,12 +18,14 @@ import torch
 from models.rows.rows import pad
 from models.schema.presets import presets
 from models.schema.specs import Adams, Ddpm
-from service.engine.lane import QUANTUM
 from service.engine.packer import evaluate
+from service.engine.running import assign
 from service.engine.scheduler import Limits
-from service.engine.tasks import Assignment, Served, assign
-from service.jobs import SampleTask, ScoreTask
+from service.kinds.likelihoods.task import ScoreTask
+from service.kinds.samples.task import SampleTask
 from service.loading import load_models
+from service.price import price
+from service.rows import QUANTUM, AnyJobRows, Served
 
 ROWS = Limits().tick
 REPEATS = 7
@@ -40,9 +42,9 @@ def milliseconds(call: Callable[[], object]) -> float:
     return 1e3 * float(np.median(spent))
 
 
-def row(name: str, work: Assignment, served: Served) -> str:
+def row(name: str, work: AnyJobRows, served: Served) -> str:
     """Return one line of the table."""
-    rows = ROWS // work.weight
+    rows = ROWS // price(rows=1, probes=work.probes)
     problem = pad(work.problem(0, rows), QUANTUM)
     state = work.solver.init(problem)
     leaves = [leaf for leaf in optree.tree_leaves(state) if isinstance(leaf, torch.Tensor)]

@@ -1,78 +1,62 @@
-"""Jobs and what becomes of them: frozen, torch-free, what the store carries."""
+"""Jobs and their outcomes: frozen, torch-free, what the store carries for every kind of work."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Generic, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
-from models.anomaly.calibration import Calibration
-from models.anomaly.readings import Reading
-from models.schema.scores import Score
-from models.schema.specs import Adams, FlowPath, SamplerSpec
+from models.schema.arrays import RawArray
+from models.schema.specs import Spec
 from service.errors import ServiceError
 
-Tokens = NDArray[np.uint8]
-JobKind = Literal["samples", "likelihoods", "anomalies"]
+Tokens = Annotated[NDArray[np.uint8], RawArray("u1", axes=4)]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
 UNFINISHED: frozenset[JobStatus] = frozenset(("queued", "running"))
 
 
-@dataclass(frozen=True, slots=True)
-class SampleTask:
-    """Draw `count` images; image i depends on (checkpoint, solver, seed, i) alone."""
+class Task(Protocol):
+    """The computation that a job asks for, with every parameter resolved; `kind` names its kind of
+    work."""
 
-    solver: SamplerSpec
-    seed: int
-    count: int
-    latent: tuple[int, ...] | None = None
-
-    kind: ClassVar[JobKind] = "samples"
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreTask:
-    """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each."""
-
-    solver: Adams
-    seed: int
-    draws: int
-    images: Tokens
-
-    kind: ClassVar[JobKind] = "likelihoods"
-
-
-@dataclass(frozen=True, slots=True)
-class AnomalyTask:
-    """Judge images, tokens `[N, H, W, C]`, by a calibration that the job carries: whatever becomes
-    of the checkpoint's own, the verdict is of the one that the images were solved for."""
-
-    calibration: Calibration
-    seed: int
-    alpha: float
-    heatmap: bool
-    images: Tokens
-
-    kind: ClassVar[JobKind] = "anomalies"
+    kind: ClassVar[str]
 
     @property
-    def solver(self) -> FlowPath:
-        """The calibration's."""
-        return self.calibration.solver
+    def solver(self) -> Spec:
+        """Parameters of the method that solves the rows."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Key of all noise."""
+        ...
 
 
-Task = SampleTask | ScoreTask | AnomalyTask
+class Result(Protocol):
+    """The end of a task of the same `kind` that succeeded."""
+
+    kind: ClassVar[str]
+
+    @property
+    def execution(self) -> str:
+        """Device type, runtime, dtype and build that computed it."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+TaskT = TypeVar("TaskT", bound=Task, covariant=True, default=Task)
+
+
+# No slots: frozen generic classes with slots cannot be called by a parametrised name.
+@dataclass(frozen=True)
+class Job(Generic[TaskT]):
     """One request, resolved: `checkpoint` is a SHA-256, `deadline` seconds since the epoch, `cost`
-    the row-evaluations that it is predicted. `request_id` and `trace` (a W3C traceparent) say where
-    it comes from, to logs and traces alone."""
+    the row-evaluations that it is predicted. `request_id` and `trace` (a W3C traceparent) tell logs
+    and traces which request made it."""
 
     id: str
     checkpoint: str
-    task: Task
+    task: TaskT
     deadline: float
     created_at: float
     owner: str = ""
@@ -83,34 +67,4 @@ class Job:
     trace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SampleResult:
-    """Tokens `[count, H, W, C]` and, for each image, evaluations, acceptance rate (None where the
-    method has none) and the indices of its latent's ones."""
-
-    images: Tokens
-    nfe: tuple[int, ...]
-    acceptance_rate: tuple[float | None, ...]
-    latents: tuple[tuple[int, ...], ...]
-    execution: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreResult:
-    """One score an image, in the order of the request."""
-
-    scores: tuple[Score, ...]
-    execution: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnomalyResult:
-    """One reading an image, in the order of the request; contributions only where a heatmap is
-    wanted. The calibration makes verdicts of them."""
-
-    readings: tuple[Reading, ...]
-    execution: str
-
-
-Result = SampleResult | ScoreResult | AnomalyResult
 Outcome = Result | ServiceError

@@ -18,7 +18,7 @@ from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
+from service.rows import Served
 from service.telemetry.device import DeviceMetrics, Memory
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics

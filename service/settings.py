@@ -85,7 +85,10 @@ class Settings(BaseSettings):
     max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")
     max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")
     max_row_evaluations: int = Field(
-        1_000_000, ge=1, description="Most network evaluations that one request may be predicted."
+        1_000_000,
+        ge=1,
+        description="Highest predicted price of one request, in row-evaluations: "
+        "images x draws x (1 + probes) x steps.",
     )
     max_queued_jobs: int = Field(
         256,
@@ -96,13 +99,16 @@ class Settings(BaseSettings):
     max_queued_row_evaluations: int = Field(
         10_000_000,
         ge=1,
-        description="Predicted network evaluations of rows that may wait; more are refused.",
+        description="Predicted price of all jobs that may wait, in row-evaluations; more are "
+        "refused.",
     )
     request_rate: Rate = Field(
         "", description="Requests that a key may send, as 60/minute; left out, any number."
     )
     cost_rate: Rate = Field(
-        "", description="Predicted row-evaluations that a key may ask for, as 100000/minute."
+        "",
+        description="Predicted price of what a key may ask for, in row-evaluations, as "
+        "100000/minute.",
     )
     default_timeout_s: float = Field(120, gt=0, description="Wait of a request that names none.")
     max_timeout_s: float = Field(600, gt=0, description="Longest wait that a request may name.")

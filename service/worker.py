@@ -10,12 +10,12 @@ from models.files.pictures import contact_sheet
 from service.engine.engine import Engine
 from service.engine.events import Event, Progress
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import ServiceError, StoreUnavailable
 from service.holdings import Holdings
 from service.jobs import Outcome
 from service.quarantine import Quarantine
+from service.rows import Served
 from service.store.base import Claim, Store
 from service.store.retry import FIRST_BACKOFF, retry_while_unavailable
 from service.store.rules import status_of

@@ -19,7 +19,7 @@ def test_the_contracts_of_pyproject_hold() -> None:
     [
         "service.api.app",
         "service.cli",
-        "service.contracts.jobs",
+        "service.kinds",
         "service.serve_api",
         "service.store.memory",
         "service.store.redis",

@@ -17,6 +17,7 @@ import torch
 from loadtests.capacity import cost, pictures, redis_limits, sizing, validation
 from loadtests.capacity.fleet import Report, fill, utilisation
 from loadtests.capacity.traffic import MIXED, mean_work
+from service.price import price
 
 LOADS = (0.3, 0.5, 0.6, 0.7, 0.85)
 SHOWN = ("one", "sheet", "long", "likelihood")
@@ -28,12 +29,11 @@ def measure(arguments: argparse.Namespace) -> None:
     found = _measure(arguments)
     found.write(arguments.out)
     print(f"{found.model} on {found.execution}, {found.threads} threads")
-    print("| probes | rows | ms | row-evaluations/s, by their price |\n|---|---|---|---|")
+    print("| probes | rows | ms | row-evaluations/s |\n|---|---|---|---|")
     for probes, points in found.calls.items():
         for rows, seconds in points:
-            print(
-                f"| {probes} | {rows} | {1e3 * seconds:.1f} | {(1 + probes) * rows / seconds:.0f} |"
-            )
+            rate = price(round(rows), probes=probes) / seconds
+            print(f"| {probes} | {rows} | {1e3 * seconds:.1f} | {rate:.0f} |")
     print(f"\na job beside its ticks: {1e3 * found.job:.1f} ms; C = {found.rate():.0f} a second")
 
 

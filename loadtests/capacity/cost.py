@@ -21,8 +21,12 @@ from models.runtimes.eager import EagerDenoiser
 from models.schema.specs import Adams, Ddpm
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
-from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task
+from service.jobs import Job, Task
+from service.kinds.anomalies.task import AnomalyTask
+from service.kinds.likelihoods.task import ScoreTask
+from service.kinds.samples.task import SampleTask
 from service.loading import LoadedModel, execution, load_models
+from service.price import price
 
 FOREVER = 1e12
 REPEATS, WARM = 25, 5
@@ -97,7 +101,7 @@ def measure(
     limits, quantum = Limits(), denoiser.quantum
     calls = {}
     for probes in PROBES:
-        most = limits.tick // (1 + probes)
+        most = limits.tick // price(rows=1, probes=probes)
         sizes = sorted({*range(quantum, most + 1, quantum), -(-most // quantum) * quantum})
         calls[probes] = tuple(
             (size, _tick(loaded, probes, min(size, most), clock, pick)) for size in sizes

@@ -16,7 +16,7 @@ from loadtests.capacity.cost import Cost
 from loadtests.capacity.traffic import CHECKPOINT, Arrival
 from service.engine.scheduler import Limits, Scheduler, by_job, rows_of
 from service.errors import DeadlineExceeded, QueueFull
-from service.jobs import SampleResult
+from service.kinds.samples.task import SampleResult
 from service.store.base import Claim
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore

@@ -27,7 +27,8 @@ from models.files.shelf import checkpoint_folders
 from models.schema.manifest import read_manifest
 from models.schema.specs import Ddpm
 from models.zoo import ZOO
-from service.jobs import Job, SampleResult, SampleTask
+from service.jobs import Job
+from service.kinds.samples.task import SampleResult, SampleTask
 from service.store.bounds import Bounds
 from service.store.connection import connect
 from service.store.fleet import ANNOUNCE_EVERY_S, Announced, Fleet

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.schema.specs import Ddpm
-from service.jobs import Job, SampleTask
+from service.jobs import Job
+from service.kinds.samples.task import SampleTask
+from service.price import price
 
 # The longest time in seconds that a request waits, the service's default.
 PATIENCE_S = 120.0
@@ -35,18 +37,13 @@ class Kind:
 
     @property
     def weight(self) -> int:
-        """The price of one evaluation of a row, as the engine counts it."""
-        return 1 + self.probes
+        """Price of one evaluation of a row."""
+        return price(rows=1, probes=self.probes)
 
     @property
     def work(self) -> int:
-        """The priced row-evaluations of one request."""
-        return self.rows * self.evaluations * self.weight
-
-    @property
-    def cost(self) -> int:
-        """The row-evaluations that admission predicts."""
-        return self.rows * self.evaluations * max(1, self.probes)
+        """Price of one request, in row-evaluations."""
+        return price(self.rows, self.evaluations, self.probes)
 
 
 # One image and a sheet of images by the default preset, a long DDPM run, verdicts and likelihoods.
@@ -76,7 +73,7 @@ class Arrival:
             task=_TASK,
             deadline=self.at + PATIENCE_S,
             created_at=self.at,
-            cost=kind.cost,
+            cost=kind.work,
         )
 
 

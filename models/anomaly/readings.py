@@ -1,9 +1,14 @@
 """The reading of one image: what one ODE solve yields. Torch-free."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.schema.arrays import RawArray
+
+Contribution = Annotated[NDArray[np.float32], RawArray("<f4", axes=3)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +21,5 @@ class Reading:
 
     nfe: int
     values: dict[str, float] | None = None
-    contribution: NDArray[np.float32] | None = None
+    contribution: Contribution | None = None
     reason: str | None = None

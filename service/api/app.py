@@ -4,22 +4,12 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
-from service.api import (
-    anomalies,
-    documentation,
-    events,
-    health,
-    jobs,
-    likelihoods,
-    metrics,
-    models,
-    problem,
-    samples,
-)
+from service.api import documentation, events, health, jobs, metrics, models, problem, waiting
 from service.api.context import Context
 from service.api.gate import Gate
 from service.api.middleware import Authentication, BodyLimit, RequestId
 from service.api.observing import Observation
+from service.kinds import KINDS
 from service.settings import Settings
 
 
@@ -41,12 +31,13 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(Authentication, digests=settings.api_keys, guarded=guarded)
     app.add_middleware(RequestId)
     problem.install(app)
-    modules = (samples, likelihoods, anomalies, jobs, events, models, health, metrics)
-    for module in modules:
-        app.include_router(module.router)
+    routers = [waiting.router(kind) for kind in KINDS.values()]
+    routers += [module.router for module in (jobs, events, models, health, metrics)]
+    for router in routers:
+        app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)
     documentation.install(app, keys=bool(settings.api_keys))
-    routes = [*app.routes, *(route for module in modules for route in module.router.routes)]
+    routes = [*app.routes, *(route for router in routers for route in router.routes)]
     app.add_middleware(
         Observation, metrics=context.metrics.http, tracing=context.tracing, routes=routes
     )
@@ -54,7 +45,7 @@ def create_app(context: Context) -> FastAPI:
 
 
 def create_monitor(settings: Settings, gate: Gate, registry: CollectorRegistry) -> FastAPI:
-    """What a worker answers: whether it lives, whether it works, and its metrics."""
+    """The HTTP side of a worker: whether it lives, whether it is ready, and its metrics."""
     app = FastAPI(title="MULAN worker", openapi_url=None, redirect_slashes=False)
     app.state.gate, app.state.registry = gate, registry
     app.add_middleware(Authentication, digests=settings.api_keys, guarded=private(settings))

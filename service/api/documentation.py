@@ -1,25 +1,21 @@
-"""What /openapi.json says beyond what the routes' types do: bodies, binary answers, problems."""
+"""Parts of /openapi.json that do not follow from the types of routes: bodies, binary answers,
+problems."""
 
+from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api import examples
-from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PNG
+from service.api.job_contract import JOB_REQUESTS
+from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY
 from service.api.problem import MEDIA_TYPE
-from service.contracts.anomalies import AnomalyParameters, AnomalyRequest, AnomalyResponse
-from service.contracts.jobs import AnomalyJob, LikelihoodJob, SampleJob
-from service.contracts.likelihoods import (
-    LikelihoodParameters,
-    LikelihoodRequest,
-    LikelihoodResponse,
-)
 from service.contracts.problems import ProblemDetails
-from service.contracts.samples import SampleRequest, SampleResponse
+from service.kind import AnyKind
+from service.kinds import KINDS
 
 VERSION = version("mulan-serve")
 SUMMARY = "Images, likelihoods and anomaly verdicts from MULAN diffusion models."
@@ -51,17 +47,17 @@ _IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key and request again are the same job; it is the caller's and the "
-    "path's own.",
+    "description": "A request that repeats the key of another is the same job. Each caller and "
+    "each path has keys of its own.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-_RETRY = {"Retry-After": {"description": "Whole seconds.", "schema": {"type": "integer"}}}
-_BINARY = {"type": "string", "format": "binary"}
-
-SAMPLE_ANSWERS = {
-    PNG: {"schema": _BINARY | {"description": "One contact sheet, images enlarged."}},
-    NPY: {"schema": _BINARY | {"description": "Tokens `[count, H, W, C]`, uint8."}},
+_RETRY = {
+    "Retry-After": {
+        "description": "Whole seconds after which to try again.",
+        "schema": {"type": "integer"},
+    }
 }
+_BINARY = {"type": "string", "format": "binary"}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -70,9 +66,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     for status in statuses:
         found[status] = {
             "description": f"`code`: {_MEANINGS[status]}",
-            "content": {
-                MEDIA_TYPE: {"schema": {"$ref": _REF.format(model=ProblemDetails.__name__)}}
-            },
+            "content": {MEDIA_TYPE: {"schema": _reference(ProblemDetails)}},
         }
         if status in (429, 503):
             found[status]["headers"] = _RETRY
@@ -86,22 +80,26 @@ def _job_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-def answers(model: type[BaseModel], others: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    """Every response of a waiting endpoint: `model` as JSON, `others` by media type."""
-    reference = {"$ref": _REF.format(model=model.__name__)}
-    headers = {"Server-Timing": {"description": "queue, run", "schema": {"type": "string"}}}
+def answers(kind: AnyKind) -> dict[int | str, dict[str, Any]]:
+    """Every response of POST /v1/<kind>."""
+    headers = {
+        "Server-Timing": {
+            "description": "Milliseconds in the queue and at work: `queue;dur=…, run;dur=…`.",
+            "schema": {"type": "string"},
+        }
+    }
     success = {
         "description": "The result",
         "headers": headers,
-        "content": {JSON: {"schema": reference}, **others},
+        "content": {JSON: {"schema": _reference(kind.response)}, **_binaries(kind)},
     }
     statuses = (status for status in _MEANINGS if status not in (409, 410))
     return {200: success, **problems(*statuses)}
 
 
 def queued() -> dict[int | str, dict[str, Any]]:
-    """Every response of POST /v1/jobs beside the job."""
-    where = {"Location": {"description": "Of the job.", "schema": {"type": "string"}}}
+    """Every response of POST /v1/jobs."""
+    where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
     refusals = problems(400, 401, 404, 413, 415, 422, 429, 503)
     return {202: {"description": "Queued", "headers": where}, **refusals}
 
@@ -112,9 +110,11 @@ def job() -> dict[int | str, dict[str, Any]]:
 
 
 def results() -> dict[int | str, dict[str, Any]]:
-    """Every response of /v1/jobs/{id}/result: what the waiting endpoints answer with."""
-    schema = _one_of(SampleResponse, LikelihoodResponse, AnomalyResponse)
-    success = {"description": "The result", "content": {JSON: {"schema": schema}, **SAMPLE_ANSWERS}}
+    """Every response of /v1/jobs/{id}/result: the bodies of the waiting endpoints."""
+    content = {JSON: {"schema": _one_of(kind.response for kind in KINDS.values())}}
+    for kind in KINDS.values():
+        content |= _binaries(kind)
+    success = {"description": "The result", "content": content}
     return {200: success, **_job_problems(406, 409, 410, 500, 503, 504)}
 
 
@@ -132,12 +132,12 @@ def stream() -> dict[int | str, dict[str, Any]]:
             "event": {
                 "enum": ["progress", "reset", "succeeded", "failed", "cancelled", "timed-out"]
             },
-            "id": {"type": "string", "description": "To go on from, as Last-Event-ID."},
+            "id": {"type": "string", "description": "Value of Last-Event-ID that goes on here."},
             "data": {
                 "type": "string",
                 "contentMediaType": JSON,
-                "description": "Of `progress`: `progress`, 0 to 1, and `preview`, base64 of a PNG "
-                "or null. Of the last event: the job.",
+                "description": "For `progress` an object of `progress`, 0 to 1, and `preview`, "
+                "base64 of a PNG or null. For the last event the job.",
             },
         },
         "required": ["event", "id", "data"],
@@ -146,10 +146,13 @@ def stream() -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "Server-sent events", "content": content}, **_job_problems(503)}
 
 
-def sample_body() -> dict[str, Any]:
-    """The request body of /v1/samples."""
-    body = _body({JSON: _content(SampleRequest, examples.SAMPLES)})
-    return {**body, "parameters": [_IDEMPOTENCY]}
+def body(kind: AnyKind) -> dict[str, Any]:
+    """The request body of POST /v1/<kind>: JSON; where it takes images, also a form or an array
+    with the parameters in the query."""
+    content = {JSON: {"schema": _reference(kind.request), "examples": kind.examples}}
+    if kind.parameters is None:
+        return {**_body(content), "parameters": [_IDEMPOTENCY]}
+    return _images_body(kind.parameters, content)
 
 
 def resumption() -> dict[str, Any]:
@@ -158,49 +161,34 @@ def resumption() -> dict[str, Any]:
         "name": "Last-Event-ID",
         "in": "header",
         "required": False,
-        "description": "The last event that was heard.",
+        "description": "Id of the last event that was received.",
         "schema": {"type": "string"},
     }
     return {"parameters": [parameter]}
 
 
 def job_body() -> dict[str, Any]:
-    """The request body of /v1/jobs, and how to send it twice."""
-    schema = _one_of(SampleJob, LikelihoodJob, AnomalyJob)
+    """The request body of POST /v1/jobs."""
+    schema = _one_of(JOB_REQUESTS)
     schema["discriminator"] = {"propertyName": "kind"}
-    body = _body({JSON: {"schema": schema, "examples": examples.JOBS}})
-    return {**body, "parameters": [_IDEMPOTENCY]}
+    examples = {name: one for kind in KINDS.values() for name, one in kind.job_examples.items()}
+    content = {JSON: {"schema": schema, "examples": examples}}
+    return {**_body(content), "parameters": [_IDEMPOTENCY]}
 
 
-def likelihood_body() -> dict[str, Any]:
-    """The request bodies of /v1/likelihoods, and the query that goes with an array."""
-    return _images_body(LikelihoodParameters, LikelihoodRequest, examples.LIKELIHOODS)
-
-
-def anomaly_body() -> dict[str, Any]:
-    """Those of /v1/anomalies."""
-    return _images_body(AnomalyParameters, AnomalyRequest, examples.ANOMALIES)
-
-
-def _images_body(
-    fields: type[BaseModel], whole: type[BaseModel], shown: dict[str, Any]
-) -> dict[str, Any]:
+def _images_body(fields: type[BaseModel], content: dict[str, Any]) -> dict[str, Any]:
     files = {"type": "array", "items": _BINARY, "description": "Each a PNG or a .npy."}
     form = fields.model_json_schema(ref_template=_REF)
     form = {**form, "properties": {**form["properties"], "images": files}}
     form["required"] = [*form["required"], "images"]
     array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
-    content = {
-        JSON: _content(whole, shown),
-        MULTIPART: {"schema": form},
-        NPY: {"schema": array},
-    }
+    content = {**content, MULTIPART: {"schema": form}, NPY: {"schema": array}}
     parameters = [
         {
             "name": name,
             "in": "query",
             "required": False,
-            "description": schema.get("description", "") + " With a body that is not JSON.",
+            "description": schema.get("description", "") + " For a body that is not JSON.",
             "schema": schema,
         }
         for name, schema in fields.model_json_schema()["properties"].items()
@@ -209,7 +197,7 @@ def _images_body(
 
 
 def install(app: FastAPI, keys: bool) -> None:
-    """Let `app` describe itself, with the schemas that the routes only refer to."""
+    """Make `app` describe itself, with the schemas that the routes only refer to."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -227,21 +215,12 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
         description=app.description,
         routes=app.routes,
     )
-    _, schemas = models_json_schema(
-        [
-            (SampleRequest, "validation"),
-            (LikelihoodRequest, "validation"),
-            (AnomalyRequest, "validation"),
-            (SampleJob, "validation"),
-            (LikelihoodJob, "validation"),
-            (AnomalyJob, "validation"),
-            (SampleResponse, "serialization"),
-            (LikelihoodResponse, "serialization"),
-            (AnomalyResponse, "serialization"),
-            (ProblemDetails, "serialization"),
-        ],
-        ref_template=_REF,
-    )
+    models: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = []
+    for kind, job_request in zip(KINDS.values(), JOB_REQUESTS, strict=True):
+        models += [(kind.request, "validation"), (job_request, "validation")]
+        models += [(kind.response, "serialization")]
+    models += [(ProblemDetails, "serialization")]
+    _, schemas = models_json_schema(models, ref_template=_REF)
     components = document.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **schemas["$defs"]}
     _drop_foreign_errors(document)
@@ -254,7 +233,7 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
 
 
 def _drop_foreign_errors(document: dict[str, Any]) -> None:
-    """Forget the framework's own validation error, which is never answered."""
+    """Remove the framework's own validation error, which no endpoint answers with."""
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     for operations in document["paths"].values():
@@ -263,13 +242,21 @@ def _drop_foreign_errors(document: dict[str, Any]) -> None:
                 del operation["responses"]["422"]
 
 
-def _one_of(*models: type[BaseModel]) -> dict[str, Any]:
-    return {"oneOf": [{"$ref": _REF.format(model=model.__name__)} for model in models]}
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _one_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    return {"oneOf": [_reference(model) for model in models]}
+
+
+def _binaries(kind: AnyKind) -> dict[str, Any]:
+    """The kind's answers beside JSON, by media type."""
+    return {
+        media_type: {"schema": _BINARY | {"description": binary.description}}
+        for media_type, binary in kind.binaries.items()
+    }
 
 
 def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
-
-
-def _content(model: type[BaseModel], shown: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": {"$ref": _REF.format(model=model.__name__)}, "examples": shown}

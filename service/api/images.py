@@ -21,7 +21,7 @@ Parameters = TypeVar("Parameters", bound=BaseModel)
 
 
 class Images(Protocol):
-    """A request that carries its images itself."""
+    """A request that carries its images itself, as base64 of PNGs."""
 
     @property
     def images(self) -> tuple[str, ...]: ...

@@ -4,33 +4,24 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter
 
 from service.api import documentation, waiting
-from service.api.anomalies import ANOMALIES
 from service.api.bodies import read_json
 from service.api.context import Context, InContext
-from service.api.kinds import KindOfWork
-from service.api.likelihoods import LIKELIHOODS
+from service.api.job_contract import JOB_REQUEST, JobListResponse, JobResponse, QueuedWork
+from service.api.kinds import offers, take
 from service.api.negotiation import JSON, answer_type, body_type
-from service.api.samples import SAMPLES
 from service.contracts.base import PRIORITIES
-from service.contracts.jobs import AnyJob, JobListResponse, JobResponse
 from service.errors import InvalidRequest, JobNotFinished
-from service.jobs import UNFINISHED, JobKind, JobStatus
+from service.jobs import UNFINISHED, JobStatus
+from service.kinds import KINDS
 from service.store import rules
 from service.store.base import Standing
 
 router = APIRouter(tags=["jobs"])
 
 MOST_LISTED = 100
-KINDS: dict[JobKind, KindOfWork] = {
-    "samples": SAMPLES,
-    "likelihoods": LIKELIHOODS,
-    "anomalies": ANOMALIES,
-}
 _PRIORITY_NAMES = {number: name for name, number in PRIORITIES.items()}
-_ANY_JOB: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
 
 
 @router.post(
@@ -45,9 +36,9 @@ async def create_job(request: Request, response: Response, context: InContext) -
     with context.gate.enter():
         await context.quotas.admit(request.state.owner)
         body_type(request, (JSON,))
-        wanted = await read_json(request, _ANY_JOB)
+        wanted: QueuedWork = await read_json(request, JOB_REQUEST)
         kind = KINDS[wanted.kind]
-        asked = await kind.take(wanted.request, context)
+        asked = await take(kind, wanted.request, context)
         wait = wanted.request.timeout_s or context.settings.max_timeout_s
         _, job_id = await waiting.hand_in(kind, asked, wait, request, context, attended=False)
         response.headers["Location"] = f"/v1/jobs/{job_id}"
@@ -86,7 +77,7 @@ async def show_result(id: str, request: Request, context: InContext) -> Response
     """The body that the waiting endpoint would have returned, or its problem."""
     standing = await owned(id, request, context)
     kind = KINDS[standing.kind]
-    media_type = answer_type(request, kind.offers)
+    media_type = answer_type(request, offers(kind))
     if standing.status in UNFINISHED:
         raise JobNotFinished(f"job {id} is {standing.status}")
     return await waiting.render(kind, media_type, await context.store.record(id), context)

@@ -1,42 +1,96 @@
-"""A kind of work: how it is read, priced, made into a task, and answered with."""
+"""Work of any kind over HTTP: requests read, and results rendered in the form that Accept chose."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
+from service.api.bodies import read_json
 from service.api.context import Context
+from service.api.images import Images, json_images, read_images
+from service.api.negotiation import JSON, body_type
 from service.catalogue import ServedModel
 from service.codec import Upload
-from service.jobs import Task
+from service.contracts.base import Timing, Work
+from service.jobs import Result, Task
+from service.kind import AnyKind, Finished
 from service.store.base import JobRecord
 
 
 class Asked(NamedTuple):
-    """A request that was read: its parameters, and its images, not yet decoded."""
+    """A request's parameters, and its images as they came, not yet decoded."""
 
-    wanted: Any
+    wanted: Work
     parts: Sequence[Upload] = ()
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what was asked, defaults filled in; not of how it was written."""
+        """SHA-256 of the request with defaults filled in, however it was written."""
         whole = hashlib.sha256(self.wanted.model_dump_json().encode())
         for part in self.parts:
             whole.update(hashlib.sha256(part.content).digest())
         return whole.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class KindOfWork:
-    """One for each waiting endpoint. `offers`: media types of its answers, the last the default.
-    `price` judges by numbers alone; `task` decodes and may take a while; so may `render`."""
+async def read(kind: AnyKind, request: Request, context: Context) -> Asked:
+    """The body of POST /v1/<kind>. Raises BadRequest of many kinds."""
+    if kind.parameters is not None:
+        return Asked(*await read_images(request, context, kind.parameters, kind.request))
+    body_type(request, (JSON,))
+    return Asked(await read_json(request, kind.request))
 
-    offers: tuple[str, ...]
-    read: Callable[[Request, Context], Awaitable[Asked]]
-    take: Callable[[Any, Context], Awaitable[Asked]]
-    price: Callable[[Asked, ServedModel, Context], int]
-    task: Callable[[Asked, ServedModel, Context], Task]
-    render: Callable[[str, JobRecord, ServedModel], Response]
+
+async def take(kind: AnyKind, wanted: Work, context: Context) -> Asked:
+    """A request of this kind that came in the JSON body of POST /v1/jobs. Raises BadRequest."""
+    if kind.takes_images:
+        return Asked(wanted, await json_images(cast(Images, wanted).images, context))
+    return Asked(wanted)
+
+
+def offers(kind: AnyKind) -> tuple[str, ...]:
+    """Media types of the kind's answers, the default last."""
+    return (*kind.binaries, JSON)
+
+
+def render(kind: AnyKind, media_type: str, record: JobRecord, model: ServedModel) -> Response:
+    """The answer of a job that has succeeded. Takes a while where images are encoded."""
+    assert isinstance(record.job.task, kind.task)
+    assert isinstance(record.outcome, kind.result)
+    finished = Finished(record.job, record.outcome, _timing(record), model)
+    headers = _server_timing(finished.timing)
+    if media_type == JSON:
+        body = kind.answer(finished).model_dump_json()
+        return Response(body, headers=headers, media_type=JSON)
+    headers |= _binary_headers(finished)
+    data = kind.binaries[media_type].body(finished)
+    return Response(data, headers=headers, media_type=media_type)
+
+
+def _timing(record: JobRecord) -> Timing:
+    assert record.started_at is not None
+    assert record.finished_at is not None
+    return Timing(
+        queued_s=max(0.0, record.started_at - record.job.created_at),
+        running_s=max(0.0, record.finished_at - record.started_at),
+    )
+
+
+def _server_timing(spent: Timing) -> dict[str, str]:
+    """`Server-Timing` in milliseconds; and Vary, since Accept chooses the body."""
+    queue, run = spent.queued_s * 1e3, spent.running_s * 1e3
+    return {"Server-Timing": f"queue;dur={queue:.1f}, run;dur={run:.1f}", "Vary": "Accept"}
+
+
+def _binary_headers(finished: Finished[Task, Result]) -> dict[str, str]:
+    """The facts that JSON would have held, for answers that are nothing but data."""
+    job = finished.job
+    return {
+        "X-Mulan-Id": job.id,
+        "X-Mulan-Model": job.model,
+        "X-Mulan-Checkpoint": job.checkpoint,
+        "X-Mulan-Execution": finished.result.execution,
+        "X-Mulan-Seed": str(job.task.seed),
+        "X-Mulan-Solver": job.task.solver.model_dump_json(),
+    }

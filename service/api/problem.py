@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
+from service.contracts.base import BY_NAME, BY_PRESET
 from service.contracts.problems import InvalidField, ProblemDetails
-from service.contracts.samples import BY_NAME, BY_PRESET
 from service.errors import (
     Busy,
     InvalidRequest,

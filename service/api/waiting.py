@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import anyio
+from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.api import admission
-from service.api.context import Context
+from service.api import admission, documentation, kinds
+from service.api.context import Context, InContext
 from service.api.idempotency import key_of
-from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import answer_type
 from service.errors import (
     DeadlineExceeded,
@@ -23,6 +23,7 @@ from service.errors import (
     UnknownJob,
 )
 from service.jobs import Job
+from service.kind import AnyKind
 from service.store.base import JobRecord, Key
 
 _LOG = logging.getLogger("mulan.api")
@@ -31,12 +32,33 @@ _CLEANUP_S = 5
 _AGAIN_S = 1
 
 
-async def answer(kind: KindOfWork, request: Request, context: Context) -> Response:
+def router(kind: AnyKind) -> APIRouter:
+    """POST /v1/<kind>, the waiting endpoint of one kind."""
+
+    async def create(request: Request, context: InContext) -> Response:
+        return await answer(kind, request, context)
+
+    routes = APIRouter(tags=[kind.name])
+    routes.add_api_route(
+        f"/v1/{kind.name}",
+        create,
+        methods=["POST"],
+        name=f"create_{kind.name}",
+        summary=kind.summary,
+        description=kind.description,
+        response_class=Response,
+        responses=documentation.answers(kind),
+        openapi_extra=documentation.body(kind),
+    )
+    return routes
+
+
+async def answer(kind: AnyKind, request: Request, context: Context) -> Response:
     """The whole way of a waiting endpoint. Raises ServiceError, ClientDisconnect."""
     with context.gate.enter():
-        media_type = answer_type(request, kind.offers)
+        media_type = answer_type(request, kinds.offers(kind))
         await context.quotas.admit(request.state.owner)
-        asked = await kind.read(request, context)
+        asked = await kinds.read(kind, request, context)
         wait = asked.wanted.timeout_s or context.settings.default_timeout_s
         job, job_id = await hand_in(kind, asked, wait, request, context, attended=True)
         record = await _attend(job_id, job, context, request)
@@ -44,8 +66,8 @@ async def answer(kind: KindOfWork, request: Request, context: Context) -> Respon
 
 
 async def hand_in(
-    kind: KindOfWork,
-    asked: Asked,
+    kind: AnyKind,
+    asked: kinds.Asked,
     wait: float,
     request: Request,
     context: Context,
@@ -59,11 +81,11 @@ async def hand_in(
     key, state = key_of(request, asked), request.state
     caller = admission.Caller(state.owner, state.request_id, state.trace)
     model = context.catalogue.get(asked.wanted.model)
-    cost = kind.price(asked, model, context)
+    cost = admission.cost(kind, asked, model, context.settings)
     if not await _is_known(key, context):
         await context.store.room(caller.owner, cost)
         await context.quotas.check(caller.owner, cost)
-    task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
+    task = await anyio.to_thread.run_sync(admission.task, kind, asked, model, context)
     job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
     try:
         # Again, for others may have been admitted while the images were decoded.
@@ -95,15 +117,13 @@ async def _charge(owner: str, cost: int, context: Context) -> None:
         await context.quotas.charge(owner, cost)
 
 
-async def render(
-    kind: KindOfWork, media_type: str, record: JobRecord, context: Context
-) -> Response:
+async def render(kind: AnyKind, media_type: str, record: JobRecord, context: Context) -> Response:
     """The answer of a job that has ended. Raises what it failed with, and NotReady."""
     if isinstance(record.outcome, ServiceError):
         record.outcome.job = record.job.id
         raise record.outcome
     model = context.catalogue.by_checkpoint(record.job.checkpoint)
-    return await anyio.to_thread.run_sync(kind.render, media_type, record, model)
+    return await anyio.to_thread.run_sync(kinds.render, kind, media_type, record, model)
 
 
 async def _attend(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:

@@ -1,1 +1,1 @@
-"""The wire: what requests and answers are made of, a noun a file. Torch-free."""
+"""Requests and answers that belong to no kind of work, and the fields that all kinds share."""

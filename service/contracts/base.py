@@ -1,20 +1,23 @@
-"""What several requests or answers have."""
+"""Fields and base classes that requests and answers share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SEED = 2**53 - 1
+# Tags of a choice between a solver by name and a preset. Validation errors name them beside the
+# fields that a client wrote; BY_NAME is followed by the solver's name.
+BY_NAME, BY_PRESET = "by-name", "by-preset"
 
 
 class RequestModel(BaseModel):
-    """No field but those named, and no number that is none."""
+    """A request with no fields but those named and with finite numbers only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ResponseModel(BaseModel):
-    """A number that is none is null."""
+    """An answer in which NaN and infinity are null."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
 
@@ -30,12 +33,18 @@ Timeout = Annotated[
 ]
 PriorityName = Annotated[
     Literal["low", "normal", "high"],
-    Field(description="Whose turn it is among what waits; of equals, the oldest job's."),
+    Field(
+        description="Queued jobs run in order of priority, and within one priority oldest first."
+    ),
 ]
 PRIORITIES: dict[str, int] = {"low": -1, "normal": 0, "high": 1}
 ContentSeed = Annotated[
     int,
-    Field(ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."),
+    Field(
+        ge=0,
+        le=MAX_SEED,
+        description="Key of the noise, together with the content of each image.",
+    ),
 ]
 Pngs = Annotated[tuple[str, ...], Field(description="Base64 of PNGs of the model's shape.")]
 Checkpoint = Annotated[str, Field(description="SHA-256 of the weights.")]
@@ -43,7 +52,30 @@ Execution = Annotated[str, Field(description="Device type, runtime, dtype and bu
 
 
 class Timing(ResponseModel):
-    """Where the time went."""
+    """Seconds that the job waited and ran."""
 
-    queued_s: float = Field(description="From admission until a worker began.")
-    running_s: float
+    queued_s: float = Field(description="Seconds from admission until a worker began.")
+    running_s: float = Field(description="Seconds from then until the result.")
+
+
+class Work(Protocol):
+    """The fields of a request that matter to every kind of work."""
+
+    @property
+    def model(self) -> str:
+        """Name of the checkpoint."""
+        ...
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds that the client waits at most; None leaves it to the server."""
+        ...
+
+    @property
+    def priority(self) -> str:
+        """A key of PRIORITIES."""
+        ...
+
+    def model_dump_json(self) -> str:
+        """The whole request as JSON, defaults filled in."""
+        ...

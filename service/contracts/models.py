@@ -1,4 +1,4 @@
-"""GET /v1/models."""
+"""Answers of GET /v1/models."""
 
 from typing import Any
 
@@ -9,19 +9,21 @@ from service.contracts.base import Checkpoint, ResponseModel
 
 
 class Latent(ResponseModel):
-    """A k-hot vector of length n."""
+    """The latent is a k-hot vector of length n."""
 
-    n: int
-    k: int
+    n: int = Field(description="Length of the latent.")
+    k: int = Field(description="Number of ones in it.")
 
 
 class Limits(ResponseModel):
-    """What one request may ask for."""
+    """The most that one request may ask for."""
 
-    max_images: int
-    max_body_bytes: int
-    max_row_evaluations: int
-    max_timeout_s: float
+    max_images: int = Field(description="Images in one request.")
+    max_body_bytes: int = Field(description="Bytes of one request body.")
+    max_row_evaluations: int = Field(
+        description="Predicted price of one request: images x draws x (1 + probes) x steps."
+    )
+    max_timeout_s: float = Field(description="Longest `timeout_s`.")
 
 
 class ModelResponse(ResponseModel):
@@ -30,10 +32,10 @@ class ModelResponse(ResponseModel):
     name: str
     checkpoint: Checkpoint
     image_shape: tuple[int, int, int] = Field(description="Height, width, channels.")
-    vocabulary: int = Field(description="Values that a pixel can take.")
+    vocabulary: int = Field(description="Number of values that a pixel can take.")
     latent: Latent
-    parameters: int
-    parameterisation: str = Field(description="What the network predicts.")
+    parameters: int = Field(description="Number of the network's parameters.")
+    parameterisation: str = Field(description="Quantity that the network predicts.")
     runtime: str = Field(description="The `execution` of its results.")
     limits: Limits
     presets: Presets
@@ -42,6 +44,6 @@ class ModelResponse(ResponseModel):
 
 
 class ModelListResponse(ResponseModel):
-    """Everything that is served."""
+    """All checkpoints that are served."""
 
     models: tuple[ModelResponse, ...]

@@ -1,4 +1,4 @@
-"""What is answered in place of a result, and of the process itself."""
+"""Answers that report a problem, or how the process itself stands."""
 
 from typing import Literal
 
@@ -10,12 +10,12 @@ from service.contracts.base import ResponseModel
 class InvalidField(ResponseModel):
     """One field at fault."""
 
-    field: str
-    message: str
+    field: str = Field(description="Path of the field in the request.")
+    message: str = Field(description="Why it was refused.")
 
 
 class ProblemDetails(ResponseModel):
-    """RFC 9457. `code` tells programs what `detail` tells people."""
+    """A problem by RFC 9457. `code` tells programs what `detail` tells people."""
 
     type: str
     title: str
@@ -29,6 +29,6 @@ class ProblemDetails(ResponseModel):
 
 
 class ProcessState(ResponseModel):
-    """Of the process."""
+    """State of the process that answers."""
 
     status: Literal["alive", "ready"]

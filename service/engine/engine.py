@@ -25,9 +25,10 @@ from service.engine.scheduler import (
     row_ids,
     rows_of,
 )
-from service.engine.tasks import Served, assign
 from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
+from service.price import price
+from service.rows import Served
 from service.telemetry.lines import ids
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import Call, Reason, Tick
@@ -71,13 +72,14 @@ class Engine:
         if job.id in self._numbers:
             return
         try:
-            running = Running(job, assign(job.task, self._models[job.checkpoint]))
+            running = Running(job, self._models[job.checkpoint])
         except Exception as error:
             self._events.append(Ended(job.id, _service_error(error, job)))
             return
         work = running.work
+        weight = price(rows=1, probes=work.probes)
         number = self._scheduler.add(
-            *(work.rows, work.evaluations, work.group, work.weight),
+            *(work.rows, work.evaluations, work.group, weight),
             *(job.priority, job.deadline, job.owner),
         )
         self._running[number], self._numbers[job.id] = running, number
@@ -269,7 +271,7 @@ class Engine:
 def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> Call:
     checkpoint, _, probes = next(iter(parts))
     rows = {key.solver: len(ids) for key, ids in parts.items()}
-    work = sum(rows.values()) * (1 + probes)
+    work = price(sum(rows.values()), probes=probes)
     return Call(checkpoint, "pull-back" if probes else "forward", reason, rows, work)
 
 

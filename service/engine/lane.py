@@ -1,6 +1,6 @@
 """A lane: the rows of one solver, whichever job each belongs to."""
 
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import optree
@@ -8,16 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.rows.rows import Answer, concat, count, pad, take
+from models.rows.rows import Answer, concat, pad, take
 from models.solvers.base import AnySolver, Problem, RowStatus
 from service.engine.packer import Question
 from service.engine.scheduler import Ids
+from service.rows import QUANTUM, first
 
-# Vectorised CPU loops leave a tensor's tail to scalar code, which may round differently. Of a
-# multiple of 32 rows the tail is empty whatever the vector width and the shape of a row.
-QUANTUM = 32
-
-Tree = TypeVar("Tree")
 Progressed = NDArray[np.float64]
 ALMOST = 1 - 1e-9
 
@@ -113,10 +109,3 @@ class Lane:
 
     def _places(self, chosen: NDArray[np.bool_]) -> Tensor:
         return torch.as_tensor(np.flatnonzero(chosen), device=self._block[0].key.seed.device)
-
-
-def first(tree: Tree, rows: int) -> Tree:
-    """The first `rows` rows, as views."""
-    if rows == count(tree):
-        return tree
-    return cast(Tree, optree.tree_map(lambda leaf: leaf[:rows], cast(Any, tree)))

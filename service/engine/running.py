@@ -1,9 +1,11 @@
-"""A job inside the engine, and the lane that its rows are in."""
+"""A job inside the engine, its rows, and the lane that they are in."""
 
+from importlib import import_module
 from typing import NamedTuple
 
-from service.engine.tasks import Assignment
-from service.jobs import Job
+from service.jobs import Job, Task
+from service.kinds import KINDS
+from service.rows import AnyJobRows, Served
 from service.telemetry.ticks import LaneName
 
 
@@ -16,16 +18,23 @@ class LaneKey(NamedTuple):
 
     @property
     def name(self) -> LaneName:
-        """Without the probes."""
+        """The lane as metrics name it, without the probes."""
         return LaneName(self.checkpoint, self.solver)
 
 
 class Running:
     """A job inside the engine."""
 
-    def __init__(self, job: Job, work: Assignment) -> None:
-        self.job, self.work = job, work
-        self.lane = LaneKey(job.checkpoint, work.solver.name, work.probes)
-        self.uncollected = work.rows
+    def __init__(self, job: Job, served: Served) -> None:
+        self.job, self.work = job, assign(job.task, served)
+        self.lane = LaneKey(job.checkpoint, self.work.solver.name, self.work.probes)
+        self.uncollected = self.work.rows
         self.reported = 0.0
         self.watched = False
+
+
+def assign(task: Task, served: Served) -> AnyJobRows:
+    """The rows of a task. Its kind has them in `rows.Rows`, which is imported here alone: the rest
+    of a kind runs without torch."""
+    rows: AnyJobRows = import_module(f"{KINDS[task.kind].package}.rows").Rows(task, served)
+    return rows

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from service.jobs import Job, JobKind, JobStatus, Outcome
+from service.jobs import Job, JobStatus, Outcome
 from service.store.news import News
 from service.store.rules import Load
 
@@ -22,7 +22,7 @@ class Standing:
     """A job without its images; times are seconds since the epoch, `place` counts admissions."""
 
     id: str
-    kind: JobKind
+    kind: str
     model: str
     checkpoint: str
     owner: str

@@ -17,12 +17,12 @@ UNREAD_S = 30.0
 class Bounds:
     """Limits of one store; times in seconds.
 
-    `capacity` jobs may wait, and `capacity_cost` row-evaluations; a job that costs more may wait
-    alone. Past either limit an owner may still have its share: the limit divided by the number of
-    owners with waiting jobs. A result is kept for `retention_s`, and for at least `unread_s`, while
-    its owner has at most `retained` results and all results take at most `retained_bytes`. A silent
-    worker keeps its jobs for `lease_s`. A job that ends `most_crashes` workers while it runs alone
-    is given up.
+    At most `capacity` jobs wait, and at most the price `capacity_cost` in row-evaluations
+    (`service.price`); a job that costs more may wait alone. Past either limit an owner may still
+    have its share: the limit divided by the number of owners with waiting jobs. A result is kept
+    for `retention_s`, and for at least `unread_s`, while its owner has at most `retained` results
+    and all results take at most `retained_bytes`. A silent worker keeps its jobs for `lease_s`. A
+    job that ends `most_crashes` workers while it runs alone is given up.
     """
 
     capacity: int

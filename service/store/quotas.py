@@ -1,4 +1,5 @@
-"""What each caller may send in a while: requests, and row-evaluations that they are predicted.
+"""How much each caller may send in a while: requests, and their predicted price in row-evaluations
+(`service.price`).
 
 Counted over a sliding window, approximated from two fixed ones; in Redis for a whole fleet.
 """

@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 from service.errors import ComputationFailed
-from service.jobs import Job, JobKind, JobStatus, Outcome
+from service.jobs import Job, JobStatus, Outcome
 from service.store.base import Page, Standing
 from service.store.news import Advance, ProgressLog
-from service.store.parts import WireError
 from service.store.rules import Load, Share
-from service.store.wire import decode_job, decode_outcome
+from service.store.wire import WireError, decode_job, decode_outcome
 
 
 def about(job: Job) -> list[str | float]:
@@ -33,7 +32,7 @@ def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
     status = cast(JobStatus, text["status"])
     return Standing(
         id=job_id,
-        kind=cast(JobKind, text["kind"]),
+        kind=text["kind"],
         model=text["model"],
         checkpoint=text["checkpoint"],
         owner=text["owner"],

@@ -51,8 +51,7 @@ class JobMetrics(JobObserver):
         self._ran.labels(*self._of(job)).observe(seconds)
 
     def found(self, job: Job, result: Result) -> None:
-        _, model, solver = self._of(job)
-        self._data.found(model, solver, job.task, result)
+        self._data.found(self._names[job.checkpoint], job.task, result)
 
     def _of(self, job: Job) -> tuple[str, str, str]:
         return job.task.kind, self._names[job.checkpoint], job.task.solver.name

@@ -21,7 +21,7 @@ class LaneName(NamedTuple):
 
 class Call(NamedTuple):
     """One network call: how many rows of each solver it took, and why its tick took no more.
-    `work` is its price to the scheduler: rows times (1 + probes)."""
+    `work` is its price in row-evaluations (`service.price`)."""
 
     checkpoint: str
     mode: Mode

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from rulebook import DEPLOY, promtool
 
 from deploy.grafana.boards.written import written
-from service.telemetry.data import P_VALUES
+from service.kinds.anomalies.metrics import P_VALUE
 from service.telemetry.queue import QueueMetrics
 
 STORE_WIDE = {
@@ -91,7 +91,7 @@ def test_bands_of_p_values_are_of_equal_width() -> None:
     (bands,) = re.findall(r'le=~"([^"]+)"', target["expr"])
     ends = [float(end) for end in bands.split("|")]
     assert np.diff([0.0, *ends]) == pytest.approx(1 / len(ends))
-    assert set(ends) <= set(P_VALUES)
+    assert set(ends) <= set(P_VALUE.buckets)
     assert ends[-1] == 1
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from small_engine import CHECKPOINT, small_served
 
-from service.engine.tasks import Served
+from service.rows import Served
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,10 @@ from models.schema.specs import (
 )
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
-from service.engine.tasks import Served
-from service.jobs import Job, Outcome, SampleTask, ScoreTask, Task, Tokens
+from service.jobs import Job, Outcome, Task, Tokens
+from service.kinds.likelihoods.task import ScoreTask
+from service.kinds.samples.task import SampleTask
+from service.rows import Served
 
 CHECKPOINT = "0" * 64
 FOREVER = 1e12

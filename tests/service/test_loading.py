@@ -16,7 +16,8 @@ from models.runtimes.eager import EagerDenoiser
 from models.schema.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
 from models.schema.specs import Ddpm, FlowPath
 from service.engine.engine import Engine
-from service.jobs import Job, SampleResult, SampleTask
+from service.jobs import Job
+from service.kinds.samples.task import SampleResult, SampleTask
 from service.loading import execution, load_models
 
 CPU = torch.device("cpu")

@@ -20,8 +20,8 @@ from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue
-from service.engine.tasks import Served
 from service.errors import ServeError
+from service.rows import Served
 from service.settings import Settings
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore

@@ -17,10 +17,11 @@ from models.rows.denoiser import Denoiser
 from models.rows.rows import Answer, Condition, Query
 from models.schema.specs import Ddpm
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
-from service.jobs import Outcome, SampleResult, SampleTask
+from service.jobs import Outcome
+from service.kinds.samples.task import SampleResult, SampleTask
+from service.rows import Served
 from service.store.base import Claim, JobRecord, always
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore

@@ -15,9 +15,11 @@ from small_engine import CHECKPOINT, CONFIG, images, job, samples, scores
 
 from models.schema.scores import Score
 from models.schema.specs import Ddpm, FlowPath, RtkMala
-from service.engine.tasks import Served
 from service.errors import StoreUnavailable
-from service.jobs import AnomalyResult, AnomalyTask, Job, Outcome, ScoreResult
+from service.jobs import Job, Outcome
+from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
+from service.kinds.likelihoods.task import ScoreResult
+from service.rows import Served
 from service.store.base import Claim
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore

@@ -17,9 +17,10 @@ from torch import Tensor
 from models.rows.denoiser import Denoiser
 from models.rows.rows import Answer, Condition, Query
 from models.schema.specs import Ddpm
-from service.engine.tasks import Served
 from service.errors import StoreUnavailable
-from service.jobs import Job, SampleTask
+from service.jobs import Job
+from service.kinds.samples.task import SampleTask
+from service.rows import Served
 from service.store import keys
 from service.store.bounds import Bounds
 from service.store.connection import connect

@@ -22,16 +22,10 @@ from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue
-from service.jobs import (
-    AnomalyResult,
-    AnomalyTask,
-    Job,
-    Outcome,
-    SampleResult,
-    SampleTask,
-    ScoreResult,
-    Tokens,
-)
+from service.jobs import Job, Outcome, Tokens
+from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
+from service.kinds.likelihoods.task import ScoreResult
+from service.kinds.samples.task import SampleResult, SampleTask
 from service.settings import Settings
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore

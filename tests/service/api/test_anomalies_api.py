@@ -12,7 +12,7 @@ from api_double import CALIBRATION, EXECUTION, Service, assert_problem, npy, png
 from PIL import Image
 
 from models.anomaly.readings import Reading
-from service.jobs import AnomalyResult, AnomalyTask
+from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -161,11 +161,12 @@ async def test_too_costly_a_request(
     client: httpx.AsyncClient, service: Service, settings: Settings
 ) -> None:
     problem = assert_problem(await post(client), 422, "request-too-expensive")
-    assert "117 row-evaluations predicted (images x probes x steps = 3 x 1 x 39)" in str(
-        problem["detail"]
+    price = (
+        "234 row-evaluations predicted (images x (1 + probes) x steps = 3 x 2 x 39); at most 100"
     )
+    assert problem["detail"] == price
     assert not service.worker.jobs
-    assert (await post_npy(client, npy(TOKENS[:2]))).status_code == 200
+    assert (await post_npy(client, npy(TOKENS[:1]))).status_code == 200
 
 
 async def test_a_model_says_what_its_verdicts_rest_on(client: httpx.AsyncClient) -> None:

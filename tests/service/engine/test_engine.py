@@ -31,9 +31,11 @@ from models.work.solve import solve
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event, Progress
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
 from service.errors import ComputationFailed, DeadlineExceeded
-from service.jobs import Job, SampleResult, SampleTask, ScoreResult
+from service.jobs import Job
+from service.kinds.likelihoods.task import ScoreResult
+from service.kinds.samples.task import SampleResult, SampleTask
+from service.rows import Served
 
 
 class Wrapped:

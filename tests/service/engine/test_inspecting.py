@@ -16,8 +16,9 @@ from models.solvers.base import Problem
 from models.solvers.path import Columns, PathSolver, State
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
-from service.jobs import AnomalyResult, AnomalyTask, Job, Outcome, Tokens
+from service.jobs import Job, Outcome, Tokens
+from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
+from service.rows import Served
 
 SPEC = FlowPath(steps=5, fresh=3)
 

@@ -12,8 +12,10 @@ from models.schema.specs import Ddpm
 from models.solvers import SAMPLERS
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
-from service.jobs import Job, Outcome, SampleResult, SampleTask, ScoreResult
+from service.jobs import Job, Outcome
+from service.kinds.likelihoods.task import ScoreResult
+from service.kinds.samples.task import SampleResult, SampleTask
+from service.rows import Served
 
 TRAFFIC = [
     *(

@@ -14,7 +14,7 @@ from models.work.sampling import sample_problem
 from models.work.solve import solve
 from service.engine.lane import QUANTUM, Lane
 from service.engine.packer import evaluate
-from service.engine.tasks import Served
+from service.rows import Served
 
 
 def problem(served: Served, name: str, rows: int) -> Problem[Any]:

@@ -8,7 +8,7 @@ from models.rows.rows import NoiseKey, Query
 from models.schema.specs import Ddpm
 from models.work.sampling import sample_problem
 from service.engine.packer import Question, evaluate
-from service.engine.tasks import Served
+from service.rows import Served
 
 
 def question(served: Served, rows: int, seed: int, probes: int) -> Question:

@@ -17,8 +17,9 @@ from models.work.solve import solve
 from service.engine.engine import Engine
 from service.engine.events import Progress
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
-from service.jobs import Outcome, ScoreResult, ScoreTask
+from service.jobs import Outcome
+from service.kinds.likelihoods.task import ScoreResult, ScoreTask
+from service.rows import Served
 
 
 def found(outcome: Outcome) -> tuple[Score, ...]:

@@ -13,10 +13,10 @@ from models.schema.specs import Ddpm
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
 from service.engine.lane import Lane
-from service.engine.tasks import Served
 from service.engine.thread import EngineThread
 from service.errors import ComputationFailed
-from service.jobs import SampleResult
+from service.kinds.samples.task import SampleResult
+from service.rows import Served
 
 SOON = 60.0
 

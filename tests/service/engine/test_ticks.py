@@ -13,9 +13,10 @@ from models.rows.rows import Answer, Condition, Query
 from models.schema.specs import Ddim, Ddpm
 from service.engine.engine import Engine
 from service.engine.scheduler import Limits
-from service.engine.tasks import Served
 from service.errors import ComputationFailed
-from service.jobs import SampleResult, ScoreResult
+from service.kinds.likelihoods.task import ScoreResult
+from service.kinds.samples.task import SampleResult
+from service.rows import Served
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import LaneName, Tick

@@ -4,25 +4,12 @@ import asyncio
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
-from small_calibration import small_calibration
-from tiny_zoo import CONFIG
+from documents import JOBS, OUTCOMES
 
-from models.anomaly.readings import Reading
-from models.schema.scores import Score
-from models.schema.specs import Adams, Ddpm
-from service.jobs import (
-    AnomalyResult,
-    AnomalyTask,
-    Job,
-    JobKind,
-    Outcome,
-    Result,
-    SampleResult,
-    SampleTask,
-    ScoreResult,
-    ScoreTask,
-    Task,
-)
+from models.schema.specs import Ddpm
+from service.jobs import Job, Outcome
+from service.kinds import KINDS
+from service.kinds.samples.task import SampleResult, SampleTask
 from service.store.base import Claim, Store
 from service.store.bounds import Bounds
 
@@ -39,23 +26,8 @@ A, B = "a" * 64, "b" * 64
 RESULT = SampleResult(np.zeros((1, 2, 2, 1), np.uint8), (5,), (None,), ((0,),), "cpu/test")
 
 
-PICTURES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
-MAP = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
 # A task of each kind, and what it may come to.
-WORK: dict[JobKind, tuple[Task, Result]] = {
-    "samples": (
-        SampleTask(Ddpm(steps=5), seed=2**53 - 1, count=2, latent=(1, 3)),
-        SampleResult(PICTURES, (5, 5), (None, 0.5), ((1, 3), (1, 3)), "cpu/test"),
-    ),
-    "likelihoods": (
-        ScoreTask(Adams(probes=3), seed=1, draws=2, images=PICTURES),
-        ScoreResult((Score(9, log_px_given_z=-1.5), Score(3, reason="no")), "cpu/test"),
-    ),
-    "anomalies": (
-        AnomalyTask(small_calibration(A, CONFIG), 1, alpha=0.05, heatmap=True, images=PICTURES),
-        AnomalyResult((Reading(39, {"log_prior": -2.5}, MAP), Reading(4, reason="no")), "cpu/test"),
-    ),
-}
+WORK = {name: (JOBS[name].task, OUTCOMES[name]) for name in KINDS}
 
 
 class FakeClock:

@@ -1,4 +1,4 @@
-"""POST /v1/anomalies."""
+"""Requests for verdicts, and their answers."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ from service.contracts.base import (
 
 
 class AnomalyParameters(RequestModel):
-    """How to judge; beside the images as JSON, form fields or query parameters."""
+    """Parameters of judging; they come beside the images as JSON, form fields or in the query."""
 
     model: ModelName
     alpha: float = Field(
@@ -37,7 +37,7 @@ class AnomalyParameters(RequestModel):
 
 
 class AnomalyRequest(AnomalyParameters):
-    """Images to judge."""
+    """A request to judge images."""
 
     images: Pngs
 
@@ -46,37 +46,41 @@ class ImageVerdict(ResponseModel):
     """Whether one image is like the calibration's. One that could not be solved has no score, and
     the p-value of a score above every other."""
 
-    index: int
+    index: int = Field(description="Position of the image in the request, from 0.")
     status: Literal["ok", "failed"]
     score: float | None = Field(description="Higher is more anomalous.")
-    p_value: float = Field(description="(1 + calibration scores >= score) / (m + 1).")
+    p_value: float = Field(description="(1 + number of calibration scores >= score) / (m + 1).")
     is_anomaly: bool = Field(description="p_value <= alpha.")
-    statistics: dict[str, float] = Field(description="What the score was made of.")
+    statistics: dict[str, float] = Field(
+        description="Statistics that the score was made of, by name."
+    )
     heatmap: str | None = Field(
         None,
         description="Base64 of a grey PNG: each pixel's contribution to the negative ELBO, 0 to "
         "the image's largest.",
         exclude_if=lambda heatmap: heatmap is None,
     )
-    nfe: int = Field(description="Network evaluations.")
+    nfe: int = Field(description="Number of network evaluations.")
     reason: str | None = Field(
         None, description="Why it failed.", exclude_if=lambda reason: reason is None
     )
 
 
 class AnomalySettings(ResponseModel):
-    """Every parameter, resolved; the solver's are the calibration's."""
+    """Parameters of the judging with all defaults filled in; the solver is the calibration's."""
 
     alpha: float
     seed: int
     solver: FlowPath
-    calibration_images: int = Field(description="m.")
+    calibration_images: int = Field(
+        description="Number m of calibration images that the p-values rest on."
+    )
 
 
 class AnomalyResponse(ResponseModel):
-    """One verdict an image, in the order of the request."""
+    """One verdict for each image, in the order of the request."""
 
-    id: str
+    id: str = Field(description="Id of the job.")
     model: str
     checkpoint: Checkpoint
     execution: Execution

@@ -1,4 +1,4 @@
-"""POST /v1/likelihoods."""
+"""Requests for likelihoods, and their answers."""
 
 from typing import Any, Literal
 
@@ -22,11 +22,14 @@ _SCORING: dict[str, Any] = dict(Adams.model_fields)
 
 
 class LikelihoodParameters(RequestModel):
-    """How to score; beside the images as JSON, form fields or query parameters."""
+    """Parameters of scoring; they come beside the images as JSON, form fields or in the query."""
 
     model: ModelName
     draws: int = Field(
-        1, ge=1, le=64, description="Dequantizations, averaged as importance weights."
+        1,
+        ge=1,
+        le=64,
+        description="Dequantizations of each image, averaged as importance weights.",
     )
     probes: int = _SCORING["probes"]
     trace: Literal["probes", "exact"] = _SCORING["trace"]
@@ -38,42 +41,52 @@ class LikelihoodParameters(RequestModel):
 
 
 class LikelihoodRequest(LikelihoodParameters):
-    """Images to score."""
+    """A request to score images."""
 
     images: Pngs
 
 
 class ScoreTerms(ResponseModel):
-    """What adds up to the bound, in nats; the mean over draws."""
+    """Terms that add up to the bound, in nats, each the mean over draws."""
 
-    prior: float | None
-    log_det: float | None
-    dequantization: float | None
-    latent: float | None
+    prior: float | None = Field(description="Log-density of the noise that the image becomes.")
+    log_det: float | None = Field(description="Log-determinant of the way from image to noise.")
+    dequantization: float | None = Field(
+        description="Minus the log-density of the dequantization noise."
+    )
+    latent: float | None = Field(
+        description="Log prior of the latent, less its log-probability where it was sampled."
+    )
 
 
 class ImageScore(ResponseModel):
     """Likelihood of one image in nats, or the reason why there is none."""
 
-    index: int
+    index: int = Field(description="Position of the image in the request, from 0.")
     status: Literal["ok", "failed"]
     log_px_given_z: float | None = Field(
         description="Bound on log P(image | its latent); null where latents were sampled."
     )
     log_px_lower_bound: float | None = Field(description="Bound on log P(image).")
     bits_per_dim: float | None = Field(description="-log_px_lower_bound / (D ln 2).")
-    trace_standard_error: float | None = Field(description="Spread over probes.")
-    draw_standard_error: float | None = Field(description="Spread over draws.")
-    ode_error_estimate: float | None = Field(description="The solver's own estimate.")
+    trace_standard_error: float | None = Field(
+        description="Standard error of the bound from the probes that estimate the trace."
+    )
+    draw_standard_error: float | None = Field(
+        description="Standard error of the bound from the draws."
+    )
+    ode_error_estimate: float | None = Field(
+        description="The ODE solver's own estimate of its error."
+    )
     terms: ScoreTerms
-    nfe: int = Field(description="Network evaluations, all draws.")
+    nfe: int = Field(description="Number of network evaluations of all draws together.")
     reason: str | None = Field(
         None, description="Why it failed.", exclude_if=lambda reason: reason is None
     )
 
 
 class LikelihoodSettings(ResponseModel):
-    """Every parameter, resolved."""
+    """Parameters of the scoring with all defaults filled in."""
 
     draws: int
     probes: int | None = Field(description="Null where the trace is exact.")
@@ -85,9 +98,9 @@ class LikelihoodSettings(ResponseModel):
 
 
 class LikelihoodResponse(ResponseModel):
-    """One score an image, in the order of the request."""
+    """One score for each image, in the order of the request."""
 
-    id: str
+    id: str = Field(description="Id of the job.")
     model: str
     checkpoint: Checkpoint
     execution: Execution

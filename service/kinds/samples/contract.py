@@ -1,4 +1,4 @@
-"""POST /v1/samples."""
+"""Requests for drawn images, and their answers."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,8 @@ from pydantic_core import PydanticCustomError
 from models.schema.presets import PresetName
 from models.schema.specs import SamplerSpec
 from service.contracts.base import (
+    BY_NAME,
+    BY_PRESET,
     MAX_SEED,
     Checkpoint,
     Execution,
@@ -25,8 +27,6 @@ from service.contracts.base import (
     Timeout,
     Timing,
 )
-
-BY_NAME, BY_PRESET = "by-name", "by-preset"
 
 
 class Preset(RequestModel):
@@ -64,10 +64,10 @@ LatentChoice = Annotated[
 
 
 class SampleRequest(RequestModel):
-    """Images to draw. Image i depends on checkpoint, solver, seed and i alone."""
+    """A request to draw images. Image i depends on checkpoint, solver, seed and i alone."""
 
     model: ModelName
-    count: int = Field(1, ge=1, description="How many images; the server bounds it.")
+    count: int = Field(1, ge=1, description="Number of images; the server bounds it.")
     seed: int | None = Field(
         None, ge=0, le=MAX_SEED, description="Left out, the server draws one and returns it."
     )
@@ -75,18 +75,19 @@ class SampleRequest(RequestModel):
         Preset(preset="balanced"), description="A solver by name, or a preset of the checkpoint."
     )
     latent: LatentChoice = Field(
-        "prior", description="Draw each image's latent, or fix it: its k distinct ones."
+        "prior",
+        description="`prior` draws a latent for each image; k distinct indices fix it for all.",
     )
     timeout_s: Timeout = None
     priority: PriorityName = "normal"
 
 
 class SampledImage(ResponseModel):
-    """One image."""
+    """One image that was drawn."""
 
-    index: int
+    index: int = Field(description="Position of the image, from 0.")
     png: str = Field(description="Base64 of a PNG; a pixel is round(255 v / (V - 1)).")
-    nfe: int = Field(description="Network evaluations.")
+    nfe: int = Field(description="Number of network evaluations.")
     acceptance_rate: float | None = Field(
         description="Share of proposals accepted; null where the solver makes none."
     )
@@ -94,13 +95,13 @@ class SampledImage(ResponseModel):
 
 
 class SampleResponse(ResponseModel):
-    """(checkpoint, solver, seed, index, execution) determine an image."""
+    """Images that were drawn. (checkpoint, solver, seed, index, execution) determine each one."""
 
-    id: str
+    id: str = Field(description="Id of the job.")
     model: str
     checkpoint: Checkpoint
     execution: Execution
-    seed: int
-    solver: SamplerSpec = Field(description="Every parameter, resolved.")
+    seed: int = Field(description="The request's seed, or the one that the server drew.")
+    solver: SamplerSpec = Field(description="The solver with every parameter resolved.")
     images: tuple[SampledImage, ...]
     timing: Timing

@@ -1,0 +1,73 @@
+"""The task of judging images, its price and its result."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from models.anomaly.calibration import Calibration
+from models.anomaly.conformal import at_least
+from models.anomaly.readings import Reading
+from models.schema.specs import FlowPath
+from service.catalogue import ServedModel
+from service.errors import InvalidRequest
+from service.jobs import Tokens
+from service.kinds.anomalies.contract import AnomalyParameters
+from service.price import Quote
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyTask:
+    """Judge images, tokens `[N, H, W, C]`, by a calibration that the job carries: whatever becomes
+    of the checkpoint's own, the verdict is by the one that the images were solved for."""
+
+    kind: ClassVar[str] = "anomalies"
+
+    calibration: Calibration
+    seed: int
+    alpha: float
+    heatmap: bool
+    images: Tokens
+
+    @property
+    def solver(self) -> FlowPath:
+        """The calibration's solver."""
+        return self.calibration.solver
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyResult:
+    """One reading an image, in the order of the request, from which the calibration makes verdicts;
+    contributions only where a heatmap is wanted."""
+
+    kind: ClassVar[str] = "anomalies"
+
+    readings: tuple[Reading, ...]
+    execution: str
+
+
+def quote(request: AnomalyParameters, images: int, model: ServedModel, settings: Settings) -> Quote:
+    """The price of a solve as the calibration has it. Raises InvalidRequest, also for want of a
+    calibration."""
+    calibration = _calibration(model)
+    least = calibration.smallest_alpha
+    if request.alpha < least:
+        count = calibration.calibration_images.images
+        raise InvalidRequest.at(
+            "alpha", f"should be at least 1/(m + 1) = {at_least(least)}, with m = {count}"
+        )
+    solver = calibration.solver
+    return Quote(images, solver.evaluations, probes=solver.probes)
+
+
+def make(request: AnomalyParameters, images: Tokens, model: ServedModel) -> AnomalyTask:
+    """The task, to be solved as the calibration was. Raises InvalidRequest for want of one."""
+    return AnomalyTask(_calibration(model), request.seed, request.alpha, request.heatmap, images)
+
+
+def _calibration(model: ServedModel) -> Calibration:
+    if model.calibration is None:
+        raise InvalidRequest(
+            f"{model.name} has no calibration that fits it; see mulan models calibrate",
+            "calibration-missing",
+        )
+    return model.calibration

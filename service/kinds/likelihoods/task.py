@@ -1,0 +1,63 @@
+"""The task of scoring images, its price and its result."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from models.schema.scores import Score
+from models.schema.specs import EXACT_DIMENSIONS, Adams
+from service.catalogue import ServedModel
+from service.errors import InvalidRequest
+from service.jobs import Tokens
+from service.kinds.likelihoods.contract import LikelihoodParameters
+from service.price import Quote
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTask:
+    """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each."""
+
+    kind: ClassVar[str] = "likelihoods"
+
+    solver: Adams
+    seed: int
+    draws: int
+    images: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """One score an image, in the order of the request."""
+
+    kind: ClassVar[str] = "likelihoods"
+
+    scores: tuple[Score, ...]
+    execution: str
+
+
+def quote(
+    request: LikelihoodParameters, images: int, model: ServedModel, settings: Settings
+) -> Quote:
+    """The price by the expected evaluations of a solve. Raises InvalidRequest."""
+    spec, dimensions = solver(request), model.config.dimensions
+    if spec.trace == "exact" and dimensions > EXACT_DIMENSIONS:
+        raise InvalidRequest.at(
+            "trace",
+            f"should be probes: an image has {dimensions} values, more than {EXACT_DIMENSIONS}",
+        )
+    return Quote(images, spec.expected_evaluations, request.draws, spec.products(dimensions))
+
+
+def make(request: LikelihoodParameters, images: Tokens, model: ServedModel) -> ScoreTask:
+    """The task with every parameter resolved."""
+    return ScoreTask(solver(request), request.seed, request.draws, images)
+
+
+def solver(request: LikelihoodParameters) -> Adams:
+    """The ODE solver's parameters."""
+    return Adams(
+        probes=request.probes,
+        trace=request.trace,
+        latent=request.latent,
+        tolerance_nats=request.tolerance_nats,
+    )

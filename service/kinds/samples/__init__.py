@@ -1,0 +1,26 @@
+"""Images drawn from a model: POST /v1/samples."""
+
+from service.kind import Kind
+from service.kinds.samples import examples, metrics
+from service.kinds.samples.answer import BINARIES, answer
+from service.kinds.samples.contract import SampleRequest, SampleResponse
+from service.kinds.samples.task import SampleResult, SampleTask, make, quote
+
+KIND = Kind(
+    package=__name__,
+    summary="Generate images and wait",
+    description="Images drawn from a model. (checkpoint, solver, seed, index, execution) determine "
+    "each one,\nwhatever else the server is doing.",
+    request=SampleRequest,
+    response=SampleResponse,
+    task=SampleTask,
+    result=SampleResult,
+    quote=quote,
+    make=make,
+    answer=answer,
+    binaries=BINARIES,
+    examples=examples.SAMPLES,
+    job_examples=examples.JOBS,
+    metrics=metrics.METRICS,
+    measure=metrics.measure,
+)

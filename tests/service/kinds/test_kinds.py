@@ -1,0 +1,60 @@
+"""Kinds of work: each in one folder, told by one name, and a fourth by one line more."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from service.kind import AnyKind
+from service.kinds import KINDS
+
+HERE = Path(__file__).parent
+
+kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+
+
+@kinds
+def test_a_kind_has_one_name(kind: AnyKind) -> None:
+    assert kind.package == f"service.kinds.{kind.name}"
+    assert kind.task.kind == kind.result.kind == kind.name
+    assert KINDS[kind.name] is kind
+
+
+@kinds
+def test_a_kind_has_rows_for_the_engine(kind: AnyKind) -> None:
+    assert callable(import_module(f"{kind.package}.rows").Rows)
+
+
+@kinds
+def test_a_kind_that_takes_images_has_them_beside_its_parameters(kind: AnyKind) -> None:
+    fields = list(kind.request.model_fields)
+    whole = [*kind.parameters.model_fields, "images"] if kind.parameters else fields
+    assert fields == whole
+    assert ("images" in fields) == kind.takes_images
+
+
+@kinds
+def test_examples_are_requests(kind: AnyKind) -> None:
+    for example in kind.examples.values():
+        kind.request.model_validate_json(json.dumps(example["value"]), strict=True)
+    for example in kind.job_examples.values():
+        assert example["value"]["kind"] == kind.name
+        kind.request.model_validate_json(json.dumps(example["value"]["request"]), strict=True)
+
+
+def test_a_fourth_kind_is_one_folder_and_one_line() -> None:
+    """The folder is `averages`, the line that of `register_averages`; nothing else knows of it."""
+    paths = [HERE, HERE.parent, HERE.parent / "api", HERE.parents[1]]
+    arguments = ["-q", "-p", "register_averages", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments, str(HERE / "served_averages.py")],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
