@@ -40,7 +40,7 @@ from models.schema.specs import FlowPath
 
 CALIBRATION = "calibration.json"
 NOT_FINITE = "the score is not finite"
-# With 19 calibration images the smallest p-value is 0.05; with fewer it is useless.
+# The smallest p-value of 19 calibration images is 0.05: fewer flag nothing at the usual alpha.
 FEWEST = 20
 
 

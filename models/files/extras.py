@@ -19,7 +19,8 @@ EXTRAS = {
     "scipy": "workshop",
     "sklearn": "workshop",
 }
-_ROOT = Path(__file__).parents[2]
+# Whether this package runs from a clone of the repository.
+CLONE = (Path(__file__).parents[2] / "pyproject.toml").exists()
 
 
 def module(name: str) -> Any:
@@ -32,11 +33,11 @@ def module(name: str) -> Any:
     except ImportError as error:
         if error.name not in EXTRAS:
             raise
-        advice = installation(EXTRAS[error.name], clone=(_ROOT / "pyproject.toml").exists())
+        advice = installation(EXTRAS[error.name])
         raise MissingExtraError(f"{error.name} is not installed; {advice}") from error
 
 
-def installation(extra: str, *, clone: bool) -> str:
+def installation(extra: str, *, clone: bool = CLONE) -> str:
     """Say how to install an extra in a clone of the repository, or for an installed package."""
     if clone:
         return f"in the clone, run `make .venv/.dev` or `pip install -e '.[{extra}]'`"
