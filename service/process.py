@@ -32,9 +32,10 @@ from service.store.base import Store
 from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
 from service.telemetry.api import ApiMetrics
+from service.telemetry.opening import open_tracing
 from service.telemetry.registry import new_registry
 from service.telemetry.store import StoreMetrics
-from service.telemetry.tracing import Tracing, open_tracing
+from service.telemetry.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
