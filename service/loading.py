@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from prometheus_client import CollectorRegistry
 
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
@@ -19,12 +18,7 @@ from models.schema.presets import presets
 from models.zoo import ZOO
 from service.engine.scheduler import Limits
 from service.rows import Served
-from service.telemetry.device import DeviceMetrics, Memory
-from service.telemetry.engine import EngineMetrics
-from service.telemetry.jobs import JobMetrics
-from service.telemetry.lines import JobLog
-from service.telemetry.observers import Observers, Several
-from service.telemetry.tracing import Tracing
+from service.telemetry.device import Memory
 
 logger = logging.getLogger(__name__)
 
@@ -73,17 +67,6 @@ def execution(device: torch.device) -> str:
         major, minor = torch.cuda.get_device_capability(device)
         return f"cuda/eager/float32/{build}-sm{major}{minor}"
     return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
-
-
-def observers_of(
-    name: str, registry: CollectorRegistry, tracing: Tracing, models: Sequence[LoadedModel]
-) -> Observers:
-    """Who is told of these models' work by a worker of that name."""
-    seconds = {model.manifest.name: model.seconds for model in models}
-    DeviceMetrics(registry, seconds, device_memory)
-    names = {model.manifest.sha256: model.manifest.name for model in models}
-    jobs = Several(JobMetrics(registry, names), JobLog(name), tracing.jobs)
-    return Observers(jobs, EngineMetrics(registry, names))
 
 
 def device_memory() -> list[Memory]:

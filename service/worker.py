@@ -87,8 +87,10 @@ class Worker:
             self._loops[name] = task
 
     async def stop(self, within: float) -> None:
-        """Claim no more; wait `within` seconds for what is held, and hand the rest back. What a
-        dead or hung engine held is left to its leases: whoever takes it over counts a death."""
+        """Claim no more; wait `within` seconds for what is held, and hand the rest back. A dead or
+        hung engine is not waited for, and what it held is left to its leases: whoever takes that
+        over counts a death."""
+        within = within if self.alive and not self.hung else 0.0
         claiming = self._loops["claim"]
         claiming.cancel()
         await asyncio.wait([claiming])
@@ -172,7 +174,7 @@ class Worker:
             await self._held.only()
 
     async def _tend(self) -> None:
-        """Renew what is worked on, for as long as the engine does; keep the queue in order."""
+        """Renew what is worked on, for as long as the engine does."""
         while True:
             pause = self._tend_every
             try:
@@ -182,7 +184,6 @@ class Worker:
                         if self._held.has(claim):
                             logger.info("a job is no longer ours", extra=ids(claim.job))
                             self._let_go(claim.job.id, "lost")
-                await self._store.sweep()
             except StoreUnavailable as error:
                 logger.warning("nothing could be renewed: %s", error)
                 pause *= TEND_AGAIN

@@ -30,28 +30,31 @@ class Shared(NamedTuple):
 
 
 @asynccontextmanager
-async def open_shared(
+async def open_store(
     settings: Settings, observer: StoreObserver = NOBODY
-) -> AsyncIterator[Shared]:
-    """The Redis store, closed in the end. Raises ServeError where another is chosen."""
+) -> AsyncIterator[tuple[Store, Shared | None]]:
+    """Open either store, and close it in the end; None stands beside the one in memory, which
+    nobody shares. Raises ServeError for a URL that is none of a Redis."""
     if settings.store == MEMORY:
-        raise ServeError("jobs have to wait in Redis: set MULAN_STORE (--store) to redis://...")
+        yield MemoryStore(Bounds.of(settings)), None
+        return
     async with connect(settings.store) as client:
         store = RedisStore(client, Bounds.of(settings), observer=observer)
         try:
-            fleet = Fleet(client, observer)
-            yield Shared(store, fleet, shown(settings.store), observer)
+            yield store, Shared(store, Fleet(client, observer), shown(settings.store), observer)
         finally:
             await store.close()
 
 
 @asynccontextmanager
-async def open_store(
-    settings: Settings, observer: StoreObserver = NOBODY
-) -> AsyncIterator[tuple[Store, Shared | None]]:
-    """Either store; None beside the one in memory, which nobody shares. Raises ServeError."""
-    if settings.store == MEMORY:
-        yield MemoryStore(Bounds.of(settings)), None
-        return
-    async with open_shared(settings, observer) as shared:
-        yield shared.store, shared
+async def open_shared(settings: Settings) -> AsyncIterator[Shared]:
+    """Open the Redis store, and close it in the end. Raises ServeError where another is chosen."""
+    async with open_store(settings) as (_, shared):
+        yield need_shared(shared)
+
+
+def need_shared(shared: Shared | None) -> Shared:
+    """Return the store that processes share. Raises ServeError where there is none."""
+    if shared is None:
+        raise ServeError("jobs have to wait in Redis: set MULAN_STORE (--store) to redis://...")
+    return shared

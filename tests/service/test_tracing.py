@@ -27,10 +27,10 @@ from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
 from service.store.quotas import Quotas
 from service.store.wire import decode_job, encode_job
-from service.telemetry import tracing
 from service.telemetry.observers import Observers
+from service.telemetry.opening import ENVIRONMENT, open_tracing
 from service.telemetry.spans import Spans
-from service.telemetry.tracing import Tracing, open_tracing
+from service.telemetry.tracing import Tracing
 from service.worker import Worker
 
 pytestmark = pytest.mark.anyio
@@ -169,14 +169,14 @@ async def test_a_cancelled_job_s_span_ends(
 def test_without_a_collector_nothing_is_made_and_nothing_imported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in tracing.ENVIRONMENT:
+    for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     with open_tracing("", "api") as none:
         assert type(none) is Tracing
         assert none.request({"traceparent": THEIRS}).traceparent == ""
     code = (
         "import sys, service.serve, service.serve_api, service.serve_worker\n"
-        "from service.telemetry.tracing import open_tracing\n"
+        "from service.telemetry.opening import open_tracing\n"
         "with open_tracing('', 'api'): pass\n"
         # FastAPI and redis-py look for OpenTelemetry's API themselves.
         "heavy = ('opentelemetry.exporter', 'google.protobuf', 'service.telemetry.spans')\n"

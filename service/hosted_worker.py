@@ -1,0 +1,101 @@
+"""A worker as its process has it: with models to serve, announced to the fleet, watched."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from service.catalogue import Catalogue
+from service.engine.scheduler import Limits
+from service.errors import ServeError, StoreUnavailable
+from service.loading import LoadedModel, device_memory, load_models
+from service.process import Resources
+from service.store.fleet import Announced
+from service.telemetry.device import DeviceMetrics
+from service.telemetry.engine import EngineMetrics
+from service.telemetry.jobs import JobMetrics
+from service.telemetry.lines import JobLog
+from service.telemetry.observers import Observers, Several
+from service.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+# The name of a worker that no other process can see.
+_ALONE = "here"
+
+
+class HostedWorker:
+    """The worker of one process, with the models that it loads, also into the `catalogue`.
+
+    All methods belong to one event loop.
+    """
+
+    def __init__(self, resources: Resources, catalogue: Catalogue) -> None:
+        self._resources, self._settings = resources, resources.settings
+        self._shared, self._catalogue = resources.shared, catalogue
+        self.name = resources.shared.store.name if resources.shared else _ALONE
+        self._announced: list[Announced] = []
+        self._worker: Worker | None = None
+
+    async def start(self) -> None:
+        """Load the models, wait until the store answers, and begin to claim jobs.
+
+        Raises ServeError: no model can be served, or Redis is too old.
+        """
+        limits, settings = Limits(), self._settings
+        loaded = await asyncio.to_thread(load_models, settings.models, rows=limits.tick)
+        if not loaded:
+            raise ServeError(f"no checkpoint in {settings.models} can be served")
+        self._announced = [
+            Announced(model.manifest, model.served.execution, model.calibration) for model in loaded
+        ]
+        self._catalogue.replace(self._announced)
+        if self._shared is not None:
+            await self._shared.reached()
+        worker = Worker(
+            self._resources.store,
+            {model.manifest.sha256: model.served for model in loaded},
+            limits,
+            tend_every=settings.lease_s / 3,
+            max_tick=settings.max_tick_s,
+            observers=self._observers(loaded),
+        )
+        await worker.start()
+        self._worker, self._since = worker, time.time()
+
+    async def upkeep(self) -> None:
+        """Announce the models for some seconds more.
+
+        Raises ServeError where the worker has died or hangs, and StoreUnavailable.
+        """
+        assert self._worker is not None
+        if self._worker.hung:
+            raise ServeError("the engine hangs")
+        if not self._worker.alive:
+            raise ServeError("the worker has died")
+        if self._shared is not None:
+            await self._shared.fleet.announce(self.name, self._since, self._announced)
+
+    async def stop(self, within: float) -> None:
+        """Claim no more; let jobs finish within so many seconds, and hand the rest back."""
+        if self._worker is None:
+            return
+        logger.info("stopping with %d jobs", self._worker.jobs)
+        if self._shared is not None:
+            with suppress(StoreUnavailable):
+                await self._shared.fleet.retire(self.name)
+        await self._worker.stop(within)
+
+    def hurry(self) -> None:
+        """Let a stop wait no longer."""
+        if self._worker is not None:
+            self._worker.hurry()
+
+    def _observers(self, models: Sequence[LoadedModel]) -> Observers:
+        registry, tracing = self._resources.registry, self._resources.tracing
+        seconds = {model.manifest.name: model.seconds for model in models}
+        DeviceMetrics(registry, seconds, device_memory)
+        names = {model.manifest.sha256: model.manifest.name for model in models}
+        jobs = Several(JobMetrics(registry, names), JobLog(self.name), tracing.jobs)
+        return Observers(jobs, EngineMetrics(registry, names))

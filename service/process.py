@@ -1,0 +1,215 @@
+"""The skeleton of `mulan serve`, `mulan api` and `mulan worker`.
+
+A process listens, starts, repeats its upkeep, and stops. Its port answers before it has started:
+`/livez` at once, `/readyz` once it is ready. On SIGTERM or SIGINT `/readyz` fails first and new
+requests are refused; running work may finish within `drain_s`; then the process exits with 0. A
+second signal ends the waiting. An error that the process cannot survive stops it the same way, and
+is raised at the end.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import ClassVar, NamedTuple
+
+import uvloop
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from service.api.app import create_app
+from service.api.context import Context
+from service.api.gate import Gate
+from service.catalogue import Catalogue
+from service.errors import StoreUnavailable
+from service.hosting import _FLUSH_S, Server, listen
+from service.settings import MEMORY, Settings
+from service.store.base import Store
+from service.store.opening import Shared, open_store
+from service.store.quotas import Quotas
+from service.telemetry.api import ApiMetrics
+from service.telemetry.opening import open_tracing
+from service.telemetry.registry import new_registry
+from service.telemetry.store import StoreMetrics
+from service.telemetry.tracing import Tracing
+
+logger = logging.getLogger(__name__)
+
+
+class Resources(NamedTuple):
+    """What a process is given. `began` is when it began, in seconds of the monotonic clock;
+    `shared` is None where the store is in memory."""
+
+    settings: Settings
+    began: float
+    listener: socket.socket
+    tracing: Tracing
+    registry: CollectorRegistry
+    store: Store
+    shared: Shared | None
+
+
+class Process(ABC):
+    """The life that all processes have in common. All methods belong to one event loop."""
+
+    # What traces call the process.
+    name: ClassVar[str]
+    # What a client that comes too early is told.
+    awaited: ClassVar[str] = "models are loading"
+    # Seconds between two rounds of upkeep, and between two sweeps of the store: 0 is every round.
+    upkeep_every_s, sweep_every_s = 1.0, 0.0
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources, self.settings = resources, resources.settings
+        self.store, self.shared = resources.store, resources.shared
+        self.gate, self.catalogue = Gate(self.awaited), Catalogue()
+        self.stopping = asyncio.Event()
+
+    @abstractmethod
+    def application(self) -> FastAPI:
+        """Make the application that answers HTTP requests."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Do what comes before the first round of upkeep. Raises ServeError."""
+
+    @abstractmethod
+    async def upkeep(self) -> None:
+        """Do what has to be repeated. Raises StoreUnavailable, after which the next round tries
+        again, and ServeError, which ends the process."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Do what is left once the last request has been answered and upkeep has ended."""
+
+    def hurry(self) -> None:
+        """Wait for nothing more: a second signal has come."""
+        self.gate.close()
+        self.server.force_exit = True
+
+    @property
+    def url(self) -> str:
+        """The address that the process listens on."""
+        host, port = self.resources.listener.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def ready(self, title: str) -> None:
+        """Let requests in: all models of the catalogue can be served. The log calls the process by
+        `title`."""
+        self.gate.open()
+        served = ", ".join(f"{model.name} on {model.execution}" for model in self.catalogue)
+        elapsed = time.monotonic() - self.resources.began
+        logger.info("ready after %.1f s: %s serves %s", elapsed, title, served)
+
+    async def run(self) -> None:
+        """Live from the first answer to the last. Raises ServeError."""
+        self.server = Server(self.application())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        serving = asyncio.create_task(self.server.serve([self.resources.listener]))
+        working = asyncio.create_task(self._work())
+        stopping = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        self.stopping.set()
+        await self._drain(working)
+        working.cancel()
+        await asyncio.wait({working})
+        await self.finish()
+        self.server.should_exit = True
+        await serving
+        with suppress(asyncio.CancelledError):
+            await working
+
+    async def _work(self) -> None:
+        """Start, and keep the process and its store in order for as long as that is possible."""
+        await self.start()
+        # Redis takes a gap of half a lease between sweeps for an outage, and redelivers nothing.
+        pause, sweep_at = min(self.upkeep_every_s, self.settings.lease_s / 3), 0.0
+        while True:
+            try:
+                await self.upkeep()
+                if (now := time.monotonic()) >= sweep_at:
+                    sweep_at = now + self.sweep_every_s
+                    await self.store.sweep()
+            except StoreUnavailable as error:
+                logger.warning("%s", error)
+            await asyncio.sleep(pause)
+
+    async def _drain(self, working: asyncio.Task[None]) -> None:
+        """Let requests finish in time, unless no work goes on; then send home those who wait."""
+        self.gate.drain()
+        logger.info("stopping")
+        idle = asyncio.create_task(self.gate.idle())
+        drained = asyncio.FIRST_COMPLETED
+        await asyncio.wait({idle, working}, timeout=self.settings.drain_s, return_when=drained)
+        self.gate.close()
+        await asyncio.wait({idle}, timeout=_FLUSH_S)
+        idle.cancel()
+
+    def _on_signal(self) -> None:
+        if self.stopping.is_set():
+            self.hurry()
+        self.stopping.set()
+
+
+class ApiProcess(Process):
+    """A process that answers as the API, and measures the queue."""
+
+    def __init__(self, resources: Resources) -> None:
+        super().__init__(resources)
+        shared = resources.shared
+        client = (shared.store.client, shared.observer) if shared else ()
+        self.metrics = ApiMetrics.within(resources.registry)
+        self.context = Context(
+            self.settings,
+            self.store,
+            self.catalogue,
+            self.gate,
+            Quotas(self.settings, *client),
+            self.metrics,
+            resources.tracing,
+        )
+
+    def application(self) -> FastAPI:
+        return create_app(self.context)
+
+    async def measure_queue(self, workers: Mapping[str, int]) -> None:
+        """Have the metrics show the queue, and how many workers serve each model. Raises
+        StoreUnavailable."""
+        self.metrics.queue.serving(workers)
+        load = await self.store.load()
+        self.metrics.queue.saw(load.jobs, load.running, load.cost, load.drain_rate, load.letters)
+
+
+def run(kind: type[Process], settings: Settings, port: int, began: float) -> None:
+    """Run a process on a port, of which 0 is a free one, until a signal comes; `began` is when it
+    began, in seconds of the monotonic clock.
+
+    Raises ServeError: a port that cannot be had, a Redis that is missing or too old, and whatever
+    ends the process before a signal does.
+    """
+    with (
+        listen(settings.host, port) as listener,
+        open_tracing(settings.otlp_endpoint, kind.name) as tracing,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
+    ):
+        loop.run(host(kind, settings, began, listener, tracing))
+
+
+async def host(
+    kind: type[Process],
+    settings: Settings,
+    began: float,
+    listener: socket.socket,
+    tracing: Tracing,
+) -> None:
+    """Open the store for a process and run it. Raises ServeError."""
+    registry = new_registry()
+    observer = StoreMetrics(registry, up=settings.store == MEMORY)
+    async with open_store(settings, observer) as (store, shared):
+        await kind(Resources(settings, began, listener, tracing, registry, store, shared)).run()
