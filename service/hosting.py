@@ -11,45 +11,18 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.context import Context
 from service.errors import ServeError
+from service.http.config import FLUSH_S
+from service.http.server import Server
 
 logger = logging.getLogger(__name__)
-
-_KEEP_ALIVE_S = 75
-# For answers that are computed to reach their clients.
-_FLUSH_S = 5.0
-
-
-class Server(uvicorn.Server):
-    """Answers for an application; leaves the signals to the process."""
-
-    def __init__(self, app: FastAPI) -> None:
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            # The application writes a line for each request itself, with its ids.
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=int(_FLUSH_S),
-        )
-        super().__init__(config)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Process(ABC):
@@ -60,7 +33,7 @@ class Process(ABC):
         self.settings, self.gate, self.catalogue = context.settings, context.gate, context.catalogue
         self.store, self.metrics, self.tracing = context.store, context.metrics, context.tracing
         self.listener, self.began = listener, began
-        self.server = Server(create_app(context))
+        self.server = Server(create_app(context), context.settings, context.gate)
         self.stopping = asyncio.Event()
 
     @abstractmethod
@@ -116,7 +89,7 @@ class Process(ABC):
             await asyncio.wait_for(self.gate.idle(), self.drain_s)
         self.gate.close()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.gate.idle(), _FLUSH_S)
+            await asyncio.wait_for(self.gate.idle(), FLUSH_S)
         await self.finish()
 
     def _on_signal(self) -> None:

@@ -18,7 +18,8 @@ from service.api.app import create_monitor
 from service.api.gate import Gate
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
-from service.hosting import Server, listen, on_signals, runner, url_of
+from service.hosting import listen, on_signals, runner, url_of
+from service.http.server import Server
 from service.loading import LoadedModel, load_models, observers_of
 from service.settings import Settings
 from service.store.fleet import ANNOUNCE_EVERY_S, Announced
@@ -69,7 +70,7 @@ class _Process:
         self.name = shared.store.name
         self.registry, self.tracing = registry, tracing
         self.gate, self.listener = Gate(), listener
-        self.server = Server(create_monitor(settings, self.gate, registry))
+        self.server = Server(create_monitor(settings, self.gate, registry), settings, self.gate)
         self.worker: Worker | None = None
         self.stopping = asyncio.Event()
 

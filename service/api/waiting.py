@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service.api import admission
+from service.api.body_limit import release_body
 from service.api.context import Context
 from service.api.idempotency import key_of
 from service.api.kinds import Asked, KindOfWork
@@ -31,6 +32,8 @@ async def answer(kind: KindOfWork, request: Request, context: Context) -> Respon
         asked = await kind.read(request, context)
         wait = asked.wanted.timeout_s or context.settings.default_timeout_s
         job, job_id = await hand_in(kind, asked, wait, request, context, attended=True)
+        # Its images may be large, and the wait long.
+        del asked
         record = await _attend(job_id, job, context, request)
         return await render(kind, media_type, record, context)
 
@@ -55,6 +58,7 @@ async def hand_in(
         await context.store.room(cost)
     await context.quotas.charge(caller.owner, cost)
     task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
+    release_body(request)
     job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
     try:
         state.job_id = await context.store.put(job, key, attended)
