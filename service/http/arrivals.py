@@ -8,6 +8,9 @@ from typing import NamedTuple, Protocol
 from service.errors import Draining
 from service.settings import Settings
 
+# Connections that are ended in one go; each is answered, and others wait meanwhile.
+_AT_ONCE = 50
+
 
 class Phase(Enum):
     """How far a request has arrived; with none, the connection is idle."""
@@ -28,8 +31,8 @@ class Arriving(Protocol):
 
 
 class _Wait(NamedTuple):
+    phase: Phase
     end: float
-    seconds: float
 
 
 class Arrivals:
@@ -49,9 +52,8 @@ class Arrivals:
 
     def expect(self, connection: Arriving, phase: Phase, now: float) -> None:
         """Wait for what `connection` owes, as long as the phase may last; `now` is the loop's."""
-        seconds = self._seconds[phase]
         self._waits.pop(connection, None)
-        self._waits[connection] = _Wait(now + seconds, seconds)
+        self._waits[connection] = _Wait(phase, now + self._seconds[phase])
         if len(self._waits) > self._most:
             oldest = next(iter(self._waits))
             del self._waits[oldest]
@@ -62,13 +64,15 @@ class Arrivals:
         self._waits.pop(connection, None)
 
     def expire(self, now: float) -> None:
-        """Give up those whose time is over; `now` is the loop's."""
+        """Give up some of those whose time is over; `now` is the loop's."""
         late = [(connection, wait) for connection, wait in self._waits.items() if wait.end <= now]
-        for connection, wait in late:
+        for connection, wait in late[:_AT_ONCE]:
             del self._waits[connection]
-            connection.give_up(f"within {wait.seconds:g} s")
+            connection.give_up(f"within {self._seconds[wait.phase]:g} s")
 
     def drain(self, error: Callable[[], Draining]) -> None:
-        """Refuse every request whose body is still arriving."""
-        for connection in list(self._waits):
+        """Refuse some of the requests whose bodies are still arriving."""
+        uploads = [one for one, wait in self._waits.items() if wait.phase is Phase.BODY]
+        for connection in uploads[:_AT_ONCE]:
+            del self._waits[connection]
             connection.drain(error())

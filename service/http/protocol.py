@@ -62,11 +62,12 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a request."""
         super().connection_made(cast(asyncio.Transport, transport))
+        self.sending = Lingering(self.transport, self.loop)
         self._expect(Phase.HEADER)
 
     def data_received(self, data: bytes) -> None:
         """Parse; have answered what is whole, refuse what never will be."""
-        if self.refused:
+        if self._is_ending():
             self.discarded += len(data)
             if self.discarded > LINGER_BYTES:
                 self.transport.abort()
@@ -79,7 +80,7 @@ class Connection(HttpToolsProtocol):
     # Asyncio asks for a bool, and uvicorn's class promises none.
     def eof_received(self) -> Any:
         """The client sends no more. Whether it may still wait for an answer."""
-        if self.refused or self.phase is not Phase.IDLE or not self._is_answering():
+        if self._is_ending() or self.phase is not Phase.IDLE or not self._is_answering():
             return False
         self.cycle.keep_alive = False
         self.watch = Watch(self.transport, self.loop, lambda: self.running)
@@ -152,8 +153,9 @@ class Connection(HttpToolsProtocol):
     # What arrivals and answers tell.
 
     def on_response_complete(self) -> None:
-        """Turn to the next request."""
-        super().on_response_complete()
+        """Turn to the next request, if this was not the last."""
+        if not self.sending.is_closing():
+            super().on_response_complete()
         self._wait()
 
     def give_up(self, how: str) -> None:
@@ -184,9 +186,8 @@ class Connection(HttpToolsProtocol):
                 cycle.scope["state"]["refusal"] = error
                 cycle.message_event.set()
         cycle.keep_alive = False
-        cycle.transport = cast(asyncio.Transport, Lingering(self.transport, self.loop))
         if cycle.response_complete:
-            cycle.transport.close()
+            self.sending.close()
 
     # Requests.
 
@@ -251,7 +252,7 @@ class Connection(HttpToolsProtocol):
         self.scope["raw_path"], self.scope["query_string"] = path, query
         return RequestResponseCycle(
             scope=self.scope,
-            transport=self.transport,
+            transport=cast(asyncio.Transport, self.sending),
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -276,6 +277,9 @@ class Connection(HttpToolsProtocol):
         self.running = cycle
         super()._start_asgi_task(cycle, app)
 
+    def _is_ending(self) -> bool:
+        return self.refused or self.sending.is_closing()
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -283,9 +287,9 @@ class Connection(HttpToolsProtocol):
 
     def _wait(self) -> None:
         """Have arrivals wait for what the client owes, unless it is it who waits."""
-        if self.refused or self.transport.is_closing():
-            return
-        if self.phase is Phase.BODY and self.running is self.cycle:
+        if self._is_ending():
+            self.arrivals.arrived(self)
+        elif self.phase is Phase.BODY and self.running is self.cycle:
             self._expect(Phase.BODY)
         elif self._is_answering():
             self.expected = None
