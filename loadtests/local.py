@@ -29,7 +29,17 @@ def free_port() -> int:
 def running_service(
     *arguments: str, log: Path | None = None, program: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Start the service, wait until it is ready, yield its address, and stop it by SIGTERM.
+    """Yield the address of a service, as `running_process` starts and stops it."""
+    with running_process(*arguments, log=log, program=program) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def running_process(
+    *arguments: str, log: Path | None = None, program: Sequence[str] = ()
+) -> Iterator[tuple[str, int]]:
+    """Start the service, wait until it is ready, yield its address and process id, and stop it by
+    SIGTERM.
 
     `program` may start another service in `mulan serve`'s place. Raises RuntimeError when it does
     not become ready, or does not exit with 0.
@@ -46,7 +56,7 @@ def running_service(
         try:
             address = f"http://127.0.0.1:{port}"
             _await_ready(address, process)
-            yield address
+            yield address, process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             try:

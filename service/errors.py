@@ -3,17 +3,20 @@
 ServiceError
 ├── BadRequest
 │   ├── MalformedBody            400
+│   ├── MalformedRequest         400
 │   ├── Unauthorized             401
 │   ├── UnknownModel             404
 │   ├── UnknownJob               404
 │   ├── NotFound                 404
 │   ├── MethodNotAllowed         405
 │   ├── NotAcceptable            406
+│   ├── RequestTimeout           408
 │   ├── JobNotFinished           409
 │   ├── ResultExpired            410
 │   ├── TooLarge                 413  body-too-large, too-many-images, image-too-large
 │   ├── UnsupportedMediaType     415
-│   └── InvalidRequest           422  and its kinds
+│   ├── InvalidRequest           422  and its kinds
+│   └── HeadersTooLarge          431
 ├── Busy                              says when to try again
 │   ├── QueueFull                429
 │   ├── RateLimited              429
@@ -52,6 +55,13 @@ class MalformedBody(BadRequest):
     status, code, title = 400, "malformed-body", "Malformed body"
 
 
+class MalformedRequest(BadRequest):
+    """What arrived is no HTTP/1.1 request: its request line, its header or the framing of its
+    body is broken."""
+
+    status, code, title = 400, "malformed-request", "Malformed request"
+
+
 class Unauthorized(BadRequest):
     """Keys are configured and none, or a wrong one, came."""
 
@@ -86,6 +96,12 @@ class NotAcceptable(BadRequest):
     """The Accept header names nothing this endpoint can answer with."""
 
     status, code, title = 406, "not-acceptable", "Not acceptable"
+
+
+class RequestTimeout(BadRequest):
+    """The request did not arrive in time."""
+
+    status, code, title = 408, "request-timeout", "Request timeout"
 
 
 class JobNotFinished(BadRequest):
@@ -132,6 +148,12 @@ class InvalidRequest(BadRequest):
     def at(cls, field: str, message: str, code: str = "invalid-request") -> Self:
         """One field at fault."""
         return cls(f"{field}: {message}", code, ({"field": field, "message": message},))
+
+
+class HeadersTooLarge(BadRequest):
+    """Request line, header lines, trailers and chunk extensions are too many or too long."""
+
+    status, code, title = 431, "headers-too-large", "Headers too large"
 
 
 class Busy(ServiceError):

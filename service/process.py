@@ -26,7 +26,9 @@ from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue
 from service.errors import StoreUnavailable
-from service.hosting import _FLUSH_S, Server, listen
+from service.hosting import listen
+from service.http.config import FLUSH_S
+from service.http.server import Server
 from service.settings import MEMORY, Settings
 from service.store.base import Store
 from service.store.opening import Shared, open_store
@@ -107,7 +109,7 @@ class Process(ABC):
 
     async def run(self) -> None:
         """Live from the first answer to the last. Raises ServeError."""
-        self.server = Server(self.application())
+        self.server = Server(self.application(), self.settings, self.gate)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -148,7 +150,7 @@ class Process(ABC):
         drained = asyncio.FIRST_COMPLETED
         await asyncio.wait({idle, working}, timeout=self.settings.drain_s, return_when=drained)
         self.gate.close()
-        await asyncio.wait({idle}, timeout=_FLUSH_S)
+        await asyncio.wait({idle}, timeout=FLUSH_S)
         idle.cancel()
 
     def _on_signal(self) -> None:

@@ -82,6 +82,25 @@ class Settings(BaseSettings):
         description="CPU threads of the networks; left out, one a core and at most 4.",
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="Largest request body.")
+    max_pending_body_bytes: int = Field(
+        64 << 20,
+        ge=1024,
+        description="Bytes of request bodies in memory that are no jobs yet; past it, bodies of "
+        "more than 64 KiB are refused, but for one alone.",
+    )
+    header_timeout_s: float = Field(
+        10, gt=0, le=3600, description="How long the header of a request may take to arrive."
+    )
+    body_timeout_s: float = Field(
+        30, gt=0, le=3600, description="How long the body of a request may take to arrive."
+    )
+    max_pending_connections: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="Connections that have yet to send a whole request, idle ones among them; "
+        "past it, the one that has waited longest is closed.",
+    )
     max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")
     max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")
     max_row_evaluations: int = Field(

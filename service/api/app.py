@@ -5,9 +5,11 @@ from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
 from service.api import documentation, events, health, jobs, metrics, models, problem, waiting
+from service.api.body_limit import BodyLimit
 from service.api.context import Context
 from service.api.gate import Gate
-from service.api.middleware import Authentication, BodyLimit, RequestId
+from service.api.methods import Head
+from service.api.middleware import Authentication, Refusal, RequestId
 from service.api.observing import Observation
 from service.kinds import KINDS
 from service.settings import Settings
@@ -27,8 +29,11 @@ def create_app(context: Context) -> FastAPI:
     app.state.registry = context.metrics.registry
     settings = context.settings
     guarded = ("/v1", *private(settings))
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit, limit=settings.max_body_bytes, most_held=settings.max_pending_body_bytes
+    )
     app.add_middleware(Authentication, digests=settings.api_keys, guarded=guarded)
+    app.add_middleware(Refusal)
     app.add_middleware(RequestId)
     problem.install(app)
     routers = [waiting.router(kind) for kind in KINDS.values()]
@@ -38,6 +43,8 @@ def create_app(context: Context) -> FastAPI:
     app.add_api_route("/", _home, include_in_schema=False)
     documentation.install(app, keys=bool(settings.api_keys))
     routes = [*app.routes, *(route for router in routers for route in router.routes)]
+    app.state.routes = routes
+    app.add_middleware(Head, routes=routes)
     app.add_middleware(
         Observation, metrics=context.metrics.http, tracing=context.tracing, routes=routes
     )
@@ -49,10 +56,13 @@ def create_monitor(settings: Settings, gate: Gate, registry: CollectorRegistry) 
     app = FastAPI(title="MULAN worker", openapi_url=None, redirect_slashes=False)
     app.state.gate, app.state.registry = gate, registry
     app.add_middleware(Authentication, digests=settings.api_keys, guarded=private(settings))
+    app.add_middleware(Refusal)
     app.add_middleware(RequestId)
     problem.install(app)
     for module in (health, metrics):
         app.include_router(module.router)
+    app.state.routes = [*health.router.routes, *metrics.router.routes]
+    app.add_middleware(Head, routes=app.state.routes)
     return app
 
 

@@ -28,10 +28,11 @@ DESCRIPTION = """\
 
 _REF = "#/components/schemas/{model}"
 _MEANINGS = {
-    400: "malformed-body",
+    400: "malformed-body, malformed-request",
     401: "unauthorized",
     404: "unknown-model",
     406: "not-acceptable",
+    408: "request-timeout",
     409: "job-not-finished",
     410: "job-cancelled, result-expired",
     413: "body-too-large, too-many-images, image-too-large",
@@ -39,6 +40,7 @@ _MEANINGS = {
     422: "invalid-request, wrong-image-shape, wrong-dtype, invalid-pixel-value, "
     "request-too-expensive, calibration-missing, idempotency-mismatch",
     429: "queue-full, rate-limited",
+    431: "headers-too-large",
     500: "computation-failed",
     503: "not-ready, draining, store-unavailable",
     504: "deadline-exceeded",
@@ -100,7 +102,7 @@ def answers(kind: AnyKind) -> dict[int | str, dict[str, Any]]:
 def queued() -> dict[int | str, dict[str, Any]]:
     """Every response of POST /v1/jobs."""
     where = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
-    refusals = problems(400, 401, 404, 413, 415, 422, 429, 503)
+    refusals = problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 503)
     return {202: {"description": "Queued", "headers": where}, **refusals}
 
 

@@ -20,6 +20,11 @@ class Phase(Enum):
     DRAINING = "draining"
 
 
+def draining() -> Draining:
+    """Why nobody is let in any more."""
+    return Draining("the service is stopping", _DRAINING_RETRY_S)
+
+
 class Gate:
     """Lets requests in while the service is ready, and counts those inside.
 
@@ -56,7 +61,7 @@ class Gate:
             case Phase.LOADING:
                 raise NotReady(self._awaited, _LOADING_RETRY_S)
             case Phase.DRAINING:
-                raise Draining("the service is stopping", _DRAINING_RETRY_S)
+                raise draining()
 
     def check_loaded(self) -> None:
         """Raises NotReady; what is known of jobs is told in a drain too."""

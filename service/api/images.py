@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from service import codec
-from service.api.bodies import from_base64, parse_fields, read_json, read_multipart
+from service.api.bodies import from_base64, parse_fields, read_body, read_json, read_multipart
 from service.api.context import Context
 from service.api.negotiation import JSON, MULTIPART, NPY, body_type
 from service.catalogue import ServedModel
@@ -41,7 +41,7 @@ async def read_images(
                 raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
             return wanted, await json_images(cast(Images, wanted).images, context)
         case "application/x-npy":
-            part = Upload("images", await request.body())
+            part = Upload("images", await read_body(request))
             if part.form != "npy":
                 raise MalformedBody("the body is not a .npy")
             return parse_fields(query, parameters), [part]

@@ -1,4 +1,4 @@
-"""Around every request, in plain ASGI: its id, its key, its size."""
+"""Around every request, in plain ASGI: its id, its key, what became of it on its way."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problem
-from service.errors import TooLarge, Unauthorized
+from service.errors import Unauthorized
 from service.telemetry.logs import of_request
 
 _PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -71,33 +71,26 @@ class Authentication:
         return digest.hex() if scheme.lower() == "bearer" and any(matches) else None
 
 
-class BodyLimit:
-    """Refuses bodies past `limit` bytes: by Content-Length, and by a count as they come."""
+class Refusal:
+    """Answers a request that the server refuses, or stops waiting for: `state["refusal"]` says
+    why, before it begins or while its body arrives."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared[:20]) > self.limit:
-            error = self._too_large(f"{declared[:20]} bytes")
+        state = scope.setdefault("state", {})
+        if error := state.get("refusal"):
             await problem.respond(error, HTTPConnection(scope))(scope, receive, send)
             return
-        received = 0
 
-        async def count() -> Message:
-            nonlocal received
+        async def receive_or_raise() -> Message:
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.limit:
-                raise self._too_large("more")
+            if error := state.get("refusal"):
+                raise error
             return message
 
-        await self.app(scope, count, send)
-
-    def _too_large(self, size: str) -> TooLarge:
-        return TooLarge("body-too-large", f"the body has {size}; at most {self.limit} bytes")
+        await self.app(scope, receive_or_raise, send)

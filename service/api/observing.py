@@ -111,7 +111,8 @@ class Observation:
             "outcome": outcome,
             **{name: state[name] for name in ("request_id", "job_id") if name in state},
         }
-        level = logging.DEBUG if endpoint in _QUIET else logging.INFO
+        is_everyday = endpoint in _QUIET and not isinstance(problem, BadRequest)
+        level = logging.DEBUG if is_everyday else logging.INFO
         words = "%s %s %s", method, endpoint, exchange.status
         if logger.isEnabledFor(level):
             path = quote(scope["path"][:_LONGEST_PATH], errors="replace")

@@ -1,15 +1,17 @@
 """Errors as RFC 9457 problems."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
+from service.api import methods
 from service.contracts.base import BY_NAME, BY_PRESET
 from service.contracts.problems import InvalidField, ProblemDetails
 from service.errors import (
@@ -25,6 +27,9 @@ from service.errors import (
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger("mulan.api")
 _CLIENT_CLOSED_REQUEST = 499
+# Faults that one answer lists, and characters of a name that came in.
+_MOST_FAULTS = 20
+_LONGEST_NAME = 64
 
 
 def respond(error: ServiceError, connection: HTTPConnection) -> Response:
@@ -56,18 +61,33 @@ def request_id(connection: HTTPConnection) -> str:
 
 
 def invalid(error: ValidationError) -> ServiceError:
-    """A body that is not JSON, or a request with every field at fault named."""
-    entries = error.errors(include_url=False, include_context=False)
-    for entry in entries:
-        if entry["type"] == "json_invalid":
-            return MalformedBody(entry["msg"])
-    return _at_fault((entry["loc"], entry["msg"]) for entry in entries)
+    """A body that is not JSON, or a request with the fields at fault named, up to a number of
+    them. Nothing that came in is repeated but names, shortened."""
+    entries = error.errors(include_url=False, include_input=False)
+    if entries[0]["type"] == "json_invalid":
+        return MalformedBody(entries[0]["msg"])
+    return _at_fault([(entry["loc"], _message(entry)) for entry in entries])
 
 
-def _at_fault(faults: Iterable[tuple[tuple[int | str, ...], str]]) -> InvalidRequest:
-    fields = tuple({"field": _path(where), "message": message} for where, message in faults)
-    detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in fields)
-    return InvalidRequest(detail, fields=fields)
+def shorten(text: str) -> str:
+    """A text that came in, as much of it as names it."""
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
+
+
+def _message(entry: ErrorDetails) -> str:
+    """What is wrong, without what was given."""
+    if expected := entry.get("ctx", {}).get("expected_tags"):
+        return f"should be one of {expected}"
+    return entry["msg"]
+
+
+def _at_fault(faults: Sequence[tuple[tuple[int | str, ...], str]]) -> InvalidRequest:
+    told = faults[:_MOST_FAULTS]
+    fields = tuple({"field": _path(where), "message": message} for where, message in told)
+    lines = [f"{entry['field']}: {entry['message']}" for entry in fields]
+    if more := len(faults) - len(told):
+        lines.append(f"and {more} more")
+    return InvalidRequest("; ".join(lines), fields=fields)
 
 
 def _path(location: Iterable[int | str]) -> str:
@@ -80,7 +100,7 @@ def _path(location: Iterable[int | str]) -> str:
         elif isinstance(part, int):
             path += f"[{part}]"
         elif part != BY_PRESET:
-            path += f".{part}" if path else part
+            path += f".{shorten(part)}" if path else shorten(part)
     return path or "body"
 
 
@@ -101,7 +121,7 @@ async def _on_service_error(request: Request, error: Exception) -> Response:
 async def _on_wrong_parameter(request: Request, error: Exception) -> Response:
     """What the framework reads itself: parameters of the query."""
     assert isinstance(error, RequestValidationError)
-    faults = ((tuple(entry["loc"][1:]), str(entry["msg"])) for entry in error.errors())
+    faults = [(tuple(entry["loc"][1:]), str(entry["msg"])) for entry in error.errors()]
     return respond(_at_fault(faults), request)
 
 
@@ -110,7 +130,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == MethodNotAllowed.status:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = methods.allowed(request.app.state.routes, request.scope)
         response = respond(MethodNotAllowed(f"{path} takes {allowed}"), request)
         response.headers["Allow"] = allowed
         return response

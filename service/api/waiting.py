@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service.api import admission, documentation, kinds
+from service.api.body_limit import release_body
 from service.api.context import Context, InContext
 from service.api.idempotency import key_of
 from service.api.negotiation import answer_type
@@ -61,6 +62,8 @@ async def answer(kind: AnyKind, request: Request, context: Context) -> Response:
         asked = await kinds.read(kind, request, context)
         wait = asked.wanted.timeout_s or context.settings.default_timeout_s
         job, job_id = await hand_in(kind, asked, wait, request, context, attended=True)
+        # Its images may be large, and the wait long.
+        del asked
         record = await _attend(job_id, job, context, request)
         return await render(kind, media_type, record, context)
 
@@ -86,6 +89,7 @@ async def hand_in(
         await context.store.room(caller.owner, cost)
         await context.quotas.check(caller.owner, cost)
     task = await anyio.to_thread.run_sync(admission.task, kind, asked, model, context)
+    release_body(request)
     job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
     try:
         # Again, for others may have been admitted while the images were decoded.

@@ -46,7 +46,9 @@ ContentSeed = Annotated[
         description="Key of the noise, together with the content of each image.",
     ),
 ]
-Pngs = Annotated[tuple[str, ...], Field(description="Base64 of PNGs of the model's shape.")]
+Pngs = Annotated[
+    tuple[str, ...], Field(fail_fast=True, description="Base64 of PNGs of the model's shape.")
+]
 Checkpoint = Annotated[str, Field(description="SHA-256 of the weights.")]
 Execution = Annotated[str, Field(description="Device type, runtime, dtype and build.")]
 

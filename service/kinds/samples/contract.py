@@ -59,7 +59,8 @@ SolverChoice = Annotated[
     ),
 ]
 LatentChoice = Annotated[
-    Literal["prior"] | list[Annotated[int, Field(ge=0)]], WrapValidator(_latent)
+    Literal["prior"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(fail_fast=True)],
+    WrapValidator(_latent),
 ]
 
 

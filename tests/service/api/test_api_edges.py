@@ -37,7 +37,7 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
     for method, path in (("GET", "/v1/samples"), ("PUT", "/v1/likelihoods"), ("POST", "/livez")):
         response = await client.request(method, path)
         assert_problem(response, 405, "method-not-allowed")
-        assert response.headers["allow"] == ("GET" if path == "/livez" else "POST")
+        assert response.headers["allow"] == ("GET, HEAD" if path == "/livez" else "POST")
 
 
 async def test_the_root_leads_to_the_description(client: httpx.AsyncClient) -> None:

@@ -14,6 +14,8 @@ from service.settings import Settings
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 FIELDS = ["model", "count", "seed", "solver", "latent", "timeout_s", "images", "draws", "probes"]
 FIELDS += ["alpha", "heatmap"]
+PATHS = ["/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/tiny", "/v1/jobs", "/v1/x"]
+PATHS += ["/v1/jobs/x", "/v1/jobs/x/result", "/v1/jobs/x/events", "/v1/samples", "/"]
 BOUNDARY = b"frontier"
 FORM = (
     b'--frontier\r\nContent-Disposition: form-data; name="model"\r\n\r\ntiny\r\n'
@@ -37,7 +39,7 @@ values = st.recursive(
 bodies = st.dictionaries(st.sampled_from(FIELDS), values, max_size=6)
 
 
-def ask(path: str, **request: Any) -> None:
+def ask(path: str, method: str = "POST", **request: Any) -> None:
     """One request to a fresh API, which answers it below 500."""
 
     async def run() -> int:
@@ -45,12 +47,15 @@ def ask(path: str, **request: Any) -> None:
         service.gate.open()
         worker = asyncio.create_task(service.worker.run())
         async with service.client() as client:
-            response = await client.post(path, **request)
+            response = await client.request(method, path, **request)
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
-        if response.status_code != 200:
+        if method == "HEAD":
+            assert response.content == b""
+        elif response.status_code not in (200, 202):
             assert response.headers["content-type"] == "application/problem+json"
             assert response.json()["status"] == response.status_code
+            assert len(response.content) < 20_000
         return response.status_code
 
     status = asyncio.run(run())
@@ -63,6 +68,43 @@ def test_any_json(path: str, body: dict[str, Any], named: bool) -> None:
     body = body | {"model": "tiny"} if named else body
     headers = {"Content-Type": "application/json"}
     ask(path, content=json.dumps(body).encode(), headers=headers)
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    """JSON, in which objects may have a name more than once."""
+    members = draw(st.lists(st.tuples(st.sampled_from(FIELDS), values), max_size=6))
+    pairs = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in members]
+    pairs += draw(st.lists(st.sampled_from([*pairs, '"model": "tiny"']), max_size=3))
+    return f"{{{', '.join(draw(st.permutations(pairs)))}}}"
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-7", "cp1252", "cp500"]
+
+
+@SETTINGS
+@given(
+    st.sampled_from(["/v1/samples", "/v1/likelihoods", "/v1/anomalies", "/v1/jobs"]),
+    texts(),
+    st.sampled_from(ENCODINGS),
+    st.sampled_from(["application/json", "application/json; charset=utf-16", "APPLICATION/JSON"]),
+)
+def test_names_that_come_twice_and_odd_encodings(
+    path: str, text: str, encoding: str, kind: str
+) -> None:
+    body = text.encode(encoding, errors="replace")
+    ask(path, content=body, headers={"Content-Type": kind})
+
+
+@SETTINGS
+@given(
+    st.sampled_from(PATHS),
+    st.sampled_from(["Accept", "Last-Event-ID", "Range", "If-None-Match", "Content-Length"]),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40),
+    st.sampled_from(["HEAD", "GET"]),
+)
+def test_head(path: str, name: str, value: str, method: str) -> None:
+    ask(path, method, headers={name.encode(): value.encode("latin-1")})
 
 
 @SETTINGS

@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import numpy as np
 import pytest
+import requests
 import schemathesis
-import uvicorn
 from api_double import Service, png
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi import checks
 
+from service.http.server import Server
 from service.settings import Settings
 
 EXAMPLES = 60
@@ -36,11 +37,12 @@ OPERATIONS = [
 
 
 @contextlib.asynccontextmanager
-async def serving(listener: socket.socket) -> AsyncIterator[uvicorn.Server]:
+async def serving(listener: socket.socket) -> AsyncIterator[Server]:
     """An API with a worker that computes nothing."""
-    service = Service(Settings(default_timeout_s=0.5, max_timeout_s=0.5))
+    settings = Settings(default_timeout_s=0.5, max_timeout_s=0.5)
+    service = Service(settings)
     service.gate.open()
-    server = uvicorn.Server(uvicorn.Config(service.app, lifespan="off", log_level="warning"))
+    server = Server(service.app, settings, service.gate)
     working = asyncio.create_task(service.worker.run())
     answering = asyncio.create_task(server.serve([listener]))
     yield server
@@ -53,7 +55,7 @@ async def serving(listener: socket.socket) -> AsyncIterator[uvicorn.Server]:
 def url() -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     begun = threading.Event()
-    servers: list[uvicorn.Server] = []
+    servers: list[Server] = []
 
     async def run() -> None:
         async with serving(listener) as server:
@@ -112,3 +114,25 @@ def test_every_answer_is_as_documented(
 
     ask()
     assert seen & {200, 202, 204}, seen
+
+
+@pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "get"])
+def test_head_is_answered_as_get_is(url: str, document: schemathesis.BaseSchema, path: str) -> None:
+    queued = httpx.post(f"{url}/v1/jobs", json={"kind": "samples", "request": {"model": "tiny"}})
+    job_id = queued.json()["id"]
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=document[path]["get"].as_strategy(), named=st.booleans())
+    def ask(case: schemathesis.Case, named: bool) -> None:
+        if named:
+            real(case, job_id, plain=False)
+        asked = case.as_transport_kwargs() | {"method": "HEAD", "allow_redirects": False}
+        response = requests.request(**asked, timeout=10)
+        assert response.content == b""
+        if path.endswith("/events"):
+            assert response.status_code == 405
+        else:
+            answer = requests.request(**asked | {"method": "GET"}, timeout=10)
+            assert response.status_code == answer.status_code
+
+    ask()
