@@ -35,7 +35,7 @@ AWAY_S = 15.0
 
 
 def happen(fleet: Fleet, redis: RedisServer, mixed: Mixed) -> None:
-    """What is in the pictures, in its order."""
+    """The phases that the pictures show, in order."""
     time.sleep(MINUTE)
     mixed.strange()
     time.sleep(MINUTE)

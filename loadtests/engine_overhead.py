@@ -1,4 +1,4 @@
-"""What share of the network's own speed reaches clients?
+"""The share of the network's own speed that reaches clients.
 
 Row-evaluations per second through the whole service at saturation (HTTP, queue, engine, PNG and
 all), over a bare loop that calls the same network at the same batch size. Both use one thread; the

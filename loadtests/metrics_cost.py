@@ -1,4 +1,4 @@
-"""What do metrics cost? Microseconds a tick, a request and a job, and their share of each.
+"""The cost of metrics: microseconds a tick, a request and a job, and their share of each.
 
 By turns in one process, with everything that counts and with nothing of it, laps included. Of a
 tick of milliseconds the difference is lost in the noise; so counting is also timed by itself, many
@@ -148,7 +148,7 @@ class _Unobserved:
 
 
 def api(model: LoadedModel) -> ASGIApp:
-    """Of a service that is ready and has no worker."""
+    """Application of a service that is ready and has no worker."""
     settings, catalogue, gate = Settings(), Catalogue(), Gate()
     catalogue.add(model.manifest, model.served.execution, model.calibration)
     gate.open()
@@ -190,7 +190,7 @@ def request_line(model: LoadedModel, path: str, level: int, turns: int) -> str:
 
 
 def run(model: LoadedModel, task: Task) -> tuple[Any, float]:
-    """What it comes to, and the seconds it takes alone."""
+    """The outcome of a task, and the seconds of processor time that it takes alone."""
     engine = Engine({model.manifest.sha256: model.served})
     engine.submit(job(model, task))
     began = time.process_time()

@@ -23,12 +23,12 @@ class Panel:
 
     @property
     def stacked(self) -> bool:
-        """Whether its series add up."""
+        """True when its series are stacked."""
         return bool(self.defaults.get("custom", {}).get("stacking"))
 
     @property
     def limits(self) -> bool:
-        """Whether thresholds are drawn across it."""
+        """True when thresholds are drawn across it."""
         return "thresholdsStyle" in self.defaults.get("custom", {})
 
 

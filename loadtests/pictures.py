@@ -24,7 +24,7 @@ _SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 class Drawn:
-    """What holds between `start` and `end`, in seconds since the epoch."""
+    """Pictures of boards between `start` and `end`, in seconds since the epoch."""
 
     def __init__(self, prometheus: Prometheus, start: float, end: float) -> None:
         self.prometheus, self.start, self.end = prometheus, start, end

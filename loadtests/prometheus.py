@@ -92,7 +92,7 @@ class Prometheus(contextlib.AbstractContextManager["Prometheus"]):
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def label_values(self, label: str, series: str) -> list[str]:
-        """What a variable of a board may be."""
+        """The values of a label, as a variable of a board has them."""
         values: list[str] = self._get(f"label/{label}/values", **{"match[]": series})
         return values
 

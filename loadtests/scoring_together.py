@@ -1,4 +1,4 @@
-"""What do 64 images cost in one request, against 64 requests of one?
+"""The cost of 64 images in one request, against 64 requests of one.
 
 Likelihoods and verdicts by the real service, on a GPU where there is one. The single requests are
 timed on a few of the same images, each time before and after the batch.

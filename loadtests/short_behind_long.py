@@ -1,4 +1,4 @@
-"""How long does a short request wait behind a long one?
+"""The time that a short request waits behind a long one.
 
 A request of 64 images by 1000 DDPM steps runs; requests of one image by 20 steps arrive, one after
 another. Prints how long each short one took, alone and behind the long one, and what share that

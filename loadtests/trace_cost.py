@@ -1,4 +1,4 @@
-"""What does a trace probe cost? Forward passes per call, by three ways to differentiate.
+"""The cost of a trace probe in forward passes, by three ways to differentiate.
 
 16 rows of a checkpoint's score network with two probes, one thread: cotangents pulled back (what
 serving does), tangents pushed forward by a vectorised map, and tangents on repeated rows.

@@ -1,4 +1,4 @@
-"""What would saving the state of trajectories cost, and what would it save?
+"""The cost of saving the state of trajectories, and the work that it would save.
 
 For each shipped checkpoint and way of working: bytes of a row's state (its problem can be made
 anew from the seed), milliseconds to copy the state of a full tick to bytes, milliseconds of that

@@ -1,1 +1,1 @@
-"""How many replicas a traffic wants: the real scheduler and store in virtual time."""
+"""The number of replicas for a traffic: the real scheduler and store in virtual time."""

@@ -1,4 +1,4 @@
-"""How many replicas does a traffic want, and how much does one Redis carry?
+"""The number of replicas for a traffic, and the load that one Redis carries.
 
 python -m loadtests.capacity cost --out cost.json    # what a tick costs on this device
 python -m loadtests.capacity simulate cost.json      # latencies over load and workers

@@ -1,4 +1,4 @@
-"""What a tick costs on a device: measured on the real engine, kept as a small file.
+"""The cost of a tick on a device, measured on the real engine and kept as a small file.
 
 What counts is the fastest of repeated ticks, by the clock on the wall. On a machine that is shared
 that is neither what the device can nor what it gives: `CPU_TIME` is for the former, on a CPU with
@@ -105,7 +105,7 @@ def measure(
 
 
 def mean(one: Cost, other: Cost) -> Cost:
-    """Of two measurements of the same device."""
+    """Mean of two measurements of one device."""
     calls = {
         probes: tuple(
             (rows, (seconds + again) / 2)

@@ -27,8 +27,8 @@ _LATE = DeadlineExceeded("the deadline passed")
 
 @dataclass
 class Report:
-    """What came of a traffic: seconds from arrival to answer by kind, ends by what they were, and
-    of each tick its seconds, its price in row-evaluations, and its rows."""
+    """The outcome of a traffic: seconds from arrival to answer by kind, numbers of ends by kind of
+    end, and sums over ticks: their seconds, their price in row-evaluations, and their rows."""
 
     latencies: dict[str, list[float]] = field(default_factory=dict)
     ends: Counter[str] = field(default_factory=Counter)
@@ -39,7 +39,7 @@ class Report:
     span: float = 0.0
 
     def percentile(self, share: float, kind: str | None = None) -> float:
-        """Of the latencies of a kind, or of all; NaN of none."""
+        """Percentile of the latencies of a kind, or of all; NaN where there are none."""
         chosen = (
             self.latencies.get(kind, [])
             if kind
@@ -48,7 +48,7 @@ class Report:
         return float(np.percentile(chosen, 100 * share)) if chosen else float("nan")
 
     def mean(self) -> float:
-        """Of all latencies."""
+        """Mean of all latencies."""
         return float(np.mean(list(itertools.chain(*self.latencies.values()))))
 
 
@@ -143,7 +143,7 @@ class Fleet:
                 await self._tick(worker)
 
     def _take(self) -> Claim | None:
-        """What the store would give at once."""
+        """The claim that the store gives at once, if any."""
         claiming = self.store.claim((CHECKPOINT,))
         try:
             claiming.send(None)  # type: ignore[attr-defined]

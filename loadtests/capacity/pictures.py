@@ -19,7 +19,7 @@ SHADES = ("#9ecae1", "#3182bd", "#08306b")
 
 
 def draw(cost: Cost, fleets: Sequence[int], seconds: float, seed: int, path: Path) -> None:
-    """What one request in twenty waits longer than, and how full ticks are."""
+    """Draw the 95th percentile of waits, and how full ticks are, over rates of requests."""
     figure = Figure(figsize=(9.5, 3.6), layout="constrained")
     waits, fills = figure.subplots(1, 2)
     for workers, shade in zip(fleets, SHADES, strict=True):

@@ -1,4 +1,4 @@
-"""What a job costs Redis: its processor's time, commands and bytes, by how many workers listen.
+"""The cost of a job for Redis: processor time, commands and bytes, by the number of workers.
 
 Real: Redis and the store's scripts. Fake: the workers, who answer at once with noise. Redis runs
 commands one after another, so that a job's processor time is what bounds jobs per second.
@@ -44,8 +44,9 @@ START_WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class JobCost:
-    """Of one job, with so many workers: seconds of Redis's main thread, scripts called by clients,
-    commands in all, bytes in and out; and jobs per second, which our own clients bound."""
+    """The cost of one job with so many workers: seconds of Redis's main thread, scripts called by
+    clients, commands in all, kilobytes in and out; and jobs per second, which our own clients
+    bound."""
 
     workers: int
     seconds: float
@@ -179,7 +180,7 @@ def _job() -> Job:
 
 
 def _read(url: str) -> dict[str, float]:
-    """What Redis has spent so far."""
+    """Processor time that Redis has spent so far."""
     with redis.Redis.from_url(url) as client:
         cpu, stats, commands = (client.info(part) for part in ("cpu", "stats", "commandstats"))
     user, system = cpu["used_cpu_user_main_thread"], cpu["used_cpu_sys_main_thread"]

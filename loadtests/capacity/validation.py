@@ -1,4 +1,4 @@
-"""The same requests at the same times, at the real service on loopback and in virtual time."""
+"""One list of requests at the real service on loopback and in virtual time."""
 
 import asyncio
 import io
@@ -36,8 +36,8 @@ def compare(
     seed: int,
     program: Sequence[str] = (),
 ) -> tuple[Report, Report, tuple[Cost, Cost]]:
-    """What the service did, what the simulation says, and the cost before and after, of which the
-    simulation has the mean. `load` is the share of the first cost's best rate that comes;
+    """The report of the service, the report of the simulation, and the cost before and after, of
+    which the simulation has the mean. `load` is the share of the first cost's best rate that comes;
     `program` may serve in the service's place."""
     before = measure()
     rate = load * before.rate() / mean_work(KINDS)
@@ -52,7 +52,7 @@ def compare(
 
 
 async def _ask_all(address: str, cost: Cost, arrivals: Sequence[Arrival]) -> tuple[Report, float]:
-    """What they came to, and the seconds of a small request that is alone."""
+    """The report of all requests, and the seconds of a small request that is alone."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S, limits=limits) as client:
         report = Report()
@@ -99,7 +99,7 @@ async def _ask(client: httpx.AsyncClient, cost: Cost, arrival: Arrival) -> float
 
 
 def _sum(text: str, name: str) -> float:
-    """Of all series of a metric."""
+    """Sum of all series of a metric."""
     lines = (line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
