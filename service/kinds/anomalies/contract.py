@@ -43,8 +43,8 @@ class AnomalyRequest(AnomalyParameters):
 
 
 class ImageVerdict(ResponseModel):
-    """The verdict on one image. One that could not be solved has no score, and the p-value of a score
-    above every other."""
+    """The verdict on one image. One that could not be solved has no score, and the p-value that a
+    score above every other has."""
 
     index: int = Field(description="Position of the image in the request, from 0.")
     status: Literal["ok", "failed"]
