@@ -104,7 +104,7 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
 
     @property
     def takes_images(self) -> bool:
-        """Whether requests carry images."""
+        """True for a kind whose requests carry images."""
         return self.parameters is not None
 
 

@@ -33,7 +33,7 @@ class Quote(NamedTuple):
 
     @property
     def formula(self) -> str:
-        """How the price is made, in words and in numbers: `images x steps = 16 x 20`."""
+        """The factors of the price, in words and in numbers: `images x steps = 16 x 20`."""
         numbers = {
             "images": self.images,
             "draws": self.draws,

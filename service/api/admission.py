@@ -1,4 +1,4 @@
-"""From a valid request to a job, or a refusal that has cost no model time."""
+"""Valid requests become jobs, or are refused before they have cost any model time."""
 
 import time
 import uuid
@@ -18,7 +18,8 @@ from service.settings import Settings
 
 
 class Caller(NamedTuple):
-    """Who asks, by the digest of a key, and by which request, as logs and traces call it."""
+    """The sender of a request: `owner` is the digest of its key; `request_id` and `trace` name the
+    request in logs and traces."""
 
     owner: str
     request_id: str = ""
@@ -62,7 +63,7 @@ def job(
     cost: int,
     settings: Settings,
 ) -> Job:
-    """A job from now on; its deadline within the server's limit."""
+    """A new job that is created now, with a deadline within the server's limit."""
     now = time.time()
     return Job(
         id=uuid.uuid4().hex,

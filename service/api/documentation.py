@@ -158,7 +158,7 @@ def body(kind: AnyKind) -> dict[str, Any]:
 
 
 def resumption() -> dict[str, Any]:
-    """The header by which a stream goes on."""
+    """The header with which a client resumes a stream."""
     parameter = {
         "name": "Last-Event-ID",
         "in": "header",

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request twice is one job."""
+"""`Idempotency-Key`: a request that is sent twice is one job."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""/v1/jobs: work that is queued now and asked for later."""
+"""Routes of /v1/jobs: work is queued now and its result fetched later."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -32,7 +32,7 @@ _PRIORITY_NAMES = {number: name for name, number in PRIORITIES.items()}
     openapi_extra=documentation.job_body(),
 )
 async def create_job(request: Request, response: Response, context: InContext) -> JobResponse:
-    """Queue what a waiting endpoint would take, and come back for its result."""
+    """Queue a request that a waiting endpoint would take; the result is fetched later."""
     with context.gate.enter():
         await context.quotas.admit(request.state.owner)
         body_type(request, (JSON,))
@@ -45,13 +45,13 @@ async def create_job(request: Request, response: Response, context: InContext) -
         return describe(await context.store.standing(job_id))
 
 
-@router.get("/v1/jobs", summary="Your jobs", responses=documentation.problems(401, 422, 503))
+@router.get("/v1/jobs", summary="List your jobs", responses=documentation.problems(401, 422, 503))
 async def list_jobs(
     request: Request,
     context: InContext,
-    status: Annotated[JobStatus | None, Query(description="Only those that stand so.")] = None,
+    status: Annotated[JobStatus | None, Query(description="List only jobs of this status.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.")] = None,
 ) -> JobListResponse:
     """The caller's jobs, the latest first."""
     context.gate.check_loaded()
@@ -61,15 +61,15 @@ async def list_jobs(
     return JobListResponse(jobs=tuple(map(describe, page.jobs)), next_cursor=more)
 
 
-@router.get("/v1/jobs/{id}", summary="How a job stands", responses=documentation.job())
+@router.get("/v1/jobs/{id}", summary="State of a job", responses=documentation.job())
 async def show_job(id: str, request: Request, context: InContext) -> JobResponse:  # noqa: A002
-    """Where it stands now."""
+    """The state of one job."""
     return describe(await owned(id, request, context))
 
 
 @router.get(
     "/v1/jobs/{id}/result",
-    summary="What a job came to",
+    summary="Result of a job",
     response_class=Response,
     responses=documentation.results(),
 )
@@ -90,7 +90,8 @@ async def show_result(id: str, request: Request, context: InContext) -> Response
     responses=documentation.job(),
 )
 async def delete_job(id: str, request: Request, context: InContext) -> None:  # noqa: A002
-    """Work stops at the next network evaluation. Of a job that has ended, the result goes."""
+    """Cancel a job: its work stops at the next network evaluation. For a job that has ended, drop
+    its result."""
     standing = await owned(id, request, context)
     if standing.status in UNFINISHED:
         await context.store.cancel(id)
@@ -99,7 +100,7 @@ async def delete_job(id: str, request: Request, context: InContext) -> None:  # 
 
 
 async def owned(job_id: str, request: Request, context: Context) -> Standing:
-    """A job of the caller's. Raises UnknownJob, also for one of somebody else's."""
+    """The state of a job of the caller. Raises UnknownJob, also for a job of another caller."""
     context.gate.check_loaded()
     standing = await context.store.standing(job_id)
     if standing.owner != request.state.owner:
@@ -109,7 +110,7 @@ async def owned(job_id: str, request: Request, context: Context) -> Standing:
 
 
 def describe(standing: Standing) -> JobResponse:
-    """A job as its caller sees it."""
+    """The state of a job as an answer."""
     return JobResponse(
         id=standing.id,
         kind=standing.kind,

@@ -1,4 +1,4 @@
-"""Media types: what a body is, and what an answer may be."""
+"""Media types of bodies and answers."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ PNG = "image/png"
 
 
 def answer_type(request: Request, offers: Sequence[str]) -> str:
-    """The offer that Accept likes best, of equals the last. Raises NotAcceptable."""
+    """The offer that Accept prefers, the last of several equals. Raises NotAcceptable."""
     accept = ", ".join(request.headers.getlist("accept")).strip().lower() or "*/*"
     try:
         best: str = mimeparse.best_match(offers, accept)

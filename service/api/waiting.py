@@ -1,4 +1,4 @@
-"""Hand a job in; and, on the waiting endpoints, wait for its end as long as somebody listens."""
+"""Requests become jobs here; waiting endpoints wait for the end as long as their client listens."""
 
 import logging
 import time
@@ -55,7 +55,7 @@ def router(kind: AnyKind) -> APIRouter:
 
 
 async def answer(kind: AnyKind, request: Request, context: Context) -> Response:
-    """The whole way of a waiting endpoint. Raises ServiceError, ClientDisconnect."""
+    """Read, queue, wait and render one request. Raises ServiceError, ClientDisconnect."""
     with context.gate.enter():
         media_type = answer_type(request, kinds.offers(kind))
         await context.quotas.admit(request.state.owner)
@@ -76,7 +76,8 @@ async def hand_in(
     context: Context,
     attended: bool,
 ) -> tuple[Job, str]:
-    """Judge, price, decode and queue; the job, and the id of the one that was queued or joined.
+    """Price, decode and queue a request. Returns the job that was made of it, and the id of the job
+    that stands in the queue: the same, or one that has the same idempotency key.
 
     Raises ServiceError. Work that there is no room for is refused before it is decoded, and an
     owner is charged for admitted work alone.
@@ -122,7 +123,7 @@ async def _charge(owner: str, cost: int, context: Context) -> None:
 
 
 async def render(kind: AnyKind, media_type: str, record: JobRecord, context: Context) -> Response:
-    """The answer of a job that has ended. Raises what it failed with, and NotReady."""
+    """The answer of a job that has ended. Raises the error that it failed with, and NotReady."""
     if isinstance(record.outcome, ServiceError):
         record.outcome.job = record.job.id
         raise record.outcome
@@ -131,7 +132,7 @@ async def render(kind: AnyKind, media_type: str, record: JobRecord, context: Con
 
 
 async def _attend(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:
-    """The job's record at its end. However it ends, somebody has then waited for it.
+    """The job's record at its end. The client leaves the job however the wait ends.
 
     Raises DeadlineExceeded, Draining when the service stops before the end, and ClientDisconnect
     when the client has left.
@@ -144,7 +145,8 @@ async def _attend(job_id: str, job: Job, context: Context, request: Request) -> 
 
 
 async def _leave(job_id: str, job: Job, context: Context) -> None:
-    """Also when the store is away for a while: nobody is to work for a client who has left."""
+    """Tell the store that the client has left, so that nothing is computed for it; repeated for as
+    long as the store is away."""
     while True:
         with anyio.move_on_after(_CLEANUP_S):
             try:
@@ -160,7 +162,7 @@ async def _leave(job_id: str, job: Job, context: Context) -> None:
 
 
 async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:
-    """The first of: the job's end, its deadline, the client's leaving, the service's."""
+    """Wait for the job's end, and no longer than its deadline, its client and the service last."""
     ended: JobRecord | None = None
     reason: Exception | None = None
 

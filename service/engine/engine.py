@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from service.engine.events import Ended, Event, Progress
-from service.engine.lane import Lane, Progressed, Turn
+from service.engine.lane import AnyLane, AnyTurn, Lane, Progressed
 from service.engine.packer import evaluate
 from service.engine.running import LaneKey, Running
 from service.engine.scheduler import (
@@ -53,7 +53,7 @@ class Engine:
         self._models, self._observer = models, observer
         self._tick = Tick()
         self._scheduler = Scheduler(limits)
-        self._lanes: dict[LaneKey, Lane] = {}
+        self._lanes: dict[LaneKey, AnyLane] = {}
         self._running: dict[int, Running] = {}
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
@@ -64,11 +64,11 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Whether a step would change nothing."""
+        """True when a step would change nothing."""
         return not self._running and not self._events
 
     def submit(self, job: Job) -> None:
-        """Take in a job; one that is inside already runs on. What is wrong with it is an event."""
+        """Take in a job; one that is inside already runs on. An error becomes the job's end."""
         if job.id in self._numbers:
             return
         try:
@@ -91,13 +91,13 @@ class Engine:
             self._remove(number)
 
     def watch(self, job_id: str, watched: bool) -> None:
-        """Let a job's progress come with previews, or no longer."""
+        """Turn previews in a job's progress on or off."""
         number = self._numbers.get(job_id)
         if number is not None:
             self._running[number].watched = watched
 
     def abandon(self, error: ServiceError) -> list[Event]:
-        """Drop everything; the end of every job."""
+        """Drop all jobs; returns the end of each, with `error`."""
         self._lanes.clear()
         for number in list(self._running):
             self._fail(number, error)
@@ -105,7 +105,7 @@ class Engine:
 
     @torch.no_grad()
     def step(self, now: float) -> list[Event]:
-        """One tick at time `now`, seconds since the epoch; what came of it."""
+        """Run one tick at time `now`, seconds since the epoch; returns the events of it."""
         tick = self._tick = Tick()
         for number in self._scheduler.expired(now):
             self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
@@ -128,7 +128,7 @@ class Engine:
         return self._take_events()
 
     def rest(self) -> None:
-        """Nothing is left to do for now."""
+        """Tell the observer that nothing is left to do for now."""
         self._observer.rested()
 
     def _count(self) -> None:
@@ -173,7 +173,7 @@ class Engine:
                 self._retire(key, rows[ended])
         self._tick.lap("retire")
 
-    def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[tuple[Turn, Progressed | None]]:
+    def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[tuple[AnyTurn, Progressed | None]]:
         lanes = [self._lanes[key] for key in parts]
         denoiser = self._models[next(iter(parts)).checkpoint].denoiser
         turns = [lane.turn(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
@@ -276,7 +276,7 @@ def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> Call:
 
 
 def _service_error(error: Exception, job: Job) -> ServiceError:
-    """What a client is told of `error`; what is not meant for clients is logged in full."""
+    """The error as a client sees it; one that is not meant for clients is logged in full."""
     if isinstance(error, ServiceError):
         return error
     logger.error("computation failed", exc_info=error, extra=ids(job))

@@ -1,4 +1,4 @@
-"""What the engine tells the world: progress, and one end for each job."""
+"""Events of the engine: progress, and one end for each job."""
 
 from dataclasses import dataclass, field
 

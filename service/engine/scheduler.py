@@ -1,4 +1,4 @@
-"""Which rows run in the next tick. Host-only: knows rows, their price and age; no solver, no clock.
+"""The scheduler chooses the rows of each tick. It knows their price and age; no solver, no clock.
 
 There are no phases, only remaining work: a job that has just come and one that is half done differ
 in a number. Jobs go by priority, then by the least work left (shortest remaining processing time,
@@ -42,9 +42,9 @@ def rows_of(ids: Ids) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`tick`: price of one tick, in evaluations of one row. `resident`: rows begun and not yet
-    ended, beyond which only the most urgent job begins any. `reserve`: the oldest job's share of a
-    tick."""
+    """`tick`: price of one tick, in row-evaluations (`service.price`). `resident`: rows begun and
+    not yet ended, beyond which only the most urgent job begins any. `reserve`: the oldest job's
+    share of a tick."""
 
     tick: int = 64
     resident: int = 512
@@ -60,7 +60,7 @@ class Admission(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What one tick does: `admissions` begin, then the rows `run` are evaluated once; and why they
+    """One tick: `admissions` begin, then the rows `run` are evaluated once; `reason` says why they
     are no more."""
 
     admissions: list[Admission]
@@ -69,8 +69,8 @@ class Plan(NamedTuple):
 
 
 class _Work:
-    """One job: what each row still needs and has had, and which rows are `live`, begun and not yet
-    ended."""
+    """One job: the evaluations that each row still needs and has had, and its `live` rows, which
+    have begun and not ended."""
 
     def __init__(
         self,
@@ -116,7 +116,8 @@ class _Work:
 
 
 class Scheduler:
-    """Shares the ticks out among jobs. One evaluation of a row costs its job's `weight`."""
+    """Divides ticks among jobs. One evaluation of a row costs its job's `weight`, in
+    row-evaluations (`service.price`)."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -202,7 +203,7 @@ class Scheduler:
         return ended
 
     def _share_out(self) -> dict[int, int]:
-        """How many rows of each job run, the most urgent job first, within the tick's price."""
+        """Number of rows of each job that run within the tick's price, most urgent job first."""
         works, shares = self._works, dict.fromkeys(self._works, 0)
         if not works:
             return shares
@@ -266,7 +267,7 @@ class Scheduler:
             self._credits[owner] = min(self._credits[owner], 0.0)
 
     def _why(self, shares: dict[int, int]) -> Reason:
-        """No row was left, none could be paid for, or none may have begun."""
+        """The reason why no more rows run: none is left, can be paid for, or may begin."""
         left, cheapest = self.limits.tick, None
         for job, work in self._works.items():
             share = shares.get(job, 0)

@@ -1,4 +1,4 @@
-"""How much each caller may send in a while: requests, and their predicted price in row-evaluations
+"""Limits on the requests of each caller in a while, and on their predicted price in row-evaluations
 (`service.price`).
 
 Counted over a sliding window, approximated from two fixed ones; in Redis for a whole fleet.

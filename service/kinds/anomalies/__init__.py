@@ -9,9 +9,9 @@ from service.kinds.anomalies.task import AnomalyResult, AnomalyTask, make, quote
 KIND = Kind(
     package=__name__,
     summary="Judge images and wait",
-    description="Whether images are like those that the model was calibrated on. Of images that "
-    "are, at most\nthe share `alpha` is flagged. Noise is keyed by the seed and the image's "
-    "content.",
+    description="Judges whether images are like those that the model was calibrated on. Among "
+    "images that are, at most the share `alpha` is flagged. Noise is keyed by the seed and the "
+    "image's content.",
     request=AnomalyRequest,
     parameters=AnomalyParameters,
     response=AnomalyResponse,

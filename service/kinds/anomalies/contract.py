@@ -43,8 +43,8 @@ class AnomalyRequest(AnomalyParameters):
 
 
 class ImageVerdict(ResponseModel):
-    """Whether one image is like the calibration's. One that could not be solved has no score, and
-    the p-value of a score above every other."""
+    """The verdict on one image. One that could not be solved has no score, and the p-value that a
+    score above every other has."""
 
     index: int = Field(description="Position of the image in the request, from 0.")
     status: Literal["ok", "failed"]
@@ -62,7 +62,7 @@ class ImageVerdict(ResponseModel):
     )
     nfe: int = Field(description="Number of network evaluations.")
     reason: str | None = Field(
-        None, description="Why it failed.", exclude_if=lambda reason: reason is None
+        None, description="Reason of a failure.", exclude_if=lambda reason: reason is None
     )
 
 

@@ -14,7 +14,7 @@ KIND = Kind(
     package=__name__,
     summary="Score images and wait",
     description="Log-likelihoods of images, in nats, each with its errors. Noise is keyed by the "
-    "seed and the\nimage's content: a score depends neither on the image's position nor on its "
+    "seed and the image's content: a score depends neither on the image's position nor on its "
     "neighbours.",
     request=LikelihoodRequest,
     parameters=LikelihoodParameters,

@@ -81,7 +81,7 @@ class ImageScore(ResponseModel):
     terms: ScoreTerms
     nfe: int = Field(description="Number of network evaluations of all draws together.")
     reason: str | None = Field(
-        None, description="Why it failed.", exclude_if=lambda reason: reason is None
+        None, description="Reason of a failure.", exclude_if=lambda reason: reason is None
     )
 
 

@@ -10,7 +10,7 @@ KIND = Kind(
     package=__name__,
     summary="Generate images and wait",
     description="Images drawn from a model. (checkpoint, solver, seed, index, execution) determine "
-    "each one,\nwhatever else the server is doing.",
+    "each one, whatever else the server is doing.",
     request=SampleRequest,
     response=SampleResponse,
     task=SampleTask,

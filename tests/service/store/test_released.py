@@ -52,13 +52,13 @@ def grown() -> bytes:
         scores: tuple[NewerScore, ...]
         execution: str
 
-    result = Result((NewerScore(95, log_px_lower_bound=-2.5, energy=1.5),), "cpu/test")
+    result = Result((NewerScore(95, log_px_lower_bound=-2.5, newer=1.5),), "cpu/test")
     adapter = TypeAdapter(one_of({"likelihoods": Result, "nothing": Score}))
     return msgpack.packb({"version": 1, "outcome": adapter.dump_python(result)})
 
 
 NewerScore = make_dataclass(
-    "NewerScore", [("energy", float | None, None)], bases=(Score,), frozen=True
+    "NewerScore", [("newer", float | None, None)], bases=(Score,), frozen=True
 )
 
 
@@ -126,11 +126,14 @@ def test_an_error_that_only_a_newer_worker_knows_is_a_failed_computation() -> No
 def test_a_new_field_of_a_score_is_refused_with_what_to_do_by_a_strict_release(
     release: Release,
 ) -> None:
-    release.read_outcome(grown())
+    document = msgpack.unpackb(release.written("outcome")["likelihoods"])
+    document["outcome"]["scores"][1]["newer"] = 1.5
+    newer = msgpack.packb(document)
+    release.read_outcome(newer)
     with pytest.raises(UnreadError) as refusal:
-        release.read_outcome(grown(), strictly=True)
-    assert "$.outcome.scores[0]" in str(refusal.value)
-    assert "'energy' was unexpected" in str(refusal.value)
+        release.read_outcome(newer, strictly=True)
+    assert "$.outcome.scores[1]" in str(refusal.value)
+    assert "'newer' was unexpected" in str(refusal.value)
     assert "CHANGELOG.md" in str(refusal.value)
     assert "STRICT_ON_OUTCOMES" in str(refusal.value)
 
