@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from models.cli.lazy import LazyGroup
+from service import background
 from service.errors import ServeError
 from service.settings import Settings, SettingsError, read_settings
 from service.telemetry import logs
@@ -77,7 +78,14 @@ def _run(module: str, flags: dict[str, Any]) -> None:
     except SettingsError as error:
         raise _MisusedError(str(error)) from error
     logs.configure(settings.log_level, settings.log_format)
+    failure: click.ClickException | None = None
     try:
         importlib.import_module(module).serve(settings, _BEGAN)
     except ServeError as error:
-        raise click.ClickException(str(error)) from error
+        failure = click.ClickException(str(error))
+    if background.lingers():
+        if failure is not None:
+            failure.show()
+        background.leave(failure.exit_code if failure else 0)
+    if failure is not None:
+        raise failure

@@ -5,12 +5,14 @@ import logging
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 
 import torch
 
 from models.schema.errors import CheckpointError
 from service.api.context import Context
 from service.api.gate import Gate
+from service.background import in_background
 from service.catalogue import Catalogue
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
@@ -77,7 +79,8 @@ class _Serve(Process):
         logger.info("listening on %s, loading models", self.url)
         models = {}
         limits = Limits()
-        loaded = await asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
+        load = partial(load_models, self.settings.models, rows=limits.tick)
+        loaded = await in_background("loading", load)
         for model in loaded:
             manifest, served = model.manifest, model.served
             try:

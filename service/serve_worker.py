@@ -10,12 +10,14 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import torch
 from prometheus_client import CollectorRegistry
 
 from service.api.app import create_monitor
 from service.api.gate import Gate
+from service.background import in_background
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
 from service.hosting import Server, listen, on_signals, runner, url_of
@@ -99,8 +101,8 @@ class _Process:
             *(url_of(self.listener), self.shared.place),
         )
         limits = Limits()
-        loading = asyncio.to_thread(load_models, self.settings.models, rows=limits.tick)
-        loaded = await loading
+        load = partial(load_models, self.settings.models, rows=limits.tick)
+        loaded = await in_background("loading", load)
         if not loaded:
             raise ServeError(f"no checkpoint in {self.settings.models} can be served")
         await self.shared.reached()

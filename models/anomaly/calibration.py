@@ -33,12 +33,15 @@ from models.files.pictures import Bytes
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest, first_fault
+from models.schema.regular import read_regular
 from models.schema.specs import FlowPath
 
 CALIBRATION = "calibration.json"
 NOT_FINITE = "the score is not finite"
 # Fewer images say nothing: of 19 calibration images the smallest p-value is 0.05.
 FEWEST = 20
+# A million calibration images have scores of about 20 bytes each.
+MOST_BYTES = 32 << 20
 
 
 class _Record(BaseModel):
@@ -169,11 +172,12 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
 def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
     """The calibration of the checkpoint in `folder`; None where there is none.
 
-    Raises CheckpointError for one that is damaged, or not of this checkpoint.
+    Raises CheckpointError for one that is damaged, past `MOST_BYTES`, not a regular file, or not
+    of this checkpoint.
     """
     path = folder / CALIBRATION
     try:
-        found = Calibration.model_validate_json(path.read_bytes())
+        found = Calibration.model_validate_json(read_regular(path, MOST_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.schema.config import ModelConfig
-from models.schema.errors import CheckpointError
+from models.schema.errors import CheckpointError, NoManifestError
+from models.schema.regular import read_regular
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 CONFIG_KEY = "mulan.config"
+# The shipped ones have 40 kB; most of it grows with the length of the training.
+MOST_BYTES = 4 << 20
+_LONGEST_FAULT = 300
 
 DataPart = Literal["train", "density", "calibration", "test"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -88,13 +92,14 @@ class Manifest(_Record):
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of one checkpoint folder.
 
-    Raises CheckpointError when it is missing or malformed.
+    Raises CheckpointError when it is malformed, past `MOST_BYTES` or not a regular file, and of it
+    NoManifestError when there is none.
     """
     path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder}: no {MANIFEST}") from error
+        return Manifest.model_validate_json(read_regular(path, MOST_BYTES))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoManifestError(f"{folder}: no {MANIFEST}") from error
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
     except ValidationError as error:
@@ -102,7 +107,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first thing that is wrong with a document, in one line: the field, and what it lacks."""
-    first = error.errors()[0]
+    """The first thing that is wrong with a document, in one line: the field, and what it lacks.
+
+    Names in a document are its author's: what is not printable is escaped, what is long cut off.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return f"{field}: {first['msg']}" if field else first["msg"]
+    line = f"{field}: {first['msg']}" if field else first["msg"]
+    escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[:_LONGEST_FAULT])
+    return escaped if len(line) <= _LONGEST_FAULT else f"{escaped}..."

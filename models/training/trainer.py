@@ -218,7 +218,7 @@ class Trainer:
     def _resume(self) -> None:
         """Take up a saved run, if there is one."""
         path = self.work / STATE
-        if not path.exists():
+        if not path.is_file():
             return
         try:
             with safe_open(path, framework="pt", device=str(self.device)) as file:

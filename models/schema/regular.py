@@ -1,0 +1,85 @@
+"""Reading files that somebody else put there: regular ones, of bounded size, in bounded time.
+
+A FIFO, a socket, a device or a folder is refused before it is opened. A symbolic link is followed,
+and judged by what it leads to.
+"""
+
+import errno
+import io
+import os
+import stat
+import threading
+from pathlib import Path
+
+# Seconds without a byte: a disk that sleeps wakes sooner, a file server that is gone never does.
+PATIENCE_S = 30.0
+_PIECE = 8 << 20
+
+
+def read_regular(path: Path, limit: int, patience_s: float = PATIENCE_S) -> bytes:
+    """Content of the regular file at `path`.
+
+    Raises OSError whose `strerror` is one line for people: there is no such file, it is no regular
+    file, it has more than `limit` bytes, or nothing of it came for `patience_s` seconds.
+    """
+    reading = _Reading(path, limit)
+    reading.start()
+    count = 0
+    while reading.is_alive():
+        reading.join(patience_s)
+        if reading.is_alive() and reading.count == count:
+            words = f"nothing of it came for {patience_s:g} seconds"
+            raise TimeoutError(errno.ETIMEDOUT, words, str(path))
+        count = reading.count
+    if reading.error is not None:
+        raise reading.error
+    return b"".join(reading.pieces)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """The regular file at `path`, open for reading. Raises OSError for one that is not regular."""
+    # A device may act on being opened, so the first look is before that. The second one is at what
+    # was opened, which somebody may have put there in between.
+    _check(path.stat(), path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check(os.fstat(descriptor), path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+class _Reading(threading.Thread):
+    """Reads one file. As a daemon it may hang in the operating system without holding up the
+    process's end."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(name=f"reading {path.name}", daemon=True)
+        self.path, self.limit = path, limit
+        self.pieces: list[bytes] = []
+        self.count = 0
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with open_regular(self.path) as file:
+                self._check_size(os.fstat(file.fileno()).st_size)
+                # The size is not trusted: some file systems say 0, and a file can grow meanwhile.
+                while piece := file.read(min(_PIECE, self.limit + 1 - self.count)):
+                    self.pieces.append(piece)
+                    self.count += len(piece)
+                    self._check_size(self.count)
+        except BaseException as error:
+            self.error = error
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limit:
+            raise OSError(errno.EFBIG, f"more than {self.limit} bytes", str(self.path))
+
+
+def _check(status: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
