@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.datasets import load_digits
 
+from models.files.modes import picture_levels
 from models.files.pictures import to_tokens
 from models.schema.config import ModelConfig
-from models.schema.errors import DataError
+from models.schema.errors import DataError, PictureError
 from models.schema.manifest import DataPart, Indices
+from models.schema.regular import open_regular, read_regular
 
 Tokens = NDArray[np.uint8]
 PARTS: tuple[DataPart, ...] = ("train", "density", "calibration", "test")
@@ -32,21 +33,23 @@ _UNREADABLE = (
     SyntaxError,
     zlib.error,
     zipfile.BadZipFile,
-    Image.DecompressionBombError,
 )
+_MOST_PICTURE_PIXELS = 1 << 22
+_MOST_PICTURE_BYTES = 64 << 20
 
 
-def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
+def load_tokens(source: str, vocabulary: int = 256, channels: int | None = None) -> Tokens:
     """Images `[N, H, W, C]`, uint8, from a data set's name or a path; tokens 0..vocabulary-1.
 
     Names: `digits` (scikit-learn, 8x8, values 0..16). Paths: an idx file (gzipped or not), .npy,
-    .npz (its only array), all of which hold tokens; or a folder of 8-bit PNGs, grey or RGB, in
-    the order of their names, which hold round(255 v / (vocabulary - 1)). Raises DataError.
+    .npz (its only array), all of which hold tokens; or a folder of PNGs in the order of their
+    names, which hold round(255 v / (vocabulary - 1)). Where `channels` is 1 or 3, pictures of
+    another form are taken that hold the same without loss. Raises DataError.
     """
     if source in NAMED:
         images = np.asarray(load_digits().images, dtype=np.uint8)
     else:
-        images = _read(Path(source), vocabulary)
+        images = _read(Path(source), vocabulary, channels)
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or not images.size:
@@ -60,7 +63,7 @@ def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
 
 def load_images(source: str, config: ModelConfig) -> Tokens:
     """The same, of the shape and vocabulary that a model of `config` takes. Raises DataError."""
-    images = load_tokens(source, config.vocabulary)
+    images = load_tokens(source, config.vocabulary, config.image_shape[2])
     if images.shape[1:] != config.image_shape:
         raise DataError(
             f"{source}: images are {images.shape[1:]}, the model's {config.image_shape}"
@@ -107,10 +110,10 @@ def digest(tokens: Tokens) -> str:
     return hashlib.sha256(np.ascontiguousarray(tokens).tobytes()).hexdigest()
 
 
-def _read(path: Path, vocabulary: int) -> Tokens:
+def _read(path: Path, vocabulary: int, channels: int | None) -> Tokens:
     """Raises DataError for whatever is wrong with the file."""
     if path.is_dir():
-        return _guarded(path, lambda folder: _read_folder(folder, vocabulary))
+        return _guarded(path, lambda folder: _read_folder(folder, vocabulary, channels))
     if path.suffix in (".npy", ".npz"):
         return _guarded(path, _read_numpy)
     return _guarded(path, lambda file: _read_idx(file, axes=3))
@@ -129,7 +132,7 @@ def _guarded(path: Path, read: Callable[[Path], NDArray[np.generic]]) -> Tokens:
 
 
 def _read_numpy(path: Path) -> NDArray[np.generic]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         found = np.load(file, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
@@ -140,7 +143,8 @@ def _read_numpy(path: Path) -> NDArray[np.generic]:
 
 
 def _read_idx(path: Path, axes: int) -> NDArray[np.generic]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+    zipped = path.suffix == ".gz"
+    with open_regular(path) as stored, gzip.open(stored) if zipped else stored as file:
         content = file.read()
     header = struct.Struct(f">{1 + axes}I")
     if len(content) < header.size:
@@ -154,11 +158,11 @@ def _read_idx(path: Path, axes: int) -> NDArray[np.generic]:
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape)
 
 
-def _read_folder(path: Path, vocabulary: int) -> Tokens:
+def _read_folder(path: Path, vocabulary: int, channels: int | None) -> Tokens:
     files = sorted(path.glob("*.png"))
     if not files:
         raise ValueError("no PNG in this folder")
-    images = [_read_png(file) for file in files]
+    images = [_read_png(file, channels) for file in files]
     for file, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
             raise DataError(f"{file}: shape {image.shape}, the first image has {images[0].shape}")
@@ -173,11 +177,11 @@ def _read_folder(path: Path, vocabulary: int) -> Tokens:
     return tokens
 
 
-def _read_png(file: Path) -> Tokens:
+def _read_png(file: Path, channels: int | None) -> Tokens:
     try:
-        with Image.open(file, formats=["PNG"]) as image:
-            if image.mode not in ("L", "RGB"):
-                raise ValueError(f"mode {image.mode}; only 8-bit grey and RGB are read")
-            return np.asarray(image)
-    except _UNREADABLE as error:
+        content = read_regular(file, _MOST_PICTURE_BYTES)
+        return picture_levels(content, _MOST_PICTURE_PIXELS, channels)
+    except PictureError as error:
         raise DataError(f"{file}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from error

@@ -1,7 +1,5 @@
 """Bodies into requests and parts."""
 
-import base64
-import binascii
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -9,12 +7,13 @@ import anyio
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from service.api import problem
-from service.codec import Upload
+from service.api.form_parser import ImageFormParser
 from service.errors import InvalidRequest, MalformedBody, TooLarge
+from service.images.upload import ACCEPTED, Upload
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,25 +46,13 @@ def parse_fields(fields: Iterable[tuple[str, str]], model: type[Model]) -> Model
         raise problem.invalid(error) from error
 
 
-def from_base64(texts: Iterable[str], name: str) -> list[Upload]:
-    """Base64 texts as parts. Raises MalformedBody."""
-    parts = []
-    for index, text in enumerate(texts):
-        label = f"{name}[{index}]"
-        try:
-            parts.append(Upload(label, base64.b64decode(text, validate=True)))
-        except (binascii.Error, ValueError) as error:
-            raise MalformedBody(f"{label}: not base64") from error
-    return parts
-
-
 async def read_multipart(
     request: Request, name: str, max_parts: int
 ) -> tuple[list[Upload], list[tuple[str, str]]]:
     """Files of a form, all named `name`, and its text fields.
 
-    Raises MalformedBody, InvalidRequest for a file of another name, and TooLarge
-    (too-many-images) past `max_parts` files.
+    A file needs no file name. Raises MalformedBody, InvalidRequest for a file of another name, and
+    TooLarge (too-many-images) past `max_parts` files.
     """
     _, options = parse_options_header(request.headers["content-type"])
     boundary = options.get(b"boundary", b"")
@@ -73,23 +60,34 @@ async def read_multipart(
         raise MalformedBody("the multipart body is truncated, or names no boundary")
     parts: list[Upload] = []
     fields: list[tuple[str, str]] = []
+    parser = ImageFormParser(
+        name,
+        request.headers,
+        request.stream(),
+        max_files=max_parts,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_FIELD_BYTES,
+    )
     try:
-        async with request.form(
-            max_files=max_parts, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
-        ) as form:
-            for key, value in form.multi_items():
-                if not isinstance(value, UploadFile):
-                    fields.append((key, value))
-                elif key != name:
-                    raise InvalidRequest.at(key, f"no such file; files are named {name}")
-                else:
-                    parts.append(Upload(f"{name}[{len(parts)}]", await value.read()))
-    except HTTPException as error:
-        if error.detail.startswith("Too many files"):
+        form = await parser.parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
             raise TooLarge("too-many-images", f"more than {max_parts} images") from error
-        raise MalformedBody(error.detail) from error
+        raise MalformedBody(error.message) from error
     except UnicodeError as error:
         raise MalformedBody("the form's fields are no text in its charset") from error
+    try:
+        for key, value in form.multi_items():
+            if not isinstance(value, UploadFile):
+                fields.append((key, value))
+            elif key != name:
+                raise InvalidRequest.at(key, f"no such file; files are named {name}")
+            else:
+                parts.append(Upload(f"{name}[{len(parts)}]", await value.read()))
+                if not (value.filename or parts[-1].known):
+                    raise InvalidRequest.at(parts[-1].label, f"is not a file; {ACCEPTED}")
+    finally:
+        await form.close()
     return parts, fields
 
 

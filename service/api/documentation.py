@@ -25,7 +25,9 @@ VERSION = version("mulan-serve")
 SUMMARY = "Images, likelihoods and anomaly verdicts from MULAN diffusion models."
 DESCRIPTION = """\
 **Pixels.** A `.npy` carries tokens 0..V-1, uint8, `[N, H, W, C]`. A PNG carries
-`round(255 v / (V - 1))`, grey or RGB. A sample can be scored without any conversion.
+`round(255 v / (V - 1))`, grey or RGB; one of another form that holds the same pixels exactly (equal
+red, green and blue, opaque alpha, a palette, grey of 1, 2 or 4 bits) is taken for what it holds. A
+sample can be scored without any conversion.
 
 **Errors** are `application/problem+json` (RFC 9457) with a `code` for programs.
 """
@@ -190,9 +192,11 @@ def _images_body(
     form = {**form, "properties": {**form["properties"], "images": files}}
     form["required"] = [*form["required"], "images"]
     array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
+    picture = _BINARY | {"description": "One PNG; parameters in the query."}
     content = {
         JSON: _content(whole, shown),
         MULTIPART: {"schema": form},
+        PNG: {"schema": picture},
         NPY: {"schema": array},
     }
     parameters = [

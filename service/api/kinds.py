@@ -9,7 +9,7 @@ from fastapi import Request, Response
 
 from service.api.context import Context
 from service.catalogue import ServedModel
-from service.codec import Upload
+from service.images.upload import Upload
 from service.jobs import Task
 from service.store.base import JobRecord
 

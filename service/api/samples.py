@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from models.files.pictures import contact_sheet, encode_png
-from service import codec
 from service.api import admission, documentation, waiting
 from service.api.bodies import read_json
 from service.api.context import Context, InContext
@@ -15,6 +14,7 @@ from service.api.kinds import Asked, KindOfWork
 from service.api.negotiation import JSON, NPY, PNG, body_type
 from service.catalogue import ServedModel
 from service.contracts.samples import SampledImage, SampleRequest, SampleResponse
+from service.images.npy import encode_npy
 from service.jobs import Job, SampleResult, SampleTask
 from service.store.base import JobRecord
 
@@ -61,7 +61,7 @@ def _render(media_type: str, record: JobRecord, model: ServedModel) -> Response:
         return Response(answer.model_dump_json(), headers=headers, media_type=JSON)
     headers |= binary_headers(job, task, result)
     if media_type == NPY:
-        return Response(codec.encode_npy(result.images), headers=headers, media_type=NPY)
+        return Response(encode_npy(result.images), headers=headers, media_type=NPY)
     sheet = contact_sheet(result.images, model.config.vocabulary)
     return Response(sheet, headers=headers, media_type=PNG)
 
