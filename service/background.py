@@ -22,9 +22,12 @@ async def in_background(name: str, work: Callable[[], Result]) -> Result:
     return await outcome
 
 
-def lingers() -> bool:
-    """Whether such work is still going on."""
-    return any(isinstance(thread, _Background) for thread in threading.enumerate())
+def lingers(within_s: float = 1.0) -> bool:
+    """Whether such work is still going on after so many seconds."""
+    threads = [thread for thread in threading.enumerate() if isinstance(thread, _Background)]
+    for thread in threads:
+        thread.join(within_s)
+    return any(thread.is_alive() for thread in threads)
 
 
 def leave(code: int) -> NoReturn:

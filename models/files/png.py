@@ -220,7 +220,7 @@ def _check_pixels(png: Png) -> None:
         raise PictureDamageError("not a readable PNG: its pixels are damaged") from error
     if found > declared:
         raise PictureDamageError("a forged PNG: more pixels than its header declares")
-    if not inflater.eof:
+    if found < declared or not inflater.eof:
         raise PictureDamageError("a truncated PNG: fewer pixels than its header declares")
 
 

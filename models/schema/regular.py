@@ -16,19 +16,19 @@ PATIENCE_S = 30.0
 _PIECE = 8 << 20
 
 
-def read_regular(path: Path, limit: int, patience_s: float = PATIENCE_S) -> bytes:
+def read_regular(path: Path, limit: int) -> bytes:
     """Content of the regular file at `path`.
 
     Raises OSError whose `strerror` is one line for people: there is no such file, it is no regular
-    file, it has more than `limit` bytes, or nothing of it came for `patience_s` seconds.
+    file, it has more than `limit` bytes, or nothing of it came for `PATIENCE_S` seconds.
     """
     reading = _Reading(path, limit)
     reading.start()
     count = 0
     while reading.is_alive():
-        reading.join(patience_s)
+        reading.join(PATIENCE_S)
         if reading.is_alive() and reading.count == count:
-            words = f"nothing of it came for {patience_s:g} seconds"
+            words = f"nothing of it came for {PATIENCE_S:g} seconds"
             raise TimeoutError(errno.ETIMEDOUT, words, str(path))
         count = reading.count
     if reading.error is not None:

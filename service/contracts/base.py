@@ -37,7 +37,9 @@ ContentSeed = Annotated[
     int,
     Field(ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."),
 ]
-Pngs = Annotated[tuple[str, ...], Field(description="Base64 of PNGs of the model's shape.")]
+Pngs = Annotated[
+    tuple[str, ...], Field(description="PNGs of the model's shape, as base64 or `data:` URLs.")
+]
 Checkpoint = Annotated[str, Field(description="SHA-256 of the weights.")]
 Execution = Annotated[str, Field(description="Device type, runtime, dtype and build.")]
 

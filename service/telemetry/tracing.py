@@ -9,6 +9,7 @@ from typing import Protocol
 
 from service.errors import ServeError
 from service.telemetry.observers import JobObserver
+from service.urls import UrlError, collector_url
 
 # Of any signal, and of traces alone.
 ENVIRONMENT = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -45,7 +46,7 @@ def open_tracing(endpoint: str, process: str) -> Iterator[Tracing]:
     """By OTLP over HTTP to `endpoint`, or to what the environment names; to nobody without either.
     `process` is what kind this one is: api, worker or serve.
 
-    Raises ServeError where the extra `tracing` is not installed.
+    Raises ServeError where the extra `tracing` is not installed, and for what is no URL.
     """
     with closing(_open(endpoint, process)) as tracing:
         yield tracing
@@ -54,6 +55,13 @@ def open_tracing(endpoint: str, process: str) -> Iterator[Tracing]:
 def _open(endpoint: str, process: str) -> Tracing:
     if not (endpoint or any(map(os.environ.get, ENVIRONMENT))):
         return Tracing()
+    for name in ENVIRONMENT:
+        # The library would say what it cannot parse, and that may be a password.
+        if given := os.environ.get(name):
+            try:
+                collector_url(given)
+            except UrlError as error:
+                raise ServeError(f"{name} {error}") from None
     try:
         spans: _Spans = importlib.import_module("service.telemetry.spans")
     except ModuleNotFoundError as error:

@@ -215,7 +215,9 @@ def test_a_picture_that_is_no_regular_file(tmp_path):
 def test_pictures_of_several_shapes(tmp_path):
     folder = png_folder(tmp_path / "png", IMAGES)
     Image.fromarray(IMAGES[0, :3]).save(folder / "002.png")
-    assert refusal(folder) == f"{folder / '002.png'}: shape (3, 4, 1), the first image has (6, 4, 1)"
+    assert (
+        refusal(folder) == f"{folder / '002.png'}: shape (3, 4, 1), the first image has (6, 4, 1)"
+    )
 
 
 def test_truncated_picture(tmp_path):
