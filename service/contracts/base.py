@@ -38,7 +38,7 @@ ContentSeed = Annotated[
     Field(ge=0, le=MAX_SEED, description="Noise is drawn by the seed and the image's content."),
 ]
 Pngs = Annotated[
-    tuple[str, ...], Field(description="PNGs of the model's shape, as base64 or `data:` URLs.")
+    tuple[str, ...], Field(description="PNGs of the model's shape: base64, or `data:` URLs.")
 ]
 Checkpoint = Annotated[str, Field(description="SHA-256 of the weights.")]
 Execution = Annotated[str, Field(description="Device type, runtime, dtype and build.")]

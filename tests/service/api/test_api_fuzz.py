@@ -21,7 +21,7 @@ FORM = (
     b"Content-Type: image/png\r\n\r\n" + png(np.zeros((4, 3), np.uint8)) + b"\r\n--frontier--\r\n"
 )
 ARRAY = npy(np.zeros((2, 4, 3, 1), np.uint8))
-MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I"]
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]
 PICTURES = [png(np.zeros((4, 3), np.uint8), mode) for mode in MODES]
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
