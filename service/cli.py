@@ -1,8 +1,10 @@
 """`mulan`: the commands. What a command needs is imported when it runs."""
 
 import importlib
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -17,7 +19,34 @@ _BEGAN = time.monotonic()
 # A process's arguments can be read by others on its machine.
 _BY_ENVIRONMENT_ALONE = frozenset({"api_keys"})
 
-main = LazyGroup(
+_URL = re.compile(r"\w+://.*", re.DOTALL)
+
+
+class _Commands(LazyGroup):
+    """What is misused is told, but not a URL in it: a log keeps what a terminal shows, and the
+    URL of a Redis has a password."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _without_urls():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _without_urls():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _without_urls() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        message = error.format_message()
+        if _URL.search(message):
+            raise click.UsageError(_URL.sub("a URL...", message), error.ctx) from None
+        raise
+
+
+main = _Commands(
     name="mulan",
     help="Serve MULAN diffusion models: images, likelihoods and anomaly verdicts over HTTP.",
     commands_at={"models": "models.cli:models", "jobs": "service.jobs_cli:jobs"},

@@ -126,6 +126,28 @@ def test_no_command_tells_of_a_password(
     assert len(result.output.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "serve",
+        "worker --threads",
+        "jobs",
+        "jobs list",
+        "jobs list --limit",
+        "jobs list --status",
+        "jobs dead retry a",
+        "models",
+        "models show a",
+    ],
+)
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_a_url_in_the_wrong_place_is_not_repeated(before: str, password: str) -> None:
+    result = CliRunner().invoke(main, [*before.split(), f"redis://user:{password}@h/0"])
+    assert result.exit_code == 2
+    assert not seen(password, result.output)
+
+
 def refusal_of(**flags: str) -> SettingsError | None:
     """What these settings are refused with; None for those that may be so, as a folder's name."""
     try:
