@@ -23,8 +23,8 @@ _URL = re.compile(r"\w+://.*", re.DOTALL)
 
 
 class _Commands(LazyGroup):
-    """What is misused is told, but not a URL in it: a log keeps what a terminal shows, and the
-    URL of a Redis has a password."""
+    """Hides URLs in messages about wrong usage: such a message often ends in a log, and the URL of
+    a Redis holds a password."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _without_urls():

@@ -29,7 +29,7 @@ def _digests(keys: Any) -> Any:
     try:
         return tuple(hashlib.sha256(key.encode()).digest() for key in stripped if key)
     except UnicodeError:
-        # Its text would name the character.
+        # The error's own text would show a character of the key.
         raise ValueError("should be UTF-8") from None
 
 
@@ -160,13 +160,13 @@ def read_settings(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        # The cause has the values in it, which a traceback would show.
+        # The cause holds the values, and a traceback would show them.
         entries = error.errors(include_url=False, include_input=False)
         raise SettingsError("; ".join(map(_line, entries))) from None
 
 
 def _line(error: Any) -> str:
-    """What is wrong with a setting. Its value is not told: any may hold a password by mistake."""
+    """One line about a wrong setting, without its value, which may be a password by mistake."""
     message: str = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return message

@@ -1,4 +1,7 @@
-"""URLs that may hold a password: one that is none is not shown, of another the place alone."""
+"""Checks of URLs that may hold a password, and the part of them that a log may show.
+
+A text that is no valid URL is never repeated: nobody can tell where in it a password stands.
+"""
 
 import re
 from collections.abc import Collection
@@ -10,19 +13,19 @@ _ENCODE = (
 )
 REDIS = f"should be redis://user:password@host:port/number; {_ENCODE}"
 COLLECTOR = f"should be http://host:port, without ? and #; {_ENCODE}"
-# A library would drop these without a word, and call a host that nobody meant.
+# urllib drops white space, and a fragment is what an unescaped # in a password leaves.
 _NEVER = re.compile(r"[\x00-\x20\x7f#]")
-# RFC 3986. What parses other characters in its own way would tell what it makes of them.
+# RFC 3986. The library for HTTP treats a backslash as a slash, and shows what it cannot parse.
 _STANDARD = re.compile(r"[A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]]*")
 _DATABASE = re.compile(r"/?\d*/?")
 
 
 class UrlError(ValueError):
-    """Text that is no URL of its kind; says what one is, and repeats nothing of the text."""
+    """Raised for a text that is not the expected URL; the message repeats nothing of the text."""
 
 
 def redis_url(text: str) -> SplitResult:
-    """The URL of a Redis. Raises UrlError."""
+    """Split the URL of a Redis. Raises UrlError."""
     parts = _split(text, ("redis", "rediss", "unix"))
     if parts is None or not (parts.scheme == "unix" or _DATABASE.fullmatch(parts.path)):
         raise UrlError(REDIS)
@@ -30,7 +33,7 @@ def redis_url(text: str) -> SplitResult:
 
 
 def collector_url(text: str) -> SplitResult:
-    """The URL of a collector of traces; a key for it goes into a header. Raises UrlError."""
+    """Split the URL of a collector of traces, which has no query. Raises UrlError."""
     parts = _split(text, ("http", "https"))
     if parts is None or not parts.hostname or not _STANDARD.fullmatch(text):
         raise UrlError(COLLECTOR)
@@ -38,7 +41,7 @@ def collector_url(text: str) -> SplitResult:
 
 
 def place(parts: SplitResult) -> str:
-    """Where a URL leads to, as it may be logged: without user, password and options."""
+    """A URL as it may be logged: scheme, host, port and path, without user, password and query."""
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     port = "" if parts.port is None else f":{parts.port}"
@@ -46,8 +49,10 @@ def place(parts: SplitResult) -> str:
 
 
 def _split(text: str, schemes: Collection[str]) -> SplitResult | None:
-    """A URL's parts, or None. The last @ ends user and password: one that comes later than the
-    host begins was cut off from them by a character that should have been encoded."""
+    """Split a URL; None if it is not valid.
+
+    An @ in the path or in the query means that an unescaped / or ? in the password ended the host.
+    """
     try:
         parts = urlsplit(text)
         _ = parts.port

@@ -1,4 +1,4 @@
-"""Passwords that people have, and what must not be seen of them."""
+"""Passwords that people choose, and a search for any part of them."""
 
 import re
 
@@ -34,6 +34,6 @@ PASSWORDS = [
 
 
 def seen(password: str, text: str) -> list[str]:
-    """The parts of a password that a text shows; of less than three letters none is told apart."""
+    """Parts of a password, of three letters and more, that occur in a text."""
     parts = {password, *re.split(r"\W+", password)}
     return sorted(part for part in parts if len(part) >= 3 and part in text)

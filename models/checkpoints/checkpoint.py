@@ -19,7 +19,7 @@ from models.schema.manifest import CONFIG_KEY, MANIFEST, WEIGHTS, Manifest, read
 from models.schema.regular import read_regular
 
 _BYTES_A_PARAMETER = 4
-# Names and shapes of a network's tensors, about 120 bytes each, and room for notes of others.
+# The header lists the tensors, about 120 bytes for each.
 _HEADER_BYTES = 4 << 20
 
 

@@ -43,8 +43,8 @@ def load_tokens(source: str, vocabulary: int = 256, channels: int | None = None)
 
     Names: `digits` (scikit-learn, 8x8, values 0..16). Paths: an idx file (gzipped or not), .npy,
     .npz (its only array), all of which hold tokens; or a folder of PNGs in the order of their
-    names, which hold round(255 v / (vocabulary - 1)). Where `channels` is 1 or 3, pictures of
-    another form are taken that hold the same without loss. Raises DataError.
+    names, which hold round(255 v / (vocabulary - 1)). With `channels` 1 or 3, a picture of
+    another form is converted where nothing is lost. Raises DataError.
     """
     if source in NAMED:
         images = np.asarray(load_digits().images, dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""From a picture's own kind of pixels to a model's, where nothing is lost by it.
+"""Conversion of pictures to the channels of a model, only where the conversion loses nothing.
 
-A picture is decoded, turned upright, brought to the model's channels, and then its levels are
-judged; each of these is a function of its own.
+A PNG is decoded (`png.decode`), turned upright (`orientation.upright`) and converted
+(`to_channels`); the caller then compares its levels with the model's (`pictures.to_tokens`).
 """
 
 import struct
@@ -29,7 +29,7 @@ from models.schema.errors import (
 
 Bytes = NDArray[np.uint8]
 OPAQUE = 255
-# Pillow's name of the pixels that a model of so many channels has.
+# Pillow's name, and a word, for the pixels of a model by its number of channels.
 _PILLOW = {1: "L", 3: "RGB"}
 _WORDS = {1: "grey", 3: "RGB"}
 
@@ -42,9 +42,10 @@ def picture_levels(
 ) -> Bytes:
     """Levels `[H, W, C]` of a PNG, upright, with a model's `channels` and `size` (H, W).
 
-    Without channels C is 1 for a picture that is stored as grey, else 3; without a size any is
-    taken. Raises PictureDamageError, PictureSizeError past `max_pixels`, PictureDepthError past 8
-    bits a value, and PictureShapeError for another shape, and for what cannot be had without loss.
+    Without `channels`, C is 1 for a picture that is stored as grey and 3 for any other. Without
+    `size`, every size is accepted. Raises PictureDamageError for an unreadable file,
+    PictureSizeError for more than `max_pixels`, PictureDepthError for more than 8 bits a value,
+    and PictureShapeError for another size and for a conversion that would lose something.
     """
     header = read_header(content)
     if header.width * header.height > max_pixels:
@@ -52,7 +53,7 @@ def picture_levels(
         raise PictureSizeError(f"{found} is more than {max_pixels} pixels")
     if channels is None:
         channels = 1 if header.colour in (GREY, GREY_ALPHA) else 3
-    # Turned by its orientation, height may be width; that is not known yet.
+    # The orientation may exchange height and width, and is not known yet.
     if size is not None and {header.height, header.width} != set(size):
         raise _misshapen((header.height, header.width, header.samples), (*size, channels))
     if header.depth > 8:
@@ -69,9 +70,9 @@ def picture_levels(
 def to_channels(values: Bytes, png: Png, channels: int) -> Bytes:
     """Values `[H, W, samples]` of `png` as levels `[H, W, channels]`.
 
-    Grey is R = G = B, and the other way round; what is opaque needs no alpha. Raises
-    PictureShapeError for colours in grey and for transparency, PictureDamageError for a palette or
-    a transparent colour that does not fit the picture.
+    Grey and R = G = B are converted into each other, and alpha is dropped where every pixel is
+    opaque. Raises PictureShapeError for colours where grey is expected and for transparency, and
+    PictureDamageError for a palette or a tRNS chunk that does not fit the picture.
     """
     header = png.header
     colours, alpha = _resolved(values, png)
@@ -100,7 +101,7 @@ def to_channels(values: Bytes, png: Png, channels: int) -> Bytes:
 
 
 def _resolved(values: Bytes, png: Png) -> tuple[Bytes, Bytes]:
-    """Colours or greys `[H, W, 3 or 1]`, and how opaque each pixel is, `[H, W]`."""
+    """Colours or greys `[H, W, 3 or 1]`, and the opacity `[H, W]` of each pixel, 255 for opaque."""
     header = png.header
     if header.colour == PALETTE:
         opacity = np.full(len(png.palette), OPAQUE, np.uint8)
@@ -121,7 +122,7 @@ def _resolved(values: Bytes, png: Png) -> tuple[Bytes, Bytes]:
 
 
 def _transparent_level(stored: bytes, header: Header) -> list[int]:
-    """The level, or the three, whose pixels are transparent (the tRNS chunk)."""
+    """The levels, one for each sample, of the pixels that a tRNS chunk makes transparent."""
     try:
         found = struct.unpack(f">{header.samples}H", stored)
     except struct.error as error:
@@ -131,13 +132,13 @@ def _transparent_level(stored: bytes, header: Header) -> list[int]:
 
 
 def _advice(header: Header, channels: int) -> str:
-    """How to make of it what is expected, in one line of Python."""
+    """One line of Python that converts such a picture to one that is accepted."""
     if channels not in _PILLOW:
         return "send a .npy of tokens"
     if header.samples in (2, 4):
         return f"put it on its background: {_composed(header, channels)}"
     if header.colour == GREY and header.depth > 8:
-        # Pillow's own conversion takes every level past 255 for white.
+        # Pillow's own conversion would turn every level above 255 into white.
         return 'convert it: Image.fromarray((np.asarray(Image.open(f)) >> 8).astype("uint8"))'
     return f'convert it: Image.open(f).convert("{_PILLOW[channels]}")'
 

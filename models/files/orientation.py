@@ -1,7 +1,8 @@
-"""Which way up a picture is: the orientation that a camera noted in it, and turning by that.
+"""The orientation that a camera noted in a picture, and turning the picture upright by it.
 
-Orientations are EXIF's (CIPA DC-008, tag 0x0112): 1 is upright, 2 to 8 are turned or mirrored. A
-PNG may say it in an eXIf chunk, in an EXIF profile written as text (ImageMagick), or in XMP.
+Orientations are numbered as in EXIF (CIPA DC-008, tag 0x0112): 1 is upright, 2 to 8 are turned or
+mirrored. A PNG holds the number in an eXIf chunk, in an EXIF profile that is written as text
+(ImageMagick does so), or in XMP.
 """
 
 import re
@@ -17,24 +18,25 @@ UPRIGHT, MOST = 1, 8
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TAG = 0x0112
 _ENTRY_BYTES = 12
-# Cameras write about twenty.
+# Cameras write about twenty entries.
 _MOST_ENTRIES = 1000
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-# The types that a whole number may have in EXIF, as the struct module has them.
+# EXIF's types of whole numbers (BYTE, SHORT, LONG) in the notation of the struct module.
 _WHOLE = {1: "B", 3: "H", 4: "I"}
 _EXIF_PREFIX = b"Exif\0\0"
 _PROFILES = (b"Raw profile type exif", b"Raw profile type APP1", b"Raw profile type xmp")
 _XMP = b"XML:com.adobe.xmp"
 _XMP_ORIENTATION = re.compile(rb"(?<!/)\btiff:Orientation\s*(?:=\s*[\"']|>)\s*(\d{0,5})")
-# EXIF and XMP have at most 64 kB each, twice that in hexadecimal.
+# EXIF and XMP have at most 64 kB each, and 128 kB in hexadecimal.
 _MOST_TEXT_BYTES = 256 << 10
 
 
 class OrientationReader:
-    """Collects what the chunks of one file say of its orientation.
+    """Collects the orientations that the chunks of one file state.
 
-    Every method raises PictureDamageError for what cannot be read and for an orientation that is
-    none: to pass over it could mean to judge a picture that lies on its side.
+    Every method raises PictureDamageError for a statement that cannot be read, for a number that
+    is no orientation, and for a second orientation that differs from the first. Ignoring such a
+    statement could mean scoring a picture that lies on its side.
     """
 
     def __init__(self) -> None:
@@ -43,11 +45,11 @@ class OrientationReader:
 
     @property
     def found(self) -> int:
-        """The orientation; upright where nothing is said."""
+        """The orientation; upright where the file states none."""
         return UPRIGHT if self._said is None else self._said
 
     def exif(self, data: bytes) -> None:
-        """What an eXIf chunk says."""
+        """Read the content of an eXIf chunk."""
         data = data.removeprefix(_EXIF_PREFIX)
         order = _ORDERS.get(data[:4])
         if order is None:
@@ -68,7 +70,7 @@ class OrientationReader:
             raise _unreadable("EXIF") from error
 
     def text(self, kind: bytes, data: bytes) -> None:
-        """What a chunk of text says; of another subject it is passed over, and not inflated."""
+        """Read a chunk of text, unless it is about something else; then it is not inflated."""
         keyword, _, rest = data.partition(b"\0")
         if keyword == _XMP:
             self._xmp(self._plain(kind, rest))
@@ -78,13 +80,13 @@ class OrientationReader:
                 profile = bytes.fromhex(digits.decode("ascii"))
             except ValueError as error:
                 raise _unreadable("EXIF") from error
-            if profile.startswith((_EXIF_PREFIX, *_ORDERS)):
+            if keyword.endswith(b"exif") or profile.startswith((_EXIF_PREFIX, *_ORDERS)):
                 self.exif(profile)
             else:
                 self._xmp(profile)
 
     def _plain(self, kind: bytes, rest: bytes) -> bytes:
-        """The text of a chunk without its keyword, inflated where it is deflated."""
+        """The text of a chunk, without its keyword and uncompressed."""
         if kind == b"tEXt":
             return rest
         if kind == b"iTXt":
@@ -95,10 +97,10 @@ class OrientationReader:
             rest = rest[1:]
         inflater = zlib.decompressobj()
         try:
-            text = inflater.decompress(rest, self._room)
+            text = inflater.decompress(rest, self._room + 1)
         except zlib.error as error:
             raise _unreadable("EXIF or XMP") from error
-        if not inflater.eof:
+        if len(text) > self._room or not inflater.eof:
             raise _unreadable("EXIF or XMP")
         self._room -= len(text)
         return text
@@ -120,7 +122,10 @@ class OrientationReader:
 
 
 def upright(values: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Values `[H, W, C]` turned and mirrored as the orientation asks; 5 to 8 swap H and W."""
+    """Values `[H, W, C]`, turned and mirrored so that the picture is upright.
+
+    Orientations 5 to 8 exchange H and W.
+    """
     if orientation > 4:
         values = values.swapaxes(0, 1)
     rows_back = orientation in (3, 4, 7, 8)

@@ -1,8 +1,8 @@
-"""The PNG format (ISO/IEC 15948:2004, third edition by W3C, 2025): one still picture, as stored.
+"""Reading of PNG files (W3C, Portable Network Graphics, third edition, 2025): one still picture.
 
-What a file may cost is bounded by its header, before any of it is walked through or inflated.
+The header bounds how many bytes and chunks a file may have, before any chunk is read or inflated.
 Chunks that say how a screen should show the values (gAMA, cHRM, sRGB, iCCP, cICP, bKGD, pHYs) are
-passed over: a model is asked about the values themselves.
+ignored, because a model is asked about the values themselves.
 """
 
 import io
@@ -43,17 +43,17 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 _INTERLACED = (*_PASSES, (0, 1, 1, 2))
 _WHOLE = ((0, 0, 1, 1),)
 _LONGEST_SIDE = 2**31 - 1
-# Beside its pixels a file has notes, a profile and a small preview.
+# Room for the rest of a file: text, a colour profile, a small preview.
 _OTHER_BYTES = 1 << 20
 _OTHER_CHUNKS = 256
-# The smallest pieces that pixels are known to be written in, past one for each row of a pass.
+# Encoders write pixels in pieces of at least this size, or in one piece for each row.
 _PIECE_BYTES = 4096
 _CRITICAL = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
 _ONCE = frozenset((b"IHDR", b"PLTE", b"tRNS", b"eXIf"))
 
 
 class Header(NamedTuple):
-    """What the first chunk says."""
+    """The first chunk, IHDR."""
 
     width: int
     height: int
@@ -63,7 +63,7 @@ class Header(NamedTuple):
 
     @property
     def mode(self) -> str:
-        """The kind of pixels, by Pillow's name and in words."""
+        """The kind of pixels: Pillow's name of it, then words."""
         name, words = _NAMES[self.colour]
         if self.colour == GREY:
             name = {1: "1", 16: "I;16"}.get(self.depth, name)
@@ -71,12 +71,13 @@ class Header(NamedTuple):
 
     @property
     def samples(self) -> int:
-        """Values stored of each pixel."""
+        """Number of values that are stored for each pixel."""
         return _SAMPLES[self.colour]
 
     @property
     def inflated_bytes(self) -> int:
-        """How many bytes the pixels have before they are deflated: rows, each after its filter."""
+        """Number of bytes that the pixels have before compression: each row follows one byte that
+        names its filter."""
         total = 0
         for left, top, across, down in _INTERLACED if self.interlaced else _WHOLE:
             columns = -(-(self.width - left) // across)
@@ -87,7 +88,10 @@ class Header(NamedTuple):
 
 
 class Png(NamedTuple):
-    """A file that was walked through: its pixels still deflated, and what else concerns them."""
+    """One file after its chunks were read: the compressed pixels, and what decides their meaning.
+
+    `palette` is `[entries, 3]`; `transparency` is the content of tRNS, if there is one.
+    """
 
     header: Header
     palette: NDArray[np.uint8]
@@ -114,10 +118,10 @@ def read_header(content: bytes) -> Header:
 
 
 def read_png(content: bytes, header: Header) -> Png:
-    """Everything that concerns the pixels; inflates none of them.
+    """Read every chunk of a file whose `header` is known; the pixels stay compressed.
 
-    Raises PictureSizeError for a file too large for its pixels, PictureDamageError for one that is
-    damaged, animated, or contradicts itself.
+    Raises PictureSizeError when the file is too large for its pixels, and PictureDamageError when
+    it is damaged or animated or contradicts itself.
     """
     pixels = header.inflated_bytes
     most = 2 * pixels + _OTHER_BYTES
@@ -147,13 +151,13 @@ def read_png(content: bytes, header: Header) -> Png:
 
 
 def decode(png: Png) -> NDArray[np.uint8]:
-    """Values `[H, W, samples]` as the picture is stored: levels 0 to 255, or places in the palette.
+    """Values `[H, W, samples]` as they are stored: levels 0 to 255, or indices into the palette.
 
-    Grey of 1, 2 or 4 bits becomes its level of 255, exactly. Raises PictureDamageError. The depth
-    must be at most 8.
+    Grey of 1, 2 or 4 bits is scaled to 255, which is exact. The depth must be at most 8. Raises
+    PictureDamageError.
     """
     _check_pixels(png)
-    # Written anew, so that nothing but the pixels is looked at twice.
+    # Pillow gets a new file of the pixels alone, so that it reads no other chunk.
     width, height, depth, colour, interlaced = header = png.header
     fields = _IHDR.pack(width, height, depth, colour, 0, 0, interlaced)
     chunks = ((b"IHDR", fields), (b"IDAT", png.deflated), (b"IEND", b""))
@@ -169,7 +173,10 @@ def decode(png: Png) -> NDArray[np.uint8]:
 
 
 def _chunks(content: bytes, header: Header) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and data of each chunk, up to the end. Raises PictureDamageError, PictureSizeError."""
+    """Yield kind and data of each chunk up to IEND.
+
+    Raises PictureDamageError, and PictureSizeError when there are too many chunks.
+    """
     left = most = _OTHER_CHUNKS + 2 * header.height + header.inflated_bytes // _PIECE_BYTES
     position, seen = len(MAGIC), set[bytes]()
     kind = b""
@@ -190,7 +197,7 @@ def _chunks(content: bytes, header: Header) -> Iterator[tuple[bytes, bytes]]:
             raise PictureDamageError(f"a damaged PNG: the checksum of {_name(kind)} does not fit")
         if kind in _ONCE and kind in seen:
             raise PictureDamageError(f"a forged PNG: {_name(kind)} comes twice")
-        # By the case of its first letter a chunk says whether it may be passed over.
+        # A capital as its first letter says that a reader must understand the chunk.
         if kind[:1].isupper() and kind not in _CRITICAL:
             raise PictureDamageError(f"a PNG with a chunk {_name(kind)}, which is not known")
         seen.add(kind)
@@ -208,8 +215,10 @@ def _palette(data: bytes, header: Header) -> NDArray[np.uint8]:
 
 
 def _check_pixels(png: Png) -> None:
-    """Raises PictureDamageError unless there are as many as the header declares; inflates no
-    more."""
+    """Raise PictureDamageError unless there are as many pixels as the header declares.
+
+    At most one byte more than declared is inflated.
+    """
     declared = png.header.inflated_bytes
     inflater = zlib.decompressobj()
     try:
@@ -229,5 +238,5 @@ def _written(kind: bytes, data: bytes) -> bytes:
 
 
 def _name(kind: bytes) -> str:
-    """A chunk's kind, which is four letters in a sound file, as it may be shown."""
+    """The kind of a chunk in printable form; a sound file has four letters there."""
     return ascii(kind)[1:]

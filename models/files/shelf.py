@@ -10,11 +10,11 @@ from models.zoo import ZOO
 
 
 def folders(root: Path = ZOO) -> list[Path]:
-    """The folders directly below `root`, and symbolic links, by name. None is looked into: a file
-    server that is gone would never answer.
+    """Folders and symbolic links directly below `root`, by name, which may hold checkpoints.
 
-    A name that begins with a dot is a copy that is still being written, and one with two
-    underscores is Python's.
+    Nothing in them is touched, since one of them may be on a file server that never answers. Names
+    that begin with a dot are left out, as folders that are still being written have them, and
+    those that begin with two underscores, which are Python's.
     """
     try:
         with os.scandir(root) as found:
@@ -25,8 +25,8 @@ def folders(root: Path = ZOO) -> list[Path]:
 
 
 def manifests(root: Path = ZOO) -> Iterator[tuple[Path, Manifest | CheckpointError]]:
-    """Each folder directly below `root` that holds a manifest, by name, with the manifest or with
-    what is wrong with it."""
+    """Yield each folder directly below `root` that holds a manifest, by name, with its manifest or
+    with the error that refuses it."""
     for folder in folders(root):
         try:
             yield folder, read_manifest(folder)

@@ -1,2 +1,2 @@
-"""What things are: configurations, manifests, solver parameters, scores, errors; and how files that
-somebody else put there are read. Torch-free."""
+"""Torch-free definitions: configurations, manifests, solver parameters, scores, errors; and the
+reading of files that others provide."""

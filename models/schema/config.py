@@ -8,18 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.schema.size import parameter_count
 
 Parameterisation = Literal["epsilon", "velocity", "velocity-from-epsilon"]
-# Far past any network that trains, and small enough that one of this size is built in seconds: a
-# manifest may come from anywhere.
+# A manifest may come from anywhere. These bounds lie far above every network that is trained here,
+# and a network within them is built in seconds.
 MOST_PARAMETERS = 2**31
 MOST_VALUES = 2**22
-# Attention compares every position with every other: this many take a gigabyte an image.
+# Attention compares every position with every other, which takes a gigabyte an image here.
 MOST_POSITIONS = 2**14
 MOST_CHANNELS = 8192
 MOST_BLOCKS = 256
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 Depth = Annotated[int, Field(ge=1, le=MOST_BLOCKS)]
-# Past these, exp(gamma) leaves the range of float32.
+# Beyond exp(88) the noise-to-signal ratio leaves the range of float32.
 LogNoise = Annotated[float, Field(ge=-50, le=50)]
 Exponent = Annotated[int, Field(ge=0, le=16)]
 
@@ -131,12 +131,12 @@ class ModelConfig(BaseModel):
 
     @property
     def parameters(self) -> int:
-        """How many parameters its networks have together."""
+        """Number of parameters of all networks together."""
         return parameter_count(self)
 
     @property
     def positions(self) -> int:
-        """Where in an image the networks look: pixels, or patches of them."""
+        """Number of places at which the networks compute: pixels, or patches of pixels."""
         height, width, _ = self.image_shape
         return height * width // self.patch**2
 

@@ -31,7 +31,7 @@ class DataError(ModelError):
 
 
 class PictureError(DataError):
-    """A picture that cannot be taken, without loss, for an image of a model's."""
+    """A picture that cannot be converted to a model's image without loss."""
 
 
 class PictureDamageError(PictureError):

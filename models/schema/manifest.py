@@ -12,7 +12,7 @@ from models.schema.regular import read_regular
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 CONFIG_KEY = "mulan.config"
-# The shipped ones have 40 kB; most of it grows with the length of the training.
+# The shipped manifests have 40 kB, most of which grows with the length of the training.
 MOST_BYTES = 4 << 20
 _LONGEST_FAULT = 300
 
@@ -92,8 +92,8 @@ class Manifest(_Record):
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of one checkpoint folder.
 
-    Raises CheckpointError when it is malformed, past `MOST_BYTES` or not a regular file, and of it
-    NoManifestError when there is none.
+    Raises NoManifestError when there is none, and CheckpointError when it is malformed, larger than
+    `MOST_BYTES` or not a regular file.
     """
     path = folder / MANIFEST
     try:
@@ -107,9 +107,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first thing that is wrong with a document, in one line: the field, and what it lacks.
+    """The first fault of a document, in one line: the field, and what is wrong with it.
 
-    Names in a document are its author's: what is not printable is escaped, what is long cut off.
+    Names of fields come from the document, so unprintable characters are escaped and a long line
+    is cut.
     """
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])

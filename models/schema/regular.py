@@ -1,7 +1,7 @@
-"""Reading files that somebody else put there: regular ones, of bounded size, in bounded time.
+"""Reading of files that others provide: only regular files, with a limit of size and of time.
 
-A FIFO, a socket, a device or a folder is refused before it is opened. A symbolic link is followed,
-and judged by what it leads to.
+A FIFO, a socket, a device or a folder is refused before it is opened. Symbolic links are followed,
+and the same rules apply to their targets.
 """
 
 import errno
@@ -11,16 +11,18 @@ import stat
 import threading
 from pathlib import Path
 
-# Seconds without a byte: a disk that sleeps wakes sooner, a file server that is gone never does.
+# Seconds without a byte. A sleeping disk wakes sooner; a file server that is gone never answers.
 PATIENCE_S = 30.0
-_PIECE = 8 << 20
+# At 35 kB a second one piece still arrives in time.
+_PIECE = 1 << 20
 
 
 def read_regular(path: Path, limit: int) -> bytes:
     """Content of the regular file at `path`.
 
-    Raises OSError whose `strerror` is one line for people: there is no such file, it is no regular
-    file, it has more than `limit` bytes, or nothing of it came for `PATIENCE_S` seconds.
+    Raises OSError, whose `strerror` is one line for people, when there is no such file, when it is
+    not regular, when it has more than `limit` bytes, and when no byte of it arrived for
+    `PATIENCE_S` seconds.
     """
     reading = _Reading(path, limit)
     reading.start()
@@ -28,7 +30,7 @@ def read_regular(path: Path, limit: int) -> bytes:
     while reading.is_alive():
         reading.join(PATIENCE_S)
         if reading.is_alive() and reading.count == count:
-            words = f"nothing of it came for {PATIENCE_S:g} seconds"
+            words = f"no byte arrived for {PATIENCE_S:g} seconds"
             raise TimeoutError(errno.ETIMEDOUT, words, str(path))
         count = reading.count
     if reading.error is not None:
@@ -37,9 +39,9 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """The regular file at `path`, open for reading. Raises OSError for one that is not regular."""
-    # A device may act on being opened, so the first look is before that. The second one is at what
-    # was opened, which somebody may have put there in between.
+    """Open the regular file at `path` for reading. Raises OSError for one that is not regular."""
+    # Opening a device can have effects, so the path is checked first. What was opened is checked
+    # again, because somebody may have exchanged the file in between.
     _check(path.stat(), path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -51,8 +53,8 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 
 class _Reading(threading.Thread):
-    """Reads one file. As a daemon it may hang in the operating system without holding up the
-    process's end."""
+    """Reads one file. The thread is a daemon, so that a hanging read does not delay the end of the
+    process."""
 
     def __init__(self, path: Path, limit: int) -> None:
         super().__init__(name=f"reading {path.name}", daemon=True)
@@ -65,8 +67,8 @@ class _Reading(threading.Thread):
         try:
             with open_regular(self.path) as file:
                 self._check_size(os.fstat(file.fileno()).st_size)
-                # The size is not trusted: some file systems say 0, and a file can grow meanwhile.
-                while piece := file.read(min(_PIECE, self.limit + 1 - self.count)):
+                # A file system may state the size 0, and a file can grow while it is read.
+                while piece := file.read1(min(_PIECE, self.limit + 1 - self.count)):
                     self.pieces.append(piece)
                     self.count += len(piece)
                     self._check_size(self.count)

@@ -1,6 +1,6 @@
-"""How many parameters a configuration asks for, told without building the network. Torch-free.
+"""The number of parameters of a network, computed from its configuration alone. Torch-free.
 
-`models/network` has the layers that are counted here.
+The functions mirror the layers in `models/network`.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def parameter_count(config: "ModelConfig") -> int:
-    """Parameters of encoder, schedule and score network."""
+    """Number of parameters of encoder, schedule and score network together."""
     score = _score(config)
     return score + _encoder(config) + _schedule(config) if config.latent_size else score
 

@@ -1,4 +1,4 @@
-"""Forms whose files need no name: a part is told for an image by its own name."""
+"""Parsing of forms in which a file may lack a file name."""
 
 from typing import Any
 
@@ -7,15 +7,17 @@ from starlette.formparsers import MultiPartParser
 
 
 class ImageFormParser(MultiPartParser):
-    """Takes for a file each part called `image_name`, and each that has a file name by RFC 8187
-    alone (`filename*=`), which the library passes over."""
+    """Treats every part called `image_name` as a file, and every part with `filename*=` (RFC 8187).
+
+    The base class recognises a file by `filename=` alone.
+    """
 
     def __init__(self, image_name: str, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._image_name = image_name.encode()
 
     def on_headers_finished(self) -> None:
-        """Called for each part, once its headers are complete."""
+        """Add an empty file name to a part that is a file; called when its headers are complete."""
         stated = self._current_part.content_disposition or b""
         _, options = parse_options_header(stated)
         is_file = options.get(b"name") == self._image_name or b"filename*" in stated.lower()

@@ -1,4 +1,4 @@
-"""Tokens as .npy, `[N, H, W, C]`, uint8: read with care, and written."""
+"""Tokens as .npy, `[N, H, W, C]`, uint8: reading and writing."""
 
 import io
 import math

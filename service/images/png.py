@@ -1,4 +1,4 @@
-"""PNGs as tokens: what `models.files` can make of a file, or a refusal as clients are told it."""
+"""PNGs as tokens, with every refusal as the error that a client is told."""
 
 import numpy as np
 

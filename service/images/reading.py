@@ -1,4 +1,4 @@
-"""Parts of a request as tokens, whatever form each has."""
+"""Parts of a request as tokens, whichever format each part has."""
 
 from models.schema.config import ModelConfig
 from service.images.npy import count_npy, decode_npy

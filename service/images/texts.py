@@ -1,4 +1,4 @@
-"""Images that came as text: base64 as it is found in the wild."""
+"""Images that are sent as text: base64 in the forms that clients write."""
 
 import base64
 import re
@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 from service.errors import MalformedBody
 from service.images.upload import Upload
 
-# RFC 2397. Its media type is not asked: what came is told by its first bytes.
+# RFC 2397. The media type is ignored, because the first bytes of the content tell the format.
 _DATA_URL = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
 # RFC 4648, section 5: an alphabet that needs no escapes in a URL.
 _ALPHABET = bytes.maketrans(b"-_", b"+/")
@@ -17,9 +17,9 @@ _WHITE = b" \t\r\n\f\v"
 
 
 def from_base64(texts: Iterable[str], name: str) -> list[Upload]:
-    """Base64 texts as parts, each called `name` and its place.
+    """Decode base64 texts into parts, labelled with `name` and their index.
 
-    A `data:` URL, line breaks, the alphabet for URLs and missing padding are taken. Raises
+    `data:` URLs, white space, the URL-safe alphabet and missing padding are accepted. Raises
     MalformedBody.
     """
     parts = []
@@ -33,7 +33,7 @@ def from_base64(texts: Iterable[str], name: str) -> list[Upload]:
 
 
 def _decoded(text: str) -> bytes:
-    """Raises ValueError."""
+    """The bytes of one text. Raises ValueError."""
     text = text.strip()
     if url := _DATA_URL.match(text):
         if not url[1].lower().rstrip().endswith(";base64"):

@@ -1,4 +1,4 @@
-"""What a client sent as an image, and the form in which it came."""
+"""A file that a client sent as an image, and its format."""
 
 import re
 from typing import Literal, NamedTuple
@@ -7,7 +7,7 @@ from models.files.png import MAGIC
 from service.errors import MalformedBody, UnsupportedMediaType
 
 ACCEPTED = "PNG and .npy are read"
-# How files begin: those that are read, and others, since a refusal that names them says what to do.
+# The first bytes of each format. Those that are not read are here so that a refusal names them.
 _FORMATS = {
     "PNG": re.escape(MAGIC),
     ".npy": rb"\x93NUMPY",
@@ -37,13 +37,15 @@ class Upload(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether it begins as a file of a known format does, be it one that is read or not."""
+        """True if the first bytes are those of a known format, whether it is read or not."""
         return self._format is not None
 
     @property
     def form(self) -> Literal["PNG", ".npy"]:
-        """Told by the first bytes. Raises UnsupportedMediaType for a file of another known format,
-        MalformedBody for anything else."""
+        """The format by the first bytes.
+
+        Raises UnsupportedMediaType for another known format, MalformedBody for anything else.
+        """
         match self._format:
             case "PNG" | ".npy" as read:
                 return read
@@ -51,7 +53,7 @@ class Upload(NamedTuple):
                 raise MalformedBody(f"{self.label}: neither a PNG nor a .npy; {ACCEPTED}")
             case other:
                 raise UnsupportedMediaType(
-                    f"{self.label}: neither a PNG nor a .npy but a {other}; convert it: "
+                    f"{self.label}: neither a PNG nor a .npy but {other}; convert it: "
                     'Image.open(f).save("image.png")'
                 )
 

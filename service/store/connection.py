@@ -42,7 +42,7 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
         # What a connection does not know it says when it is made, which reaches nobody.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):
-        # What the library says repeats the part that it could not read, which may be a password.
+        # The library's message repeats the part that it could not parse, which may be a password.
         raise ServeError(f"MULAN_STORE (--store) is no URL of a Redis: it {urls.REDIS}") from None
     return Redis.from_pool(pool)
 

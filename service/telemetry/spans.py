@@ -37,7 +37,7 @@ def open_spans(endpoint: str, process: str) -> Tracing:
         }
     )
     url = f"{endpoint.rstrip('/')}/v1/traces" if endpoint else None
-    # Of a header that it cannot read this logger would tell the whole, key and all.
+    # This logger shows a header that it cannot parse, with the key in it.
     logging.getLogger(parse_env_headers.__module__).addFilter(_without_header)
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url)))

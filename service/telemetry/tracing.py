@@ -56,7 +56,7 @@ def _open(endpoint: str, process: str) -> Tracing:
     if not (endpoint or any(map(os.environ.get, ENVIRONMENT))):
         return Tracing()
     for name in ENVIRONMENT:
-        # The library would say what it cannot parse, and that may be a password.
+        # The library would log a URL that it cannot parse, password and all.
         if given := os.environ.get(name):
             try:
                 collector_url(given)

@@ -1,4 +1,4 @@
-"""Work that is left behind: it never holds up a process's end, nor makes a crash of it."""
+"""Work in the background neither delays the end of a process nor makes it crash."""
 
 import asyncio
 import os

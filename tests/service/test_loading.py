@@ -189,7 +189,7 @@ def test_a_file_that_never_answers_keeps_no_other_from_being_served(
     # Without its calibration a checkpoint still draws and scores.
     assert ("hanging" in served) == (name == CALIBRATION)
     (line,) = refusals(caplog)
-    assert line.endswith("nothing of it came for 0.2 seconds")
+    assert line.endswith("no byte arrived for 0.2 seconds")
     begun = [r.getMessage() for r in caplog.records if r.getMessage().startswith("loading ")]
     assert begun == ["loading a-good", "loading hanging", "loading z-good"]
 

@@ -149,7 +149,7 @@ def test_a_url_in_the_wrong_place_is_not_repeated(before: str, password: str) ->
 
 
 def refusal_of(**flags: str) -> SettingsError | None:
-    """What these settings are refused with; None for those that may be so, as a folder's name."""
+    """The refusal of these settings; None where they are valid, as any text is a folder's name."""
     try:
         read_settings(**flags)
     except SettingsError as refusal:

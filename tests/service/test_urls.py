@@ -21,7 +21,7 @@ PLACES = ["queue.example", "/run/redis.sock"]
 
 
 def shown(form: str, password: str) -> str:
-    """What is told of it, whichever way it goes."""
+    """The text that a log or an error shows of the URL."""
     try:
         return place(redis_url(form.format(password)))
     except UrlError as refusal:
@@ -39,7 +39,7 @@ def test_nothing_of_a_password_is_shown(form: str, password: str) -> None:
 
 @given(st.sampled_from(FORMS), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_password_at_all(form: str, password: str) -> None:
-    """Between marks that no message has; what stands outside them is the URL's own."""
+    """The marks around it occur in no message, so that any part of it would be found."""
     marked = f"QQQ{password}QQQ"
     assert "QQQ" not in shown(form, marked)
     assert any(name in shown(form, quote(marked, safe="")) for name in PLACES)

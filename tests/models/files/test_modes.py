@@ -1,4 +1,4 @@
-"""From every kind of picture to a model's: exact, or refused with what to do about it."""
+"""Every kind of picture is converted exactly, or refused with the conversion to make."""
 
 import io
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Which way up: as Pillow turns pictures, wherever the file says it, and never passed over."""
+"""Orientations are found wherever a file states them, obeyed as Pillow obeys, never ignored."""
 
 import io
 import struct
@@ -32,7 +32,7 @@ def found(*chunks: tuple[bytes, bytes]) -> int:
 
 
 def profile(content: bytes, name: bytes = b"exif") -> bytes:
-    """As ImageMagick writes one as text."""
+    """A profile in the text form that ImageMagick writes."""
     digits = content.hex().encode()
     lines = b"\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
     return b"\n%b\n%8d\n%b\n" % (name, len(content), lines)
@@ -110,6 +110,7 @@ def lied(count: int, kind: int = 3, values: int = 1) -> bytes:
         (b"eXIf", exif(9)),
         (b"tEXt", b"Raw profile type exif\0"),
         (b"tEXt", b"Raw profile type exif\0\nexif\n8\nnot hex!"),
+        (b"tEXt", b"Raw profile type exif\0" + profile(b"XX" + exif(6)[2:])),
         (b"zTXt", b"Raw profile type exif\0\0not deflated"),
         (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile(exif(6)))[:-1]),
         (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(50_000_000), 9)),
@@ -130,10 +131,13 @@ def test_what_contradicts_itself_is_refused() -> None:
 
 
 def test_what_is_deflated_has_a_bound_in_all() -> None:
-    """Many notes, each below it."""
-    text = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(200_000))
-    with pytest.raises(PictureDamageError):
-        found(*[(b"iTXt", text)] * 2)
+    """Several texts share it, and nothing is left when one of them takes all of it."""
+    head = b"XML:com.adobe.xmp\0\1\0\0\0"
+    for sizes in ((200_000, 200_000), (256 << 10, 1), (256 << 10, 50_000_000)):
+        texts = [(b"iTXt", head + zlib.compress(bytes(size))) for size in sizes]
+        assert found(texts[0]) == UPRIGHT
+        with pytest.raises(PictureDamageError):
+            found(*texts)
 
 
 @given(st.sampled_from([b"eXIf", b"tEXt", b"zTXt", b"iTXt"]), st.binary(max_size=80))

@@ -167,7 +167,7 @@ def long_and_thin() -> bytes:
 
 
 def many_pieces() -> bytes:
-    """As libpng writes them: no piece is above 8 kB."""
+    """libpng writes pieces of 8 kB."""
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3))
     return write_png(noise, 8, 2, pieces=95)
 

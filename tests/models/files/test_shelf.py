@@ -1,4 +1,4 @@
-"""Finding checkpoints among whatever lies in a folder."""
+"""Checkpoints are found among whatever lies in a folder."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files that somebody else put there: regular ones are read, others refused, none waited for."""
+"""Files that others provide: regular ones are read, others refused, and none is waited for."""
 
 import os
 import socket
@@ -113,13 +113,13 @@ def test_a_file_that_never_answers_is_given_up(
     monkeypatch.setattr(regular, "open_regular", hang)
     path = tmp_path / "it"
     path.write_bytes(b"late")
-    with pytest.raises(TimeoutError, match=r"nothing of it came for 0\.05 seconds"):
+    with pytest.raises(TimeoutError, match=r"no byte arrived for 0\.05 seconds"):
         read_regular(path, 10)
     answer.set()
 
 
 def test_a_file_that_is_slow_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as some of it comes between two looks."""
+    """A byte between two looks is enough."""
 
     class Slow(threading.Thread):
         """A reading whose every look finds one more byte."""

@@ -166,7 +166,7 @@ COLOURED = np.stack([GREY, GREY, 255 - GREY], -1)
         (PNGS[0][:45] + b"\x00" + PNGS[0][46:], 400, "malformed-body", "PNG"),
         (b"", 400, "malformed-body", "neither"),
         (b"GIF", 400, "malformed-body", "neither"),
-        (b"GIF89a", 415, "unsupported-media-type", "but a GIF"),
+        (b"GIF89a", 415, "unsupported-media-type", "but GIF"),
         (npy(TOKENS), 400, "malformed-body", "PNG"),
         (bomb(60_000, 60_000), 413, "image-too-large", "60000x60000"),
         (bomb(3, 4), 400, "malformed-body", "more pixels"),

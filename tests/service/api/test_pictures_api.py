@@ -150,7 +150,7 @@ async def test_what_would_lose_something_is_refused(
 async def test_what_is_taken_is_still_judged_by_its_levels(
     client: httpx.AsyncClient, service: Service
 ) -> None:
-    """Of 17 levels 0 and 255 are two, and 17 is none."""
+    """The model has 17 levels: 0 and 255 are among them, 17 is not."""
     ink = (255 * DICE.integers(0, 2, (4, 3))).astype(np.uint8)
     for mode in ("1", "P", "LA", "RGB", "RGBA"):
         assert (await ask(client, [png(ink, mode)], "tiny")).status_code == 200
@@ -222,7 +222,7 @@ async def test_other_formats_are_named(client: httpx.AsyncClient, name: str) -> 
     problem = assert_problem(
         await ask(client, [png(DIGIT), file.getvalue()]), 415, "unsupported-media-type"
     )
-    assert str(problem["detail"]).startswith("images[1]: neither a PNG nor a .npy but a")
+    assert str(problem["detail"]).startswith("images[1]: neither a PNG nor a .npy but")
     assert name in str(problem["detail"])
 
 
@@ -256,7 +256,7 @@ async def post_parts(client: httpx.AsyncClient, *parts: tuple[str, bytes]) -> ht
     ],
 )
 async def test_a_file_needs_no_name(client: httpx.AsyncClient, service: Service, said: str) -> None:
-    """Also past what a field of text may have."""
+    """The second file is longer than a text field may be."""
     large = npy(np.broadcast_to(DIGIT[None, ..., None], (8, *SHAPE)))
     assert len(large) > 4096
     response = await post_parts(client, (said, png(DIGIT)), (said, large))
@@ -269,7 +269,7 @@ async def test_a_file_needs_no_name(client: httpx.AsyncClient, service: Service,
     [
         ('name="images"', b"text", 422, "invalid-request", "images[0]: is not a file"),
         ('name="images"', b"", 422, "invalid-request", "images[0]: is not a file"),
-        ('name="images"', b"GIF89a", 415, "unsupported-media-type", "but a GIF"),
+        ('name="images"', b"GIF89a", 415, "unsupported-media-type", "but GIF"),
         ('name="images"; filename="a"', b"text", 400, "malformed-body", "images[0]: neither"),
         ("name=\"other\"; filename*=UTF-8''a.png", b"text", 422, "invalid-request", "images"),
     ],

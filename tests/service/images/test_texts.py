@@ -1,4 +1,4 @@
-"""Base64 as it is found in the wild."""
+"""Base64 is read in every form that clients write."""
 
 import base64
 import textwrap
