@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from service.codec import encode_npy
+from service.images.npy import encode_npy
 
 TIMEOUT_S = 60.0
 NPY = {"Accept": "application/x-npy"}

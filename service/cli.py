@@ -1,13 +1,16 @@
 """`mulan`: the commands. What a command needs is imported when it runs."""
 
 import importlib
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from models.cli.lazy import LazyGroup
+from service import background
 from service.errors import ServeError
 from service.settings import Settings, SettingsError, read_settings
 from service.telemetry import logs
@@ -16,7 +19,34 @@ _BEGAN = time.monotonic()
 # A process's arguments can be read by others on its machine.
 _BY_ENVIRONMENT_ALONE = frozenset({"api_keys"})
 
-main = LazyGroup(
+_URL = re.compile(r"\w+://.*", re.DOTALL)
+
+
+class _Commands(LazyGroup):
+    """Hides URLs in messages about wrong usage: such a message often ends in a log, and the URL of
+    a Redis holds a password."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _without_urls():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _without_urls():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _without_urls() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        message = error.format_message()
+        if _URL.search(message):
+            raise click.UsageError(_URL.sub("a URL...", message), error.ctx) from None
+        raise
+
+
+main = _Commands(
     name="mulan",
     help="Serve MULAN diffusion models: images, likelihoods and anomaly verdicts over HTTP.",
     commands_at={"models": "models.cli:models", "jobs": "service.jobs_cli:jobs"},
@@ -77,7 +107,14 @@ def _run(module: str, flags: dict[str, Any]) -> None:
     except SettingsError as error:
         raise _MisusedError(str(error)) from error
     logs.configure(settings.log_level, settings.log_format)
+    failure: click.ClickException | None = None
     try:
         importlib.import_module(module).serve(settings, _BEGAN)
     except ServeError as error:
-        raise click.ClickException(str(error)) from error
+        failure = click.ClickException(str(error))
+    if background.lingers():
+        if failure is not None:
+            failure.show()
+        background.leave(failure.exit_code if failure else 0)
+    if failure is not None:
+        raise failure

@@ -1,11 +1,12 @@
 """A worker as its process has it: with models to serve, announced to the fleet, watched."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
+from service.background import in_background
 from service.catalogue import Catalogue
 from service.engine.scheduler import Limits
 from service.errors import ServeError, StoreUnavailable
@@ -44,7 +45,8 @@ class HostedWorker:
         Raises ServeError: no model can be served, or Redis is too old.
         """
         limits, settings = Limits(), self._settings
-        loaded = await asyncio.to_thread(load_models, settings.models, rows=limits.tick)
+        load = partial(load_models, settings.models, rows=limits.tick)
+        loaded = await in_background("loading", load)
         if not loaded:
             raise ServeError(f"no checkpoint in {settings.models} can be served")
         self._announced = [

@@ -10,9 +10,9 @@ import torch
 
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
-from models.files.shelf import checkpoint_folders
+from models.files.shelf import folders
 from models.runtimes.warmup import warm_up
-from models.schema.errors import CheckpointError
+from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
@@ -41,10 +41,13 @@ def load_models(
     """
     device = device or best_device()
     models: list[LoadedModel] = []
-    for folder in checkpoint_folders(root):
+    for folder in folders(root):
+        logger.info("loading %s", folder.name)
         try:
             loaded = _load(folder, device, rows)
             _check_unique(loaded.manifest, models)
+        except NoManifestError as error:
+            logger.info("%s", error)
         except CheckpointError as error:
             logger.error("refused %s: %s", folder.name, error)
         except Exception as error:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.zoo import ZOO
+from service import urls
 
 PREFIX = "MULAN_"
 MEMORY = "memory"
@@ -25,13 +26,37 @@ def _digests(keys: Any) -> Any:
     if not isinstance(keys, str):
         return keys
     stripped = (key.strip() for key in keys.split(","))
-    return tuple(hashlib.sha256(key.encode()).digest() for key in stripped if key)
+    try:
+        return tuple(hashlib.sha256(key.encode()).digest() for key in stripped if key)
+    except UnicodeError:
+        # The error's own text would show a character of the key.
+        raise ValueError("should be UTF-8") from None
 
 
 def _rate(text: str) -> str:
     """Raises ValueError for what is no rate."""
     if text:
-        limits.parse(text)
+        try:
+            limits.parse(text)
+        except ValueError as error:
+            raise ValueError("should be a rate, as 60/minute") from error
+    return text
+
+
+def _store(text: str) -> str:
+    """Raises ValueError for what is neither memory nor the URL of a Redis."""
+    if text != MEMORY:
+        try:
+            urls.redis_url(text)
+        except urls.UrlError as error:
+            raise ValueError(f"should be {MEMORY}, or it {error}") from error
+    return text
+
+
+def _collector(text: str) -> str:
+    """Raises ValueError for what is no URL of a collector."""
+    if text:
+        urls.collector_url(text)
     return text
 
 
@@ -47,11 +72,8 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    store: str = Field(
-        MEMORY,
-        pattern=rf"^({MEMORY}$|(rediss?|unix)://)",
-        description="Where jobs wait: memory, or redis://host:port/number.",
-        repr=False,
+    store: Annotated[str, AfterValidator(_store)] = Field(
+        MEMORY, description="Where jobs wait: memory, or redis://host:port/number.", repr=False
     )
     lease_s: float = Field(
         30, ge=1, description="How long a worker that is silent keeps the jobs it has claimed."
@@ -142,10 +164,10 @@ class Settings(BaseSettings):
         "has most.",
     )
     drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
-    otlp_endpoint: str = Field(
+    otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
         "",
-        pattern=r"^(https?://.*)?$",
         description="Collector of traces, http://host:4318; OTEL_EXPORTER_OTLP_ENDPOINT else.",
+        repr=False,
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
@@ -158,7 +180,7 @@ class Settings(BaseSettings):
     def _guarded(self) -> Self:
         if not (self.api_keys or self.insecure or _is_loopback(self.host)):
             raise ValueError(
-                f"refusing to listen on {self.host} without API keys: "
+                "refusing to listen past loopback without API keys: "
                 f"set {PREFIX}API_KEYS, or accept the risk with --insecure"
             )
         return self
@@ -176,17 +198,18 @@ def read_settings(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        raise SettingsError("; ".join(_line(entry) for entry in error.errors())) from error
+        # The cause holds the values, and a traceback would show them.
+        entries = error.errors(include_url=False, include_input=False)
+        raise SettingsError("; ".join(map(_line, entries))) from None
 
 
 def _line(error: Any) -> str:
+    """One line about a wrong setting, without its value, which may be a password by mistake."""
     message: str = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return message
     name = str(error["loc"][0])
-    line = f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {message}"
-    # What is not shown may hold a password.
-    return f"{line}, got {error['input']!r}" if Settings.model_fields[name].repr else line
+    return f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {message}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from loadtests.local import free_port
 from models.anomaly.calibration import read_calibration
-from models.files.shelf import checkpoint_folders
+from models.files.shelf import folders
 from models.schema.manifest import read_manifest
 from models.schema.specs import Ddpm
 from models.zoo import ZOO
@@ -134,7 +134,7 @@ async def _per_job(url: str, workers: int, jobs: int) -> JobCost:
 async def _per_call(url: str) -> dict[str, float]:
     announced = [
         Announced(manifest, "cpu", read_calibration(folder, manifest))
-        for folder in checkpoint_folders(ZOO)
+        for folder in folders(ZOO)
         for manifest in [read_manifest(folder)]
     ]
     async with _stores(url, 1) as (store,):

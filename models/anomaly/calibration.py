@@ -36,12 +36,15 @@ from models.files.pictures import Bytes
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest, first_fault
+from models.schema.regular import read_regular
 from models.schema.specs import FlowPath
 
 CALIBRATION = "calibration.json"
 NOT_FINITE = "the score is not finite"
 # The smallest p-value of 19 calibration images is 0.05: fewer flag nothing at the usual alpha.
 FEWEST = 20
+# A million calibration images have scores of about 20 bytes each.
+MOST_BYTES = 32 << 20
 
 
 class _Record(BaseModel):
@@ -180,11 +183,12 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
 def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
     """Read the calibration of the checkpoint in `folder`, or return None where there is none.
 
-    Raises CheckpointError for one that is damaged or belongs to another checkpoint.
+    Raises CheckpointError for one that is damaged, past `MOST_BYTES`, not a regular file, or not
+    of this checkpoint.
     """
     path = folder / CALIBRATION
     try:
-        found = Calibration.model_validate_json(path.read_bytes())
+        found = Calibration.model_validate_json(read_regular(path, MOST_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -16,6 +16,11 @@ from models.network.mulan import Mulan
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import CONFIG_KEY, MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.schema.regular import read_regular
+
+_BYTES_A_PARAMETER = 4
+# The header lists the tensors, about 120 bytes for each.
+_HEADER_BYTES = 4 << 20
 
 
 class Checkpoint(NamedTuple):
@@ -28,14 +33,21 @@ class Checkpoint(NamedTuple):
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:
     """Load and verify the checkpoint in `folder`.
 
-    Raises CheckpointError, which names the file or tensor at fault: a missing or truncated file, a
-    hash other than the manifest's, a configuration other than the one inside the weights file, a
-    tensor that is missing, unexpected, of a wrong shape, not finite or not float32.
+    Raises CheckpointError, naming the file or tensor: a missing or truncated file, one that is not
+    regular or larger than the configuration implies, a hash other than the manifest's, a
+    configuration other than the one inside the weights, a missing, unexpected, misshapen or
+    non-finite tensor, or one that is not float32.
     """
     manifest = read_manifest(folder)
     path = folder / WEIGHTS
+    implied = manifest.config.parameters
+    if manifest.parameters != implied:
+        raise CheckpointError(
+            f"{folder / MANIFEST}: its configuration has {implied} parameters, the manifest says "
+            f"{manifest.parameters}"
+        )
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _HEADER_BYTES + _BYTES_A_PARAMETER * implied)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
     digest = hashlib.sha256(content).hexdigest()
@@ -50,11 +62,6 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     with torch.device("meta"):
         model = Mulan(manifest.config)
     check_tensors(tensors, model, str(path))
-    parameters = sum(tensor.numel() for tensor in tensors.values())
-    if parameters != manifest.parameters:
-        raise CheckpointError(
-            f"{path}: {parameters} parameters, the manifest says {manifest.parameters}"
-        )
     model.load_state_dict(tensors, assign=True)
     return Checkpoint(manifest, model.to(device).eval().requires_grad_(False))
 

@@ -7,6 +7,7 @@ flat chunks.
 
 import gzip
 import math
+import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.schema.errors import CheckpointError
+from models.schema.regular import open_regular
 
 Tree = dict[str, Any]
 ARRAY, COMPLEX, SCALAR = 1, 2, 3
@@ -89,8 +91,8 @@ def read_flax(
 def _opened(path: Path, max_bytes: int, progress: bool) -> Iterator["_Limited"]:
     """Yield the file's content, unzipped, with a progress bar."""
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             magic = file.peek(2)[:2]
             if magic[:1] == PICKLE and magic != PICKLE:
                 raise CheckpointError(f"{path}: this is a pickle, and pickles are never read")

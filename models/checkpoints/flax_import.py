@@ -22,6 +22,7 @@ from models.network.mulan import Mulan
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest, Name, Origin, first_fault
+from models.schema.regular import open_regular
 
 Copy = Literal["ema", "raw"]
 Leaves = dict[str, NDArray[Any]]
@@ -57,7 +58,7 @@ def import_flax(
         leaves = flatten(tree.pop(entry), str(path))
         config = complete(settings, shown_by(leaves, settings, str(path)), str(path))
         tensors = to_tensors(leaves, config, str(path))
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             source = hashlib.file_digest(file, "sha256").hexdigest()
         manifest = Manifest(
             name=chosen,

@@ -14,10 +14,12 @@ from pydantic import ValidationError
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import first_fault
+from models.schema.regular import read_regular
 
 Settings = dict[str, Any]
 # The official code's default.
 OFFICIAL_K = 15
+_MOST_BYTES = 1 << 20
 
 # Sahoo et al. (2024), appendix on experiments.
 NAMED: dict[str, Settings] = {
@@ -79,12 +81,14 @@ def read_settings(name_or_path: str) -> Settings:
         return NAMED[name_or_path]
     path = Path(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _MOST_BYTES).decode()
         read = tomllib.loads if path.suffix == ".toml" else json.loads
         settings = read(text)
-    except OSError as error:
+    except FileNotFoundError as error:
         names = ", ".join(NAMED)
         raise CheckpointError(f"no configuration {name_or_path}; available: {names}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     if not isinstance(settings, dict):

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from models.cli.options import as_json, emit, one_line_errors, root
-from models.files.shelf import checkpoint_folders, find
+from models.files.shelf import find, manifests
 from models.schema.errors import CheckpointError
-from models.schema.manifest import Manifest, read_manifest
+from models.schema.manifest import Manifest
 
 
 @click.command("list")
@@ -17,11 +17,11 @@ from models.schema.manifest import Manifest, read_manifest
 def list_checkpoints(root: Path, as_json: bool) -> None:
     """List the checkpoints and the folders whose manifest is damaged. Weights are not read."""
     entries: list[dict[str, Any]] = []
-    for folder in checkpoint_folders(root):
-        try:
-            entries.append(_summary(read_manifest(folder)))
-        except CheckpointError as error:
-            entries.append({"name": folder.name, "error": str(error)})
+    for folder, found in manifests(root):
+        if isinstance(found, CheckpointError):
+            entries.append({"name": folder.name, "error": str(found)})
+        else:
+            entries.append(_summary(found))
     emit({"checkpoints": entries}, "\n".join(map(_line, entries)), as_json)
 
 

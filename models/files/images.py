@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from models.files import extras
+from models.files.modes import picture_levels
 from models.files.pictures import to_tokens
 from models.schema.config import ModelConfig
-from models.schema.errors import DataError
+from models.schema.errors import DataError, PictureError
 from models.schema.manifest import DataPart, Indices
+from models.schema.regular import open_regular, read_regular
 
 Tokens = NDArray[np.uint8]
 PARTS: tuple[DataPart, ...] = ("train", "density", "calibration", "test")
@@ -33,22 +34,24 @@ _UNREADABLE = (
     SyntaxError,
     zlib.error,
     zipfile.BadZipFile,
-    Image.DecompressionBombError,
 )
+_MOST_PICTURE_PIXELS = 1 << 22
+_MOST_PICTURE_BYTES = 64 << 20
 
 
-def load_tokens(source: str, vocabulary: int = 256) -> Tokens:
+def load_tokens(source: str, vocabulary: int = 256, channels: int | None = None) -> Tokens:
     """Load images `[N, H, W, C]`, uint8 tokens 0..vocabulary-1, from a data set's name or a path.
 
     The only name is `digits` (scikit-learn, 8x8, values 0..16). A path is an idx file (gzipped or
-    not), a .npy, or a .npz with one array, all of which hold tokens; or a folder of 8-bit PNGs,
-    grey or RGB, read in the order of their names, whose pixels are round(255 v / (vocabulary - 1))
-    for token v. Raises DataError, and MissingExtraError where scikit-learn is not installed.
+    not), a .npy, or a .npz with one array, all of which hold tokens; or a folder of PNGs, read in
+    the order of their names, whose pixels are round(255 v / (vocabulary - 1)) for token v. With
+    `channels` 1 or 3, a picture of another form is converted where nothing is lost. Raises
+    DataError, and MissingExtraError where scikit-learn is not installed.
     """
     if source in NAMED:
         images = np.asarray(_digits().images, dtype=np.uint8)
     else:
-        images = _read(Path(source), vocabulary)
+        images = _read(Path(source), vocabulary, channels)
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or not images.size:
@@ -65,7 +68,7 @@ def load_images(source: str, config: ModelConfig) -> Tokens:
 
     Raises DataError.
     """
-    images = load_tokens(source, config.vocabulary)
+    images = load_tokens(source, config.vocabulary, config.image_shape[2])
     if images.shape[1:] != config.image_shape:
         raise DataError(
             f"{source}: images are {images.shape[1:]}, the model's {config.image_shape}"
@@ -117,11 +120,11 @@ def _digits() -> Any:
     return extras.module("sklearn.datasets").load_digits()
 
 
-def _read(path: Path, vocabulary: int) -> Tokens:
+def _read(path: Path, vocabulary: int, channels: int | None) -> Tokens:
     """Read a folder, a NumPy file or an idx file. Raises DataError for whatever is wrong with
     it."""
     if path.is_dir():
-        return _guarded(path, lambda folder: _read_folder(folder, vocabulary))
+        return _guarded(path, lambda folder: _read_folder(folder, vocabulary, channels))
     if path.suffix in (".npy", ".npz"):
         return _guarded(path, _read_numpy)
     return _guarded(path, lambda file: _read_idx(file, axes=3))
@@ -143,7 +146,7 @@ def _guarded(path: Path, read: Callable[[Path], NDArray[np.generic]]) -> Tokens:
 
 
 def _read_numpy(path: Path) -> NDArray[np.generic]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         found = np.load(file, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
@@ -154,7 +157,8 @@ def _read_numpy(path: Path) -> NDArray[np.generic]:
 
 
 def _read_idx(path: Path, axes: int) -> NDArray[np.generic]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+    zipped = path.suffix == ".gz"
+    with open_regular(path) as stored, gzip.open(stored) if zipped else stored as file:
         content = file.read()
     header = struct.Struct(f">{1 + axes}I")
     if len(content) < header.size:
@@ -168,11 +172,11 @@ def _read_idx(path: Path, axes: int) -> NDArray[np.generic]:
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape)
 
 
-def _read_folder(path: Path, vocabulary: int) -> Tokens:
+def _read_folder(path: Path, vocabulary: int, channels: int | None) -> Tokens:
     files = sorted(path.glob("*.png"))
     if not files:
         raise ValueError("the folder contains no PNG")
-    images = [_read_png(file) for file in files]
+    images = [_read_png(file, channels) for file in files]
     for file, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
             raise DataError(f"{file}: shape {image.shape}, the first image has {images[0].shape}")
@@ -187,11 +191,11 @@ def _read_folder(path: Path, vocabulary: int) -> Tokens:
     return tokens
 
 
-def _read_png(file: Path) -> Tokens:
+def _read_png(file: Path, channels: int | None) -> Tokens:
     try:
-        with Image.open(file, formats=["PNG"]) as image:
-            if image.mode not in ("L", "RGB"):
-                raise ValueError(f"mode {image.mode}; only 8-bit grey and RGB are read")
-            return np.asarray(image)
-    except _UNREADABLE as error:
+        content = read_regular(file, _MOST_PICTURE_BYTES)
+        return picture_levels(content, _MOST_PICTURE_PIXELS, channels)
+    except PictureError as error:
         raise DataError(f"{file}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from error

@@ -1,15 +1,39 @@
 """Checkpoints are folders with a manifest, found by name or by path. Torch-free."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from models.schema.errors import CheckpointError
+from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import MANIFEST, Manifest, read_manifest
 from models.zoo import ZOO
 
 
-def checkpoint_folders(root: Path = ZOO) -> list[Path]:
-    """Return the folders directly below `root` that hold a manifest, sorted by name."""
-    return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
+def folders(root: Path = ZOO) -> list[Path]:
+    """Folders and symbolic links directly below `root`, by name, which may hold checkpoints.
+
+    Nothing in them is touched, since one of them may be on a file server that never answers. Names
+    that begin with a dot are left out, as folders that are still being written have them, and
+    those that begin with two underscores, which are Python's.
+    """
+    try:
+        with os.scandir(root) as found:
+            names = [entry.name for entry in found if _may_be_a_folder(entry)]
+    except OSError:
+        return []
+    return [root / name for name in sorted(names) if not name.startswith((".", "__"))]
+
+
+def manifests(root: Path = ZOO) -> Iterator[tuple[Path, Manifest | CheckpointError]]:
+    """Yield each folder directly below `root` that holds a manifest, by name, with its manifest or
+    with the error that refuses it."""
+    for folder in folders(root):
+        try:
+            yield folder, read_manifest(folder)
+        except NoManifestError:
+            continue
+        except CheckpointError as error:
+            yield folder, error
 
 
 def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
@@ -22,14 +46,16 @@ def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
     if (Path(name) / MANIFEST).exists():
         return Path(name), read_manifest(Path(name))
     names = []
-    for folder in checkpoint_folders(root):
-        try:
-            manifest = read_manifest(folder)
-        except CheckpointError:
+    for folder, found in manifests(root):
+        if isinstance(found, CheckpointError):
             if folder.name == name:
-                raise
+                raise found
             continue
-        if manifest.name == name:
-            return folder, manifest
-        names.append(manifest.name)
+        if found.name == name:
+            return folder, found
+        names.append(found.name)
     raise CheckpointError(f"no checkpoint {name}; available: {', '.join(names) or 'none'}")
+
+
+def _may_be_a_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() or entry.is_dir(follow_symlinks=False)

@@ -5,8 +5,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.schema.size import parameter_count
+
 Parameterisation = Literal["epsilon", "velocity", "velocity-from-epsilon"]
-Positive = Annotated[int, Field(ge=1)]
+# A manifest may come from anywhere. These bounds lie far above every network that is trained here,
+# and a network within them is built in seconds.
+MOST_PARAMETERS = 2**31
+MOST_VALUES = 2**22
+# Attention compares every position with every other, which takes a gigabyte an image here.
+MOST_POSITIONS = 2**14
+MOST_CHANNELS = 8192
+MOST_BLOCKS = 256
+
+Side = Annotated[int, Field(ge=1, le=4096)]
+Depth = Annotated[int, Field(ge=1, le=MOST_BLOCKS)]
+# Beyond exp(88) the noise-to-signal ratio leaves the range of float32.
+LogNoise = Annotated[float, Field(ge=-50, le=50)]
 Exponent = Annotated[int, Field(ge=0, le=16)]
 
 
@@ -20,29 +34,35 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    image_shape: tuple[Positive, Positive, Positive] = Field(
+    image_shape: tuple[Side, Side, Annotated[int, Field(ge=1, le=64)]] = Field(
         (32, 32, 3), description="Height, width, channels."
     )
     vocabulary: int = Field(256, ge=2, le=256, description="Number of values a pixel can take.")
     parameterisation: Parameterisation = "velocity"
-    width: int = Field(128, ge=4, description="Channels inside the score network and the encoder.")
-    depth: int = Field(32, ge=1, description="Residual blocks on the way down the score network.")
-    encoder_depth: int = Field(4, ge=1, description="Residual blocks of the latent encoder.")
-    attention: bool = Field(
-        False, description="Attention after every block, not only after the middle one."
+    width: int = Field(
+        128,
+        ge=4,
+        le=MOST_CHANNELS,
+        description="Channels inside the score network and the encoder.",
     )
+    depth: Depth = Field(32, description="Residual blocks on the way down the score network.")
+    encoder_depth: Depth = Field(4, description="Residual blocks of the latent encoder.")
+    attention: bool = Field(False, description="Attention after every block, not only mid-way.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Used in training only.")
     latent_size: int = Field(
         50,
         ge=0,
-        description="The length n of the k-hot latent. With 0 there is no latent, and gamma is "
-        "linear in t and the same in every dimension (VDM; Kingma et al., 2021).",
+        le=2**16,
+        description="n, the length of the k-hot latent. 0 is none, and then gamma is linear in t "
+        "and the same in every dimension (VDM; Kingma et al., 2021).",
     )
-    latent_k: int = Field(15, ge=0, description="The number k of ones in the latent.")
-    gamma_min: float = Field(-13.3, description="Log noise-to-signal ratio at t = 0.")
-    gamma_max: float = Field(5.0, description="Log noise-to-signal ratio at t = 1.")
+    latent_k: int = Field(15, ge=0, description="k, the number of ones in the latent.")
+    gamma_min: LogNoise = Field(-13.3, description="Log noise-to-signal ratio at t = 0.")
+    gamma_max: LogNoise = Field(5.0, description="Log noise-to-signal ratio at t = 1.")
     fourier: tuple[Exponent, ...] = Field(
-        (6, 7), description="Exponents p of the input features sin and cos of 2 pi 2^p x."
+        (6, 7),
+        max_length=17,
+        description="Exponents p of the input features sin and cos of 2 pi 2^p x.",
     )
     fourier_fade: bool = Field(
         False,
@@ -52,24 +72,31 @@ class ModelConfig(BaseModel):
     time_scale: float = Field(
         1000.0,
         gt=0,
+        le=1e6,
         description="Largest angular frequency of the time embedding. A smaller one makes the "
         "network smoother in time and its ODE cheaper to solve.",
     )
-    schedule_width: Positive | None = Field(
-        None, description="Hidden width of the schedule MLP; left out, one unit per dimension."
+    schedule_width: int | None = Field(
+        None,
+        ge=1,
+        le=2**16,
+        description="Hidden width of the schedule MLP; left out, one unit per dimension.",
     )
     residual: bool = Field(
         True,
         description="Add x to the network's output, as the official networks do. A velocity has "
         "little in common with x.",
     )
-    groups: Positive = Field(32, description="Number of groups of each group normalisation.")
-    patch: Positive = Field(
-        1, description="Side of the space-to-depth stem. With 1 there is no stem."
+    groups: int = Field(
+        32, ge=1, le=MOST_CHANNELS, description="Number of groups of each group normalisation."
+    )
+    patch: int = Field(
+        1, ge=1, le=64, description="Side of the space-to-depth stem. With 1 there is no stem."
     )
     coarse_width: int = Field(
         0,
         ge=0,
+        le=MOST_CHANNELS,
         description="Channels of a second U-Net at half the resolution, after the middle of the "
         "score network and as deep as it. With 0 there is no second U-Net.",
     )
@@ -95,7 +122,25 @@ class ModelConfig(BaseModel):
                 f"a coarse stage halves the image {height}x{width} once more: twice the patch "
                 f"{self.patch} must divide it"
             )
+        for count, most, what in (
+            (self.dimensions, MOST_VALUES, "values an image"),
+            (self.positions, MOST_POSITIONS, "positions an image, patches counted as one"),
+            (self.parameters, MOST_PARAMETERS, "parameters"),
+        ):
+            if count > most:
+                raise ValueError(f"{count} {what} are asked for; at most {most}")
         return self
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of all networks together."""
+        return parameter_count(self)
+
+    @property
+    def positions(self) -> int:
+        """Number of places at which the networks compute: pixels, or patches of pixels."""
+        height, width, _ = self.image_shape
+        return height * width // self.patch**2
 
     @property
     def dimensions(self) -> int:

@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.schema.config import ModelConfig
-from models.schema.errors import CheckpointError
+from models.schema.errors import CheckpointError, NoManifestError
+from models.schema.regular import read_regular
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 CONFIG_KEY = "mulan.config"
+# The shipped manifests have 40 kB, most of which grows with the length of the training.
+MOST_BYTES = 4 << 20
+_LONGEST_FAULT = 300
 
 DataPart = Literal["train", "density", "calibration", "test"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -94,13 +98,14 @@ class Manifest(_Record):
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of one checkpoint folder.
 
-    Raises CheckpointError when it is missing or malformed.
+    Raises NoManifestError when there is none, and CheckpointError when it is malformed, larger than
+    `MOST_BYTES` or not a regular file.
     """
     path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder}: no {MANIFEST}") from error
+        return Manifest.model_validate_json(read_regular(path, MOST_BYTES))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoManifestError(f"{folder}: no {MANIFEST}") from error
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
     except ValidationError as error:
@@ -108,8 +113,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def first_fault(error: ValidationError) -> str:
-    """Describe the first fault that validation found, in one line: the field and what is wrong with
-    it."""
-    first = error.errors()[0]
+    """The first fault of a document, in one line: the field, and what is wrong with it.
+
+    Names of fields come from the document, so unprintable characters are escaped and a long line
+    is cut.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return f"{field}: {first['msg']}" if field else first["msg"]
+    line = f"{field}: {first['msg']}" if field else first["msg"]
+    escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[:_LONGEST_FAULT])
+    return escaped if len(line) <= _LONGEST_FAULT else f"{escaped}..."

@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.schema.config import ModelConfig
 from models.schema.errors import DataError
 from models.schema.manifest import DataPart, Name, first_fault
+from models.schema.regular import read_regular
 
 RECIPES = Path(__file__).parent / "recipes"
+_MOST_BYTES = 1 << 20
 Count = Annotated[int, Field(ge=1)]
 # torch reads 32 bits of a seed on the CPU.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -113,10 +115,12 @@ def read_recipe(name_or_path: str) -> Recipe:
     shipped = RECIPES / f"{name_or_path}.toml"
     path = shipped if shipped.exists() else Path(name_or_path)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        settings = tomllib.loads(read_regular(path, _MOST_BYTES).decode())
+    except FileNotFoundError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise DataError(f"no recipe {name_or_path}; available: {names}") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     return parse_recipe(settings, str(path))

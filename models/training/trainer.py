@@ -230,7 +230,7 @@ class Trainer:
     def _resume(self) -> None:
         """Restore a saved run, if there is one."""
         path = self.work / STATE
-        if not path.exists():
+        if not path.is_file():
             return
         try:
             with safe_open(path, framework="pt", device=str(self.device)) as file:

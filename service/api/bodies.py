@@ -1,7 +1,5 @@
 """Bodies into requests and parts."""
 
-import base64
-import binascii
 import codecs
 import json
 from collections.abc import Callable, Iterable
@@ -14,8 +12,8 @@ from starlette.requests import Request
 
 from service.api import multipart, problem
 from service.api.problem import shorten
-from service.codec import Upload
 from service.errors import InvalidRequest, MalformedBody, TooLarge
+from service.images.upload import Upload
 from service.settings import Settings
 
 Result = TypeVar("Result")
@@ -62,18 +60,6 @@ def parse_fields(fields: Iterable[tuple[str, str]], model: type[Model]) -> Model
         return model.model_validate_strings(given, strict=True)
     except ValidationError as error:
         raise problem.invalid(error) from error
-
-
-def from_base64(texts: Iterable[str], name: str) -> list[Upload]:
-    """Base64 texts as parts. Raises MalformedBody."""
-    parts = []
-    for index, text in enumerate(texts):
-        label = f"{name}[{index}]"
-        try:
-            parts.append(Upload(label, base64.b64decode(text, validate=True)))
-        except (binascii.Error, ValueError) as error:
-            raise MalformedBody(f"{label}: not base64") from error
-    return parts
 
 
 async def read_multipart(

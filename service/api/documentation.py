@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.api.job_contract import JOB_REQUESTS
-from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY
+from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PNG
 from service.api.problem import MEDIA_TYPE
 from service.contracts.problems import ProblemDetails
 from service.kind import AnyKind
@@ -21,7 +21,9 @@ VERSION = version("mulan-serve")
 SUMMARY = "Images, likelihoods and anomaly verdicts from MULAN diffusion models."
 DESCRIPTION = """\
 **Pixels.** A `.npy` carries tokens 0..V-1, uint8, `[N, H, W, C]`. A PNG carries
-`round(255 v / (V - 1))`, grey or RGB. A sample can be scored without any conversion.
+`round(255 v / (V - 1))`, grey or RGB; one of another form that holds the same pixels exactly (equal
+red, green and blue, opaque alpha, a palette, grey of 1, 2 or 4 bits) is taken for what it holds. A
+sample can be scored without any conversion.
 
 **Errors** are `application/problem+json` (RFC 9457) with a `code` for programs.
 """
@@ -184,7 +186,9 @@ def _images_body(fields: type[BaseModel], content: dict[str, Any]) -> dict[str, 
     form = {**form, "properties": {**form["properties"], "images": files}}
     form["required"] = [*form["required"], "images"]
     array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
-    content = {**content, MULTIPART: {"schema": form}, NPY: {"schema": array}}
+    picture = _BINARY | {"description": "One PNG; parameters in the query."}
+    files = {MULTIPART: form, PNG: picture, NPY: array}
+    content = {**content, **{name: {"schema": schema} for name, schema in files.items()}}
     parameters = [
         {
             "name": name,

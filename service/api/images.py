@@ -1,4 +1,4 @@
-"""Images that come with a request: as JSON, as a form, or as one array."""
+"""Images that come with a request: as JSON, as a form, or as one file."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar, cast
@@ -8,16 +8,19 @@ import numpy as np
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from service import codec
-from service.api.bodies import from_base64, parse_fields, read_body, read_json, read_multipart
+from service.api.bodies import parse_fields, read_body, read_json, read_multipart
 from service.api.context import Context
-from service.api.negotiation import JSON, MULTIPART, NPY, body_type
+from service.api.negotiation import JSON, MULTIPART, NPY, PNG, body_type
 from service.catalogue import ServedModel
-from service.codec import Upload
 from service.errors import InvalidRequest, MalformedBody, TooLarge
+from service.images import reading
+from service.images.texts import from_base64
+from service.images.upload import Upload
 from service.jobs import Tokens
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
+# Bodies that are one file, and the form of that file.
+FORMS = {PNG: "PNG", NPY: ".npy"}
 
 
 class Images(Protocol):
@@ -34,16 +37,16 @@ async def read_images(
     JSON body is. Raises BadRequest of many kinds."""
     limit = context.settings.max_images
     query = request.query_params.multi_items()
-    match body_type(request, (MULTIPART, NPY, JSON)):
+    match body_type(request, (MULTIPART, PNG, NPY, JSON)):
         case "application/json":
             wanted = await read_json(request, whole)
             if query:
                 raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
             return wanted, await json_images(cast(Images, wanted).images, context)
-        case "application/x-npy":
+        case "image/png" | "application/x-npy" as media_type:
             part = Upload("images", await read_body(request))
-            if part.form != "npy":
-                raise MalformedBody("the body is not a .npy")
+            if part.form != FORMS[media_type]:
+                raise MalformedBody(f"the body is not a {FORMS[media_type]}")
             return parse_fields(query, parameters), [part]
         case _:
             parts, fields = await read_multipart(request, "images", limit)
@@ -56,18 +59,18 @@ async def json_images(texts: Sequence[str], context: Context) -> list[Upload]:
     if len(texts) > limit:
         raise TooLarge("too-many-images", f"{len(texts)} images; at most {limit}")
     parts = await anyio.to_thread.run_sync(from_base64, texts, "images")
-    if any(part.form != "png" for part in parts):
-        raise MalformedBody("images: JSON carries PNGs only")
+    for part in parts:
+        if part.form != "PNG":
+            raise MalformedBody(f"{part.label}: a .npy; JSON carries PNGs only")
     return parts
 
 
 def count(parts: Sequence[Upload]) -> int:
-    """Number of images that the parts declare, none of which is decoded. Raises MalformedBody,
-    InvalidRequest."""
-    return sum(codec.count_images(part) for part in parts)
+    """How many images the parts declare; decodes none. Raises MalformedBody, InvalidRequest."""
+    return sum(reading.count_images(part) for part in parts)
 
 
 def decode(parts: Sequence[Upload], model: ServedModel, context: Context) -> Tokens:
     """Tokens `[N, H, W, C]` of images that were counted and priced."""
     pixels = context.settings.max_image_pixels
-    return np.concatenate([codec.decode(part, model.config, pixels) for part in parts])
+    return np.concatenate([reading.decode(part, model.config, pixels) for part in parts])

@@ -12,8 +12,8 @@ from service.api.context import Context
 from service.api.images import Images, json_images, read_images
 from service.api.negotiation import JSON, body_type
 from service.catalogue import ServedModel
-from service.codec import Upload
 from service.contracts.base import Timing, Work
+from service.images.upload import Upload
 from service.jobs import Result, Task
 from service.kind import AnyKind, Finished
 from service.store.base import JobRecord

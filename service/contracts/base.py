@@ -47,7 +47,8 @@ ContentSeed = Annotated[
     ),
 ]
 Pngs = Annotated[
-    tuple[str, ...], Field(fail_fast=True, description="Base64 of PNGs of the model's shape.")
+    tuple[str, ...],
+    Field(fail_fast=True, description="PNGs of the model's shape: base64, or `data:` URLs."),
 ]
 Checkpoint = Annotated[str, Field(description="SHA-256 of the weights.")]
 Execution = Annotated[str, Field(description="Device type, runtime, dtype and build.")]

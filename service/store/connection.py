@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from service import urls
 from service.errors import ServeError, StoreUnavailable
 from service.telemetry.observers import StoreObserver
 
@@ -24,14 +23,12 @@ ANSWER_WITHIN_S = 2.0
 CONNECTIONS = 64
 NOBODY = StoreObserver()
 _RETRY_AFTER_S = 2
-_DATABASE = re.compile(r"/?\d*/?")
 
 
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
     """A client that connects when it is used, and again after each failure. Raises ServeError."""
     try:
-        if not _DATABASE.fullmatch(urlsplit(url).path) and urlsplit(url).scheme != "unix":
-            raise ValueError("its path should be the number of a database")
+        urls.redis_url(url)
         pool = BlockingConnectionPool.from_url(
             url,
             protocol=2,
@@ -44,8 +41,9 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
         )
         # What a connection does not know it says when it is made, which reaches nobody.
         pool.make_connection()  # type: ignore[no-untyped-call]
-    except (TypeError, ValueError) as error:
-        raise ServeError(f"{shown(url)} is no URL of a Redis: {error}") from error
+    except (TypeError, ValueError):
+        # The library's message repeats the part that it could not parse, which may be a password.
+        raise ServeError(f"MULAN_STORE (--store) is no URL of a Redis: it {urls.REDIS}") from None
     return Redis.from_pool(pool)
 
 
@@ -88,15 +86,6 @@ async def reached(client: Redis, observer: StoreObserver = NOBODY) -> None:
         except StoreUnavailable as error:
             logger.warning("%s; trying again", error)
         await asyncio.sleep(_RETRY_AFTER_S)
-
-
-def shown(url: str) -> str:
-    """A URL as it may be logged: without its password, wherever that stands."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "the store"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

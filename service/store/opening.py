@@ -8,11 +8,12 @@ from service.errors import ServeError
 from service.settings import MEMORY, Settings
 from service.store.base import Store
 from service.store.bounds import Bounds
-from service.store.connection import NOBODY, connect, reached, shown
+from service.store.connection import NOBODY, connect, reached
 from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
 from service.store.redis import RedisStore
 from service.telemetry.observers import StoreObserver
+from service.urls import place, redis_url
 
 
 class Shared(NamedTuple):
@@ -41,7 +42,10 @@ async def open_store(
     async with connect(settings.store) as client:
         store = RedisStore(client, Bounds.of(settings), observer=observer)
         try:
-            yield store, Shared(store, Fleet(client, observer), shown(settings.store), observer)
+            yield (
+                store,
+                Shared(store, Fleet(client, observer), place(redis_url(settings.store)), observer),
+            )
         finally:
             await store.close()
 

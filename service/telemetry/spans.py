@@ -1,5 +1,6 @@
 """Spans by OpenTelemetry: a request's, and, below it, its job's wait and run in a worker."""
 
+import logging
 import os
 import platform
 import time
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.re import parse_env_headers
 
 from service.jobs import Job
 from service.telemetry.observers import Ending, JobObserver
@@ -35,6 +37,8 @@ def open_spans(endpoint: str, process: str) -> Tracing:
         }
     )
     url = f"{endpoint.rstrip('/')}/v1/traces" if endpoint else None
+    # This logger shows a header that it cannot parse, with the key in it.
+    logging.getLogger(parse_env_headers.__module__).addFilter(_without_header)
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url)))
     return Spans(provider)
@@ -103,6 +107,12 @@ class JobSpans(JobObserver):
             if ending in _FAILURES:
                 run.set_status(Status(StatusCode.ERROR))
             run.end()
+
+
+def _without_header(record: logging.LogRecord) -> bool:
+    record.msg = "a header for the collector is no name=value pair, and is left out"
+    record.args = ()
+    return True
 
 
 def _about(job: Job) -> dict[str, str | int]:

@@ -17,7 +17,7 @@ from redis_server import RedisServer
 from tiny_zoo import CONFIG
 from traffic import LONG, Ends, ask, ask_all, body, calm, images, left, settled
 
-from service.codec import encode_npy
+from service.images.npy import encode_npy
 from service.store import keys
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]

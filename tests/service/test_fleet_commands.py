@@ -22,7 +22,7 @@ from tiny_zoo import write_checkpoint
 
 from models.anomaly.calibration import CALIBRATION
 from service.cli import main
-from service.codec import encode_npy
+from service.images.npy import encode_npy
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MULAN_")}
 READY_WITHIN_S = 60.0

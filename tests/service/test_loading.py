@@ -1,6 +1,9 @@
 """Checkpoint folders to served models: the good serve, the bad get one line."""
 
+import json
 import logging
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,9 @@ from models.anomaly.fitting import fit
 from models.anomaly.rows import read
 from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.runtimes.eager import EagerDenoiser
+from models.schema import regular
 from models.schema.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.schema.regular import open_regular
 from models.schema.specs import Ddpm, FlowPath
 from service.engine.engine import Engine
 from service.jobs import Job
@@ -89,8 +94,60 @@ def take_a_name(folder: Path) -> None:
     save_manifest(folder, Manifest(name="a-good", config=CONFIG, sha256=sha256, parameters=1))
 
 
+def hang_at_the_manifest(folder: Path) -> None:
+    (folder / MANIFEST).unlink()
+    os.mkfifo(folder / MANIFEST)
+
+
+def hang_at_the_weights(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    os.mkfifo(folder / WEIGHTS)
+
+
+def never_end(folder: Path) -> None:
+    (folder / MANIFEST).unlink()
+    (folder / MANIFEST).symlink_to("/dev/zero")
+
+
+def never_end_at_the_weights(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).symlink_to("/dev/zero")
+
+
+def talk(folder: Path) -> None:
+    edit(folder, evaluation={"text": "x" * 60_000_000})
+
+
+def go_deep(folder: Path) -> None:
+    edit(folder, config=CONFIG.model_dump(mode="json") | {"depth": 10**8})
+
+
+def go_wide(folder: Path) -> None:
+    edit(folder, config=CONFIG.model_dump(mode="json") | {"width": 10**9, "groups": 2})
+
+
+def edit(folder: Path, **changes: object) -> None:
+    document = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(document | changes))
+
+
 @pytest.mark.parametrize(
-    "spoil", [truncate, tamper, garble, lose_weights, lose_a_tensor, take_a_name]
+    "spoil",
+    [
+        truncate,
+        tamper,
+        garble,
+        lose_weights,
+        lose_a_tensor,
+        take_a_name,
+        hang_at_the_manifest,
+        hang_at_the_weights,
+        never_end,
+        never_end_at_the_weights,
+        talk,
+        go_deep,
+        go_wide,
+    ],
 )
 def test_a_bad_checkpoint_is_refused_in_one_line_and_the_others_serve(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
@@ -104,6 +161,38 @@ def test_a_bad_checkpoint_is_refused_in_one_line_and_the_others_serve(
     (line,) = refusals(caplog)
     assert line.startswith("refused bad: ")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", [MANIFEST, WEIGHTS, CALIBRATION])
+def test_a_file_that_never_answers_keeps_no_other_from_being_served(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    write(tmp_path, "a-good", 0)
+    write(tmp_path, "hanging", 1)
+    write(tmp_path, "z-good", 3)
+    answer = threading.Event()
+
+    def hang(path: Path) -> object:
+        if (path.parent.name, path.name) == ("hanging", name):
+            answer.wait()
+        return open_regular(path)
+
+    monkeypatch.setattr(regular, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(regular, "open_regular", hang)
+    with caplog.at_level(logging.INFO, "service.loading"):
+        models = load_models(tmp_path, CPU)
+    answer.set()
+    served = [model.manifest.name for model in models]
+    assert [name for name in served if name != "hanging"] == ["a-good", "z-good"]
+    # Without its calibration a checkpoint still draws and scores.
+    assert ("hanging" in served) == (name == CALIBRATION)
+    (line,) = refusals(caplog)
+    assert line.endswith("no byte arrived for 0.2 seconds")
+    begun = [r.getMessage() for r in caplog.records if r.getMessage().startswith("loading ")]
+    assert begun == ["loading a-good", "loading hanging", "loading z-good"]
 
 
 def test_a_folder_without_manifest_is_no_checkpoint(

@@ -1,11 +1,13 @@
 """Settings: the environment, the flags over it, and one clear line for what is wrong."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
+from secret_words import PASSWORDS, seen
 
 from service.cli import main
 from service.settings import Settings, SettingsError, read_settings
@@ -92,6 +94,86 @@ def test_a_password_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "MULAN_STORE" in str(refusal.value)
     assert "secret" not in str(refusal.value)
     assert "secret" not in repr(read_settings(store="redis://user:secret@example/0"))
+
+
+COMMANDS = [
+    ["serve", "--port", "0"],
+    ["api", "--port", "0"],
+    ["worker"],
+    ["jobs", "list"],
+    ["jobs", "dead", "list"],
+]
+# Passwords that a URL cannot have as they are; with the others a process starts.
+CUT_OFF = [password for password in PASSWORDS if re.search(r"[#/?\s]", password)]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("password", CUT_OFF)
+@pytest.mark.parametrize("by_flag", [False, True])
+def test_no_command_tells_of_a_password(
+    monkeypatch: pytest.MonkeyPatch, command: list[str], password: str, by_flag: bool
+) -> None:
+    url = f"redis://user:{password}@127.0.0.1:1/0"
+    if by_flag:
+        command = [*command, "--store", url]
+    else:
+        monkeypatch.setenv("MULAN_STORE", url)
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code in (1, 2)
+    assert not seen(password, result.output)
+    assert "MULAN_STORE" in result.output
+    assert "percent-encoded" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "serve",
+        "worker --threads",
+        "jobs",
+        "jobs list",
+        "jobs list --limit",
+        "jobs list --status",
+        "jobs dead retry a",
+        "models",
+        "models show a",
+    ],
+)
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_a_url_in_the_wrong_place_is_not_repeated(before: str, password: str) -> None:
+    result = CliRunner().invoke(main, [*before.split(), f"redis://user:{password}@h/0"])
+    assert result.exit_code == 2
+    assert not seen(password, result.output)
+
+
+def refusal_of(**flags: str) -> SettingsError | None:
+    """The refusal of these settings; None where they are valid, as any text is a folder's name."""
+    try:
+        read_settings(**flags)
+    except SettingsError as refusal:
+        return refusal
+    return None
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_no_malformed_value_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Whatever was put into the wrong variable, by mistake."""
+    variable = f"MULAN_{name.upper()}"
+    monkeypatch.setenv(variable, "redis://:hunter2@h#\udcff")
+    if refusal := refusal_of():
+        assert variable in str(refusal) or name == "host"
+        assert "hunter2" not in str(refusal)
+        assert refusal.__suppress_context__
+
+
+@pytest.mark.parametrize("password", CUT_OFF)
+def test_a_collector_s_password_is_not_told(password: str) -> None:
+    with pytest.raises(SettingsError, match="MULAN_OTLP_ENDPOINT") as refusal:
+        read_settings(otlp_endpoint=f"http://user:{password}@127.0.0.1:4318")
+    assert not seen(password, str(refusal.value))
+    assert "hunter2" not in repr(read_settings(otlp_endpoint="http://user:hunter2@h:4318"))
 
 
 def test_every_setting_but_the_keys_is_a_flag() -> None:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from secret_words import PASSWORDS, seen
 from small_engine import CHECKPOINT, CONFIG
 
 from models.schema.manifest import Manifest
@@ -210,6 +211,31 @@ class _Taking(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("variable", ENVIRONMENT)
+def test_nothing_of_a_collector_s_password_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variable: str,
+    password: str,
+) -> None:
+    """The port takes no connection, so that the library tells what went wrong."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.01")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"key {password},no-key")
+    monkeypatch.setenv(variable, f"http://user:{password}@127.0.0.1:1/otlp")
+    try:
+        with open_tracing("", "api") as spans:
+            spans.request({}).end("GET /v1/jobs", {}, failed=False)
+    except ServeError as refusal:
+        told = str(refusal)
+        reason = refusal.__suppress_context__ and told.startswith(variable)
+    else:
+        told = caplog.text
+        reason = "Failed to export" in told and "is no name=value pair" in told
+    assert reason
+    assert not seen(password, told)
 
 
 @pytest.mark.parametrize(

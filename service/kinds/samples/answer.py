@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from models.files.pictures import contact_sheet, encode_png
-from service.codec import encode_npy
+from service.images.npy import encode_npy
 from service.kind import Binary, Finished
 from service.kinds.samples.contract import SampledImage, SampleResponse
 from service.kinds.samples.task import SampleResult, SampleTask

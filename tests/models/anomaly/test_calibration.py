@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,13 @@ def test_another_s_calibration_is_refused(
 def test_damage_is_refused(tmp_path: Path) -> None:
     (tmp_path / CALIBRATION).write_text("{")
     with pytest.raises(CheckpointError, match=CALIBRATION):
+        read_calibration(tmp_path, MANIFEST)
+    os.truncate(tmp_path / CALIBRATION, 2**40)
+    with pytest.raises(CheckpointError, match="more than"):
+        read_calibration(tmp_path, MANIFEST)
+    (tmp_path / CALIBRATION).unlink()
+    os.mkfifo(tmp_path / CALIBRATION)
+    with pytest.raises(CheckpointError, match="not a regular file"):
         read_calibration(tmp_path, MANIFEST)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 
@@ -11,11 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from models.checkpoints import checkpoint as checkpoint_module
 from models.checkpoints.checkpoint import load_checkpoint, save_manifest, save_weights
 from models.network.mulan import Mulan
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
-from models.schema.manifest import CONFIG_KEY, MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.schema.manifest import (
+    CONFIG_KEY,
+    MANIFEST,
+    MOST_BYTES,
+    WEIGHTS,
+    Manifest,
+    read_manifest,
+)
 
 CONFIG = ModelConfig(
     image_shape=(4, 4, 1),
@@ -211,6 +220,68 @@ def test_the_configuration_inside_the_weights_must_agree(folder, metadata):
 def test_a_wrong_manifest_field_is_named(folder, changes, fault):
     edit_manifest(folder, **changes)
     assert fault in refusal(folder)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, WEIGHTS])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()]
+)
+def test_what_is_no_regular_file(folder, name, make):
+    (folder / name).unlink()
+    make(folder / name)
+    assert re.search(r": (not a regular file|Is a directory)$", refusal(folder))
+
+
+def test_links_to_files_are_followed(folder, tmp_path):
+    for name in (MANIFEST, WEIGHTS):
+        (folder / name).rename(tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+    assert load_checkpoint(folder).manifest.config == CONFIG
+
+
+def test_a_manifest_past_its_size(folder):
+    edit_manifest(folder, evaluation={"text": "x" * MOST_BYTES})
+    assert refusal(folder) == f"{folder / MANIFEST}: more than {MOST_BYTES} bytes"
+
+
+def test_weights_past_what_the_configuration_implies(folder):
+    """A sparse file: nothing of it is read."""
+    os.truncate(folder / WEIGHTS, 2**40)
+    assert re.search(r"safetensors: more than \d{7} bytes$", refusal(folder))
+
+
+def test_parameters_are_counted_before_the_weights_are_read(folder):
+    (folder / WEIGHTS).unlink()
+    edit_manifest(folder, parameters=10**12)
+    assert "parameters, the manifest says 1000000000000" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"depth": 10**8},
+        {"width": 10**9, "groups": 2},
+        {"image_shape": [10**9, 10**9, 1]},
+        {"gamma_max": 1e308},
+        {"latent_size": 10**9},
+        {"schedule_width": 10**12},
+    ],
+)
+def test_a_network_past_all_bounds_is_not_built(folder, monkeypatch, changes):
+    def build(config):
+        raise AssertionError("it was built")
+
+    monkeypatch.setattr(checkpoint_module, "Mulan", build)
+    edit_manifest(folder, config=CONFIG.model_dump(mode="json") | changes)
+    assert f"{MANIFEST}: config" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "x" * 10**6])
+def test_a_refusal_is_one_short_line_whatever_the_document_says(folder, name):
+    edit_manifest(folder, **{name: 1})
+    line = refusal(folder)
+    assert line.isprintable()
+    assert len(line) < 1000
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"name": "tiny"}'])

@@ -1,6 +1,7 @@
 """Flax's msgpack files: every construct, and everything that is wrong."""
 
 import gzip
+import os
 import pickle
 import struct
 from contextlib import suppress
@@ -212,6 +213,8 @@ def test_many_small_things_are_too_many(tmp_path: Path) -> None:
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert refusal(tmp_path / "nothing").endswith("No such file or directory")
     assert refusal(tmp_path).endswith("Is a directory")
+    os.mkfifo(tmp_path / "ckpt-1.flax")
+    assert refusal(tmp_path / "ckpt-1.flax").endswith("not a regular file")
 
 
 class Bomb:

@@ -349,6 +349,12 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         read_settings("cifar")
 
 
+def test_a_configuration_that_is_no_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        read_settings(str(tmp_path / "pipe.json"))
+
+
 @pytest.mark.parametrize(
     ("velocity", "expected"), [(True, "velocity-from-epsilon"), (False, "velocity")]
 )

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import struct
 
 import numpy as np
@@ -194,17 +195,29 @@ def test_empty_folder(tmp_path):
     assert refusal(tmp_path).endswith("the folder contains no PNG")
 
 
-@pytest.mark.parametrize("mode", ["P", "1", "LA", "RGBA", "I;16"])
-def test_pictures_of_another_kind(tmp_path, mode):
+@pytest.mark.parametrize("mode", ["P", "LA", "RGB", "RGBA"])
+def test_pictures_of_another_kind_are_taken_for_what_they_hold(tmp_path, mode):
     folder = png_folder(tmp_path / "png", IMAGES, mode)
-    assert "000.png" in (line := refusal(folder))
-    assert "only 8-bit grey and RGB" in line
+    np.testing.assert_array_equal(load_tokens(str(folder), channels=1), IMAGES[..., None])
+
+
+def test_pictures_that_would_lose_something_are_named(tmp_path):
+    folder = png_folder(tmp_path / "png", IMAGES, "I;16")
+    assert "000.png: I;16 (16-bit grey), expected 8 bits" in refusal(folder)
+
+
+def test_a_picture_that_is_no_regular_file(tmp_path):
+    folder = png_folder(tmp_path / "png", IMAGES)
+    os.mkfifo(folder / "999.png")
+    assert refusal(folder) == f"{folder / '999.png'}: not a regular file"
 
 
 def test_pictures_of_several_shapes(tmp_path):
     folder = png_folder(tmp_path / "png", IMAGES)
     Image.fromarray(IMAGES[0, :3]).save(folder / "002.png")
-    assert refusal(folder) == f"{folder / '002.png'}: shape (3, 4), the first image has (6, 4)"
+    assert (
+        refusal(folder) == f"{folder / '002.png'}: shape (3, 4, 1), the first image has (6, 4, 1)"
+    )
 
 
 def test_truncated_picture(tmp_path):

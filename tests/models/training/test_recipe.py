@@ -1,5 +1,7 @@
 """Recipes: the shipped one, and what is refused in a line that names it."""
 
+import os
+
 import pytest
 import torch
 from tiny_recipe import TINY
@@ -33,6 +35,12 @@ def refusal(call, *arguments):
     line = str(caught.value)
     assert "\n" not in line
     return line
+
+
+def test_what_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    line = refusal(read_recipe, str(tmp_path / "pipe.toml"))
+    assert line == f"{tmp_path / 'pipe.toml'}: not a regular file"
 
 
 def test_unknown_name():

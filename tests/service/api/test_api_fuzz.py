@@ -23,6 +23,8 @@ FORM = (
     b"Content-Type: image/png\r\n\r\n" + png(np.zeros((4, 3), np.uint8)) + b"\r\n--frontier--\r\n"
 )
 ARRAY = npy(np.zeros((2, 4, 3, 1), np.uint8))
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]
+PICTURES = [png(np.zeros((4, 3), np.uint8), mode) for mode in MODES]
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 solvers = st.fixed_dictionaries(
@@ -110,7 +112,11 @@ def test_head(path: str, name: str, value: str, method: str) -> None:
 @SETTINGS
 @given(
     st.sampled_from(
-        [(FORM, "multipart/form-data; boundary=frontier"), (ARRAY, "application/x-npy")]
+        [
+            (FORM, "multipart/form-data; boundary=frontier"),
+            (ARRAY, "application/x-npy"),
+            *((picture, "image/png") for picture in PICTURES),
+        ]
     ),
     st.data(),
 )

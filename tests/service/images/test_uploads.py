@@ -12,8 +12,10 @@ from PIL import Image
 
 from models.files.pictures import contact_sheet, encode_png
 from models.schema.config import ModelConfig
-from service.codec import Upload, count_images, decode, encode_npy
 from service.errors import BadRequest
+from service.images.npy import encode_npy
+from service.images.reading import count_images, decode
+from service.images.upload import Upload
 
 MAX_PIXELS = 1 << 16
 

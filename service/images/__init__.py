@@ -1,0 +1,5 @@
+"""Images on the wire and tokens inside: PNG and .npy, read and judged.
+
+A PNG carries round(255 v / (V - 1)) for token v, a .npy the tokens themselves, `[N, H, W, C]`.
+Sizes are read from headers and judged before anything is inflated or allocated.
+"""

@@ -1,0 +1,99 @@
+"""URLs with passwords in them: the place alone may be shown, and of what is no URL nothing."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from secret_words import PASSWORDS, seen
+
+from service.urls import UrlError, collector_url, place, redis_url
+
+FORMS = [
+    "redis://:{}@queue.example:6379/3",
+    "redis://user:{}@queue.example:6379/3",
+    "rediss://user:{}@queue.example/",
+    "redis://{}:secret-of-others@queue.example:6379",
+    "redis://queue.example:6379/3?password={}",
+    "unix://:{}@/run/redis.sock?db=3",
+]
+PLACES = ["queue.example", "/run/redis.sock"]
+
+
+def shown(form: str, password: str) -> str:
+    """The text that a log or an error shows of the URL."""
+    try:
+        return place(redis_url(form.format(password)))
+    except UrlError as refusal:
+        return str(refusal)
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("form", FORMS)
+def test_nothing_of_a_password_is_shown(form: str, password: str) -> None:
+    assert not seen(password, shown(form, password))
+    encoded = shown(form, quote(password, safe=""))
+    assert not seen(password, encoded)
+    assert any(name in encoded for name in PLACES)
+
+
+@given(st.sampled_from(FORMS), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_password_at_all(form: str, password: str) -> None:
+    """The marks around it occur in no message, so that any part of it would be found."""
+    marked = f"QQQ{password}QQQ"
+    assert "QQQ" not in shown(form, marked)
+    assert any(name in shown(form, quote(marked, safe="")) for name in PLACES)
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("redis://h", "redis://h"),
+        ("redis://h/", "redis://h/"),
+        ("rediss://u:p@h:1/15?health_check_interval=3", "rediss://h:1/15"),
+        ("redis://:p@[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis://:p@ss@h/0", "redis://h/0"),
+        ("redis:///0", "redis:///0"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+    ],
+)
+def test_where_a_store_is(url: str, where: str) -> None:
+    assert place(redis_url(url)) == where
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "memory",
+        "redis:",
+        "redis:h",
+        "redis:/u:p@h",
+        "http://h",
+        "redis://[::1",
+        "redis://h/zero",
+        "redis://h:99999/0",
+        "redis://h:x/0",
+        "redis://h/0#",
+        "redis://h/0 ",
+        " redis://h/0",
+        "redis://h/0\n",
+    ],
+)
+def test_what_is_no_url_of_a_redis(url: str) -> None:
+    with pytest.raises(UrlError, match="percent-encoded"):
+        redis_url(url)
+
+
+@pytest.mark.parametrize("url", ["http://h:4318", "https://u:p@h/otlp", "http://[::1]:4318/"])
+def test_what_is_the_url_of_a_collector(url: str) -> None:
+    collector_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["h:4318", "ftp://h", "http://", "http://:4318", "http://h?key=a", "http://h#a", "http://h:x"],
+)
+def test_what_is_no_url_of_a_collector(url: str) -> None:
+    with pytest.raises(UrlError):
+        collector_url(url)
