@@ -33,6 +33,7 @@ from service.settings import MEMORY, Settings
 from service.store.base import Store
 from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
+from service.store.retry import cancel_all
 from service.telemetry.api import ApiMetrics
 from service.telemetry.opening import open_tracing
 from service.telemetry.registry import new_registry
@@ -119,8 +120,7 @@ class Process(ABC):
         await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         self.stopping.set()
         await self._drain(working)
-        working.cancel()
-        await asyncio.wait({working})
+        await cancel_all(working)
         await self.finish()
         self.server.should_exit = True
         await serving

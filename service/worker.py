@@ -17,7 +17,7 @@ from service.jobs import Outcome
 from service.quarantine import Quarantine
 from service.rows import Served
 from service.store.base import Claim, Store
-from service.store.retry import FIRST_BACKOFF, retry_while_unavailable
+from service.store.retry import FIRST_BACKOFF, cancel_all, retry_while_unavailable
 from service.store.rules import status_of
 from service.telemetry.lines import ids
 from service.telemetry.observers import Ending, Observers
@@ -91,13 +91,10 @@ class Worker:
         hung engine is not waited for, and what it held is left to its leases: whoever takes that
         over counts a death."""
         within = within if self.alive and not self.hung else 0.0
-        claiming = self._loops["claim"]
-        claiming.cancel()
-        await asyncio.wait([claiming])
+        await cancel_all(self._loops["claim"])
         ends = {asyncio.create_task(self._held.only()), asyncio.create_task(self._hurry.wait())}
         await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
-        for task in ends:
-            task.cancel()
+        await cancel_all(*ends)
         # Also of results that the store has not taken: it may know nothing of them.
         left = [*self._held.ending.values()]
         if self._ticks:
@@ -106,8 +103,7 @@ class Worker:
             logger.error("the engine hangs: %d jobs are left to their leases", self.jobs)
         if left:
             logger.warning("handing back %d unfinished jobs", len(left))
-        for task in (*self._loops.values(), *self._held.ending):
-            task.cancel()
+        await cancel_all(*self._loops.values(), *self._held.ending)
         await asyncio.gather(*(self._hand_back(claim) for claim in left))
         if not await asyncio.to_thread(self._thread.stop, JOIN_WITHIN):
             logger.error("the engine did not finish its tick within %.0f s", JOIN_WITHIN)

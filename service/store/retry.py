@@ -1,9 +1,9 @@
-"""Waiting for a store that is away."""
+"""Calls and cancellations that are repeated until they take effect."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from service.errors import StoreUnavailable
 
@@ -14,6 +14,8 @@ T = TypeVar("T")
 # Seconds between tries.
 FIRST_BACKOFF = 0.1
 LAST_BACKOFF = 5.0
+# Seconds before a task is cancelled again: more than the last command of a cancelled one may take.
+CANCEL_AGAIN_S = 3.0
 
 
 async def retry_while_unavailable(call: Callable[[], Awaitable[T]]) -> T:
@@ -26,3 +28,16 @@ async def retry_while_unavailable(call: Callable[[], Awaitable[T]]) -> T:
             logger.warning("the store is away, next try in %.1f s: %s", backoff, error)
         await asyncio.sleep(backoff)
         backoff = min(2 * backoff, LAST_BACKOFF)
+
+
+async def cancel_all(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks, and wait until each has ended, however that was.
+
+    A cancellation is repeated because it may be lost: `asyncio.wait_for`, by which the client of
+    Redis sends commands, ignores one that comes as the command leaves (until Python 3.12).
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)

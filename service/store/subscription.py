@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
 from service.store.keys import ARRIVALS, CANCELLED, ENDS, NEWS
+from service.store.retry import cancel_all
 from service.store.rules import Cancellations
 
 logger = logging.getLogger(__name__)
@@ -79,8 +80,7 @@ class Subscription:
     async def close(self) -> None:
         """Listen no more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await cancel_all(self._task)
             self._task = None
 
     @contextlib.contextmanager

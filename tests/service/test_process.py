@@ -1,27 +1,23 @@
 """The skeleton that all processes share: what it repeats, and the order in which it stops."""
 
-import asyncio
 import os
 import signal
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from process_harness import SOON, Running, running, until
 
 from service.api.app import create_monitor
 from service.errors import ServeError, StoreUnavailable
-from service.hosting import listen
-from service.process import Process, Resources, host
+from service.process import Process, Resources
 from service.settings import Settings
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
-from service.telemetry.tracing import Tracing
 
 pytestmark = pytest.mark.anyio
-SOON = 30.0
 
 
 @pytest.fixture
@@ -73,47 +69,30 @@ class Recorded(Process):
 
 
 @asynccontextmanager
-async def running(**options: float) -> AsyncIterator[tuple[Recorded, asyncio.Task[None]]]:
-    """A process that has done some rounds of upkeep; stopped in the end, unless it is already."""
-    made: list[Recorded] = []
-
-    class Kept(Recorded):
-        def __init__(self, resources: Resources) -> None:
-            super().__init__(resources)
-            vars(self).update(options)
-            made.append(self)
-
-    settings, listener = Settings(drain_s=SOON), listen("127.0.0.1", 0)
-    life = asyncio.create_task(host(Kept, settings, time.monotonic(), listener, Tracing()))
-    await until(lambda: bool(made) and made[0].asked.count("upkeep") > 3)
-    yield made[0], life
-    made[0].stopping.set()
-    if not life.done():
-        await life
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON):
-        while not condition():
-            await asyncio.sleep(0.001)
+async def recorded(**options: float) -> AsyncIterator[Running[Recorded]]:
+    """Such a process after some rounds of upkeep."""
+    kind = type("Chosen", (Recorded,), options)
+    async with running(kind, Settings(drain_s=SOON)) as found:
+        await until(lambda: found.process.asked.count("upkeep") > 3)
+        yield found
 
 
 async def test_the_store_is_swept_once_in_every_round_of_upkeep() -> None:
-    async with running() as (process, _):
+    async with recorded() as (process, _):
         pass
     rounds = process.asked.count("upkeep")
     assert process.asked == ["start", *["upkeep", "sweep"] * rounds, "finish"]
 
 
 async def test_a_store_that_is_to_be_swept_more_rarely_is() -> None:
-    async with running(sweep_every_s=1e6) as (process, _):
+    async with recorded(sweep_every_s=1e6) as (process, _):
         pass
     rounds = process.asked.count("upkeep")
     assert process.asked == ["start", "upkeep", "sweep", *["upkeep"] * (rounds - 1), "finish"]
 
 
 async def test_upkeep_goes_on_after_an_outage_of_the_store() -> None:
-    async with running() as (process, life):
+    async with recorded() as (process, life):
         process.faults = [StoreUnavailable("away"), StoreUnavailable("still away")]
         await until(lambda: not process.faults)
         rounds = process.asked.count("upkeep")
@@ -123,7 +102,7 @@ async def test_upkeep_goes_on_after_an_outage_of_the_store() -> None:
 
 
 async def test_an_error_that_cannot_be_survived_stops_the_process_in_order() -> None:
-    async with running() as (process, life):
+    async with recorded() as (process, life):
         with process.gate.enter():
             process.faults = [ServeError("the worker has died")]
             # Who waits for an answer is sent home at once: there will be none.
@@ -135,7 +114,7 @@ async def test_an_error_that_cannot_be_survived_stops_the_process_in_order() -> 
 
 
 async def test_upkeep_goes_on_while_requests_finish() -> None:
-    async with running() as (process, life):
+    async with recorded() as (process, life):
         with process.gate.enter():
             os.kill(os.getpid(), signal.SIGTERM)
             await until(process.stopping.is_set)
@@ -149,7 +128,7 @@ async def test_upkeep_goes_on_while_requests_finish() -> None:
 
 
 async def test_a_second_signal_waits_for_nobody() -> None:
-    async with running() as (process, _):
+    async with recorded() as (process, _):
         with process.gate.enter():
             os.kill(os.getpid(), signal.SIGTERM)
             await until(process.stopping.is_set)
