@@ -16,11 +16,11 @@ import pytest
 from process_harness import SOON, running, until
 from prometheus_client import CollectorRegistry
 from redis_server import RedisServer
+from service.codec import encode_npy
 from tiny_zoo import CONFIG, write_checkpoint
 
 from models.schema.manifest import read_manifest
 from models.schema.specs import Adams, Ddpm
-from service.codec import encode_npy
 from service.jobs import Job, SampleTask, ScoreTask, Task
 from service.process import Process
 from service.serve import Serve
