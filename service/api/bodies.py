@@ -13,7 +13,7 @@ from starlette.requests import Request
 from service.api import multipart, problem
 from service.api.problem import shorten
 from service.errors import InvalidRequest, MalformedBody, TooLarge
-from service.images.upload import Upload
+from service.images.upload import ACCEPTED, Upload
 from service.settings import Settings
 
 Result = TypeVar("Result")
@@ -78,9 +78,10 @@ async def read_multipart(
     fields: list[tuple[str, str]] = []
     for part in parts:
         if part.name == name:
-            if not part.is_file and multipart.is_text(part.content):
-                raise InvalidRequest.at(name, "is text; a form carries images as files")
-            uploads.append(Upload(f"{name}[{len(uploads)}]", part.content))
+            upload = Upload(f"{name}[{len(uploads)}]", part.content)
+            if not (part.is_file or upload.known):
+                raise InvalidRequest.at(upload.label, f"is not a file; {ACCEPTED}")
+            uploads.append(upload)
         elif part.is_file:
             raise InvalidRequest.at(part.name, f"no such file; files are named {name}")
         elif len(part.content) > _MOST_FIELD_BYTES:

@@ -89,14 +89,6 @@ class _Form:
         self.is_whole = True
 
 
-def is_text(content: bytes) -> bool:
-    """Whether somebody may have typed it."""
-    try:
-        return "\0" not in content.decode()
-    except UnicodeDecodeError:
-        return False
-
-
 def to_text(content: bytes) -> str:
     """What a form's text is. Raises MalformedBody for what is no UTF-8."""
     try:
