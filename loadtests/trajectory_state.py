@@ -14,10 +14,9 @@ import numpy as np
 import optree
 import torch
 
-from models.rows.rows import pad
+from models.rows.rows import QUANTUM, pad
 from models.schema.presets import presets
 from models.schema.specs import Adams, Ddpm
-from service.engine.lane import QUANTUM
 from service.engine.packer import evaluate
 from service.engine.scheduler import Limits
 from service.engine.tasks import Assignment, Served, assign

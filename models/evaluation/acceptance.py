@@ -1,22 +1,23 @@
-"""Step sizes by their acceptance: adapted here, frozen when served."""
+"""Step sizes of `rtk-mala` by their rate of acceptance: adapted here, fixed when served."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.rows.denoiser import Denoiser
-from models.schema.specs import MAX_STEP_SIZE, MIN_STEP_SIZE, RtkMala
+from models.schema.fields import MAX_STEP_SIZE, MIN_STEP_SIZE
+from models.schema.specs import RtkMala
 from models.solvers.kernel import segment_table
 from models.solvers.rtk_mala import RtkMalaSolver
-from models.work.sampling import sample_problem
+from models.work.sampling import problem_for
 
-# Between 0.574, the optimum in many dimensions, and 0.8, for chains that must forget their start.
+# The rate of acceptance aimed at lies between 0.574, the optimum in many dimensions, and 0.8, for
+# chains that must forget their start.
 TARGET = 0.65
-# Of Robbins and Monro's rule at each proposal of a segment; the sizes after the last few are
-# averaged.
+# The gains of Robbins and Monro's rule at each proposal of a segment. The sizes after the last few
+# proposals are averaged.
 GAINS = (3.0,) * 5 + (2.0,) * 3 + (1.0,) * 4 + (0.5,) * 4
 AVERAGED = 4
 
@@ -25,9 +26,9 @@ def adapted(
     denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int, target: float = TARGET
 ) -> RtkMala:
     """The spec with a step size for each segment at which about `target` of the proposals is
-    accepted, over images `index` `[rows]`; it begins from the spec's own.
+    accepted, over images `index` `[rows]` of a request with `seed`; it begins from the spec's own.
 
-    One walk with a long chain in every segment: after each proposal the logarithm of the step
+    One walk takes a long chain in every segment. After each proposal the logarithm of the step
     moves by gain times (acceptance - target).
     """
     sizes, last = list(spec.segment_step_sizes), [0.0] * spec.segments
@@ -42,7 +43,8 @@ def adapted(
 
 
 def acceptance_by_segment(denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int) -> Tensor:
-    """Share of proposals accepted in each segment `[segments]`, over images `index` `[rows]`."""
+    """The share of proposals accepted in each segment `[segments]`, over images `index` `[rows]` of
+    a request with `seed`."""
     rates = torch.zeros(spec.segments, dtype=torch.float64)
     sizes = list(spec.segment_step_sizes)
     for segment, _, rate in _proposals(denoiser, spec, index, seed, sizes):
@@ -53,20 +55,20 @@ def acceptance_by_segment(denoiser: Denoiser, spec: RtkMala, index: Tensor, seed
 def _proposals(
     denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int, sizes: list[float]
 ) -> Iterator[tuple[int, int, float]]:
-    """Every proposal of one walk: its segment, its place in the chain, the share of rows that
+    """Every proposal of one walk: its segment, its place in the chain, and the share of rows that
     accepted it. The walk steps by `sizes` as they stand."""
     solver = RtkMalaSolver()
-    problem: Any = sample_problem(denoiser, spec, seed, index)
+    problem = problem_for(solver, denoiser, spec, seed, index)
     state = solver.init(problem)
-    length, per_step = spec.evaluations // spec.segments, 2 if spec.energy == "simpson" else 1
-    first = length - per_step * spec.inner_steps
+    length = spec.evaluations // spec.segments
+    first = length - spec.evaluations_per_step * spec.inner_steps
     for evaluation in range(spec.evaluations):
         table = segment_table(sizes, len(index), index.device)
         problem = problem._replace(columns=problem.columns._replace(step_size=table))
-        before = state.accepted
+        before = state.own.accepted
         answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)
         segment, phase = divmod(evaluation, length)
-        step, rest = divmod(phase - first + 1, per_step)
+        step, rest = divmod(phase - first + 1, spec.evaluations_per_step)
         if step > 0 and rest == 0:
-            yield segment, step - 1, float((state.accepted - before).double().mean())
+            yield segment, step - 1, float((state.own.accepted - before).double().mean())

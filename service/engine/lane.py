@@ -8,14 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.rows.rows import Answer, concat, count, pad, take
+from models.rows.rows import QUANTUM, Answer, concat, count, pad, take
 from models.solvers.base import AnySolver, Problem, RowStatus
 from service.engine.packer import Question
 from service.engine.scheduler import Ids
-
-# Vectorised CPU loops leave a tensor's tail to scalar code, which may round differently. Of a
-# multiple of 32 rows the tail is empty whatever the vector width and the shape of a row.
-QUANTUM = 32
 
 Tree = TypeVar("Tree")
 Progressed = NDArray[np.float64]

@@ -13,7 +13,7 @@ from models.anomaly.readings import Reading
 from models.anomaly.rows import path_problem, readings
 from models.network.mulan import data_to_tokens
 from models.rows.denoiser import Denoiser
-from models.rows.rows import concat, pad, split, take
+from models.rows.rows import QUANTUM, concat, pad, split, take
 from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
 from models.solvers.base import AnySolver, Problem, RowStatus
@@ -21,7 +21,7 @@ from models.solvers.flow import LogDensity
 from models.solvers.path import PathSolver
 from models.work.likelihood import score_problem, summarise
 from models.work.sampling import sample_problem
-from service.engine.lane import QUANTUM, first
+from service.engine.lane import first
 from service.errors import ComputationFailed
 from service.jobs import (
     AnomalyResult,
