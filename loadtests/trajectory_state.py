@@ -15,7 +15,7 @@ import numpy as np
 import optree
 import torch
 
-from models.rows.rows import pad
+from models.rows.rows import QUANTUM, pad
 from models.schema.presets import presets
 from models.schema.specs import Adams, Ddpm
 from service.engine.packer import evaluate
@@ -25,7 +25,7 @@ from service.kinds.likelihoods.task import ScoreTask
 from service.kinds.samples.task import SampleTask
 from service.loading import load_models
 from service.price import price
-from service.rows import QUANTUM, AnyJobRows, Served
+from service.rows import AnyJobRows, Served
 
 ROWS = Limits().tick
 REPEATS = 7

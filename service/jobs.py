@@ -8,12 +8,20 @@ from numpy.typing import NDArray
 from typing_extensions import TypeVar
 
 from models.schema.arrays import RawArray
-from models.schema.specs import Spec
 from service.errors import ServiceError
 
 Tokens = Annotated[NDArray[np.uint8], RawArray("u1", axes=4)]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
 UNFINISHED: frozenset[JobStatus] = frozenset(("queued", "running"))
+
+
+class NamedSolver(Protocol):
+    """The parameters of a solver, of which logs and metrics show the name."""
+
+    @property
+    def name(self) -> str:
+        """The solver's name in requests."""
+        ...
 
 
 class Task(Protocol):
@@ -23,7 +31,7 @@ class Task(Protocol):
     kind: ClassVar[str]
 
     @property
-    def solver(self) -> Spec:
+    def solver(self) -> NamedSolver:
         """Parameters of the method that solves the rows."""
         ...
 

@@ -15,10 +15,6 @@ from models.rows.rows import count
 from models.solvers.base import Problem, Solver
 from service.jobs import Result, Tokens
 
-# Vectorised CPU loops leave a tensor's tail to scalar code, which may round differently. Of a
-# multiple of 32 rows the tail is empty whatever the vector width and the shape of a row.
-QUANTUM = 32
-
 ColumnsT = TypeVar("ColumnsT")
 StateT = TypeVar("StateT")
 Tree = TypeVar("Tree")
@@ -47,7 +43,7 @@ class JobRows(Protocol[ColumnsT, StateT]):
     probes: int
 
     @property
-    def solver(self) -> Solver[Any, ColumnsT, StateT]:
+    def solver(self) -> Solver[ColumnsT, StateT]:
         """The method that solves the rows."""
         ...
 

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.rows.denoiser import Denoiser
-from models.schema.specs import MAX_STEP_SIZE, MIN_STEP_SIZE, RtkMala
+from models.schema.fields import MAX_STEP_SIZE, MIN_STEP_SIZE
+from models.schema.specs import RtkMala
 from models.solvers.kernel import segment_table
 from models.solvers.rtk_mala import RtkMalaSolver
-from models.work.sampling import sample_problem
+from models.work.sampling import problem_for
 
 # A target between 0.574, the optimum in many dimensions (Roberts & Rosenthal, 1998), and 0.8, which
 # suits chains that have to forget their start.
@@ -62,17 +62,17 @@ def _proposals(
     The walk reads `sizes` at each evaluation, so the caller may change them.
     """
     solver = RtkMalaSolver()
-    problem: Any = sample_problem(denoiser, spec, seed, index)
+    problem = problem_for(solver, denoiser, spec, seed, index)
     state = solver.init(problem)
-    length, per_step = spec.evaluations // spec.segments, 2 if spec.energy == "simpson" else 1
-    first = length - per_step * spec.inner_steps
+    length = spec.evaluations // spec.segments
+    first = length - spec.evaluations_per_step * spec.inner_steps
     for evaluation in range(spec.evaluations):
         table = segment_table(sizes, len(index), index.device)
         problem = problem._replace(columns=problem.columns._replace(step_size=table))
-        before = state.accepted
+        before = state.own.accepted
         answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)
         segment, phase = divmod(evaluation, length)
-        step, rest = divmod(phase - first + 1, per_step)
+        step, rest = divmod(phase - first + 1, spec.evaluations_per_step)
         if step > 0 and rest == 0:
-            yield segment, step - 1, float((state.accepted - before).double().mean())
+            yield segment, step - 1, float((state.own.accepted - before).double().mean())

@@ -11,6 +11,11 @@ from torch import Tensor
 from models.network.network_time import NetworkTime
 from models.network.schedule import Schedule, per_row
 
+# Lanes hold their rows in multiples of this many. Vectorised CPU loops leave a tensor's tail to
+# scalar code, which may round differently. Of a multiple of 32 rows the tail is empty whatever the
+# vector width and the shape of a row.
+QUANTUM = 32
+
 Tree = TypeVar("Tree")
 
 

@@ -8,7 +8,9 @@ from models.network.network_time import NetworkTime
 from models.rows.rows import Answer, Condition, Query, concat, count, pad, split, take
 from models.schema.config import ModelConfig
 
-QUANTUM = 16
+# Calls are padded to multiples of this many rows, or more where the warm-up finds that bytes want
+# it. It is less than a lane's quantum because one image alone costs as much as this many.
+LEAST_QUANTUM = 16
 # With this many cotangents or more, a row is evaluated on as many copies instead of being padded.
 MANY = 16
 
@@ -20,7 +22,7 @@ class EagerDenoiser:
     multiple of `quantum` rows: from some size on, a row's bytes do not depend on the batch.
     """
 
-    def __init__(self, model: Mulan, quantum: int = QUANTUM) -> None:
+    def __init__(self, model: Mulan, quantum: int = LEAST_QUANTUM) -> None:
         self.model = model
         self.config: ModelConfig = model.config
         self.quantum = quantum

@@ -9,7 +9,7 @@ from models.network.encoder import top_k
 from models.network.mulan import Mulan
 from models.rows.noise import Stream, normal, rademacher, uniform
 from models.rows.rows import NoiseKey, Query, take
-from models.runtimes.eager import QUANTUM, EagerDenoiser
+from models.runtimes.eager import LEAST_QUANTUM, EagerDenoiser
 
 
 def warm_up(model: Mulan, rows: int) -> EagerDenoiser:
@@ -19,7 +19,7 @@ def warm_up(model: Mulan, rows: int) -> EagerDenoiser:
     always does, because then all calls have one size.
     """
     be_exact()
-    quantum = QUANTUM
+    quantum = LEAST_QUANTUM
     while quantum < rows and not agrees(EagerDenoiser(model, quantum), rows):
         quantum *= 2
     denoiser = EagerDenoiser(model, quantum)

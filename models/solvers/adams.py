@@ -6,26 +6,12 @@ import torch
 from torch import Tensor
 
 from models.network.schedule import NoiseLevel, per_row
-from models.rows.rows import Answer, Query, where
-from models.schema.specs import Adams
-from models.solvers.base import Problem, RowStatus
-from models.solvers.flow import (
-    Columns,
-    LogDensity,
-    advance,
-    at,
-    divergence,
-    end,
-    line,
-    question,
-    within,
-)
+from models.rows.rows import where
+from models.solvers.adaptive import Adaptive, State
+from models.solvers.base import Problem
+from models.solvers.flow import Columns, advance, at, line
 
-# Steps in units of gamma: the first, of the fastest pixel; the longest, of the mean. Longer ones
-# would leap over a change of log-density that no error estimate sees.
-FIRST_GAMMA, MAX_GAMMA = 0.2, 0.27
-MIN_STEP = 1e-7
-# Parts of the tolerance: what the steps' errors may come to as scatter, and what as a sum.
+# The parts of the tolerance that the steps' errors may come to as scatter, and as a sum.
 SHARE, TREND = 0.3, 0.3
 # A step is taken again, much shorter, where its error is this many times what it should be; else
 # the next one is shorter. On networks estimates scatter, and refusing costs an evaluation.
@@ -38,33 +24,26 @@ SHRINKING, GROWING, ORDER = 6.0, 16.0, 2.0
 MAX_FACTOR = 1.2
 
 
-class State(NamedTuple):
-    """A step from `s` to `s + step`, after one of length `before` (0 at the start).
+class Memory(NamedTuple):
+    """The last step, of length `before` (0 at the start), and the errors so far; all float64.
 
-    `x` is x_t / alpha, `log_det` `[rows, probes]` the integral so far; `eps` and `rate` are the
-    answer at `s`, `slope` and `bend` the rates of both by s over the step before; all float64.
+    `eps` and `rate` are the answer at its end, `slope` and `bend` the rates of both by s over it.
     `excess` is the last accepted step's error in units of what it should be, 1 before any;
     `squares` and `drift` sum up the accepted steps' error estimates, in nats, squared and as they
     are.
     """
 
-    s: Tensor
-    step: Tensor
     before: Tensor
-    x: Tensor
     eps: Tensor
     slope: Tensor
-    log_det: Tensor
     rate: Tensor
     bend: Tensor
     excess: Tensor
     squares: Tensor
     drift: Tensor
-    nfe: Tensor
-    code: Tensor
 
 
-class AdamsSolver:
+class AdamsSolver(Adaptive[Memory]):
     """Adams, Bashforth and Moulton's pair of second order in exponential form (`flow`).
 
     A step is predicted with eps on a line through the last two answers and corrected, once the
@@ -78,140 +57,71 @@ class AdamsSolver:
     The error of a step, in nats, is that of the log-det and, since d log p/dx = -eps/sigma, of x;
     and the length of the error of x in units of sigma, because a probe's log-det depends on x more
     than log p does. Both errors are Milne's: from the difference of predictor and corrector.
-
-    Questions are put in `dtype`. `fixed_steps` replaces step control by so many equal steps.
     """
 
     name = "adams"
+    first_gamma = 0.2
+    # Longer steps would leap over a change of log-density that no error estimate sees.
+    max_gamma = 0.27
+    refused = REFUSED
 
-    def __init__(self, fixed_steps: int | None = None, dtype: torch.dtype = torch.float32) -> None:
-        self.fixed_steps = fixed_steps
-        self.dtype = dtype
-
-    def evaluations(self, spec: Adams) -> None:
-        return None
-
-    def init(self, problem: Problem[Columns]) -> State:
-        columns = problem.columns
-        zero, none = torch.zeros_like(columns.tolerance), torch.zeros_like(columns.max_evaluations)
-        if self.fixed_steps is None:
-            fastest = problem.condition.dgamma_ds(zero).flatten(1).amax(1)
-            step = (FIRST_GAMMA / fastest).minimum(self._longest(problem))
-        else:
-            step = zero + 1 / self.fixed_steps
-        still = torch.zeros_like(columns.image)
+    def begin(self, columns: Columns) -> Memory:
+        zero, still = torch.zeros_like(columns.tolerance), torch.zeros_like(columns.image)
         rate = columns.image.new_zeros(columns.probes.shape[:2])
-        return State(
-            s=zero,
-            step=step,
-            before=zero,
-            x=columns.image,
-            eps=still,
-            slope=still,
-            log_det=rate,
-            rate=rate,
-            bend=rate,
-            excess=zero + 1,
-            squares=zero,
-            drift=zero,
-            nfe=none,
-            code=none.to(torch.int8),
-        )
+        return Memory(zero, still, still, rate, rate, zero + 1, zero, zero)
 
-    def ask(self, problem: Problem[Columns], state: State) -> Query:
-        s, x = self._ahead(problem, state)[:2]
-        return question(problem.condition, s, x, problem.columns.probes, self.dtype)
-
-    def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        eps, rate = answer.eps.double(), divergence(answer, problem.columns.probes)
-        asked = state._replace(nfe=state.nfe + 1)
-        told = where(
-            state.nfe == 0,
-            asked._replace(eps=eps, rate=rate),
-            self._conclude(problem, asked, eps, rate),
-        )
-        spent = (told.code == RowStatus.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
-        told = told._replace(
-            code=torch.where(spent, int(RowStatus.TOO_MANY_EVALUATIONS), told.code).to(torch.int8)
-        )
-        finite = eps.isfinite().flatten(1).all(1) & rate.isfinite().all(1)
-        failed = asked._replace(code=torch.full_like(state.code, int(RowStatus.NOT_FINITE)))
-        return where(state.code == RowStatus.RUNNING, where(finite, told, failed), state)
-
-    def status(self, problem: Problem[Columns], state: State) -> Tensor:
-        return state.code
-
-    def progress(self, problem: Problem[Columns], state: State) -> Tensor:
-        return state.s
-
-    def density(self, problem: Problem[Columns], state: State) -> LogDensity:
-        """The terms of the finished rows; those of a row that is not DONE mean nothing."""
-        _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
-        error = (state.squares + state.drift.square()).sqrt()
-        dequantization, latent = problem.columns.dequantization, problem.columns.latent
-        return LogDensity(prior, log_det, dequantization, latent, error, state.nfe, state.code)
-
-    def _ahead(
-        self, problem: Problem[Columns], state: State
-    ) -> tuple[Tensor, Tensor, NoiseLevel, NoiseLevel]:
-        """Where the next question stands, x̄ predicted there, and the noise at both ends."""
+    def ahead(self, problem: Problem[Columns], state: State[Memory]) -> tuple[Tensor, Tensor]:
+        # Nothing is known before the first answer, which is that at the start.
         step = torch.where(state.nfe == 0, 0.0, state.step)
-        s = advance(state.s, step)
-        (_, here), (_, there) = (at(problem.condition, time) for time in (state.s, s))
-        change = per_row(step) * state.slope
-        return s, state.x + line(state.eps, change, here, there), here, there
+        s, x, _, _ = self._predict(problem, state, step)
+        return s, x
 
-    def _conclude(
-        self, problem: Problem[Columns], state: State, eps: Tensor, rate: Tensor
-    ) -> State:
-        """Accept or refuse the step whose end was answered."""
-        h, change, gained = state.step, eps - state.eps, rate - state.rate
-        s, predicted, here, there = self._ahead(problem, state)
-        x = state.x + line(state.eps, change, here, there)
-        begun = state.before > 0
-        ratio = torch.where(begun, state.before / h, 1.0)
+    def hear(
+        self, problem: Problem[Columns], state: State[Memory], eps: Tensor, rate: Tensor
+    ) -> State[Memory]:
+        own = state.own
+        h, change, gained = state.step, eps - own.eps, rate - own.rate
+        s, predicted, here, there = self._predict(problem, state, h)
+        x = state.x + line(own.eps, change, here, there)
+        ratio = torch.where(own.before > 0, own.before / h, 1.0)
         slip = (predicted - x) / per_row(3 * (1 + ratio)) / there.rho
-        kink = (gained - h[:, None] * state.bend).mean(1)
-        gain = -h.square() / (6 * (h + state.before)) * kink - (eps * slip).flatten(1).sum(1)
+        kink = (gained - h[:, None] * own.bend).mean(1)
+        gain = -h.square() / (6 * (h + own.before)) * kink - (eps * slip).flatten(1).sum(1)
         nats = torch.hypot(gain, slip.flatten(1).norm(dim=1))
         scatter = nats / (SHARE * problem.columns.tolerance * h.sqrt())
-        trend = (state.drift + gain).abs() / (TREND * problem.columns.tolerance * s.sqrt())
+        trend = (own.drift + gain).abs() / (TREND * problem.columns.tolerance * s.sqrt())
         excess = (scatter * trend.clamp(min=1)).clamp(min=torch.finfo(h.dtype).tiny)
-        accepted = state._replace(
-            s=s,
+        memory = Memory(
             before=h,
-            x=x,
             eps=eps,
             slope=change / per_row(h),
-            log_det=state.log_det + (h / 2)[:, None] * (state.rate + rate),
             rate=rate,
             bend=gained / h[:, None],
             excess=excess,
-            squares=state.squares + nats.square(),
-            drift=state.drift + gain,
-            code=torch.where(s == 1, int(RowStatus.DONE), int(RowStatus.RUNNING)).to(torch.int8),
+            squares=own.squares + nats.square(),
+            drift=own.drift + gain,
         )
-        if self.fixed_steps is None:
-            accepted = where(
-                excess <= REFUSED,
-                accepted._replace(step=self._next(problem, state, excess)),
-                self._again(state, excess),
-            )
-        return accepted._replace(step=within(accepted.step, accepted.s))
+        log_det = state.log_det + (h / 2)[:, None] * (own.rate + rate)
+        accepted = state._replace(s=s, x=x, log_det=log_det, own=memory)
+        first = state._replace(own=own._replace(eps=eps, rate=rate))
+        return where(state.nfe == 1, first, self.judge(problem, state, accepted, excess))
 
-    def _next(self, problem: Problem[Columns], state: State, excess: Tensor) -> Tensor:
-        """The step after one that was accepted."""
-        errors = excess * state.excess
+    def growth(self, state: State[Memory], excess: Tensor) -> Tensor:
+        errors = excess * state.own.excess
         damping = torch.where(errors > 1, SHRINKING, GROWING)
-        trend = errors ** (-1 / (ORDER * damping))
-        return (state.step * trend.clamp(max=MAX_FACTOR)).minimum(self._longest(problem))
+        return (errors ** (-1 / (ORDER * damping))).clamp(max=MAX_FACTOR)
 
-    def _again(self, state: State, excess: Tensor) -> State:
-        """The same step, shorter."""
-        step = state.step * (SAFETY * excess ** (-1 / ORDER)).clamp(min=MIN_RETRY)
-        small = torch.where(step < MIN_STEP, int(RowStatus.STEP_TOO_SMALL), int(RowStatus.RUNNING))
-        return state._replace(step=step, code=small.to(torch.int8))
+    def shrinkage(self, excess: Tensor) -> Tensor:
+        return (SAFETY * excess ** (-1 / ORDER)).clamp(min=MIN_RETRY)
 
-    def _longest(self, problem: Problem[Columns]) -> Tensor:
-        schedule = problem.condition.schedule
-        return (MAX_GAMMA / (schedule.gamma_max - schedule.gamma_min)).clamp(max=1.0)
+    def error(self, state: State[Memory]) -> Tensor:
+        return (state.own.squares + state.own.drift.square()).sqrt()
+
+    def _predict(
+        self, problem: Problem[Columns], state: State[Memory], step: Tensor
+    ) -> tuple[Tensor, Tensor, NoiseLevel, NoiseLevel]:
+        """The end of the step, x_t / alpha predicted there, and the noise at both its ends."""
+        s = advance(state.s, step)
+        (_, here), (_, there) = (at(problem.condition, time) for time in (state.s, s))
+        change = per_row(step) * state.own.slope
+        return s, state.x + line(state.own.eps, change, here, there), here, there

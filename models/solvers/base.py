@@ -1,4 +1,4 @@
-"""What a solver is: pure functions over rows. It asks for an evaluation, and is told the answer."""
+"""What a solver is: pure functions over rows that ask for an evaluation and are told the answer."""
 
 from enum import IntEnum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -14,7 +14,7 @@ StateT = TypeVar("StateT")
 
 
 class RowStatus(IntEnum):
-    """Where a row stands; everything from NOT_FINITE on is a failure and its reason."""
+    """How far a row has come; everything from NOT_FINITE on is a failure and its reason."""
 
     RUNNING = 0
     DONE = 1
@@ -24,7 +24,7 @@ class RowStatus(IntEnum):
 
     @property
     def reason(self) -> str:
-        """What a client is told of a row that ended so."""
+        """The words in which a client reads of a row that ended so."""
         return REASONS.get(self, "the solver did not end")
 
 
@@ -36,7 +36,7 @@ REASONS = {
 
 
 class Problem(NamedTuple, Generic[Columns]):
-    """What never changes while a row is solved.
+    """The part of a row that never changes while it is solved.
 
     `columns` holds the spec, one tensor a parameter and one value a row, and whatever else the
     solver fixes at the start; so rows of different settings share a lane.
@@ -47,7 +47,7 @@ class Problem(NamedTuple, Generic[Columns]):
     columns: Columns
 
 
-class Solver(Protocol[SpecT, Columns, StateT]):
+class Solver(Protocol[Columns, StateT]):
     """One method. No function changes its arguments; a row's result depends on that row alone.
 
     A row that is postponed is simply not told. Rows may be taken, concatenated, permuted and
@@ -55,10 +55,6 @@ class Solver(Protocol[SpecT, Columns, StateT]):
     """
 
     name: str
-
-    def evaluations(self, spec: SpecT) -> int | None:
-        """Network evaluations of one row, exactly; None where only the solve can tell."""
-        ...
 
     def init(self, problem: Problem[Columns]) -> StateT:
         """The state before the first question."""
@@ -77,14 +73,11 @@ class Solver(Protocol[SpecT, Columns, StateT]):
         ...
 
     def progress(self, problem: Problem[Columns], state: StateT) -> Tensor:
-        """Share of the way gone, `[rows]` in [0, 1]."""
+        """The share of the way that each row has gone, `[rows]` in [0, 1]."""
         ...
 
 
-AnySolver = Solver[Any, Any, Any]
-
-
-class Sampler(Solver[SpecT, Columns, StateT], Protocol[SpecT, Columns, StateT]):
+class Sampler(Solver[Columns, StateT], Protocol[SpecT, Columns, StateT]):
     """A solver that turns noise into images in a number of evaluations known beforehand."""
 
     def columns(self, spec: SpecT, rows: int, device: torch.device) -> Columns:
@@ -92,10 +85,12 @@ class Sampler(Solver[SpecT, Columns, StateT], Protocol[SpecT, Columns, StateT]):
         ...
 
     def sample(self, problem: Problem[Columns], state: StateT) -> "Sample":
-        """What the finished rows have come to."""
+        """The images of the rows; of rows that still run, how they look so far."""
         ...
 
 
+# The registry holds solvers of many kinds of columns and states, which only each solver knows.
+AnySolver = Solver[Any, Any]
 AnySampler = Sampler[Any, Any, Any]
 
 
@@ -109,17 +104,15 @@ class Sample(NamedTuple):
 
 
 def column(value: float, rows: int, device: torch.device) -> Tensor:
-    """A float64 column of one value."""
+    """A float64 column of one value, `[rows]`."""
     return torch.full((rows,), value, dtype=torch.float64, device=device)
 
 
 def count_column(value: int, rows: int, device: torch.device) -> Tensor:
-    """An int64 column of one value."""
+    """An int64 column of one value, `[rows]`."""
     return torch.full((rows,), value, dtype=torch.int64, device=device)
 
 
-def finished(done: Tensor, x: Tensor) -> Tensor:
-    """Status of rows that end after a known count: DONE, or NOT_FINITE where x went wrong."""
-    finite = x.isfinite().flatten(1).all(1)
-    ended = torch.where(finite, int(RowStatus.DONE), int(RowStatus.NOT_FINITE))
-    return torch.where(done, ended, int(RowStatus.RUNNING)).to(torch.int8)
+def flag_column(value: bool, rows: int, device: torch.device) -> Tensor:
+    """A boolean column of one value, `[rows]`."""
+    return torch.full((rows,), value, device=device)

@@ -1,4 +1,4 @@
-"""Multistep rules: the ODE's and the ancestral step, the data carried along (Lu et al., 2022)."""
+"""Two-step multistep rules for the ODE and for the ancestral step (Lu et al., 2022)."""
 
 from abc import abstractmethod
 from typing import NamedTuple
@@ -17,18 +17,21 @@ from models.solvers.stepwise import Stepwise
 
 
 class State(NamedTuple):
-    """x_t, the number of steps taken, and the data predicted one step before."""
+    """x_t `[rows, C, H, W]`, the number of evaluations told, and the data predicted one step
+    before."""
 
     x: Tensor
-    step: Tensor
+    nfe: Tensor
     previous: Tensor
 
 
 class _Multistep(Stepwise[State]):
-    def begin(self, x: Tensor, step: Tensor) -> State:
-        return State(x, step, torch.zeros_like(x))
+    """A step by the data carried half-way along the line through the last two predictions."""
 
-    def move(
+    def begin(self, x: Tensor, nfe: Tensor) -> State:
+        return State(x, nfe, torch.zeros_like(x))
+
+    def step(
         self,
         problem: Problem[Points],
         state: State,
@@ -37,14 +40,14 @@ class _Multistep(Stepwise[State]):
         there: NoiseLevel,
     ) -> State:
         points, condition = problem.columns, problem.condition
-        before = condition.schedule.gamma(points.time(condition, (state.step - 1).clamp(min=0)))
+        before = condition.schedule.gamma(points.time(condition, (state.nfe - 1).clamp(min=0)))
         data = predicted_data(state.x, eps, here)
         eps = implied_eps(state.x, carried(data, state.previous, before, here, there), here)
-        x = self.step(problem, state, eps, here, there)
-        return State(x, state.step + 1, data.to(state.x.dtype))
+        x = self.onward(problem, state, eps, here, there)
+        return State(x, state.nfe + 1, data.to(state.x.dtype))
 
     @abstractmethod
-    def step(
+    def onward(
         self,
         problem: Problem[Points],
         state: State,
@@ -52,7 +55,7 @@ class _Multistep(Stepwise[State]):
         here: NoiseLevel,
         there: NoiseLevel,
     ) -> Tensor:
-        """x at `there`, by the prediction carried along."""
+        """x at `there` by the method's one-step rule, with `eps` that implies the carried data."""
 
 
 class Dpm2mSolver(_Multistep):
@@ -60,7 +63,7 @@ class Dpm2mSolver(_Multistep):
 
     name = "dpm-2m"
 
-    def step(
+    def onward(
         self,
         problem: Problem[Points],
         state: State,
@@ -72,11 +75,11 @@ class Dpm2mSolver(_Multistep):
 
 
 class Dpm2mSdeSolver(_Multistep):
-    """Its stochastic sibling SDE-DPM-Solver++(2M): DDPM's draw about the carried data."""
+    """SDE-DPM-Solver++(2M): the draw of DDPM about the carried data."""
 
     name = "dpm-2m-sde"
 
-    def step(
+    def onward(
         self,
         problem: Problem[Points],
         state: State,
@@ -84,5 +87,5 @@ class Dpm2mSdeSolver(_Multistep):
         here: NoiseLevel,
         there: NoiseLevel,
     ) -> Tensor:
-        draw = normal(problem.key, Stream.STEP, state.step, tuple(state.x.shape[1:]))
+        draw = normal(problem.key, Stream.STEP, state.nfe, tuple(state.x.shape[1:]))
         return ancestral_step(state.x, eps, here, there, draw)

@@ -1,4 +1,4 @@
-"""What solvers of the probability-flow ODE share: its rows, its step in closed form, its terms.
+"""The rows, the closed-form step and the terms that solvers of the probability-flow ODE share.
 
 dx̄ = eps dρ with x̄ = x/alpha, ρ = e^(gamma/2), per pixel, over the network's own time s. In this
 form the drift's linear part is gone, and with it half of the divergence: the rest,
@@ -37,7 +37,8 @@ class Columns(NamedTuple):
 
 
 class LogDensity(NamedTuple):
-    """What the rows came to, in nats; `log_det` is `[rows, probes]`, all others `[rows]`.
+    """The terms of the rows' log-density, in nats; `log_det` is `[rows, probes]`, all others
+    `[rows]`.
 
     log N(x_1; 0, I) + log |det dx_1/dx_0| + dequantization bounds log P(tokens | z) from below,
     with latent added log P(tokens).
@@ -55,7 +56,8 @@ class LogDensity(NamedTuple):
 def question(
     condition: Condition, s: Tensor, x: Tensor, probes: Tensor, dtype: torch.dtype
 ) -> Query:
-    """The network at x̄ `[rows, C, H, W]` and time `s` `[rows]`, and each probe pulled back."""
+    """The question about the network at x̄ `[rows, C, H, W]` and time `s` `[rows]`, and about each
+    probe pulled back."""
     t, noise = at(condition, s)
     weight = 0.5 * condition.dgamma_ds(t) * noise.sigma
     cotangents = weight[:, None] * probes
@@ -63,32 +65,33 @@ def question(
 
 
 def at(condition: Condition, s: Tensor) -> tuple[Tensor, NoiseLevel]:
-    """Diffusion time `[rows]` and noise where the network's time is `s`."""
+    """The diffusion time `[rows]` and the noise where the network's time is `s` `[rows]`."""
     t = condition.network_time.t(s)
     return t, condition.schedule.noise(t)
 
 
 def divergence(answer: Answer, probes: Tensor) -> Tensor:
-    """d log_det/ds by each probe, `[rows, probes]`, of the answer to a `question`."""
+    """The derivative d log_det/ds by each probe, `[rows, probes]`, from the answer to a
+    `question`."""
     assert answer.vjps is not None
     return (answer.vjps.double() * probes).flatten(2).sum(2)
 
 
 def advance(s: Tensor, step: Tensor) -> Tensor:
-    """`s + step`, and 1 exactly at the end."""
+    """The end of a step from `s`, `[rows]`; at the end of the way it is exactly 1."""
     there = s + step
     return torch.where(there > 1 - ROUNDING, 1.0, there)
 
 
 def within(step: Tensor, s: Tensor) -> Tensor:
-    """`step`, or what is left after `s` if that is less."""
+    """The length of a `step` from `s`, `[rows]`, cut off at the end of the way."""
     left = 1 - s
     return torch.where(step > left - ROUNDING, left, step)
 
 
 def line(eps: Tensor, change: Tensor, here: NoiseLevel, there: NoiseLevel) -> Tensor:
-    """Integral of e dρ from `here` to `there`, `[rows, C, H, W]`; e is `eps` `here` and gains
-    `change` over the step at even pace while gamma rises evenly."""
+    """The integral of e dρ from `here` to `there`, `[rows, C, H, W]`. There e is `eps` at `here`
+    and gains `change` over the step at even pace while gamma rises evenly."""
     half = 0.5 * (there.gamma - here.gamma)
     # The mean of ρ over the step, in units of ρ here: (e^half - 1) / half.
     flat = half < SMALL

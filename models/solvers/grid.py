@@ -1,4 +1,4 @@
-"""Where the steps of a walk from noise to image end."""
+"""The times at which the steps of a walk from noise to image end."""
 
 import math
 from typing import NamedTuple
@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from models.rows.rows import Condition
-from models.schema.specs import MOST_POINTS, Grid, SamplerSpec
+from models.schema.fields import MOST_POINTS, Grid
+from models.schema.walks import WalkSpec
 from models.solvers.base import column, count_column
 
 GRIDS: tuple[Grid, ...] = ("gamma", "time", "ou")
@@ -25,7 +26,8 @@ class Points(NamedTuple):
     own: Tensor
 
     @classmethod
-    def of(cls, spec: SamplerSpec, rows: int, device: torch.device) -> "Points":
+    def of(cls, spec: WalkSpec, rows: int, device: torch.device) -> "Points":
+        """The grid of `spec`, the same for `rows` rows."""
         own = torch.full((rows, MOST_POINTS + 1), math.nan, dtype=torch.float64, device=device)
         if spec.points is not None:
             times = torch.tensor([1.0, *spec.points, 0.0], dtype=torch.float64, device=device)

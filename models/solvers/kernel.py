@@ -18,8 +18,9 @@ from torch import Tensor
 from models.network.schedule import NoiseLevel, per_row
 from models.rows.noise import Stream, normal
 from models.rows.rows import Condition, NoiseKey, Query, where
-from models.schema.specs import MOST_POINTS, RtkMala, RtkUla, RtkUld
-from models.solvers.base import count_column
+from models.schema.fields import MOST_POINTS
+from models.schema.walks import RtkSpec
+from models.solvers.base import count_column, flag_column
 from models.solvers.ddpm import ancestral_step
 from models.solvers.grid import Points
 from models.solvers.multistep import carried, implied_eps, predicted_data
@@ -29,7 +30,7 @@ STILL = 1e-12
 
 
 class Kernel(NamedTuple):
-    """What the inner chain knows of g, each `[rows, C, H, W]` float64.
+    """The part of g that the inner chain needs, each `[rows, C, H, W]` float64.
 
     The gradient is met only as M grad g = gain eps(x, r) + pull (x - centre), which needs no
     division: where the schedule stands still, M = gain = 0 and x stays at the centre. `here` and
@@ -72,8 +73,9 @@ class Kernel(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The walk's shape, one value a row: `chain` evaluations in each segment's inner chain,
-    after one at t where the start is `ancestral`; and whether that start is `multistep`."""
+    """The shape of the walk, one value a row: the segments' `ends`, the evaluations of each
+    segment's inner `chain`, whether one more at t comes before them (`ancestral`), and whether that
+    start is `multistep`."""
 
     ends: Points
     chain: Tensor
@@ -81,29 +83,28 @@ class Plan(NamedTuple):
     multistep: Tensor
 
     @classmethod
-    def of(
-        cls, spec: RtkUla | RtkMala | RtkUld, chain: int, rows: int, device: torch.device
-    ) -> "Plan":
+    def of(cls, spec: RtkSpec, rows: int, device: torch.device) -> "Plan":
+        """The walk of `spec`, the same for `rows` rows."""
         return cls(
             Points.of(spec, rows, device),
-            count_column(chain, rows, device),
-            torch.full((rows,), spec.start != "kernel", device=device),
-            torch.full((rows,), spec.start == "multistep", device=device),
+            count_column(spec.chain, rows, device),
+            flag_column(spec.start != "kernel", rows, device),
+            flag_column(spec.start == "multistep", rows, device),
         )
 
     @property
     def segments(self) -> Tensor:
-        """Segments of the walk."""
+        """The number of segments of the walk."""
         return self.ends.steps
 
     @property
     def length(self) -> Tensor:
-        """Evaluations of one segment."""
+        """The evaluations of one segment."""
         return self.chain + self.ancestral
 
     @property
     def evaluations(self) -> Tensor:
-        """Evaluations of the whole walk."""
+        """The evaluations of the whole walk."""
         return self.segments * self.length
 
     def of_segment(self, table: Tensor, nfe: Tensor) -> Tensor:
@@ -113,20 +114,21 @@ class Plan(NamedTuple):
         return table.gather(1, segment[:, None])[:, 0]
 
     def phase(self, nfe: Tensor) -> Tensor:
-        """What the next evaluation is for: its index in the inner chain, or -1 at the start."""
+        """The index of the next evaluation in the inner chain, or -1 at an ancestral start."""
         return nfe % self.length - self.ancestral.long()
 
 
 def segment_table(values: Sequence[float], rows: int, device: torch.device) -> Tensor:
-    """One value for each segment as rows of a table `[rows, MOST_POINTS]`, float64."""
+    """The values, one for each segment, as a table `[rows, MOST_POINTS]` of equal rows, float64."""
     table = torch.zeros(MOST_POINTS, dtype=torch.float64, device=device)
     table[: len(values)] = torch.tensor(values, dtype=torch.float64)
     return table.expand(rows, -1).contiguous()
 
 
 class Walk(NamedTuple):
-    """Where a row stands: the `anchor` x_t its segment left from, the chain's `x`, the segment's
-    ends `t` and `r`, the evaluations told so far, and the `data` predicted at the last start."""
+    """The place of a row: the `anchor` x_t that its segment left from, the chain's `x`, the
+    segment's ends `t` and `r`, the evaluations told so far, and the `data` predicted at the last
+    start."""
 
     anchor: Tensor
     x: Tensor
@@ -137,7 +139,7 @@ class Walk(NamedTuple):
 
     @classmethod
     def begin(cls, key: NoiseKey, condition: Condition, plan: Plan) -> "Walk":
-        """At t = 1, from pure noise."""
+        """The walk at t = 1, from pure noise."""
         shape = tuple(condition.schedule.a.shape[1:])
         x, draw = normal(key, Stream.START, 0, shape), normal(key, Stream.STEP, 0, shape)
         one, none = torch.ones_like(condition.schedule.gamma_min), torch.zeros_like(plan.segments)
@@ -145,7 +147,7 @@ class Walk(NamedTuple):
         return _enter(condition, plan, x, one, here, none, draw, torch.zeros_like(x))
 
     def query(self, plan: Plan) -> Query:
-        """The network at t for an ancestral start, else at r; always at x."""
+        """The question about x: at t for an ancestral start, else at r."""
         return Query(self.x, torch.where(plan.phase(self.nfe) < 0, self.t, self.r))
 
     def kernel(self, condition: Condition) -> Kernel:
@@ -165,7 +167,7 @@ class Walk(NamedTuple):
         """The walk after one more answer `eps`, where `x` is what the inner chain made of it.
 
         A row that stood at an ancestral start makes that draw instead, and one whose chain is
-        over enters the next segment; a finished row stays.
+        over enters the next segment.
         """
         phase, segment = plan.phase(self.nfe), self.nfe // plan.length
         # A row needs its draw either to leave this segment's start or to guess at the next one's.
@@ -178,8 +180,7 @@ class Walk(NamedTuple):
         x, data = where(phase < 0, (drawn, predicted.to(x.dtype)), (x, self.data))
         inside = Walk(self.anchor, x, self.t, self.r, self.nfe + 1, data)
         entered = _enter(condition, plan, x, self.r, kernel.there, self.nfe + 1, draw, data)
-        moved = where(phase == plan.chain - 1, entered, inside)
-        return where(self.nfe < plan.evaluations, moved, self)
+        return where(phase == plan.chain - 1, entered, inside)
 
 
 def _enter(

@@ -1,4 +1,4 @@
-"""The data predicted along the way, from two predictions: what makes a multistep rule of a step."""
+"""The data predicted along the way, from the last two predictions: the core of a multistep rule."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from models.network.schedule import NoiseLevel
 
 
 def predicted_data(x: Tensor, eps: Tensor, here: NoiseLevel) -> Tensor:
-    """(x - s eps) / a, for `eps` predicted at `x`."""
+    """The clean image (x - sigma eps) / alpha that `eps`, predicted at `x`, points to."""
     return (x - here.sigma * eps) / here.alpha
 
 
@@ -17,7 +17,7 @@ def carried(
     """The data half-way from `here` to `there` in gamma, on the line through `previous`, predicted
     at gamma `before`, and `data`, predicted `here` (DPM-Solver++(2M), Lu et al., 2022).
 
-    `data` itself in dimensions where `before` is `here`, as in the first step.
+    It is `data` itself in dimensions where `before` is `here`, as in the first step.
     """
     past = (before - here.gamma).clamp(min=0)
     reach = torch.where(past > 0, (here.gamma - there.gamma) / (2 * past.clamp(min=1e-12)), 0.0)
@@ -25,5 +25,5 @@ def carried(
 
 
 def implied_eps(x: Tensor, data: Tensor, here: NoiseLevel) -> Tensor:
-    """The eps that goes with `data` at `x`."""
+    """The eps that points from `x` to the clean image `data`."""
     return (x - here.alpha * data) / here.sigma

@@ -1,4 +1,4 @@
-"""The same log-density in a fixed number of evaluations, and what the path itself is like."""
+"""The log-density of images in a fixed number of evaluations, and measures of the path itself."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from models.network.schedule import per_row
 from models.rows.noise import Stream, normal
 from models.rows.rows import Answer, Query, where
-from models.schema.specs import FlowPath
-from models.solvers.base import Problem, finished
+from models.solvers.base import Problem
+from models.solvers.counted import Counted
 from models.solvers.flow import divergence, end, line
 
-# Quarters of the network's time, for each of which the path's measures are kept apart.
+# The path's measures are kept apart for each quarter of the network's time.
 BINS = 4
 
 
@@ -31,9 +31,10 @@ class Columns(NamedTuple):
 
 
 class State(NamedTuple):
-    """After `nfe` answers: `x`, x_t / alpha at the last point of the path, and `ahead`, what it
-    will be at the next; `eps` and `rate` `[rows, probes]`, the answer there and the log-det's
-    derivative by s. The rest are integrals so far, as `Path` has them; all float64."""
+    """The state after `nfe` answers: `x`, x_t / alpha at the last point of the path, and `ahead`,
+    its prediction at the next; `eps` and `rate` `[rows, probes]`, the answer at the last point and
+    the log-det's derivative by s there. The rest are integrals so far, as `Path` has them; all
+    float64."""
 
     nfe: Tensor
     x: Tensor
@@ -48,7 +49,7 @@ class State(NamedTuple):
 
 
 class Path(NamedTuple):
-    """What the rows came to. `noise` is x at t = 1, `[rows, C, H, W]`; `prior` and `log_det`
+    """The result of the rows. `noise` is x at t = 1, `[rows, C, H, W]`; `prior` and `log_det`
     `[rows, probes]` add up, as in `flow.LogDensity`, to log p_0.
 
     By quarters of the way, `[rows, BINS]`: `length`, the integral of |eps|^2 / D over s; `bend`,
@@ -67,7 +68,7 @@ class Path(NamedTuple):
     status: Tensor
 
 
-class PathSolver:
+class PathSolver(Counted[Columns, State]):
     """dx̄ = eps dρ from image to noise (`flow`), over `steps` equal steps of the network's time.
 
     A step is predicted with eps on a line through the last two answers, and corrected, once the
@@ -87,8 +88,8 @@ class PathSolver:
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
 
-    def evaluations(self, spec: FlowPath) -> int:
-        return spec.evaluations
+    def evaluations(self, columns: Columns) -> Tensor:
+        return columns.steps + 1 + columns.fresh
 
     def init(self, problem: Problem[Columns]) -> State:
         columns = problem.columns
@@ -111,25 +112,19 @@ class PathSolver:
         cotangents = weight[:, None] * problem.columns.probes
         return Query(x.to(self.dtype), t, cotangents.to(self.dtype))
 
-    def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        columns = problem.columns
-        walked = where(
-            state.nfe <= columns.steps,
+    def move(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
+        return where(
+            state.nfe <= problem.columns.steps,
             self._walk(problem, state, answer),
             self._price(problem, state, answer.eps),
         )
-        return where(state.nfe < self._price_of(columns), walked, state)
 
-    def status(self, problem: Problem[Columns], state: State) -> Tensor:
-        done = state.nfe >= self._price_of(problem.columns)
+    def outcome(self, state: State) -> Tensor:
         told = (state.x, state.map, state.log_det, state.length, state.bend)
-        return finished(done, torch.cat([leaf.flatten(1) for leaf in told], dim=1))
-
-    def progress(self, problem: Problem[Columns], state: State) -> Tensor:
-        return state.nfe / self._price_of(problem.columns)
+        return torch.cat([leaf.flatten(1) for leaf in told], dim=1)
 
     def path(self, problem: Problem[Columns], state: State) -> Path:
-        """What the finished rows came to; those that are not DONE mean nothing."""
+        """The result of the finished rows; that of a row that is not DONE means nothing."""
         noise, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
         return Path(
             noise,
@@ -143,17 +138,15 @@ class PathSolver:
             self.status(problem, state),
         )
 
-    def _price_of(self, columns: Columns) -> Tensor:
-        return columns.steps + 1 + columns.fresh
-
     def _s(self, columns: Columns, nfe: Tensor) -> Tensor:
-        """Network time of question `nfe`: a point of the path, or the middle of a fresh share."""
+        """The network's time `[rows]` of question `nfe`: a point of the path, or the middle of a
+        fresh draw's share of the way."""
         path = nfe.double() / columns.steps
         fresh = (nfe - columns.steps - 0.5).double() / columns.fresh
         return torch.where(nfe <= columns.steps, path, fresh.clamp(0, 1))
 
     def _fresh(self, problem: Problem[Columns], state: State) -> Tensor:
-        """Noise of a fresh question, `[rows, C, H, W]`."""
+        """The noise of a fresh question, `[rows, C, H, W]`."""
         draw = (state.nfe - problem.columns.steps).clamp(min=0)
         return normal(problem.key, Stream.FRESH, draw, tuple(state.x.shape[1:])).double()
 
@@ -185,7 +178,7 @@ class PathSolver:
         )
 
     def _price(self, problem: Problem[Columns], state: State, eps: Tensor) -> State:
-        """One more fresh question's share of the bound."""
+        """Add one more fresh question's share of the bound."""
         columns = problem.columns
         index, count = state.nfe - columns.steps - 1, columns.fresh
         t = problem.condition.network_time.t(self._s(columns, state.nfe))
@@ -196,6 +189,6 @@ class PathSolver:
 
 
 def _bin(index: Tensor, count: Tensor) -> Tensor:
-    """One-hot `[rows, BINS]`: the quarter in which piece `index` of `count` has its middle."""
+    """The quarter in which piece `index` of `count` has its middle, one-hot `[rows, BINS]`."""
     quarter = (2 * index + 1) * BINS // (2 * count)
     return (quarter[:, None] == torch.arange(BINS, device=index.device)).double()

@@ -6,50 +6,31 @@ import torch
 from torch import Tensor
 
 from models.network.schedule import NoiseLevel, per_row
-from models.rows.rows import Answer, Query, where
-from models.schema.specs import Rk45
-from models.solvers.base import Problem, RowStatus
+from models.rows.rows import where
+from models.solvers.adaptive import Adaptive, State
+from models.solvers.base import Problem
 from models.solvers.dormand_prince import ERROR, NODES, ORDER, QUINTIC, ROUGHNESS, STAGES, WEIGHTS
-from models.solvers.flow import (
-    Columns,
-    LogDensity,
-    advance,
-    at,
-    divergence,
-    end,
-    question,
-    within,
-)
+from models.solvers.flow import Columns, advance, at
 
-# Steps in units of gamma: the first, of the fastest pixel; the longest, of the mean. Longer ones
-# would leap over a change of log-density that their error estimate cannot see.
-FIRST_GAMMA, MAX_GAMMA = 0.5, 2.0
-MIN_STEP = 1e-7
 SAFETY = 0.9
 MIN_FACTOR, MAX_FACTOR = 0.2, 3.0
 
 
-class State(NamedTuple):
-    """A step from `s` to `s + step`, `stage` of whose slopes are known.
+class Stages(NamedTuple):
+    """The stages of a step, `stage` `[rows]` of which are known; and the accepted steps' error
+    estimates summed up `[rows]`, in nats.
 
-    `x` is x_t / alpha, `log_det` `[rows, probes]` the integral so far, `slopes`
-    `[rows, 7, C, H, W]` and `rates` `[rows, 7, probes]` their derivatives by s; all float64.
-    `error` is the sum of the accepted steps' error estimates, in nats.
+    `slopes` `[rows, 7, C, H, W]` and `rates` `[rows, 7, probes]` are the derivatives of x_t / alpha
+    and of the log-det by the network's time, float64.
     """
 
-    s: Tensor
-    step: Tensor
     stage: Tensor
-    x: Tensor
-    log_det: Tensor
     slopes: Tensor
     rates: Tensor
     error: Tensor
-    nfe: Tensor
-    code: Tensor
 
 
-class Rk45Solver:
+class Rk45Solver(Adaptive[Stages]):
     """Dormand and Prince's pair (`dormand_prince`) on dx̄/ds = eps dρ/ds (`flow`).
 
     A step of length h may err by the share h of the tolerance. Its error in nats has three parts.
@@ -57,121 +38,90 @@ class Rk45Solver:
     the log-det, enlarged: trained networks are rough along the path, and there the pair alone is
     far too hopeful. And the length of the error of x in units of sigma, because a probe's
     log-det depends on x more than log p does.
-
-    Questions are put in `dtype`. `fixed_steps` replaces step control by so many equal steps.
     """
 
     name = "rk45"
+    first_gamma = 0.5
+    # Longer steps would leap over a change of log-density that their error estimate cannot see.
+    max_gamma = 2.0
+    refused = 1.0
 
-    def __init__(self, fixed_steps: int | None = None, dtype: torch.dtype = torch.float32) -> None:
-        self.fixed_steps = fixed_steps
-        self.dtype = dtype
-
-    def evaluations(self, spec: Rk45) -> None:
-        return None
-
-    def init(self, problem: Problem[Columns]) -> State:
-        image, probes = problem.columns.image, problem.columns.probes
-        zero = torch.zeros_like(problem.columns.tolerance)
-        none = torch.zeros_like(problem.columns.max_evaluations)
-        if self.fixed_steps is None:
-            fastest = problem.condition.dgamma_ds(zero).flatten(1).amax(1)
-            step = (FIRST_GAMMA / fastest).clamp(max=1.0)
-        else:
-            step = zero + 1 / self.fixed_steps
-        rates = image.new_zeros(len(image), STAGES, probes.shape[1])
-        slopes = image.new_zeros(len(image), STAGES, *image.shape[1:])
-        code = none.to(torch.int8)
-        return State(zero, step, none, image, rates[:, 0], slopes, rates, zero, none, code)
-
-    def ask(self, problem: Problem[Columns], state: State) -> Query:
-        s, x = self._s(state), self._x(state)
-        return question(problem.condition, s, x, problem.columns.probes, self.dtype)
-
-    def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        t, noise = at(problem.condition, self._s(state))
-        slope = 0.5 * problem.condition.dgamma_ds(t) * noise.rho * answer.eps
-        rate = divergence(answer, problem.columns.probes)
-        told = state._replace(
-            slopes=_put(state.slopes, state.stage, slope),
-            rates=_put(state.rates, state.stage, rate),
-            stage=state.stage + 1,
-            nfe=state.nfe + 1,
-        )
-        told = where(told.stage == STAGES, self._conclude(problem, told, noise, answer.eps), told)
-        spent = (told.code == RowStatus.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
-        told = told._replace(
-            code=torch.where(spent, int(RowStatus.TOO_MANY_EVALUATIONS), told.code).to(torch.int8)
-        )
-        finite = slope.isfinite().flatten(1).all(1) & rate.isfinite().all(1)
-        failed = state._replace(
-            nfe=state.nfe + 1, code=torch.full_like(state.code, int(RowStatus.NOT_FINITE))
-        )
-        return where(state.code == RowStatus.RUNNING, where(finite, told, failed), state)
-
-    def status(self, problem: Problem[Columns], state: State) -> Tensor:
-        return state.code
-
-    def progress(self, problem: Problem[Columns], state: State) -> Tensor:
-        return state.s
-
-    def density(self, problem: Problem[Columns], state: State) -> LogDensity:
-        """The terms of the finished rows; those of a row that is not DONE mean nothing."""
-        _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
-        dequantization, latent = problem.columns.dequantization, problem.columns.latent
-        return LogDensity(
-            prior, log_det, dequantization, latent, state.error, state.nfe, state.code
+    def begin(self, columns: Columns) -> Stages:
+        image, rows = columns.image, len(columns.image)
+        return Stages(
+            stage=torch.zeros_like(columns.max_evaluations),
+            slopes=image.new_zeros(rows, STAGES, *image.shape[1:]),
+            rates=image.new_zeros(rows, STAGES, columns.probes.shape[1]),
+            error=torch.zeros_like(columns.tolerance),
         )
 
-    def _s(self, state: State) -> Tensor:
-        """Where the stage stands that is asked next."""
-        nodes = torch.tensor(NODES, dtype=state.s.dtype, device=state.s.device)
-        return advance(state.s, nodes[state.stage] * state.step)
-
-    def _x(self, state: State) -> Tensor:
-        """x/alpha of the stage that is asked next."""
+    def ahead(self, problem: Problem[Columns], state: State[Stages]) -> tuple[Tensor, Tensor]:
         weights = torch.tensor(WEIGHTS, dtype=state.s.dtype, device=state.s.device)
-        return state.x + per_row(state.step) * _combine(weights[state.stage], state.slopes)
+        stage, slopes = state.own.stage, state.own.slopes
+        return self._time(state), state.x + per_row(state.step) * _combine(weights[stage], slopes)
+
+    def hear(
+        self, problem: Problem[Columns], state: State[Stages], eps: Tensor, rate: Tensor
+    ) -> State[Stages]:
+        t, noise = at(problem.condition, self._time(state))
+        slope = 0.5 * problem.condition.dgamma_ds(t) * noise.rho * eps
+        own = state.own
+        told = state._replace(
+            own=own._replace(
+                slopes=_put(own.slopes, own.stage, slope),
+                rates=_put(own.rates, own.stage, rate),
+                stage=own.stage + 1,
+            )
+        )
+        return where(told.own.stage == STAGES, self._conclude(problem, told, noise, eps), told)
+
+    def growth(self, state: State[Stages], excess: Tensor) -> Tensor:
+        return self.shrinkage(excess)
+
+    def shrinkage(self, excess: Tensor) -> Tensor:
+        return (SAFETY * excess ** (-1 / (ORDER - 1))).clamp(MIN_FACTOR, MAX_FACTOR)
+
+    def error(self, state: State[Stages]) -> Tensor:
+        return state.own.error
+
+    def _time(self, state: State[Stages]) -> Tensor:
+        """The network's time `[rows]` of the stage that is asked next."""
+        nodes = torch.tensor(NODES, dtype=state.s.dtype, device=state.s.device)
+        return advance(state.s, nodes[state.own.stage] * state.step)
 
     def _conclude(
-        self, problem: Problem[Columns], state: State, noise: NoiseLevel, eps: Tensor
-    ) -> State:
+        self, problem: Problem[Columns], state: State[Stages], noise: NoiseLevel, eps: Tensor
+    ) -> State[Stages]:
         """Accept or refuse a step all of whose slopes are known; `noise` and `eps` at its end."""
-        h = state.step
+        h, (_, slopes, rates, so_far) = state.step, state.own
         solution, error, quintic = (
             torch.tensor(row, dtype=h.dtype, device=h.device).expand(len(h), STAGES)
             for row in (WEIGHTS[-1], ERROR, QUINTIC)
         )
-        drift = per_row(h) * _combine(error, state.slopes) / noise.rho
-        gain = h * _combine(error, state.rates).mean(1) - (eps * drift).flatten(1).sum(1)
-        rough = ROUGHNESS * h * _combine(quintic, state.rates).mean(1)
+        drift = per_row(h) * _combine(error, slopes) / noise.rho
+        gain = h * _combine(error, rates).mean(1) - (eps * drift).flatten(1).sum(1)
+        rough = ROUGHNESS * h * _combine(quintic, rates).mean(1)
         nats = torch.stack([gain, rough, drift.flatten(1).norm(dim=1)]).norm(dim=0)
-        excess = nats / (problem.columns.tolerance * h)
-        s = advance(state.s, h)
-        done = torch.where(s == 1, int(RowStatus.DONE), int(RowStatus.RUNNING)).to(torch.int8)
-        factor = (SAFETY * excess ** (-1 / (ORDER - 1))).clamp(MIN_FACTOR, MAX_FACTOR)
-        accepted = state._replace(
-            s=s,
-            x=state.x + per_row(h) * _combine(solution, state.slopes),
-            log_det=state.log_det + h[:, None] * _combine(solution, state.rates),
-            slopes=state.slopes.roll(1, dims=1),
-            rates=state.rates.roll(1, dims=1),
-            error=state.error + nats,
-            code=done,
+        # The last stage of an accepted step is the first of the next one.
+        stages = Stages(
+            stage=state.own.stage,
+            slopes=slopes.roll(1, dims=1),
+            rates=rates.roll(1, dims=1),
+            error=so_far + nats,
         )
-        if self.fixed_steps is None:
-            small = torch.where(
-                h * factor < MIN_STEP, int(RowStatus.STEP_TOO_SMALL), int(RowStatus.RUNNING)
-            )
-            refused = state._replace(code=small.to(torch.int8))
-            accepted = where(excess <= 1, accepted, refused)
-            schedule = problem.condition.schedule
-            h = (h * factor).minimum(MAX_GAMMA / (schedule.gamma_max - schedule.gamma_min))
-        return accepted._replace(step=within(h, accepted.s), stage=torch.ones_like(state.stage))
+        accepted = state._replace(
+            s=advance(state.s, h),
+            x=state.x + per_row(h) * _combine(solution, slopes),
+            log_det=state.log_det + h[:, None] * _combine(solution, rates),
+            own=stages,
+        )
+        judged = self.judge(problem, state, accepted, nats / (problem.columns.tolerance * h))
+        begun = torch.ones_like(judged.own.stage)
+        return judged._replace(own=judged.own._replace(stage=begun))
 
 
 def _combine(weights: Tensor, stages: Tensor) -> Tensor:
-    """Sum over the stages of `weights` `[rows, 7]` times `stages` `[rows, 7, ...]`."""
+    """The sum over the stages of `weights` `[rows, 7]` times `stages` `[rows, 7, ...]`."""
     shape = (*weights.shape, *[1] * (stages.ndim - 2))
     return (weights.view(shape) * stages).sum(1)
 

@@ -8,41 +8,42 @@ from torch import Tensor
 
 from models.network.schedule import per_row
 from models.rows.noise import Stream, normal, uniform
-from models.rows.rows import Answer, Condition, Query, where
+from models.rows.rows import Query, where
 from models.schema.specs import RtkMala
-from models.solvers.base import Problem, Sample, finished
-from models.solvers.kernel import Kernel, Plan, Walk, segment_table
+from models.solvers.base import Problem, Sample, flag_column
+from models.solvers.kernel import Kernel, Plan, segment_table
+from models.solvers.rtk import Rtk, State
 
 
 class Columns(NamedTuple):
-    """The plan, each segment's step size `[rows, MOST_POINTS]`, and the rule of the integral."""
+    """The plan, each segment's step size `[rows, MOST_POINTS]`, and whether the line integral goes
+    by Simpson's rule."""
 
     plan: Plan
     step_size: Tensor
     simpson: Tensor
 
 
-class State(NamedTuple):
-    """The walk; the prediction `eps` at its x, kept on rejection; the proposal; the prediction
-    half-way to it; and the number of proposals accepted."""
+class Proposal(NamedTuple):
+    """The prediction `eps` at the chain's x, kept on rejection; the proposal `x`; the prediction
+    `middle` half-way to it; and the number of proposals accepted `[rows]`."""
 
-    walk: Walk
     eps: Tensor
-    proposal: Tensor
+    x: Tensor
     middle: Tensor
     accepted: Tensor
 
 
 class Turn(NamedTuple):
-    """What the next answer is, `[rows]` booleans: the chain's first prediction, the one half-way
-    to the proposal, or the one at the proposal; at an ancestral start, none of them."""
+    """The meaning of the next answer, `[rows]` booleans: the chain's first prediction, the one
+    half-way to the proposal, or the one at the proposal; at an ancestral start, none of them."""
 
     first: Tensor
     midway: Tensor
     judged: Tensor
 
 
-class RtkMalaSolver:
+class RtkMalaSolver(Rtk[Columns, Proposal]):
     """The proposal of RTK-ULA, and one acceptance for all dimensions of a row.
 
     A prediction that is not finite is no rejection: it says nothing about the density. It turns
@@ -51,98 +52,76 @@ class RtkMalaSolver:
 
     name = "rtk-mala"
 
-    def evaluations(self, spec: RtkMala) -> int:
-        return spec.evaluations
-
     def columns(self, spec: RtkMala, rows: int, device: torch.device) -> Columns:
-        simpson = spec.energy == "simpson"
-        plan = Plan.of(spec, 1 + (1 + simpson) * spec.inner_steps, rows, device)
-        simpsons = torch.full((rows,), simpson, device=device)
-        return Columns(plan, segment_table(spec.segment_step_sizes, rows, device), simpsons)
+        step_size = segment_table(spec.segment_step_sizes, rows, device)
+        simpson = flag_column(spec.energy == "simpson", rows, device)
+        return Columns(Plan.of(spec, rows, device), step_size, simpson)
 
-    def init(self, problem: Problem[Columns]) -> State:
-        walk = Walk.begin(problem.key, problem.condition, problem.columns.plan)
-        nothing = torch.zeros_like(walk.x)
-        return State(walk, nothing, nothing, nothing, torch.zeros_like(walk.nfe))
+    def begin(self, x: Tensor) -> Proposal:
+        nothing = torch.zeros_like(x)
+        none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        return Proposal(nothing, nothing, nothing, none)
 
-    def ask(self, problem: Problem[Columns], state: State) -> Query:
-        walk, turn = state.walk, self._turn(problem.columns, state)
-        x = where(turn.judged, state.proposal, walk.x)
-        x = where(turn.midway, (walk.x + state.proposal) / 2, x)
-        return walk.query(problem.columns.plan)._replace(x=x)
+    def ask(self, problem: Problem[Columns], state: State[Proposal]) -> Query:
+        walk, proposal = state
+        turn = self._turn(problem.columns, walk.nfe)
+        x = where(turn.judged, proposal.x, walk.x)
+        x = where(turn.midway, (walk.x + proposal.x) / 2, x)
+        return super().ask(problem, state)._replace(x=x)
 
-    def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        key, condition, (plan, step_sizes, simpson) = problem
-        walk, turn = state.walk, self._turn(problem.columns, state)
+    def inside(
+        self, problem: Problem[Columns], state: State[Proposal], kernel: Kernel, eps: Tensor
+    ) -> tuple[Tensor, Proposal]:
+        key, _, (plan, step_sizes, simpson) = problem
+        walk, proposal = state
+        turn = self._turn(problem.columns, walk.nfe)
         step_size = plan.of_segment(step_sizes, walk.nfe)
-        kernel = walk.kernel(condition)
-        middle = where(turn.midway, answer.eps, state.middle)
-        rule = where(simpson, middle, (state.eps + answer.eps) / 2)
-        ratio = self.log_ratio(condition, walk, kernel, step_size, state, rule, answer.eps)
+        middle = where(turn.midway, eps, proposal.middle)
+        judged = proposal._replace(middle=where(simpson, middle, (proposal.eps + eps) / 2))
+        ratio = self.log_ratio(kernel, step_size, walk.x, judged, eps)
         accept = turn.judged & (uniform(key, Stream.ACCEPT, walk.nfe, ()).log() < ratio)
-        x = where(accept, state.proposal, walk.x)
-        x = where(answer.eps.isfinite().flatten(1).all(1), x, torch.full_like(x, torch.nan))
-        eps = where(accept | turn.first, answer.eps, state.eps)
+        x = where(accept, proposal.x, walk.x)
+        x = where(eps.isfinite().flatten(1).all(1), x, torch.full_like(x, torch.nan))
+        kept = where(accept | turn.first, eps, proposal.eps)
         draw = normal(key, Stream.PROPOSAL, walk.nfe, tuple(x.shape[1:]))
-        proposal = where(turn.midway, state.proposal, kernel.langevin(x, eps, step_size, draw))
-        moved = State(
-            walk.advance(key, condition, plan, kernel, answer.eps, x),
-            eps,
-            proposal,
-            middle,
-            state.accepted + accept,
+        proposed = kernel.langevin(x, kept, step_size, draw)
+        return x, Proposal(
+            kept, where(turn.midway, proposal.x, proposed), middle, proposal.accepted + accept
         )
-        return where(walk.nfe < plan.evaluations, moved, state)
 
-    def status(self, problem: Problem[Columns], state: State) -> Tensor:
-        return finished(state.walk.nfe >= problem.columns.plan.evaluations, state.walk.x)
-
-    def progress(self, problem: Problem[Columns], state: State) -> Tensor:
-        return state.walk.nfe / problem.columns.plan.evaluations
-
-    def sample(self, problem: Problem[Columns], state: State) -> Sample:
+    def sample(self, problem: Problem[Columns], state: State[Proposal]) -> Sample:
         plan, _, simpson = problem.columns
         proposals = plan.segments * ((plan.chain - 1) // (1 + simpson.long()))
-        return Sample(state.walk.x, state.walk.nfe, state.accepted.double() / proposals)
+        rate = state.own.accepted.double() / proposals
+        return super().sample(problem, state)._replace(acceptance_rate=rate)
 
     def log_ratio(
-        self,
-        condition: Condition,
-        walk: Walk,
-        kernel: Kernel,
-        step: Tensor,
-        state: State,
-        middle: Tensor,
-        eps: Tensor,
+        self, kernel: Kernel, step: Tensor, x: Tensor, proposal: Proposal, eps: Tensor
     ) -> Tensor:
-        """`log_acceptance` of the proposal, predictions `middle` half-way and `eps` there."""
-        return log_acceptance(kernel, step, walk.x, state.proposal, state.eps, middle, eps)
+        """`log_acceptance` of the proposal, where the prediction is `eps`, from `x`."""
+        return log_acceptance(kernel, step, x, proposal, eps)
 
-    def _turn(self, columns: Columns, state: State) -> Turn:
-        phase = columns.plan.phase(state.walk.nfe)
-        odd = phase % 2 == 1
+    def _turn(self, columns: Columns, nfe: Tensor) -> Turn:
+        phase = columns.plan.phase(nfe)
+        midway = columns.simpson & (phase % 2 == 1)
         step = phase > 0
-        return Turn(phase == 0, step & columns.simpson & odd, step & ~(columns.simpson & odd))
+        return Turn(phase == 0, step & midway, step & ~midway)
 
 
 def log_acceptance(
-    kernel: Kernel,
-    step: Tensor,
-    x: Tensor,
-    proposal: Tensor,
-    eps: Tensor,
-    middle: Tensor,
-    proposal_eps: Tensor,
+    kernel: Kernel, step: Tensor, x: Tensor, proposal: Proposal, proposal_eps: Tensor
 ) -> Tensor:
-    """log of the Metropolis ratio `[rows]`, predictions given at both ends and half-way.
+    """The log of the Metropolis ratio `[rows]` for `proposal` from `x` at steps c `[rows]`;
+    predictions are given at both ends and half-way.
 
     -(g(y) - g(x)) + log q(x | y) - log q(y | x), where the change of g is exact in its quadratic
     part and Simpson's rule in the other. The trapezoid rule would cancel the cross terms of the
     proposal ratio: what is left is its -(c / 4) sum M (|grad g(y)|^2 - |grad g(x)|^2), and what
     Simpson's rule adds to it, nothing where `middle` is the mean of the ends.
     """
-    before, after = kernel.drift(x, eps), kernel.drift(proposal, proposal_eps)
+    eps, y, middle, _ = proposal
+    before, after = kernel.drift(x, eps), kernel.drift(y, proposal_eps)
     gradients = per_row(step) / 4 * kernel.per_mass(after.square() - before.square())
     curvature = eps.double() - 2 * middle.double() + proposal_eps.double()
-    bend = (proposal.double() - x.double()) * curvature / (3 * kernel.there.sigma)
+    bend = (y.double() - x.double()) * curvature / (3 * kernel.there.sigma)
     return (bend - gradients).flatten(1).sum(1)

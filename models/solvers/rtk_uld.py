@@ -8,17 +8,18 @@ from torch import Tensor
 
 from models.network.schedule import per_row
 from models.rows.noise import Stream, normal
-from models.rows.rows import Answer, Query, where
+from models.rows.rows import where
 from models.schema.specs import RtkUld
-from models.solvers.base import Problem, Sample, finished
-from models.solvers.kernel import Plan, Walk, segment_table
+from models.solvers.base import Problem
+from models.solvers.kernel import Kernel, Plan, segment_table
+from models.solvers.rtk import Rtk, State
 
-SERIES_BELOW = 0.5
-SERIES_TERMS = 18
+# Below this argument a remainder is summed as a series, whose terms beyond so many are nothing.
+SERIES_BELOW, SERIES_TERMS = 0.5, 18
 
 
 class Step(NamedTuple):
-    """One step of the exact integrator under a frozen gradient, as numbers; y = friction h.
+    """The numbers of one step of the exact integrator under a frozen gradient; y = friction h.
 
     x <- x + glide w - fall M grad g + sqrt(M) (lean xi_1 + spread xi_2)
     w <- decay w - glide M grad g + sqrt(M) jolt xi_1
@@ -33,7 +34,8 @@ class Step(NamedTuple):
 
     @classmethod
     def of(cls, friction: float, h: float) -> "Step":
-        """From the variances of x and w over the step and their covariance, Cholesky-factored."""
+        """The step of length `h`, from the variances of x and w over it and their covariance, which
+        are factored by Cholesky's rule."""
         y = friction * h
         loss = -math.expm1(-y)
         jolt = math.sqrt(-math.expm1(-2 * y))
@@ -60,68 +62,43 @@ class Columns(NamedTuple):
     spread: Tensor
 
 
-class State(NamedTuple):
-    """The walk, and the momentum w."""
+class RtkUldSolver(Rtk[Columns, Tensor]):
+    """Position and momentum w, of variance M each, under friction; momentum is drawn afresh in
+    every segment. At curvature 1 / M and critical friction 2 the variance of x is too large by
+    1.31 for h = 1, 1.14 for 0.5, 1.026 for 0.1.
 
-    walk: Walk
-    w: Tensor
-
-
-class RtkUldSolver:
-    """Position and momentum, of variance M each, under friction; momentum is drawn afresh in every
-    segment. At curvature 1 / M and critical friction 2 the variance of x is too large by 1.31 for
-    h = 1, 1.14 for 0.5, 1.026 for 0.1."""
+    The own part of the state is w, `[rows, C, H, W]`.
+    """
 
     name = "rtk-uld"
 
-    def evaluations(self, spec: RtkUld) -> int:
-        return spec.evaluations
-
     def columns(self, spec: RtkUld, rows: int, device: torch.device) -> Columns:
-        plan = Plan.of(spec, spec.inner_steps, rows, device)
         steps = (Step.of(spec.friction, h) for h in spec.segment_step_sizes)
         fields = zip(*steps, strict=True)
-        return Columns(plan, *(segment_table(values, rows, device) for values in fields))
+        tables = (segment_table(values, rows, device) for values in fields)
+        return Columns(Plan.of(spec, rows, device), *tables)
 
-    def init(self, problem: Problem[Columns]) -> State:
-        walk = Walk.begin(problem.key, problem.condition, problem.columns.plan)
-        return State(walk, torch.zeros_like(walk.x))
+    def begin(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
 
-    def ask(self, problem: Problem[Columns], state: State) -> Query:
-        return state.walk.query(problem.columns.plan)
-
-    def tell(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
-        key, condition, (plan, *tables) = problem
-        walk = state.walk
+    def inside(
+        self, problem: Problem[Columns], state: State[Tensor], kernel: Kernel, eps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        walk, (plan, *tables) = state.walk, problem.columns
         decay, glide, fall, jolt, lean, spread = (
             per_row(plan.of_segment(table, walk.nfe)) for table in tables
         )
-        kernel = walk.kernel(condition)
-        draws = normal(key, Stream.PROPOSAL, walk.nfe, (3, *walk.x.shape[1:]))
+        draws = normal(problem.key, Stream.PROPOSAL, walk.nfe, (3, *walk.x.shape[1:]))
         fresh, first, second = (kernel.mass.sqrt()[:, None] * draws).unbind(1)
-        w = where(plan.phase(walk.nfe) == 0, fresh, state.w.double())
-        drift = kernel.drift(walk.x, answer.eps)
+        w = where(plan.phase(walk.nfe) == 0, fresh, state.own.double())
+        drift = kernel.drift(walk.x, eps)
         x = walk.x + glide * w - fall * drift + lean * first + spread * second
         w = decay * w - glide * drift + jolt * first
-        moved = State(
-            walk.advance(key, condition, plan, kernel, answer.eps, x.to(walk.x.dtype)),
-            w.to(walk.x.dtype),
-        )
-        return where(walk.nfe < plan.evaluations, moved, state)
-
-    def status(self, problem: Problem[Columns], state: State) -> Tensor:
-        return finished(state.walk.nfe >= problem.columns.plan.evaluations, state.walk.x)
-
-    def progress(self, problem: Problem[Columns], state: State) -> Tensor:
-        return state.walk.nfe / problem.columns.plan.evaluations
-
-    def sample(self, problem: Problem[Columns], state: State) -> Sample:
-        walk = state.walk
-        return Sample(walk.x, walk.nfe, torch.full_like(walk.t, torch.nan))
+        return x.to(walk.x.dtype), w.to(walk.x.dtype)
 
 
 def _remainder(y: float, once: float, twice: float) -> float:
-    """y - once (1 - e^-y) + twice (1 - e^-2y); its low orders cancel, so by series where small."""
+    """y - once (1 - e^-y) + twice (1 - e^-2y), as a series for small y, where low orders cancel."""
     if y >= SERIES_BELOW:
         return y + once * math.expm1(-y) - twice * math.expm1(-2 * y)
     return math.fsum(

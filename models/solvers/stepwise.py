@@ -1,50 +1,36 @@
-"""What samplers have in common that take one evaluation a step, at the step's noisier end."""
+"""The shape of every sampler that takes one evaluation a step, at the step's noisier end."""
 
-from abc import ABC, abstractmethod
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from abc import abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from models.network.schedule import NoiseLevel
 from models.rows.noise import Stream, normal
-from models.rows.rows import Answer, Query, where
-from models.schema.specs import Ddim, Ddpm, Dpm2m, Dpm2mSde
-from models.solvers.base import Problem, Sample, finished
+from models.rows.rows import Answer, Query
+from models.schema.walks import StepwiseSpec
+from models.solvers.base import Problem
+from models.solvers.counted import Drawing, StateT
 from models.solvers.grid import Points
-
-StepwiseSpec = Ddpm | Ddim | Dpm2m | Dpm2mSde
-
-
-class Stepping(Protocol):
-    """A state with x_t and the number of steps taken."""
-
-    @property
-    def x(self) -> Tensor: ...
-
-    @property
-    def step(self) -> Tensor: ...
 
 
 class State(NamedTuple):
-    """x_t and the number of steps taken."""
+    """x_t `[rows, C, H, W]`, and the number of evaluations told, which is that of steps taken."""
 
     x: Tensor
-    step: Tensor
+    nfe: Tensor
 
 
-StateT = TypeVar("StateT", bound=Stepping)
-
-
-class Stepwise(ABC, Generic[StateT]):
+class Stepwise(Drawing[Points, StateT]):
     """A walk over `Points`; a method says where it begins and what one step does."""
 
     @abstractmethod
-    def begin(self, x: Tensor, step: Tensor) -> StateT:
-        """The state at t = 1."""
+    def begin(self, x: Tensor, nfe: Tensor) -> StateT:
+        """The state at t = 1, from pure noise `x` and a count of zero."""
 
     @abstractmethod
-    def move(
+    def step(
         self,
         problem: Problem[Points],
         state: StateT,
@@ -54,34 +40,61 @@ class Stepwise(ABC, Generic[StateT]):
     ) -> StateT:
         """The state after a step from `here` to the cleaner `there`, `eps` predicted at x_t."""
 
-    def evaluations(self, spec: StepwiseSpec) -> int:
-        return spec.evaluations
-
     def columns(self, spec: StepwiseSpec, rows: int, device: torch.device) -> Points:
         return Points.of(spec, rows, device)
 
+    def evaluations(self, columns: Points) -> Tensor:
+        return columns.steps
+
     def init(self, problem: Problem[Points]) -> StateT:
-        x = normal(problem.key, Stream.START, 0, tuple(problem.condition.schedule.a.shape[1:]))
-        return self.begin(x, torch.zeros_like(problem.columns.steps))
+        return self.begin(pure_noise(problem), torch.zeros_like(problem.columns.steps))
 
     def ask(self, problem: Problem[Points], state: StateT) -> Query:
-        return Query(state.x, problem.columns.time(problem.condition, state.step))
+        return Query(state.x, problem.columns.time(problem.condition, state.nfe))
 
-    def tell(self, problem: Problem[Points], state: StateT, answer: Answer) -> StateT:
-        condition, points = problem.condition, problem.columns
-        here, there = (
-            condition.schedule.noise(points.time(condition, step))
-            for step in (state.step, state.step + 1)
-        )
-        moved = self.move(problem, state, answer.eps, here, there)
-        return where(state.step < points.steps, moved, state)
+    def move(self, problem: Problem[Points], state: StateT, answer: Answer) -> StateT:
+        here, there = step_ends(problem, state.nfe)
+        return self.step(problem, state, answer.eps, here, there)
 
-    def status(self, problem: Problem[Points], state: StateT) -> Tensor:
-        return finished(state.step >= problem.columns.steps, state.x)
 
-    def progress(self, problem: Problem[Points], state: StateT) -> Tensor:
-        return state.step / problem.columns.steps
+class OneStep(Stepwise[State]):
+    """A sampler that carries nothing but x from step to step."""
 
-    def sample(self, problem: Problem[Points], state: StateT) -> Sample:
-        nothing = torch.full_like(state.step, torch.nan, dtype=torch.float64)
-        return Sample(state.x, state.step, nothing)
+    @abstractmethod
+    def onward(
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
+    ) -> Tensor:
+        """x at `there` `[rows, C, H, W]` after a step from `here`, `eps` predicted at x_t."""
+
+    def begin(self, x: Tensor, nfe: Tensor) -> State:
+        return State(x, nfe)
+
+    def step(
+        self,
+        problem: Problem[Points],
+        state: State,
+        eps: Tensor,
+        here: NoiseLevel,
+        there: NoiseLevel,
+    ) -> State:
+        return State(self.onward(problem, state, eps, here, there), state.nfe + 1)
+
+
+def pure_noise(problem: Problem[Points]) -> Tensor:
+    """x at t = 1: standard normals `[rows, C, H, W]`."""
+    shape = tuple(problem.condition.schedule.a.shape[1:])
+    return normal(problem.key, Stream.START, 0, shape)
+
+
+def step_ends(problem: Problem[Points], step: Tensor) -> tuple[NoiseLevel, NoiseLevel]:
+    """The noise at the noisier and at the cleaner end of each row's `step` `[rows]`."""
+    points, condition = problem.columns, problem.condition
+    here, there = (
+        condition.schedule.noise(points.time(condition, end)) for end in (step, step + 1)
+    )
+    return here, there

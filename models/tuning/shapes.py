@@ -1,39 +1,32 @@
 """The settings that tuning chooses among, whatever the number of evaluations."""
 
-from typing import Any, NamedTuple
-
-from pydantic import TypeAdapter
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from models.evaluation.samples.sweep import BASELINES, BUDGETS
-from models.schema.specs import Ddpm, SamplerSpec
-
-_SPEC: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
+from models.schema.specs import Ddpm, SamplerSpec, sampler_spec
+from models.solvers import SAMPLERS
 
 
 class Shape(NamedTuple):
     """A sampler with all its settings but one: how many steps it takes, or segments."""
 
     name: str
-    settings: dict[str, Any]
+    settings: Mapping[str, object]
 
     def spec(self, budget: int) -> SamplerSpec | None:
-        """With as many as `budget` evaluations allow; None where that is none."""
-        count = "segments" if self.name.startswith("rtk") else "steps"
-        one = _SPEC.validate_python({"name": self.name, count: 1, **self.settings})
-        pieces = budget // one.evaluations
-        return one.model_copy(update={count: pieces}) if pieces else None
+        """The spec with as many pieces as `budget` evaluations pay for; None for no piece."""
+        return sampler_spec(self.name, **self.settings).within(budget)
 
     def bent(self, power: float) -> "Shape":
-        """The same over a grid of another power."""
+        """The same shape over a grid of another power."""
         return Shape(self.name, {**self.settings, "power": power})
 
 
-SHAPES = (
+# A sampler that is not in this list is tried with its defaults.
+_LISTED = (
     Shape("ddpm", {"grid": "gamma"}),
     Shape("ddpm", {"grid": "time"}),
-    Shape("ddim", {}),
-    Shape("dpm-2m", {}),
-    Shape("dpm-2m-sde", {}),
     *(
         Shape("rtk-ula", {"inner_steps": inner, "step_size": size, "start": start})
         for inner, size, start in (
@@ -65,8 +58,15 @@ SHAPES = (
         )
     ),
 )
-# Tried for the best shape of each sampler, after power 1.
+# These powers are tried for the best shape of each sampler, after power 1.
 POWERS = (0.35, 0.5, 0.7, 1.4)
+
+
+def _shapes_of(name: str) -> list[Shape]:
+    return [shape for shape in _LISTED if shape.name == name] or [Shape(name, {})]
+
+
+SHAPES = tuple(shape for name in SAMPLERS for shape in _shapes_of(name))
 
 
 def untuned() -> list[SamplerSpec]:

@@ -1,4 +1,4 @@
-"""From a request for images to rows, and back to pixel tokens."""
+"""The rows of a request for images."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from models.rows.noise import Stream, uniform
 from models.rows.rows import NoiseKey
 from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
-from models.solvers.base import Problem
+from models.solvers.base import Columns, Problem, Sampler, SpecT, StateT
 
 
 def sample_problem(
@@ -19,10 +19,23 @@ def sample_problem(
     index: Tensor,
     latent: tuple[int, ...] | None = None,
 ) -> Problem[object]:
-    """Rows for images `index` `[rows]` (int64) of a request with `seed`.
+    """The rows for images `index` `[rows]` (int64) of a request with `seed`, for the registered
+    sampler that `spec` names.
 
     `latent` names the k ones of z; left out, each image draws its own from the prior.
     """
+    return problem_for(SAMPLERS[spec.name], denoiser, spec, seed, index, latent)
+
+
+def problem_for(
+    sampler: Sampler[SpecT, Columns, StateT],
+    denoiser: Denoiser,
+    spec: SpecT,
+    seed: int,
+    index: Tensor,
+    latent: tuple[int, ...] | None = None,
+) -> Problem[Columns]:
+    """The same rows for any `sampler`, as `sample_problem` makes them for a registered one."""
     key = NoiseKey(torch.full_like(index, seed), index)
     config = denoiser.config
     if latent is None:
@@ -31,5 +44,5 @@ def sample_problem(
     else:
         z = torch.zeros(len(index), config.latent_size, device=index.device)
         z[:, list(latent)] = 1.0
-    columns = SAMPLERS[spec.name].columns(spec, len(index), index.device)
+    columns = sampler.columns(spec, len(index), index.device)
     return Problem(key, denoiser.condition(z), columns)

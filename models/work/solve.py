@@ -1,18 +1,20 @@
-"""The plain loop: one solver, one set of rows, a network call a step. The engine must equal it."""
+"""The plain loop: one solver, one set of rows, one network call a step.
+
+The engine must come to the same bytes.
+"""
 
 from collections.abc import Callable
-from typing import Any
 
 from models.rows.denoiser import Denoiser
-from models.solvers.base import AnySolver, Problem, RowStatus
+from models.solvers.base import Columns, Problem, RowStatus, Solver, StateT
 
 
 def solve(
-    solver: AnySolver,
-    problem: Problem[Any],
+    solver: Solver[Columns, StateT],
+    problem: Problem[Columns],
     denoiser: Denoiser,
-    on_call: Callable[[Any], object] = lambda state: None,
-) -> Any:
+    on_call: Callable[[StateT], object] = lambda state: None,
+) -> StateT:
     """Ask, evaluate and tell until no row runs; returns the final state.
 
     `on_call` is given the state after each network call.

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.rows.rows import Answer, concat, pad, take
+from models.rows.rows import QUANTUM, Answer, concat, pad, take
 from models.solvers.base import Problem, RowStatus, Solver
 from service.engine.packer import Question
 from service.engine.scheduler import Ids
-from service.rows import QUANTUM, ColumnsT, StateT, Tree, first
+from service.rows import ColumnsT, StateT, Tree, first
 
 Progressed = NDArray[np.float64]
 ALMOST = 1 - 1e-9
@@ -39,7 +39,7 @@ class Lane(Generic[ColumnsT, StateT]):
 
     def __init__(
         self,
-        solver: Solver[Any, ColumnsT, StateT],
+        solver: Solver[ColumnsT, StateT],
         adaptive: bool,
         ids: Ids,
         problem: Problem[ColumnsT],

@@ -5,6 +5,7 @@ loops leave a tensor's tail to scalar code, which may differ from theirs in the 
 that one condition the laws ask for equal bytes.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import optree
@@ -13,10 +14,10 @@ from torch import Tensor
 
 from models.anomaly.rows import path_problem
 from models.evaluation.analytic import Mixture
-from models.rows.rows import Answer, count, pad, take
-from models.runtimes.eager import QUANTUM
+from models.rows.rows import QUANTUM, Answer, count, pad, take
 from models.schema.config import ModelConfig
-from models.schema.specs import FlowPath, Spec
+from models.schema.specs import AdaptiveSpec, FlowPath, FlowSpec, SamplerSpec
+from models.schema.walks import SolverSpec, WalkSpec
 from models.solvers import SAMPLERS, SOLVERS
 from models.solvers.base import Problem, RowStatus
 from models.solvers.path import PathSolver
@@ -32,33 +33,49 @@ DENOISER = Mixture(
     torch.linspace(-0.8, 0.8, 18).view(6, 3).T,
     torch.full((3, 6), 0.05),
 )
-SMALL = {"steps": 3, "segments": 2, "inner_steps": 2, "tolerance_nats": 2.0, "fresh": 2}
+PIECES, LOOSE = 3, 2.0
 ROWS = 11
 
 Rows = tuple[Problem[Any], Any]
 """A problem and a state, of the same rows."""
 
 
-def specs() -> list[Any]:
+def specs() -> list[SolverSpec]:
     """For every solver's parameters: small ones, and those with each other named choice in turn."""
-    found = []
-    for member in _members(Spec):
-        fields = member.model_fields
-        choices = {
-            name: get_args(field.annotation)
-            for name, field in fields.items()
-            if get_origin(field.annotation) is Literal
-        }
-        small = member(**{name: value for name, value in SMALL.items() if name in fields})
-        found.append(small)
-        for name, options in choices.items():
-            others = [option for option in options if option != getattr(small, name)]
-            found += [small.model_copy(update={name: option}) for option in others]
-    return found
+    return [spec for kind in _members(SamplerSpec | FlowSpec | FlowPath) for spec in _tries(kind)]
 
 
-def _members(union: Any) -> list[Any]:
-    """The models of a nested union; what annotates it is no model."""
+def _tries(kind: type[SolverSpec]) -> Iterator[SolverSpec]:
+    fields = kind.model_fields
+    short = small(kind)
+    yield short
+    for name, field in fields.items():
+        if get_origin(field.annotation) is Literal:
+            for choice in get_args(field.annotation):
+                if choice != getattr(short, name):
+                    yield short.replaced(**{name: choice})
+
+
+def small(kind: type[SolverSpec]) -> SolverSpec:
+    """A few steps or segments, and of whatever else is counted, one more than the least."""
+    if issubclass(kind, AdaptiveSpec):
+        return kind(tolerance_nats=LOOSE)
+    few = {name: least + 1 for name, least in _counts(kind).items()}
+    spec = kind(**few)
+    return spec.with_pieces(PIECES) if isinstance(spec, WalkSpec) else spec
+
+
+def _counts(kind: type[SolverSpec]) -> dict[str, int]:
+    """The least value of each field that counts something."""
+    return {
+        name: next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))
+        for name, field in kind.model_fields.items()
+        if field.annotation is int
+    }
+
+
+def _members(union: Any) -> list[type[SolverSpec]]:
+    """The spec classes of a nested union; what annotates it is none."""
     if isinstance(union, type):
         return [union]
     return [member for part in get_args(union) for member in _members(part)]

@@ -8,17 +8,7 @@ import torch
 from models.network.mulan import Mulan
 from models.runtimes.eager import EagerDenoiser
 from models.schema.config import ModelConfig
-from models.schema.specs import (
-    Adams,
-    Ddim,
-    Ddpm,
-    Dpm2m,
-    Dpm2mSde,
-    RtkMala,
-    RtkUla,
-    RtkUld,
-    SamplerSpec,
-)
+from models.schema.specs import Adams, SamplerSpec, sampler_spec
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
 from service.jobs import Job, Outcome, Task, Tokens
@@ -44,20 +34,12 @@ CONFIG = ModelConfig(
     gamma_min=-7.9,
 )
 
-SHORT: dict[str, SamplerSpec] = {
-    "ddpm": Ddpm(steps=6),
-    "ddim": Ddim(steps=5),
-    "dpm-2m": Dpm2m(steps=4),
-    "dpm-2m-sde": Dpm2mSde(steps=4),
-    "rtk-ula": RtkUla(segments=2, inner_steps=2),
-    "rtk-mala": RtkMala(segments=2, inner_steps=2, energy="simpson"),
-    "rtk-uld": RtkUld(segments=3, inner_steps=2),
-}
+PIECES = 4
 
 
 def short(name: str) -> SamplerSpec:
-    """A few evaluations of a registered sampler."""
-    return SHORT[name]
+    """A registered sampler with its defaults, in a few steps or segments."""
+    return sampler_spec(name).with_pieces(PIECES)
 
 
 def small_model(seed: int = 0, config: ModelConfig = CONFIG) -> Mulan:

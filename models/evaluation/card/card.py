@@ -1,24 +1,24 @@
 """A checkpoint's card: what it is, how it was made, what was measured, what it draws.
 
-Measured and drawn here; the words are in `card_text`, and come from the manifest alone.
+This module measures and draws; the words are in `text`, and come from the manifest alone.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from models.checkpoints.checkpoint import Checkpoint, save_manifest
 from models.evaluation.card.coders import simple_coders
+from models.evaluation.card.sheets import sheet_file, sheets_to_draw
 from models.evaluation.card.text import (
     CARD,
     CURVE,
     SAMPLE_SEED,
     SAMPLES,
     SCHEDULE,
-    SHEET_EVALUATIONS,
     Evaluation,
     card_text,
-    solver_sheet,
 )
 from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
 from models.evaluation.likelihood.likelihood import evaluate_likelihood
@@ -26,7 +26,6 @@ from models.evaluation.plots import training_curve
 from models.evaluation.recorded_data import subset
 from models.evaluation.samples.drawing import draw_samples
 from models.evaluation.samples.recognition import RealImages, Recognition, recognise
-from models.evaluation.samples.sweep import Tuning
 from models.evaluation.schedule.learned import draw_schedule, latent_use, schedule_spread
 from models.files.folders import write_atomically
 from models.files.pictures import contact_sheet
@@ -34,10 +33,8 @@ from models.rows.denoiser import Denoiser
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.schema.specs import Adams, SamplerSpec
-from models.solvers import SAMPLERS
 
 SHEET, SOLVER_SHEET, JUDGED = 64, 16, 1000
-_SPEC: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
 
 
 def write_card(
@@ -67,9 +64,10 @@ def write_card(
         else simple_coders(real.train, chosen, manifest.config.vocabulary),
         recognition=judge(checkpoint, denoiser, real),
         schedule=schedule_spread(model, use),
+        sheets=sheets_to_draw(manifest),
     )
     manifest = manifest.model_copy(update={"evaluation": evaluation.model_dump(mode="json")})
-    _draw_sheets(folder, checkpoint, denoiser)
+    _draw_sheets(folder, checkpoint, denoiser, evaluation.sheets or [])
     draw_schedule(model, use, folder / SCHEDULE)
     if manifest.training is not None:
         training_curve(manifest.training.history, folder / CURVE)
@@ -79,7 +77,8 @@ def write_card(
 
 
 def carded(manifest: Manifest) -> tuple[int, int]:
-    """How many images the card measured by the ELBO and by the ODE; what it would, without one."""
+    """The numbers of images that the card measured by the ELBO and by the ODE; without a card,
+    those that it would measure."""
     last = _last(manifest)
     if last is None:
         return CARD_IMAGES, CARD_ODE_IMAGES
@@ -95,24 +94,17 @@ def judge(
     return recognise(real, drawn.tokens, preset, SAMPLE_SEED)
 
 
-def _draw_sheets(folder: Path, checkpoint: Checkpoint, denoiser: Denoiser) -> None:
-    """One of the balanced preset, and a smaller one of every sampler."""
+def _draw_sheets(
+    folder: Path, checkpoint: Checkpoint, denoiser: Denoiser, specs: Sequence[SamplerSpec]
+) -> None:
+    """Draw one sheet of the balanced preset, and a smaller one of each of `specs`."""
     manifest = checkpoint.manifest
     sheets = {SAMPLES: (presets(manifest)["balanced"], SHEET)}
-    sheets |= {solver_sheet(name): (at_twenty(manifest, name), SOLVER_SHEET) for name in SAMPLERS}
+    sheets |= {sheet_file(spec.name): (spec, SOLVER_SHEET) for spec in specs}
     for name, (spec, count) in sheets.items():
         drawn = draw_samples(denoiser, spec, count, SAMPLE_SEED, checkpoint.model.device)
         sheet = contact_sheet(drawn.tokens, manifest.config.vocabulary)
         write_atomically(folder / name, sheet)
-
-
-def at_twenty(manifest: Manifest, name: str) -> SamplerSpec:
-    """A sampler as tuned for 20 evaluations; as it comes, where that is not known."""
-    if manifest.tuning:
-        row = Tuning.model_validate(manifest.tuning).sweep.at(SHEET_EVALUATIONS, name)
-        if row is not None:
-            return row.solver
-    return _SPEC.validate_python({"name": name})
 
 
 def _last(manifest: Manifest) -> Evaluation | None:

@@ -1,8 +1,11 @@
-"""The words of a checkpoint's card, from what its manifest records."""
+"""The words of a checkpoint's card, all of them from its manifest."""
 
 import math
 
+from pydantic import Field
+
 from models.evaluation.card.coders import Coders
+from models.evaluation.card.sheets import sheet_table, tuned_sheets
 from models.evaluation.likelihood.likelihood import LikelihoodEvaluation
 from models.evaluation.measurement import EvaluationRecord
 from models.evaluation.samples.recognition import Recognition
@@ -12,12 +15,11 @@ from models.evaluation.schedule.learned import ScheduleSpread
 from models.evaluation.schedule.text import schedule_text
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
-from models.solvers import SAMPLERS
+from models.schema.specs import SamplerSpec
 
 CARD = "README.md"
 SAMPLES, CURVE, SCHEDULE = "samples.png", "training.png", "schedule.png"
 CURVES = "samplers.png"
-SHEET_EVALUATIONS = 20
 SAMPLE_SEED = 7
 CLASSES = {
     "fashion-mnist": "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, "
@@ -32,11 +34,16 @@ class Evaluation(EvaluationRecord):
     coders: Coders
     recognition: Recognition
     schedule: ScheduleSpread
+    sheets: list[SamplerSpec] | None = Field(
+        None,
+        description="The samplers that the card shows, as they drew. Cards of before this was "
+        "recorded show those that the tuning measured.",
+    )
 
 
-def solver_sheet(name: str) -> str:
-    """File name of a sampler's contact sheet."""
-    return f"samples-{name}.png"
+def sheets_shown(manifest: Manifest, evaluation: Evaluation) -> list[SamplerSpec]:
+    """The samplers whose contact sheets lie beside the card."""
+    return tuned_sheets(manifest) if evaluation.sheets is None else evaluation.sheets
 
 
 def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
@@ -57,7 +64,7 @@ def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
         schedule_text(manifest, evaluation.schedule),
         _samplers(manifest),
         _training(manifest),
-        _sheets(manifest),
+        sheet_table(manifest, sheets_shown(manifest, evaluation)),
         _data(manifest),
         "Written by `mulan models evaluate card DIR`, from the checkpoint and its data.",
     ]
@@ -65,7 +72,7 @@ def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
 
 
 def likelihood_table(figures: LikelihoodEvaluation) -> str:
-    """Bits/dim by both ways and with both latent terms, as Markdown."""
+    """The table of bits/dim by ELBO and ODE, each with both latent terms, Markdown."""
     lines = [
         "| test bits/dim | images | with log C(n, k), a bound | with the paper's KL, not one |",
         "|---|---|---|---|",
@@ -80,7 +87,7 @@ def likelihood_table(figures: LikelihoodEvaluation) -> str:
 
 
 def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
-    """The model beside simple coders of the same images, as Markdown."""
+    """The table of the model beside simple coders of the same images, Markdown."""
     rows = {
         "this model, negative ELBO with log C(n, k)": str(figures.elbo.bound),
         "each pixel's own histogram in the training images": str(coders.marginal),
@@ -94,7 +101,7 @@ def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
 
 
 def recognition_table(found: Recognition) -> str:
-    """Samples beside real images, as Markdown."""
+    """The table of samples beside real images, Markdown."""
     last_class = len(found.test_classes) - 1
     lines = [
         f"| | images | mean top-class confidence | images by class, 0 to {last_class} |",
@@ -203,18 +210,6 @@ def _training(manifest: Manifest) -> str:
         f"{record.held_out_draws} noise draw(s) each, the same at every look: it shows the course, "
         "the table above the level."
     )
-
-
-def _sheets(manifest: Manifest) -> str:
-    names = list(SAMPLERS)
-    how = f"as tuned for {SHEET_EVALUATIONS} evaluations" if manifest.tuning else "as it comes"
-    rows = [
-        f"## Every sampler {how}\n",
-        "| " + " | ".join(f"`{name}`" for name in names) + " |",
-        "|" + "---|" * len(names),
-        "| " + " | ".join(f"![{name}]({solver_sheet(name)})" for name in names) + " |",
-    ]
-    return "\n".join(rows)
 
 
 def _data(manifest: Manifest) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from models.evaluation.mixtures.target import GAMMA_MAX, GAMMA_MIN
-from models.schema.specs import Ddim, Ddpm, Dpm2m, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
+from models.schema.fields import Start
+from models.schema.specs import Ddim, Ddpm, Dpm2m, RtkMala, RtkUla, RtkUld, SamplerSpec
 
 Method = Literal["ula", "uld", "mala, trapezoid", "mala, Simpson", "mala, exact energy"]
 METHODS: tuple[Method, ...] = (

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from models.evaluation.analytic import Mixture
-from models.rows.rows import Condition, take
+from models.rows.rows import take
 from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import AnySampler
-from models.solvers.kernel import Kernel, Walk
-from models.solvers.rtk_mala import RtkMalaSolver, State, log_acceptance
+from models.solvers.kernel import Kernel
+from models.solvers.rtk_mala import Proposal, RtkMalaSolver, log_acceptance
 from models.work.sampling import sample_problem
 from models.work.solve import solve
 
@@ -23,22 +23,15 @@ class ExactMala(RtkMalaSolver):
         self.mixture = mixture
 
     def log_ratio(
-        self,
-        condition: Condition,
-        walk: Walk,
-        kernel: Kernel,
-        step: Tensor,
-        state: State,
-        middle: Tensor,
-        eps: Tensor,
+        self, kernel: Kernel, step: Tensor, x: Tensor, proposal: Proposal, eps: Tensor
     ) -> Tensor:
         """Return the trapezoid rule's ratio with its integral replaced by the exact difference."""
-        x, y = walk.x.double(), state.proposal.double()
-        mean = (state.eps.double() + eps.double()) / 2
-        ratio = log_acceptance(kernel, step, walk.x, state.proposal, state.eps, mean, eps)
-        integral = ((y - x) * mean / kernel.there.sigma).flatten(1).sum(1)
+        mean = (proposal.eps.double() + eps.double()) / 2
+        ratio = log_acceptance(kernel, step, x, proposal._replace(middle=mean), eps)
+        ends = x.double(), proposal.x.double()
+        integral = ((ends[1] - ends[0]) * mean / kernel.there.sigma).flatten(1).sum(1)
         alpha, sigma = kernel.there.alpha.flatten(1), kernel.there.sigma.flatten(1)
-        before, after = (self.mixture.log_density(at.flatten(1), alpha, sigma) for at in (x, y))
+        before, after = (self.mixture.log_density(at.flatten(1), alpha, sigma) for at in ends)
         return ratio + integral + after - before
 
 

@@ -5,7 +5,7 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from models.rows.denoiser import Denoiser
 from models.runtimes.eager import EagerDenoiser
 from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
+from models.solvers.adaptive import Adaptive
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, LogDensity
 from models.solvers.rk45 import Rk45Solver
@@ -170,7 +171,8 @@ def _attempts(
     denoiser: Denoiser, problem: Problem[Columns]
 ) -> Iterator[tuple[str, float, Tensor, float]]:
     """Yield solver, tolerance, log p_0 `[rows]` and mean evaluations."""
-    for solver in (AdamsSolver(), Rk45Solver()):
+    solvers: tuple[Adaptive[Any], ...] = (AdamsSolver(), Rk45Solver())
+    for solver in solvers:
         for tolerance in TOLERANCES:
             asked = _with(problem, tolerance=tolerance)
             density = solver.density(asked, solve(solver, asked, denoiser))

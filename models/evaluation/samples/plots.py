@@ -1,4 +1,4 @@
-"""A sweep drawn, and every sampler side by side."""
+"""Pictures of a sweep: its curves, and every sampler side by side."""
 
 from pathlib import Path
 
@@ -6,22 +6,23 @@ import matplotlib
 from matplotlib import pyplot
 
 from models.evaluation.samples.drawing import Drawings
-from models.evaluation.samples.sweep import Sweep
+from models.evaluation.samples.sweep import RTK, Sweep
 from models.files.pictures import grey_levels
 
 matplotlib.use("agg")
 FIGURE_INCHES = (9.0, 3.8)
 DOTS_PER_INCH = 110
-# An unbiased distance may be below nought.
+# An unbiased distance may be below zero, so the scale is linear near it.
 LINEAR_BELOW = 4e-3
-# Error bars of one number of evaluations stand side by side.
+# Error bars at one number of evaluations stand side by side, apart by this factor.
 BESIDE = 1.03
 SIDE_EVALUATIONS, SIDE = 20, 5
 SIDE_INCHES = 1.7
 
 
 def sweep_curves(found: Sweep, path: Path) -> None:
-    """Both distances over evaluations, with 95 % intervals; the real images' as a line."""
+    """Plot both distances over evaluations to the file `path`: with 95 % intervals, and those of
+    real images as a line."""
     figure, axes = pyplot.subplots(1, 2, figsize=FIGURE_INCHES, layout="constrained")
     fields = (("kernel", "kernel distance"), ("frechet", "Fréchet distance"))
     for axis, (field, label), real in zip(axes, fields, found.real, strict=True):
@@ -38,7 +39,7 @@ def sweep_curves(found: Sweep, path: Path) -> None:
                     [distance.high - distance.value for distance in distances],
                 ],
                 label=name,
-                linestyle="-" if name.startswith("rtk") else "--",
+                linestyle="-" if name in RTK else "--",
                 linewidth=1,
                 capsize=2,
             )
@@ -55,7 +56,7 @@ def sweep_curves(found: Sweep, path: Path) -> None:
 
 
 def side_by_side(found: Sweep, drawings: Drawings, path: Path) -> None:
-    """The same images by every sampler at about 20 evaluations."""
+    """Draw the same images by every sampler at about 20 evaluations, to the file `path`."""
     names = dict.fromkeys(row.solver.name for row in found.rows)
     rows = [row for name in names if (row := found.at(SIDE_EVALUATIONS, name)) is not None]
     levels = grey_levels(drawings.denoiser.config.vocabulary)

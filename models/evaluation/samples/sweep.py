@@ -16,9 +16,11 @@ from models.evaluation.samples.distances import Distance, Reference
 from models.evaluation.samples.drawing import Drawings
 from models.evaluation.samples.recognition import classifier_of
 from models.files.images import Tokens
-from models.schema.specs import SamplerSpec
+from models.schema.specs import SamplerSpec, sampler_spec
+from models.schema.walks import RtkSpec
+from models.solvers import SAMPLERS
 
-RTK = ("rtk-ula", "rtk-mala", "rtk-uld")
+RTK = tuple(name for name in SAMPLERS if isinstance(sampler_spec(name), RtkSpec))
 BUDGETS = (5, 10, 20, 50, 100)
 BASELINES = (250, 1000)
 REFERENCE = 2000
@@ -36,8 +38,8 @@ class Row(EvaluationRecord):
 
 
 class Sweep(EvaluationRecord):
-    """All rows; and the distances of real images that no training has seen, as many where there
-    are, which no sampler can be expected to better."""
+    """All rows, and the distances `real` of as many real images as there are that no training has
+    seen. No sampler can be expected to come nearer than those."""
 
     seed: int
     reference: int
@@ -46,7 +48,7 @@ class Sweep(EvaluationRecord):
 
     @property
     def baselines(self) -> list[int]:
-        """Of the dearest `ddpm` rows, those that are here."""
+        """The numbers of steps of the dearest `ddpm` rows, as far as they were measured."""
         return [row.evaluations for row in self.of("ddpm") if row.evaluations in BASELINES]
 
     def of(self, *names: str, most: int | None = None) -> list[Row]:
@@ -60,7 +62,7 @@ class Sweep(EvaluationRecord):
         return sorted(rows, key=lambda row: (row.evaluations, row.kernel.value))
 
     def at(self, budget: int, name: str) -> Row | None:
-        """This sampler's dearest row for at most `budget` evaluations."""
+        """The dearest row of the sampler `name` for at most `budget` evaluations, if any."""
         rows = self.of(name, most=budget)
         return rows[-1] if rows else None
 
@@ -87,7 +89,7 @@ class Sweep(EvaluationRecord):
 
 
 class Tuning(EvaluationRecord):
-    """What chose a checkpoint's presets; `tuning` in its manifest."""
+    """The measurements that chose a checkpoint's presets; `tuning` in its manifest."""
 
     command: str
     pilot: int
@@ -103,13 +105,15 @@ class Judge:
 
     @classmethod
     def of(cls, classifier: Classifier, real: Tokens) -> "Judge":
+        """The judge that compares with `real` images `[M, H, W, C]`."""
         return cls(classifier, Reference.of(classifier.features(real)))
 
     def kernel_distance(self, images: Tokens) -> Distance:
+        """The kernel distance of `images` `[N, H, W, C]` from the real ones."""
         return self.reference.kernel_distance(self.classifier.features(images))
 
     def distances(self, images: Tokens) -> tuple[Distance, Distance]:
-        """Kernel and Frechet."""
+        """The kernel and the Fréchet distance of `images` `[N, H, W, C]` from the real ones."""
         features = self.classifier.features(images)
         return self.reference.kernel_distance(features), self.reference.frechet_distance(features)
 
@@ -118,7 +122,7 @@ def sweep(
     drawings: Drawings, data: RecordedData, specs: Sequence[SamplerSpec], images: int, seed: int
 ) -> Sweep:
     """Draw `images` by each of the specs, all with the same `seed`, and compare them to test
-    images. Raises DataError."""
+    images. Raises DataError where the checkpoint's data cannot be read."""
     judge = Judge.of(classifier_of(data), subset(data.images("test"), REFERENCE))
     rows = []
     for spec in tqdm(specs, desc="samplers", file=sys.stderr):
@@ -144,7 +148,7 @@ def sweep(
 
 
 def write_csv(found: Sweep, path: Path) -> None:
-    """One line a row: distances with their 95 % intervals, and the settings as JSON."""
+    """Write one line for each row: distances with 95 % intervals, and the settings as JSON."""
     head = ["solver", "evaluations", "images", "acceptance_rate"]
     for measure in "kernel", "frechet":
         head += [measure, f"{measure}_standard_error", f"{measure}_low", f"{measure}_high"]

@@ -1,14 +1,15 @@
-"""A sweep in words: one table, and what it says of the steps that can be saved."""
+"""A sweep in words: its tables, and the steps that they say can be saved."""
 
 from models.evaluation.samples.sweep import BASELINES, BUDGETS, RTK, Row, Sweep
 
 COLUMNS = (*BUDGETS, *BASELINES)
-# Standard errors of a difference that is still called a match.
+# A difference of at most so many of its standard errors is still called a match.
 WITHIN = 2.0
 
 
 def sweep_table(found: Sweep) -> str:
-    """Kernel distances by sampler and budget, Markdown; a thousandfold, since they are small."""
+    """The table of kernel distances by sampler and budget, Markdown. They are small, and given a
+    thousandfold."""
     lines = [
         "| at most | " + " | ".join(f"{budget}" for budget in COLUMNS) + " |",
         "|---" * (1 + len(COLUMNS)) + "|",
@@ -20,13 +21,13 @@ def sweep_table(found: Sweep) -> str:
 
 
 def report(found: Sweep) -> str:
-    """All of it, Markdown."""
+    """All tables of the sweep, Markdown."""
     return "\n\n".join([sweep_table(found), rivals_table(found), savings(found)])
 
 
 def savings(found: Sweep) -> str:
-    """For each baseline, the cheapest sampler of all and the cheapest RTK that match it: by what
-    was measured, and but for its errors, Markdown."""
+    """The table of the cheapest sampler of all and the cheapest RTK that match each baseline, by
+    the measured distance and within its errors, Markdown."""
     lines = [
         "| `ddpm` of | is away | as near: the cheapest | and RTK "
         f"| within {WITHIN:g} standard errors: the cheapest | and RTK |",
@@ -41,7 +42,7 @@ def savings(found: Sweep) -> str:
 
 
 def rivals_table(found: Sweep) -> str:
-    """The best RTK, the best DDPM and the best of all for each budget, Markdown."""
+    """The table of the best RTK, the best DDPM and the best of all for each budget, Markdown."""
     lines = [
         "| at most | best RTK | | best DDPM | | best of all | |",
         "|---|---|---|---|---|---|---|",

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from models.anomaly.readings import Reading
 from models.anomaly.rows import path_problem, readings
-from models.rows.rows import pad
+from models.rows.rows import QUANTUM, pad
 from models.solvers.base import Problem
 from models.solvers.path import Columns, PathSolver, State
 from service.jobs import Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
-from service.rows import QUANTUM, Served, first
+from service.rows import Served, first
 
 
 class Rows:

@@ -7,14 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.rows.rows import concat, pad, split, take
-from models.solvers.adams import AdamsSolver, State
+from models.rows.rows import QUANTUM, concat, pad, split, take
+from models.solvers.adams import AdamsSolver, Memory
+from models.solvers.adaptive import State
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, LogDensity
 from models.work.likelihood import score_problem, summarise
 from service.jobs import Tokens
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
-from service.rows import QUANTUM, Served, first
+from service.rows import Served, first
 
 
 class Rows:
@@ -40,13 +41,15 @@ class Rows:
         problem = score_problem(self._served.denoiser, padded, task.solver, task.seed, draws)
         return first(problem, last_row - first_row)
 
-    def collect(self, rows: NDArray[np.int64], problem: Problem[Columns], state: State) -> None:
+    def collect(
+        self, rows: NDArray[np.int64], problem: Problem[Columns], state: State[Memory]
+    ) -> None:
         """Keep the log-densities of rows that have ended."""
         density = self.solver.density(problem, state)
         row = torch.as_tensor(rows, device=self._served.device)
         self._pieces.append((row, first(density, len(rows))))
 
-    def preview(self, rows: int, problem: Problem[Columns], state: State) -> Tokens | None:
+    def preview(self, rows: int, problem: Problem[Columns], state: State[Memory]) -> Tokens | None:
         """None: a solve towards noise draws no image."""
         return None
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.network.mulan import data_to_tokens
-from models.rows.rows import concat, pad
+from models.rows.rows import QUANTUM, concat, pad
 from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem, RowStatus, Sampler
@@ -16,7 +16,7 @@ from models.work.sampling import sample_problem
 from service.errors import ComputationFailed
 from service.jobs import Tokens
 from service.kinds.samples.task import SampleResult, SampleTask
-from service.rows import QUANTUM, Served, first
+from service.rows import Served, first
 
 
 class _Piece(NamedTuple):

@@ -1,4 +1,4 @@
-"""The card: everything measured, drawn and written down."""
+"""A card has everything measured, drawn and written down."""
 
 import json
 import shutil
@@ -61,10 +61,12 @@ def test_every_figure_is_in_the_manifest_and_the_checkpoint_is_as_it_was(
 
 
 def test_every_picture_the_card_shows_is_there(carded: tuple[Manifest, Path]) -> None:
-    _, folder = carded
+    manifest, folder = carded
     text = (folder / "README.md").read_text(encoding="utf-8")
     shown = [piece.split(")")[0] for piece in text.split("](")[1:]]
     assert {f"samples-{name}.png" for name in SAMPLERS} < set(shown)
+    sheets = Evaluation.model_validate(manifest.evaluation).sheets or []
+    assert [spec.name for spec in sheets] == list(SAMPLERS)
     assert sorted(shown) == sorted(path.name for path in folder.glob("*.png"))
     for name in shown:
         with Image.open(folder / name) as picture:
@@ -87,7 +89,7 @@ def test_the_card_says_what_was_found(carded: tuple[Manifest, Path]) -> None:
 
 
 def test_the_figures_are_found_again(carded: tuple[Manifest, Path]) -> None:
-    """By the command, which takes as many images as the card did."""
+    """The command takes as many images as the card did."""
     manifest, folder = carded
     command = ["likelihood", "small", "--models", str(folder.parent), "--json"]
     printed = CliRunner().invoke(evaluate, command, catch_exceptions=False)
@@ -107,7 +109,7 @@ def test_recognition_alone(carded: tuple[Manifest, Path], monkeypatch: pytest.Mo
 def test_missing_images_are_found_before_anything_is_drawn(
     command: list[str], small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here those of training: the checkpoint names a file for them, and has its test images."""
+    """The checkpoint has its test images, but its training images are a file that is missing."""
     manifest = read_manifest(small_checkpoint)
     test = load_tokens("digits", 17)
     assert manifest.data is not None

@@ -1,8 +1,9 @@
-"""What the card says of a schedule and its latent, by what was measured."""
+"""The card speaks of a schedule, its latent and its samplers by what was measured."""
 
 import pytest
 
-from models.evaluation.card.text import Evaluation, card_text
+from models.evaluation.card.text import Evaluation, card_text, sheets_shown
+from models.evaluation.samples.sweep import Tuning
 from models.schema.manifest import Manifest, read_manifest
 from models.zoo import ZOO
 
@@ -41,7 +42,7 @@ def test_the_pattern_of_patches_is_not_taken_for_the_images() -> None:
 
 
 def test_parts_alike_are_told_from_data_alike() -> None:
-    """Both 28x28 sets are divided alike; their own hashes are printed too."""
+    """Both 28x28 sets are divided alike, so their own hashes are printed too."""
     for name in "mnist", "fashion-mnist":
         record = read_manifest(ZOO / name).data
         assert record is not None
@@ -52,3 +53,22 @@ def test_parts_alike_are_told_from_data_alike() -> None:
 def test_classes_that_are_no_numerals_have_names() -> None:
     assert "sandal" in card("fashion-mnist")
     assert "The classes" not in card("mnist")
+
+
+def test_a_card_shows_the_samplers_that_it_recorded() -> None:
+    """A sampler registered since, or one that was not tuned, makes no card wrong."""
+    manifest = read_manifest(ZOO / "digits")
+    found = Evaluation.model_validate(manifest.evaluation)
+    assert found.sheets is None
+    tuned = sheets_shown(manifest, found)
+    assert card_text(manifest, found.model_copy(update={"sheets": tuned})) == card("digits")
+    few = found.model_copy(update={"sheets": tuned[:2]})
+    assert "| ![ddpm](samples-ddpm.png) | ![ddim](samples-ddim.png) |\n" in card_text(manifest, few)
+    bare = manifest.model_copy(update={"tuning": {}})
+    assert "## Every sampler as it comes\n\n| `ddpm` | `ddim` |" in card_text(bare, few)
+    rows = Tuning.model_validate(manifest.tuning).model_dump(mode="json")
+    rows["sweep"]["rows"] = [
+        row for row in rows["sweep"]["rows"] if row["solver"]["name"] != "ddim"
+    ]
+    partly = manifest.model_copy(update={"tuning": rows})
+    assert "| `ddpm` | `ddim`, as it comes |" in card_text(partly, few)

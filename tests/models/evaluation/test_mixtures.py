@@ -96,17 +96,17 @@ def test_the_density_decides_as_the_line_integral_of_the_score_does() -> None:
     eps = mixture.evaluate(query, problem.condition).eps
     kernel = walk.kernel(problem.condition)
     step = torch.full((200,), 1.5, dtype=torch.float64)
-    x, y, count = walk.x.double(), state.proposal.double(), 400
+    proposal = state.own
+    x, y, count = walk.x.double(), proposal.x.double(), 400
     along = sum(
         mixture.evaluate(Query(x + (y - x) * (i + 0.5) / count, walk.r), problem.condition).eps
         for i in range(count)
     )
-    middle = (6 * along / count - state.eps.double() - eps.double()) / 4
-    fine = log_acceptance(kernel, step, walk.x, state.proposal, state.eps, middle, eps)
-    exact = solver.log_ratio(problem.condition, walk, kernel, step, state, middle, eps)
-    trapezoid = log_acceptance(
-        kernel, step, walk.x, state.proposal, state.eps, (state.eps + eps) / 2, eps
-    )
+    middle = (6 * along / count - proposal.eps.double() - eps.double()) / 4
+    fine = log_acceptance(kernel, step, walk.x, proposal._replace(middle=middle), eps)
+    exact = solver.log_ratio(kernel, step, walk.x, proposal, eps)
+    mean = (proposal.eps + eps) / 2
+    trapezoid = log_acceptance(kernel, step, walk.x, proposal._replace(middle=mean), eps)
     torch.testing.assert_close(exact, fine, rtol=1e-3, atol=2e-3)
     assert (exact - trapezoid).abs().max() > 0.1
 

@@ -73,19 +73,6 @@ def test_mixtures_agree_with_another_integrator() -> None:
         assert float(log_p0(density)[row]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_order_is_two_at_one_evaluation_a_step() -> None:
-    denoiser = mixture(4, 2, SMALL)
-    problem = problem_of(denoiser, images_of(denoiser, 6))
-    exact = log_p0(density_of(denoiser, problem, Rk45Solver(240, torch.float64)))
-
-    def error(steps: int) -> float:
-        density = density_of(denoiser, problem, AdamsSolver(steps, torch.float64))
-        assert density.nfe.tolist() == [steps + 1] * 6
-        return float((log_p0(density) - exact).norm())
-
-    assert 1.7 < math.log2(error(400) / error(800)) < 2.3
-
-
 def test_a_student_interval_over_probes_covers_the_trace() -> None:
     """At nominal 95 %, of mixtures whose Jacobian is far from diagonal."""
     covered: list[bool] = []

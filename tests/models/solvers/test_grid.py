@@ -11,7 +11,8 @@ from torch import Tensor
 from models.evaluation.analytic import Gaussian
 from models.rows.rows import concat
 from models.schema.config import ModelConfig
-from models.schema.specs import Ddpm, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec
+from models.schema.fields import Grid
+from models.schema.specs import Ddpm, RtkMala, RtkUla, RtkUld, SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.solvers.grid import GRIDS

@@ -12,7 +12,8 @@ from models.network.network_time import NetworkTime
 from models.network.schedule import NoiseLevel, Schedule
 from models.rows.rows import Answer, Condition, Query, take
 from models.schema.config import ModelConfig
-from models.schema.specs import Ddpm, Dpm2mSde, Grid, RtkMala, RtkUla, RtkUld, SamplerSpec, Start
+from models.schema.fields import Grid, Start
+from models.schema.specs import Ddpm, Dpm2mSde, RtkMala, RtkUla, RtkUld, SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem, RowStatus
 from models.solvers.kernel import Kernel
@@ -116,7 +117,7 @@ def test_every_segment_guesses_with_noise_of_its_own() -> None:
     solver: Any = SAMPLERS[spec.name]
     state, draws = solver.init(problem), []
     for _ in range(3):
-        kernel = state.kernel(problem.condition)
+        kernel = state.walk.kernel(problem.condition)
         draws.append(((state.x - kernel.centre) / (kernel.mass / kernel.pull).sqrt()).flatten())
         answer = DENOISER.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)

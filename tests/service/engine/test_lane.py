@@ -7,12 +7,12 @@ import pytest
 import torch
 from small_engine import short
 
-from models.rows.rows import pad, take
+from models.rows.rows import QUANTUM, pad, take
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.work.sampling import sample_problem
 from models.work.solve import solve
-from service.engine.lane import QUANTUM, Lane
+from service.engine.lane import Lane
 from service.engine.packer import evaluate
 from service.rows import Served
 

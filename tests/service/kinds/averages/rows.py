@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 from averages.task import AverageResult, AverageTask
 from models.network.mulan import data_to_tokens
-from models.rows.rows import pad
+from models.rows.rows import QUANTUM, pad
 from models.solvers.base import Problem
 from models.solvers.ddpm import DdpmSolver
 from models.work.sampling import sample_problem
-from service.rows import QUANTUM, Served, first
+from service.rows import Served, first
 
 
 class Rows:

@@ -1,0 +1,69 @@
+"""The fields that several solver specs share: their types, bounds and descriptions. Torch-free.
+
+The descriptions appear in the API's schema.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+# A spec may list at most this many points, or step sizes.
+MOST_POINTS = 100
+# A Langevin step is stable below 2 where the density curves as much as the preconditioner allows
+# for. Where the density is smoother, the chain needs longer steps.
+MIN_STEP_SIZE, MAX_STEP_SIZE = 1e-6, 1e4
+
+Grid = Literal["gamma", "time", "ou"]
+GridField = Annotated[
+    Grid,
+    Field(
+        description="Points evenly spaced in the mean of gamma, in diffusion time, or in the time "
+        "of the Ornstein-Uhlenbeck process with that mean."
+    ),
+]
+Points = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None,
+    Field(
+        max_length=MOST_POINTS - 1,
+        exclude_if=lambda points: points is None,
+        description="Network times at which the steps end, falling, without the ends 1 and 0; "
+        "one less than there are steps. Left out, `grid` places them.",
+    ),
+]
+Power = Annotated[
+    float,
+    Field(
+        ge=0.25,
+        le=4,
+        exclude_if=lambda power: power == 1.0,
+        description="Point j of n lies at (1 - j / n)^power of the grid's range: above 1 they "
+        "crowd at the clean end.",
+    ),
+]
+Start = Annotated[
+    Literal["ancestral", "multistep", "kernel"],
+    Field(
+        description="Where a segment's chain starts: at an ancestral (DDPM) draw, for one "
+        "evaluation; at such a draw of second order, which uses the start before "
+        "(`dpm-2m-sde`), for one evaluation; or at a draw of the kernel's Gaussian factor, for "
+        "none."
+    ),
+]
+Segments = Annotated[
+    int,
+    Field(ge=1, le=100, description="Pieces of the way from noise to image, solved in turn."),
+]
+InnerSteps = Annotated[int, Field(ge=1, le=500, description="Steps of each segment's inner chain.")]
+StepSize = Annotated[float, Field(ge=MIN_STEP_SIZE, le=MAX_STEP_SIZE)]
+LangevinStep = Annotated[
+    StepSize,
+    Field(description="Step of the inner chain, relative to the variance of a DDPM step."),
+]
+StepSizes = Annotated[
+    tuple[StepSize, ...] | None,
+    Field(
+        max_length=MOST_POINTS,
+        exclude_if=lambda sizes: sizes is None,
+        description="One step size for each segment, in place of `step_size`.",
+    ),
+]

@@ -1,0 +1,160 @@
+"""The shape of every solver of the probability-flow ODE that chooses its steps: `adams`, `rk45`."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from models.rows.rows import Answer, Query, where
+from models.solvers.base import Problem, RowStatus
+from models.solvers.flow import Columns, LogDensity, divergence, end, question, within
+
+# A row whose step would become shorter than this, in the network's time, has failed.
+MIN_STEP = 1e-7
+
+Own = TypeVar("Own")
+
+
+class State(NamedTuple, Generic[Own]):
+    """A step from the network's time `s` to `s + step`, each `[rows]`.
+
+    `x` is x_t / alpha at `s`, `[rows, C, H, W]`; `log_det` `[rows, probes]` the integral so far;
+    both are float64. `nfe` counts the evaluations told, `code` is the row's `RowStatus` (int8),
+    and `own` what the method itself remembers.
+    """
+
+    s: Tensor
+    step: Tensor
+    x: Tensor
+    log_det: Tensor
+    nfe: Tensor
+    code: Tensor
+    own: Own
+
+
+class Adaptive(ABC, Generic[Own]):
+    """A method says what it asks, what an answer does, and how an error changes the step.
+
+    Lengths of steps are in the network's time. Their bounds are in units of gamma: the first step
+    is at most `first_gamma` of the fastest pixel, and none is longer than `max_gamma` of the mean.
+    A step whose error is more than `refused` times what it should be is taken again, shorter.
+
+    Questions are put in `dtype`. `fixed_steps` replaces step control by so many equal steps.
+    """
+
+    name: str
+    first_gamma: ClassVar[float]
+    max_gamma: ClassVar[float]
+    refused: ClassVar[float]
+
+    def __init__(self, fixed_steps: int | None = None, dtype: torch.dtype = torch.float32) -> None:
+        self.fixed_steps = fixed_steps
+        self.dtype = dtype
+
+    @abstractmethod
+    def begin(self, columns: Columns) -> Own:
+        """What the method remembers before its first step."""
+
+    @abstractmethod
+    def ahead(self, problem: Problem[Columns], state: State[Own]) -> tuple[Tensor, Tensor]:
+        """The place of the next question: time `[rows]` and x_t / alpha `[rows, C, H, W]`."""
+
+    @abstractmethod
+    def hear(
+        self, problem: Problem[Columns], state: State[Own], eps: Tensor, rate: Tensor
+    ) -> State[Own]:
+        """The state after `eps` `[rows, C, H, W]` and d log_det/ds `[rows, probes]` at that place.
+
+        A method calls `judge` where the answer completes a step.
+        """
+
+    @abstractmethod
+    def growth(self, state: State[Own], excess: Tensor) -> Tensor:
+        """The next step over this one, `[rows]`, after a step that was accepted."""
+
+    @abstractmethod
+    def shrinkage(self, excess: Tensor) -> Tensor:
+        """The next attempt at a step over this one, `[rows]`, after a step that was refused."""
+
+    @abstractmethod
+    def error(self, state: State[Own]) -> Tensor:
+        """The estimate of the whole solve's error `[rows]`, in nats."""
+
+    def init(self, problem: Problem[Columns]) -> State[Own]:
+        columns = problem.columns
+        zero, none = torch.zeros_like(columns.tolerance), torch.zeros_like(columns.max_evaluations)
+        if self.fixed_steps is None:
+            fastest = problem.condition.dgamma_ds(zero).flatten(1).amax(1)
+            step = (self.first_gamma / fastest).minimum(self._longest(problem))
+        else:
+            step = zero + 1 / self.fixed_steps
+        return State(
+            s=zero,
+            step=step,
+            x=columns.image,
+            log_det=columns.image.new_zeros(columns.probes.shape[:2]),
+            nfe=none,
+            code=none.to(torch.int8),
+            own=self.begin(columns),
+        )
+
+    def ask(self, problem: Problem[Columns], state: State[Own]) -> Query:
+        s, x = self.ahead(problem, state)
+        return question(problem.condition, s, x, problem.columns.probes, self.dtype)
+
+    def tell(self, problem: Problem[Columns], state: State[Own], answer: Answer) -> State[Own]:
+        eps, rate = answer.eps.double(), divergence(answer, problem.columns.probes)
+        asked = state._replace(nfe=state.nfe + 1)
+        told = self.hear(problem, asked, eps, rate)
+        spent = (told.code == RowStatus.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
+        told = told._replace(code=_code(spent, RowStatus.TOO_MANY_EVALUATIONS, told.code))
+        finite = eps.isfinite().flatten(1).all(1) & rate.isfinite().all(1)
+        failed = asked._replace(code=_code(finite, RowStatus.RUNNING, RowStatus.NOT_FINITE))
+        return where(state.code == RowStatus.RUNNING, where(finite, told, failed), state)
+
+    def status(self, problem: Problem[Columns], state: State[Own]) -> Tensor:
+        return state.code
+
+    def progress(self, problem: Problem[Columns], state: State[Own]) -> Tensor:
+        return state.s
+
+    def density(self, problem: Problem[Columns], state: State[Own]) -> LogDensity:
+        """The terms of the finished rows; those of a row that is not DONE mean nothing."""
+        _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
+        dequantization, latent = problem.columns.dequantization, problem.columns.latent
+        error = self.error(state)
+        return LogDensity(prior, log_det, dequantization, latent, error, state.nfe, state.code)
+
+    def judge(
+        self,
+        problem: Problem[Columns],
+        state: State[Own],
+        accepted: State[Own],
+        excess: Tensor,
+    ) -> State[Own]:
+        """`accepted`, the state after a step, where its error allows that; else `state`, the one
+        before it, with a shorter step. `excess` `[rows]` is the error over what it should be."""
+        done = accepted.s == 1
+        accepted = accepted._replace(code=_code(done, RowStatus.DONE, RowStatus.RUNNING))
+        if self.fixed_steps is None:
+            grown = state.step * self.growth(state, excess)
+            shrunk = state.step * self.shrinkage(excess)
+            small = _code(shrunk < MIN_STEP, RowStatus.STEP_TOO_SMALL, RowStatus.RUNNING)
+            accepted = where(
+                excess <= self.refused,
+                accepted._replace(step=grown.minimum(self._longest(problem))),
+                state._replace(step=shrunk, code=small),
+            )
+        return accepted._replace(step=within(accepted.step, accepted.s))
+
+    def _longest(self, problem: Problem[Columns]) -> Tensor:
+        schedule = problem.condition.schedule
+        return (self.max_gamma / (schedule.gamma_max - schedule.gamma_min)).clamp(max=1.0)
+
+
+def _code(condition: Tensor, yes: RowStatus, no: RowStatus | Tensor) -> Tensor:
+    """The status `yes` where `condition` `[rows]` holds, else `no`, as int8."""
+    return torch.where(condition, int(yes), no if isinstance(no, Tensor) else int(no)).to(
+        torch.int8
+    )

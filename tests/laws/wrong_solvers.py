@@ -1,0 +1,238 @@
+"""Every solver made wrong in many ways, and the law that must catch each of them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from balance import acceptance_is_counted, keeps_balance
+from densities import (
+    densities_converge,
+    fresh_draws_are_new,
+    paths_converge,
+    tolerances_are_kept,
+)
+from limits import chains_converge, images_converge, points_are_exact, starts_converge
+from mutations import Edit
+
+from models.schema.specs import (
+    Adams,
+    Ddim,
+    Ddpm,
+    Dpm2m,
+    Dpm2mSde,
+    FlowPath,
+    Rk45,
+    RtkMala,
+    RtkUla,
+    RtkUld,
+)
+from models.schema.walks import SolverSpec
+
+Law = Callable[[Any, Any], None]
+
+
+class Wrong(NamedTuple):
+    """What is wrong with the solver of `spec` after the edit, and the law that it breaks."""
+
+    title: str
+    spec: SolverSpec
+    law: Law
+    edit: Edit
+
+    def __str__(self) -> str:
+        return f"{self.spec.name} {self.title}"
+
+
+def _broken(
+    law: Law, specs: SolverSpec | tuple[SolverSpec, ...], **edits: tuple[str, str, str]
+) -> list[Wrong]:
+    """The solver of each spec with each edit; names are titles, their words joined."""
+    several = specs if isinstance(specs, tuple) else (specs,)
+    return [
+        Wrong(title.replace("_", " "), spec, law, Edit(*edit))
+        for spec in several
+        for title, edit in edits.items()
+    ]
+
+
+TRAPEZOID, SIMPSON = RtkMala(energy="trapezoid"), RtkMala(energy="simpson")
+LATE = ("stepwise", "condition, state.nfe))", "condition, state.nfe + 1))")
+CHAIN_EARLY = ("kernel", "< 0, self.t, self.r)", "< 0, self.t, self.t)")
+UPHILL = ("kernel", "x - c * self.drift", "x + c * self.drift")
+BACKWARDS = ("multistep", "data + reach", "data - reach")
+FIRST_DATA = ("dpm_2m", "data.to(state.x.dtype))", "state.previous)")
+WRONG_SIGMA = ("ddpm", "there.sigma * c.sqrt()", "here.sigma * c.sqrt()")
+NO_SCALES = ("flow", "prior, log_det - 0.5", "prior, log_det - 0.0")
+
+WRONG = [
+    *_broken(
+        points_are_exact,
+        (Ddpm(), Ddim()),
+        asks_at_the_cleaner_end=LATE,
+    ),
+    *_broken(
+        points_are_exact,
+        (Ddpm(), Dpm2mSde()),
+        spreads_by_sigma_of_the_noisier_end=WRONG_SIGMA,
+    ),
+    *_broken(
+        images_converge,
+        Ddpm(),
+        leaves_c_out_of_the_mean=("ddpm", "here.sigma * c * eps", "here.sigma * eps"),
+        adds_what_it_should_take_away=("ddpm", "(x - here.sigma", "(x + here.sigma"),
+        draws_the_same_noise_again=("ddpm", "Stream.STEP, state.nfe,", "Stream.STEP, 0,"),
+        draws_no_noise=("ddpm", "c.sqrt() * draw", "c.sqrt() * 0 * draw"),
+    ),
+    *_broken(
+        images_converge,
+        Ddim(),
+        steps_the_wrong_way=("ddim", "(there.rho - here.rho)", "(here.rho - there.rho)"),
+        keeps_the_scale_of_the_noisier_end=("ddim", "there.alpha *", "here.alpha *"),
+        skips_a_point=("stepwise", "(step, step + 1)", "(step, step + 2)"),
+    ),
+    *_broken(
+        images_converge,
+        (Dpm2m(), Dpm2mSde()),
+        carries_the_data_backwards=BACKWARDS,
+        keeps_the_first_prediction=FIRST_DATA,
+        carries_the_data_twice_as_far=("multistep", "(2 * past", "(past"),
+        forgets_where_it_predicted_before=("dpm_2m", "(state.nfe - 1).clamp(min=0)", "state.nfe"),
+        takes_sigma_for_alpha=("multistep", "here.alpha * data", "here.sigma * data"),
+    ),
+    *_broken(
+        images_converge,
+        Dpm2mSde(),
+        draws_the_same_noise_again=("dpm_2m", "Stream.STEP, state.nfe,", "Stream.STEP, 0,"),
+    ),
+    *_broken(
+        chains_converge,
+        (RtkUla(), RtkMala()),
+        asks_at_the_noisier_end=CHAIN_EARLY,
+        climbs_where_it_should_fall=UPHILL,
+        spreads_by_too_little=("kernel", "(2 * c * self.mass)", "(c * self.mass)"),
+    ),
+    *_broken(
+        chains_converge,
+        RtkUla(),
+        forgets_the_pull_of_the_anchor=("kernel", "* eps + self.pull *", "* eps + 0 *"),
+        takes_sigma_of_the_noisier_end=(
+            "kernel",
+            "gain = there.sigma * c",
+            "gain = here.sigma * c",
+        ),
+        does_not_scale_the_anchor=("kernel", "there.alpha / here.alpha * anchor", "anchor"),
+        draws_the_same_noise_again=("rtk_ula", "PROPOSAL, walk.nfe,", "PROPOSAL, 0,"),
+    ),
+    *_broken(
+        starts_converge,
+        RtkUla(start="multistep"),
+        predicts_at_the_cleaner_end=("kernel", "< 0, self.t, self.r)", "< 0, self.r, self.r)"),
+        keeps_the_first_prediction=("kernel", "predicted.to(x.dtype))", "self.data)"),
+        forgets_where_it_predicted_before=("kernel", "(segment - 1).clamp(min=0)", "segment"),
+        starts_with_the_same_noise_again=("kernel", "segment + ~plan.ancestral,", "0 * segment,"),
+    ),
+    *_broken(
+        chains_converge,
+        RtkUld(),
+        asks_at_the_noisier_end=CHAIN_EARLY,
+        pushes_momentum_up_the_slope=("rtk_uld", "w - glide * drift", "w + glide * drift"),
+        loses_no_momentum=("rtk_uld", "w = decay * w", "w = w"),
+        moves_against_its_momentum=("rtk_uld", "walk.x + glide * w", "walk.x - glide * w"),
+        gives_momentum_too_little_noise=("rtk_uld", "+ jolt * first", "+ 0.9 * jolt * first"),
+        draws_the_same_noise_again=("rtk_uld", "PROPOSAL, walk.nfe,", "PROPOSAL, 0,"),
+    ),
+    *_broken(
+        chains_converge,
+        RtkMala(),
+        draws_the_same_noise_again=("rtk_mala", "PROPOSAL, walk.nfe,", "PROPOSAL, 0,"),
+    ),
+    *_broken(
+        keeps_balance,
+        (TRAPEZOID, SIMPSON),
+        leaves_out_the_ratio_of_proposals=("rtk_mala", "(bend - gradients)", "bend"),
+        turns_the_ratio_of_proposals_over=("rtk_mala", "(bend - gradients)", "(bend + gradients)"),
+        weighs_the_gradients_twice=("rtk_mala", "per_row(step) / 4", "per_row(step) / 2"),
+        accepts_what_it_should_refuse=("rtk_mala", ".log() < ratio", ".log() > ratio"),
+        accepts_everything=("rtk_mala", "accept = turn.judged &", "accept = turn.judged |"),
+        keeps_a_stale_prediction=("rtk_mala", "where(accept | turn.first,", "where(turn.first,"),
+        takes_over_what_it_refused=("rtk_mala", "where(accept | turn", "where(turn.judged | turn"),
+        proposes_from_a_stale_one=("rtk_mala", "langevin(x, kept", "langevin(x, proposal.eps"),
+        judges_by_the_prediction_at_x=("rtk_mala", "x, judged, eps)", "x, judged, proposal.eps)"),
+    ),
+    *_broken(
+        keeps_balance,
+        TRAPEZOID,
+        takes_one_end_for_the_mean=("rtk_mala", "(proposal.eps + eps) / 2", "proposal.eps"),
+    ),
+    *_broken(
+        keeps_balance,
+        SIMPSON,
+        asks_for_the_middle_at_one_end=("rtk_mala", "(walk.x + proposal.x) / 2", "walk.x"),
+        weighs_the_middle_by_half=(
+            "rtk_mala",
+            "eps.double() - 2 * middle",
+            "eps.double() - middle",
+        ),
+        bends_the_wrong_way=("rtk_mala", "(bend - gradients)", "(-bend - gradients)"),
+        takes_the_first_for_the_middle=(
+            "rtk_mala",
+            "where(turn.midway, eps",
+            "where(turn.first, eps",
+        ),
+    ),
+    *_broken(
+        acceptance_is_counted,
+        SIMPSON,
+        counts_middles_as_proposals=("rtk_mala", "(1 + simpson.long())", "1"),
+    ),
+    *_broken(
+        densities_converge,
+        Adams(),
+        weighs_one_end_of_a_step_twice=("adams", "(own.rate + rate)", "(rate + rate)"),
+        counts_each_step_twice=("adams", "(h / 2)[:, None]", "h[:, None]"),
+        corrects_the_wrong_way=("adams", "+ line(own.eps, change", "+ line(own.eps, -change"),
+        keeps_the_first_answer=("adams", "            eps=eps,\n", "            eps=own.eps,\n"),
+        asks_where_it_stands=("adams", "        return s, x\n", "        return state.s, x\n"),
+        leaves_out_the_scales=NO_SCALES,
+        weighs_the_trace_twice=("flow", "weight = 0.5 * condition", "weight = condition"),
+        takes_sigma_for_alpha=("flow", "(noise.alpha * x)", "(noise.sigma * x)"),
+    ),
+    *_broken(
+        tolerances_are_kept,
+        Adams(),
+        heeds_no_tolerance=("adams", "SHARE * problem.columns.tolerance", "SHARE * 10"),
+    ),
+    *_broken(
+        densities_converge,
+        Rk45(),
+        has_a_wrong_weight=("dormand_prince", "11 / 84, 0),", "11 / 83, 0),"),
+        has_a_wrong_stage=("dormand_prince", "-5103 / 18656", "5103 / 18656"),
+        asks_at_a_wrong_node=("dormand_prince", "4 / 5, 8 / 9", "4 / 5, 4 / 5"),
+        keeps_the_first_slope=("rk45", "slopes=slopes.roll(1, dims=1)", "slopes=slopes"),
+        keeps_the_first_rate=("rk45", "rates=rates.roll(1, dims=1)", "rates=rates"),
+        counts_half_of_every_rate=("rk45", "h[:, None] * _combine", "h[:, None] / 2 * _combine"),
+        leaves_out_the_scales=NO_SCALES,
+    ),
+    *_broken(
+        tolerances_are_kept,
+        Rk45(),
+        heeds_no_tolerance=("rk45", "(problem.columns.tolerance * h)", "(10 * h)"),
+    ),
+    *_broken(
+        paths_converge,
+        FlowPath(),
+        weighs_one_end_of_a_step_twice=("path", "(state.rate + rate)", "(rate + rate)"),
+        counts_each_step_twice=("path", "(begun * h / 2)", "(begun * h)"),
+        corrects_the_wrong_way=("path", "change, before, here)", "-change, before, here)"),
+        corrects_over_the_next_step=("path", "change, before, here)", "change, here, there)"),
+        asks_at_the_end_of_a_share=("path", "columns.steps - 0.5)", "columns.steps - 1)"),
+        weighs_the_bound_twice=("path", "terms = 0.5 *", "terms = 1.0 *"),
+        measures_the_bend_per_step=("path", "squares[2] / h**2", "squares[2] / h"),
+        measures_the_rate_at_one_end=("path", "(squares[0] + squares[1]) / 2", "squares[0]"),
+        leaves_out_the_scales=NO_SCALES,
+    ),
+    *_broken(
+        fresh_draws_are_new,
+        FlowPath(),
+        draws_the_same_noise_again=("path", "Stream.FRESH, draw,", "Stream.FRESH, 0,"),
+    ),
+]
