@@ -16,11 +16,15 @@ UNFINISHED: frozenset[JobStatus] = frozenset(("queued", "running"))
 
 
 class NamedSolver(Protocol):
-    """The parameters of a solver, of which logs and metrics show the name."""
+    """The parameters of a solver, as logs, metrics and headers show them."""
 
     @property
     def name(self) -> str:
         """The solver's name in requests."""
+        ...
+
+    def model_dump_json(self) -> str:
+        """All parameters as JSON."""
         ...
 
 
