@@ -97,7 +97,7 @@ class _Last(EngineObserver):
 
     tick = Tick()
 
-    def ticked(self, tick: Tick) -> None:
+    def tick_ended(self, tick: Tick) -> None:
         self.tick = tick
 
 
@@ -206,9 +206,9 @@ def job_line(model: LoadedModel, task: Task) -> str:
 
     def count() -> None:
         metrics.claimed(one, 0.1)
-        metrics.ran(one, 0.1)
+        metrics.left_engine(one, 0.1)
         metrics.ended(one, "succeeded")
-        metrics.found(one, outcome)
+        metrics.result_stored(one, outcome)
 
     alone = spent(count, 20)
     return f"{seconds * 1e3:10.1f} {alone * MICRO:10.1f} {100 * alone / seconds:10.3f} %"

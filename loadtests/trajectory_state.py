@@ -17,14 +17,13 @@ import torch
 from models.rows.rows import pad
 from models.schema.presets import presets
 from models.schema.specs import Adams, Ddpm
-from service.engine.lane import QUANTUM
-from service.engine.packer import evaluate
-from service.engine.scheduler import Limits
+from service.engine.lane import QUANTUM, evaluate
+from service.engine.scheduler import SchedulerLimits
 from service.engine.tasks import Assignment, Served, assign
 from service.jobs import SampleTask, ScoreTask
 from service.loading import load_models
 
-ROWS = Limits().tick
+ROWS = SchedulerLimits().tick
 REPEATS = 7
 
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from service.catalogue import Catalogue
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.errors import ServeError, StoreUnavailable
 from service.loading import LoadedModel, device_memory, load_models
 from service.process import Resources
-from service.store.fleet import Announced
+from service.store.fleet import AnnouncedModel
 from service.telemetry.device import DeviceMetrics
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics
 from service.telemetry.lines import JobLog
-from service.telemetry.observers import Observers, Several
+from service.telemetry.observers import CompositeObserver, Observers
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class HostedWorker:
         self._resources, self._settings = resources, resources.settings
         self._shared, self._catalogue = resources.shared, catalogue
         self.name = resources.shared.store.name if resources.shared else _ALONE
-        self._announced: list[Announced] = []
+        self._announced: list[AnnouncedModel] = []
         self._worker: Worker | None = None
 
     async def start(self) -> None:
@@ -43,21 +43,22 @@ class HostedWorker:
 
         Raises ServeError: no model can be served, or Redis is too old.
         """
-        limits, settings = Limits(), self._settings
+        limits, settings = SchedulerLimits(), self._settings
         loaded = await asyncio.to_thread(load_models, settings.models, rows=limits.tick)
         if not loaded:
             raise ServeError(f"no checkpoint in {settings.models} can be served")
         self._announced = [
-            Announced(model.manifest, model.served.execution, model.calibration) for model in loaded
+            AnnouncedModel(model.manifest, model.served.execution, model.calibration)
+            for model in loaded
         ]
         self._catalogue.replace(self._announced)
         if self._shared is not None:
-            await self._shared.reached()
+            await self._shared.wait_until_reachable()
         worker = Worker(
             self._resources.store,
             {model.manifest.sha256: model.served for model in loaded},
             limits,
-            tend_every=settings.lease_s / 3,
+            renew_every=settings.lease_s / 3,
             max_tick=settings.max_tick_s,
             observers=self._observers(loaded),
         )
@@ -97,5 +98,5 @@ class HostedWorker:
         seconds = {model.manifest.name: model.seconds for model in models}
         DeviceMetrics(registry, seconds, device_memory)
         names = {model.manifest.sha256: model.manifest.name for model in models}
-        jobs = Several(JobMetrics(registry, names), JobLog(self.name), tracing.jobs)
+        jobs = CompositeObserver(JobMetrics(registry, names), JobLog(self.name), tracing.jobs)
         return Observers(jobs, EngineMetrics(registry, names))

@@ -13,8 +13,8 @@ from models.cli.options import as_json, emit
 from service.errors import ServeError, ServiceError
 from service.jobs import JobStatus
 from service.settings import SettingsError, read_settings
-from service.store.base import Standing
-from service.store.letters import DeadLetters, Letter
+from service.store.base import JobSummary
+from service.store.dead_letters import DeadLetter, DeadLetters
 from service.store.opening import Shared, open_shared
 
 Facts = dict[str, Any]
@@ -43,14 +43,14 @@ def list_jobs(status: JobStatus | None, limit: int, as_json: bool, store: str | 
     """Everybody's jobs, the latest first."""
 
     async def act(shared: Shared) -> Facts:
-        found: list[Standing] = []
+        found: list[JobSummary] = []
         before: int | None = None
         while len(found) < limit:
             page = await shared.store.jobs(None, status, limit - len(found), before)
             found, before = [*found, *page.jobs], page.before
             if before is None:
                 break
-        return {"jobs": [_facts(standing) for standing in found]}
+        return {"jobs": [_facts(summary) for summary in found]}
 
     facts = _run(act, store)
     emit(facts, _lines([_line(job) for job in facts["jobs"]]), as_json)
@@ -64,7 +64,7 @@ def show_job(job_id: str, as_json: bool, store: str | None) -> None:
     """How one job stands."""
 
     async def act(shared: Shared) -> Facts:
-        return _facts(await shared.store.standing(job_id))
+        return _facts(await shared.store.summary(job_id))
 
     facts = _run(act, store)
     emit(facts, _lines([f"{name:12} {value}" for name, value in facts.items()]), as_json)
@@ -79,7 +79,7 @@ def cancel_job(job_id: str, as_json: bool, store: str | None) -> None:
 
     async def act(shared: Shared) -> Facts:
         await shared.store.cancel(job_id)
-        return _facts(await shared.store.standing(job_id))
+        return _facts(await shared.store.summary(job_id))
 
     facts = _run(act, store)
     emit(facts, _lines([_line(facts)]), as_json)
@@ -115,7 +115,7 @@ def retry_dead(job_id: str, as_json: bool, store: str | None) -> None:
     async def act(shared: Shared) -> Facts:
         wait_s = read_settings(store=store).max_timeout_s
         await DeadLetters(shared.store.client).retry(job_id, wait_s)
-        return _facts(await shared.store.standing(job_id))
+        return _facts(await shared.store.summary(job_id))
 
     facts = _run(act, store)
     emit(facts, _lines([_line(facts)]), as_json)
@@ -155,13 +155,13 @@ def _lines(lines: Iterable[str]) -> str:
     return "\n".join(lines) or "none"
 
 
-def _facts(standing: Standing) -> Facts:
+def _facts(summary: JobSummary) -> Facts:
     times = ("created_at", "deadline", "started_at", "finished_at")
-    facts = asdict(standing)
+    facts = asdict(summary)
     return facts | {name: _time(facts[name]) for name in times}
 
 
-def _letter(letter: Letter) -> Facts:
+def _letter(letter: DeadLetter) -> Facts:
     job = letter.job
     return {
         "id": letter.id,

@@ -16,9 +16,9 @@ from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.engine.tasks import Served
-from service.telemetry.device import Memory
+from service.telemetry.device import DeviceMemory
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class LoadedModel(NamedTuple):
 
 
 def load_models(
-    root: Path = ZOO, device: torch.device | None = None, rows: int = Limits().tick
+    root: Path = ZOO, device: torch.device | None = None, rows: int = SchedulerLimits().tick
 ) -> list[LoadedModel]:
     """Every checkpoint directly below `root`, ready for calls of at most `rows` rows.
 
@@ -69,12 +69,12 @@ def execution(device: torch.device) -> str:
     return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
 
 
-def device_memory() -> list[Memory]:
+def device_memory() -> list[DeviceMemory]:
     """Of each CUDA device that is in use here; none on the CPU."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return []
     return [
-        Memory(
+        DeviceMemory(
             f"cuda:{index}",
             torch.cuda.memory_allocated(index),
             torch.cuda.memory_reserved(index),

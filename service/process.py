@@ -181,9 +181,11 @@ class ApiProcess(Process):
     async def measure_queue(self, workers: Mapping[str, int]) -> None:
         """Have the metrics show the queue, and how many workers serve each model. Raises
         StoreUnavailable."""
-        self.metrics.queue.serving(workers)
+        self.metrics.queue.update_workers(workers)
         load = await self.store.load()
-        self.metrics.queue.saw(load.jobs, load.running, load.cost, load.drain_rate, load.letters)
+        self.metrics.queue.update(
+            load.jobs, load.running, load.cost, load.drain_rate, load.dead_letters
+        )
 
 
 def run(kind: type[Process], settings: Settings, port: int, began: float) -> None:

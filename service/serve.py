@@ -39,7 +39,7 @@ class Serve(ApiProcess):
         await self.hosted.upkeep()
         workers = {model.name: 1 for model in self.catalogue}
         if self.shared is not None:
-            await self.shared.fleet.present()
+            await self.shared.fleet.models()
             workers = dict(self.shared.fleet.workers)
         await self.measure_queue(workers)
 

@@ -5,7 +5,7 @@ import logging
 from models.schema.errors import CheckpointError
 from service.process import ApiProcess, Resources, run
 from service.settings import Settings
-from service.store.opening import need_shared
+from service.store.opening import require_shared
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +26,17 @@ class Api(ApiProcess):
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
-        self.fleet, self.opened = need_shared(resources.shared).fleet, False
+        self.fleet, self.opened = require_shared(resources.shared).fleet, False
 
     async def start(self) -> None:
-        shared = need_shared(self.shared)
-        logger.info("listening on %s, looking for workers on %s", self.url, shared.place)
-        await shared.reached()
+        shared = require_shared(self.shared)
+        logger.info("listening on %s, looking for workers on %s", self.url, shared.address)
+        await shared.wait_until_reachable()
 
     async def upkeep(self) -> None:
         before = {model.name for model in self.catalogue}
         try:
-            self.catalogue.replace(await self.fleet.present())
+            self.catalogue.replace(await self.fleet.models())
         except CheckpointError as error:
             logger.error("a worker announces what cannot be served: %s", error)
         now = {model.name for model in self.catalogue}

@@ -13,7 +13,7 @@ from service.hosted_worker import HostedWorker
 from service.process import Process, Resources, run
 from service.settings import Settings
 from service.store.fleet import ANNOUNCE_EVERY_S
-from service.store.opening import need_shared
+from service.store.opening import require_shared
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class WorkerProcess(Process):
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
-        self.place = need_shared(resources.shared).place
+        self.address = require_shared(resources.shared).address
         # APIs sweep every second; workers do so where there are none.
         self.sweep_every_s = self.settings.lease_s / 3
         self.hosted = HostedWorker(resources, self.catalogue)
@@ -46,7 +46,7 @@ class WorkerProcess(Process):
         return create_monitor(self.settings, self.gate, self.resources.registry)
 
     async def start(self) -> None:
-        logger.info("metrics on %s/metrics, loading models for %s", self.url, self.place)
+        logger.info("metrics on %s/metrics, loading models for %s", self.url, self.address)
         await self.hosted.start()
         self.ready(f"worker {self.hosted.name}")
 

@@ -20,7 +20,7 @@ from models.files.shelf import find
 from models.runtimes.eager import EagerDenoiser
 from models.schema.specs import Adams, Ddpm
 from service.engine.engine import Engine
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.jobs import AnomalyTask, Job, SampleTask, ScoreTask, Task
 from service.loading import LoadedModel, execution, load_models
 
@@ -55,9 +55,9 @@ class Cost:
         costs nothing; KeyError for probes that were not measured."""
         return sum(self._call(probes, count) for probes, count in rows.items() if count)
 
-    def rate(self, limits: Limits | None = None) -> float:
+    def rate(self, limits: SchedulerLimits | None = None) -> float:
         """Row-evaluations per second in full ticks of sampling."""
-        tick = (limits or Limits()).tick
+        tick = (limits or SchedulerLimits()).tick
         return tick / self.tick({0: tick})
 
     def write(self, path: Path) -> None:
@@ -89,7 +89,7 @@ def measure(
     (loaded,) = (one for one in load_models(root, device) if one.manifest.name == model)
     denoiser = loaded.served.denoiser
     assert isinstance(denoiser, EagerDenoiser)
-    limits, quantum = Limits(), denoiser.quantum
+    limits, quantum = SchedulerLimits(), denoiser.quantum
     calls = {}
     for probes in PROBES:
         most = limits.tick // (1 + probes)

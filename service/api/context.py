@@ -30,9 +30,9 @@ class Context:
     tracing: Tracing = field(default_factory=Tracing)
     background_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def send(self, errand: Coroutine[None, None, None]) -> None:
+    def run_in_background(self, coroutine: Coroutine[None, None, None]) -> None:
         """Have it done without waiting for it."""
-        task = asyncio.create_task(errand)
+        task = asyncio.create_task(coroutine)
         self.background_tasks.add(task)
         task.add_done_callback(self.background_tasks.discard)
 

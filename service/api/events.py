@@ -81,5 +81,5 @@ async def _event(job_id: str, news: News, context: Context) -> ServerSentEvent:
         case Reset(number):
             return ServerSentEvent("{}", event="reset", id=str(number))
         case End(number, status):
-            answer = describe(await context.store.standing(job_id)).model_dump_json()
+            answer = describe(await context.store.summary(job_id)).model_dump_json()
             return ServerSentEvent(answer, event=status, id=str(number))

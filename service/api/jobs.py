@@ -19,7 +19,7 @@ from service.contracts.jobs import AnyJob, JobListResponse, JobResponse
 from service.errors import InvalidRequest, JobNotFinished
 from service.jobs import UNFINISHED, JobKind, JobStatus
 from service.store import rules
-from service.store.base import Standing
+from service.store.base import JobSummary
 
 router = APIRouter(tags=["jobs"])
 
@@ -51,7 +51,7 @@ async def create_job(request: Request, response: Response, context: InContext) -
         wait = wanted.request.timeout_s or context.settings.max_timeout_s
         _, job_id = await waiting.hand_in(kind, asked, wait, request, context, attended=False)
         response.headers["Location"] = f"/v1/jobs/{job_id}"
-        return describe(await context.store.standing(job_id))
+        return describe(await context.store.summary(job_id))
 
 
 @router.get("/v1/jobs", summary="Your jobs", responses=documentation.problems(401, 422, 503))
@@ -84,11 +84,11 @@ async def show_job(id: str, request: Request, context: InContext) -> JobResponse
 )
 async def show_result(id: str, request: Request, context: InContext) -> Response:  # noqa: A002
     """The body that the waiting endpoint would have returned, or its problem."""
-    standing = await owned(id, request, context)
-    kind = KINDS[standing.kind]
+    summary = await owned(id, request, context)
+    kind = KINDS[summary.kind]
     media_type = answer_type(request, kind.offers)
-    if standing.status in UNFINISHED:
-        raise JobNotFinished(f"job {id} is {standing.status}")
+    if summary.status in UNFINISHED:
+        raise JobNotFinished(f"job {id} is {summary.status}")
     return await waiting.render(kind, media_type, await context.store.record(id), context)
 
 
@@ -100,37 +100,37 @@ async def show_result(id: str, request: Request, context: InContext) -> Response
 )
 async def delete_job(id: str, request: Request, context: InContext) -> None:  # noqa: A002
     """Work stops at the next network evaluation. Of a job that has ended, the result goes."""
-    standing = await owned(id, request, context)
-    if standing.status in UNFINISHED:
+    summary = await owned(id, request, context)
+    if summary.status in UNFINISHED:
         await context.store.cancel(id)
     else:
         await context.store.expire(id)
 
 
-async def owned(job_id: str, request: Request, context: Context) -> Standing:
+async def owned(job_id: str, request: Request, context: Context) -> JobSummary:
     """A job of the caller's. Raises UnknownJob, also for one of somebody else's."""
     context.gate.check_loaded()
-    standing = await context.store.standing(job_id)
-    if standing.owner != request.state.owner:
+    summary = await context.store.summary(job_id)
+    if summary.owner != request.state.owner:
         raise rules.unknown(job_id)
-    request.state.job_id = standing.id
-    return standing
+    request.state.job_id = summary.id
+    return summary
 
 
-def describe(standing: Standing) -> JobResponse:
+def describe(summary: JobSummary) -> JobResponse:
     """A job as its caller sees it."""
     return JobResponse(
-        id=standing.id,
-        kind=standing.kind,
-        model=standing.model,
-        checkpoint=standing.checkpoint,
-        priority=_PRIORITY_NAMES[standing.priority],
-        status=standing.status,
-        progress=standing.progress,
-        created_at=_time(standing.created_at),
-        deadline=_time(standing.deadline),
-        started_at=None if standing.started_at is None else _time(standing.started_at),
-        finished_at=None if standing.finished_at is None else _time(standing.finished_at),
+        id=summary.id,
+        kind=summary.kind,
+        model=summary.model,
+        checkpoint=summary.checkpoint,
+        priority=_PRIORITY_NAMES[summary.priority],
+        status=summary.status,
+        progress=summary.progress,
+        created_at=_time(summary.created_at),
+        deadline=_time(summary.deadline),
+        started_at=None if summary.started_at is None else _time(summary.started_at),
+        finished_at=None if summary.finished_at is None else _time(summary.finished_at),
     )
 
 

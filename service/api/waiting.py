@@ -52,7 +52,7 @@ async def hand_in(
     model = context.catalogue.get(asked.wanted.model)
     cost = kind.price(asked, model, context)
     if key is None:
-        await context.store.room(cost)
+        await context.store.check_capacity(cost)
     await context.quotas.charge(caller.owner, cost)
     task = await anyio.to_thread.run_sync(kind.task, asked, model, context)
     job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
@@ -63,7 +63,7 @@ async def hand_in(
         # It may have been taken all the same, and nobody waits: its client is refused. What has a
         # key may stay, for when it is asked again.
         if attended and key is None:
-            context.send(_leave(job.id, job, context))
+            context.run_in_background(_leave(job.id, job, context))
         raise
 
 

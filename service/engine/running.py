@@ -1,4 +1,4 @@
-"""A job inside the engine, and the lane that its rows are in."""
+"""A job inside the engine, and the key of the lane that its rows are in."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ from service.telemetry.ticks import LaneName
 
 
 class LaneKey(NamedTuple):
-    """Rows of one checkpoint and solver whose questions have equally many probes."""
+    """What the rows of a lane have in common: the checkpoint, by SHA-256, the solver, and how many
+    probes each query has."""
 
     checkpoint: str
     solver: str
@@ -16,12 +17,13 @@ class LaneKey(NamedTuple):
 
     @property
     def name(self) -> LaneName:
-        """Without the probes."""
+        """The lane's name in metrics, where lanes that differ in their probes are one."""
         return LaneName(self.checkpoint, self.solver)
 
 
-class Running:
-    """A job inside the engine."""
+class RunningJob:
+    """A job inside the engine. `uncollected` counts the rows that have not ended, `reported` is the
+    progress of the last event, and `watched` says whether progress comes with previews."""
 
     def __init__(self, job: Job, work: Assignment) -> None:
         self.job, self.work = job, work

@@ -1,22 +1,25 @@
-"""How much a store takes in and keeps."""
+"""Bounds on what a store takes in and keeps."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from service.settings import Settings
 
-# For so many seconds beyond its result it is known of an ended job that there was one; in memory of
-# so many jobs.
+# Seconds for which an ended job is remembered after its result has been dropped.
 REMEMBERED_S = 3_600.0
+# Ended jobs that the store in memory remembers.
 REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`capacity`: jobs that may wait. `retained`, `retention_s`: how many results are kept, and how
-    long. `lease_s`: how long a silent worker keeps its jobs. `most_crashes`: that a job may cause
-    alone before it is a dead letter. `capacity_cost`: row-evaluations that may wait; a job that
-    costs more may wait alone."""
+    """Bounds of one store; times are in seconds.
+
+    `capacity` jobs may be queued, with `capacity_cost` predicted row-evaluations; a job that costs
+    more may be queued alone. `retained` results are kept, each for `retention_s`. A silent worker
+    keeps its jobs for `lease_s`. A job that runs alone becomes a dead letter with its
+    `most_crashes`-th crash.
+    """
 
     capacity: int
     retained: int
@@ -27,7 +30,7 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """As a deployment chose them."""
+        """Return the bounds in the settings of a deployment."""
         return cls(
             settings.max_queued_jobs,
             settings.max_retained_jobs,

@@ -1,4 +1,4 @@
-"""The store of a single process: a heap and a dictionary, owned by one event loop."""
+"""The store in memory, of a single process: heaps and dictionaries, owned by one event loop."""
 
 import asyncio
 import heapq
@@ -12,14 +12,14 @@ from weakref import WeakSet
 from service.errors import ServiceError
 from service.jobs import Job, JobStatus, Outcome
 from service.store import rules
-from service.store.base import Claim, JobRecord, Key, Page, Standing, always
+from service.store.base import Claim, JobRecord, JobSummary, Key, Page, always
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.entries import Entry
 from service.store.news import Advance, News
 
 
 class MemoryStore:
-    """`clock` gives seconds since the epoch."""
+    """A store in memory. `clock` returns seconds since the epoch."""
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.time) -> None:
         self._bounds, self._clock = bounds, clock
@@ -27,14 +27,14 @@ class MemoryStore:
         self._keys: dict[str, str] = {}
         self._queues: dict[str, list[tuple[tuple[int, int], str]]] = {}
         self._queued = self._queued_cost = self._admitted = 0
-        # Ids of ended jobs, the oldest first, and when they ended.
+        # When jobs ended, by id, the oldest first: jobs with a result, and all that are remembered.
         self._ended: dict[str, float] = {}
         self._remembered: dict[str, float] = {}
         self._drained: deque[tuple[float, int]] = deque(maxlen=rules.WINDOW)
         self._arrival = asyncio.Event()
         self._listeners: WeakSet[rules.Cancellations] = WeakSet()
 
-    async def room(self, cost: int) -> None:
+    async def check_capacity(self, cost: int) -> None:
         if refusal := self._load().refusal(cost, self._bounds):
             raise refusal
 
@@ -47,11 +47,11 @@ class MemoryStore:
             entry = self._entries[known]
             if entry.key != key:
                 raise rules.mismatch()
-            if entry.standing.status not in rules.WITHOUT_ANSWER:
+            if entry.summary.status not in rules.WITHOUT_ANSWER:
                 if entry.waiters is not None:
                     entry.waiters.add(job.id)
                 return known
-        await self.room(job.cost)
+        await self.check_capacity(job.cost)
         self._admitted += 1
         entry = self._entries[job.id] = Entry.of(job, self._admitted, key, attended)
         if key is not None:
@@ -66,7 +66,7 @@ class MemoryStore:
         entry.waiters.remove(waiter)
         if entry.waiters:
             return
-        kept = entry.key is not None and entry.standing.status in ("succeeded", "failed")
+        kept = entry.key is not None and entry.summary.status in ("succeeded", "failed")
         if not kept:
             await self.cancel(job_id)
             await self.forget(job_id)
@@ -74,12 +74,12 @@ class MemoryStore:
     async def claim(
         self, checkpoints: Collection[str], alone: Callable[[], bool] = always
     ) -> Claim:
-        # No job outlives a worker here, so that none is to run alone.
+        # No job outlives its worker in memory, so that none has to run alone.
         while True:
             entry = self._pop(checkpoints)
             if entry is not None:
                 entry.epoch += 1
-                entry.turn("running", started_at=self._clock())
+                entry.change("running", started_at=self._clock())
                 return Claim(entry.job, entry.epoch)
             self._arrival.clear()
             await self._arrival.wait()
@@ -92,7 +92,7 @@ class MemoryStore:
         for queue in self._queues.values():
             for _, job_id in queue.copy():
                 entry = self._entries[job_id]
-                if entry.standing.deadline <= now:
+                if entry.summary.deadline <= now:
                     self._withdraw(entry)
                     self._end(entry, rules.too_late())
         self._expire()
@@ -102,9 +102,9 @@ class MemoryStore:
         if entry is None:
             return False
         if entry.watchers:
-            entry.told += 1
-            entry.kept.append(Advance(entry.told, progress, preview))
-        entry.turn("running", progress=progress)
+            entry.last_number += 1
+            entry.recent.append(Advance(entry.last_number, progress, preview))
+        entry.change("running", progress=progress)
         return entry.watchers > 0
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
@@ -118,34 +118,34 @@ class MemoryStore:
     async def release(self, claim: Claim) -> None:
         entry = self._held(claim)
         if entry is not None:
-            entry.told += 1
-            entry.kept.clear()
-            entry.turn("queued", progress=0.0, started_at=None)
+            entry.last_number += 1
+            entry.recent.clear()
+            entry.change("queued", progress=0.0, started_at=None)
             self._enqueue(entry)
 
     async def cancel(self, job_id: str) -> None:
         entry = self._entry(job_id)
         if entry.ended:
             return
-        held = entry.standing.status == "running"
+        held = entry.summary.status == "running"
         if not held:
             self._withdraw(entry)
         self._end(entry, rules.cancelled())
         if held:
             for listener in self._listeners:
-                listener.tell(job_id)
+                listener.add(job_id)
 
-    async def standing(self, job_id: str) -> Standing:
+    async def summary(self, job_id: str) -> JobSummary:
         self._expire()
-        return self._entry(job_id).standing
+        return self._entry(job_id).summary
 
     async def jobs(
         self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         self._expire()
-        found: list[Standing] = []
+        found: list[JobSummary] = []
         for entry in reversed(self._entries.values()):
-            job = entry.standing
+            job = entry.summary
             if (
                 owner in (None, job.owner)
                 and status in (None, job.status)
@@ -177,7 +177,7 @@ class MemoryStore:
         try:
             while True:
                 changed, ended = entry.changed, entry.ended
-                for one in entry.story.since(after):
+                for one in entry.progress_log.since(after):
                     yield one
                     after = one.number
                 if ended:
@@ -210,14 +210,14 @@ class MemoryStore:
             raise rules.unknown(job_id) from None
 
     def _held(self, claim: Claim) -> Entry | None:
-        """The claimed job, if this claim still holds it."""
+        """Return the entry of a claimed job, if this claim still holds the job."""
         entry = self._entries.get(claim.job.id)
-        if entry is None or entry.epoch != claim.epoch or entry.standing.status != "running":
+        if entry is None or entry.epoch != claim.epoch or entry.summary.status != "running":
             return None
         return entry
 
     def _enqueue(self, entry: Entry) -> None:
-        job = entry.standing
+        job = entry.summary
         if not self._queued:
             self._drained.clear()
             self._drained.append((self._clock(), 0))
@@ -228,23 +228,23 @@ class MemoryStore:
 
     def _unqueue(self, entry: Entry) -> None:
         self._queued -= 1
-        self._queued_cost -= entry.standing.cost
+        self._queued_cost -= entry.summary.cost
 
     def _withdraw(self, entry: Entry) -> None:
-        """Take a job out of the middle of its queue, which is short: it is bounded."""
-        job = entry.standing
+        """Take a job out of its queue, which is short enough to search because it is bounded."""
+        job = entry.summary
         queue = self._queues[job.checkpoint]
         queue.remove((entry.order, job.id))
         heapq.heapify(queue)
         self._unqueue(entry)
 
     def _pop(self, checkpoints: Collection[str]) -> Entry | None:
-        """Take the first job in time off the queues; those past their deadline end here."""
+        """Take the first job off the queues, and end those that are past their deadline."""
         while queues := [queue for sha in checkpoints if (queue := self._queues.get(sha))]:
             _, job_id = heapq.heappop(min(queues, key=lambda queue: queue[0]))
             entry = self._entries[job_id]
             self._unqueue(entry)
-            if entry.standing.deadline > self._clock():
+            if entry.summary.deadline > self._clock():
                 return entry
             self._end(entry, rules.too_late())
         return None
@@ -254,13 +254,13 @@ class MemoryStore:
         if entry.record is not None:
             entry.record = replace(entry.record, outcome=outcome)
         failed = isinstance(outcome, ServiceError)
-        progress = entry.standing.progress if failed else 1.0
-        entry.turn(rules.status_of(outcome), progress=progress, finished_at=now)
-        self._ended[entry.standing.id] = self._remembered[entry.standing.id] = now
+        progress = entry.summary.progress if failed else 1.0
+        entry.change(rules.status_of(outcome), progress=progress, finished_at=now)
+        self._ended[entry.summary.id] = self._remembered[entry.summary.id] = now
         self._expire()
 
     def _expire(self) -> None:
-        """Drop results that are too old or too many, and then what was remembered of them."""
+        """Drop results that are too old or too many, and then the memory of old jobs."""
         bounds, now = self._bounds, self._clock()
         for job_id in _surplus(self._ended, bounds.retained, now - bounds.retention_s):
             del self._ended[job_id]
@@ -273,12 +273,12 @@ class MemoryStore:
 
     def _drop_result(self, entry: Entry) -> None:
         entry.record = None
-        entry.kept.clear()
-        if entry.key is not None and self._keys.get(entry.key.scope) == entry.standing.id:
+        entry.recent.clear()
+        if entry.key is not None and self._keys.get(entry.key.scope) == entry.summary.id:
             del self._keys[entry.key.scope]
 
     def _load(self) -> rules.Load:
-        """What waits, and how it has drained since it began to wait."""
+        """Return how much is queued, and how the queue has drained since jobs began to wait."""
         since = self._drained[0][0] if self._drained else self._clock()
         return rules.Load(
             self._queued,
@@ -291,7 +291,8 @@ class MemoryStore:
 
 
 def _surplus(ends: dict[str, float], most: int, oldest: float) -> list[str]:
-    """The first of `ends`, which are in order: all beyond `most`, and all before `oldest`."""
+    """Return the first ids of `ends`, which are in order of time: all beyond `most`, and all that
+    ended before `oldest`."""
     surplus = len(ends) - most
     first = itertools.takewhile(
         lambda end: end[0] < surplus or end[1][1] < oldest, enumerate(ends.items())

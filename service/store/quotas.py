@@ -1,6 +1,7 @@
-"""What each caller may send in a while: requests, and row-evaluations that they are predicted.
+"""Quotas of each caller: requests, and predicted row-evaluations, in a span of time.
 
-Counted over a sliding window, approximated from two fixed ones; in Redis for a whole fleet.
+They are counted over a sliding window, approximated from two fixed windows, and in Redis for a
+whole fleet.
 """
 
 import math
@@ -14,21 +15,21 @@ from redis.asyncio import Redis
 from service.errors import InvalidRequest, RateLimited
 from service.settings import Settings
 from service.store import keys
-from service.store.connection import NOBODY, reaching
+from service.store.connection import NULL_OBSERVER, round_trip
 from service.telemetry.observers import StoreObserver
 
 
 class Quotas:
-    """`client` is the fleet's Redis; without one, what is counted is this process's alone."""
+    """The quotas in the settings. Without the `client` of a fleet, a process counts alone."""
 
     def __init__(
         self,
         settings: Settings,
         client: Redis | None = None,
-        observer: StoreObserver = NOBODY,
+        observer: StoreObserver = NULL_OBSERVER,
     ) -> None:
-        # What is counted in memory makes no round trip.
-        self._observer = NOBODY if client is None else observer
+        # Counters in memory make no round trips.
+        self._observer = NULL_OBSERVER if client is None else observer
         self._requests = _parsed(settings.request_rate)
         self._cost = _parsed(settings.cost_rate)
         self._limiter = SlidingWindowCounterRateLimiter(_storage(client))
@@ -39,8 +40,11 @@ class Quotas:
             await self._hit(self._requests, f"requests {owner}", 1, "requests")
 
     async def charge(self, owner: str, cost: int) -> None:
-        """Count what a request is predicted to cost. Raises RateLimited, StoreUnavailable, and
-        InvalidRequest (request-too-expensive) for one that would never be let in."""
+        """Count the predicted cost of a request, in row-evaluations.
+
+        Raises RateLimited, StoreUnavailable, and InvalidRequest (request-too-expensive) for a cost
+        that no wait would make admissible.
+        """
         if self._cost is None:
             return
         if cost > self._cost.amount:
@@ -52,7 +56,7 @@ class Quotas:
         await self._hit(self._cost, f"cost {owner}", cost, "row-evaluations")
 
     async def _hit(self, rate: limits.RateLimitItem, name: str, cost: int, unit: str) -> None:
-        with reaching("quota", self._observer):
+        with round_trip("quota", self._observer):
             if await self._limiter.hit(rate, name, cost=cost):
                 return
             window = await self._limiter.get_window_stats(rate, name)

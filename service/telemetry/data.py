@@ -1,4 +1,4 @@
-"""What results say of the images: whether those that come are still like those it was made for."""
+"""Metrics of the data: whether images are still like those that the models were made for."""
 
 from math import isfinite
 
@@ -20,7 +20,7 @@ BITS = (*(half / 2 for half in range(1, 17)), 10.0, 12.0, 16.0)
 
 
 class DataMetrics:
-    """Each image counts once: when its job has ended here."""
+    """Metrics of results. Each image counts once, when the result of its job has been stored."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._acceptance = Histogram(
@@ -33,7 +33,7 @@ class DataMetrics:
         )
         self._bits = Histogram(
             "bits_per_dim",
-            "Of the images that were scored.",
+            "Bits per dimension of the images that were scored.",
             ("model",),
             namespace=PREFIX,
             registry=registry,
@@ -41,7 +41,7 @@ class DataMetrics:
         )
         self._p_value = Histogram(
             "anomaly_p_value",
-            "Of the images that were judged: even where they are like the calibration's.",
+            "p-values of the images that were judged; uniform if they are like the calibration's.",
             ("model",),
             namespace=PREFIX,
             registry=registry,
@@ -55,8 +55,8 @@ class DataMetrics:
             registry=registry,
         )
 
-    def found(self, model: str, solver: str, task: Task, result: Result) -> None:
-        """What a job came to. Verdicts take about a millisecond an image."""
+    def record(self, model: str, solver: str, task: Task, result: Result) -> None:
+        """Count the images of one result. Verdicts take about a millisecond an image."""
         match task, result:
             case _, SampleResult():
                 self._sampled(model, solver, result)
@@ -75,7 +75,7 @@ class DataMetrics:
     def _scored(self, model: str, result: ScoreResult) -> None:
         for score in result.scores:
             bits = score.bits_per_dim
-            # One number that is none would make a sum of them none for ever.
+            # One NaN would make the histogram's sum NaN for ever.
             if score.ok and bits is not None and isfinite(bits):
                 self._bits.labels(model).observe(bits)
 

@@ -1,5 +1,5 @@
--- Admit a job: {'admitted', id}; {'mismatch'} for a key that was used for another request;
--- {'full', jobs, cost, done, done_cost, since} when too much waits.
+-- Admit a job. Returns {'admitted', id}, {'mismatch'} for a key that was used for another request,
+-- or {'full', jobs, cost, done, done_cost, since} if the queue cannot take the job.
 local id, queue, deadline, cost, now = unpack(ARGV, 1, 5)
 local capacity, capacity_cost, ttl_ms, task = unpack(ARGV, 6, 9)
 local scope, digest, attended = unpack(ARGV, 10, 12)
@@ -7,11 +7,11 @@ local keep, about = {unpack(ARGV, 13, 16)}, {unpack(ARGV, 17)}
 expire_surplus(now, keep)
 
 local known = scope ~= '' and redis.call('HGET', names.idempotency .. scope, 'job')
-local status = known and redis.call('EXISTS', names.task .. known) == 1 and standing(known).status
+local status = known and redis.call('EXISTS', names.task .. known) == 1 and job_fields(known).status
 if status and redis.call('HGET', names.idempotency .. scope, 'digest') ~= digest then
   return {'mismatch'}
 end
--- What was cancelled or ran out of time is no answer: it is begun anew.
+-- A job that was cancelled or timed out has no answer: the key begins a new job.
 if status and status ~= 'cancelled' and status ~= 'timed-out' then
   if redis.call('HEXISTS', names.job .. known, 'waiters') == 1 then
     redis.call('HSET', names.job .. known, 'waiter:' .. id, 1)
@@ -19,7 +19,7 @@ if status and status ~= 'cancelled' and status ~= 'timed-out' then
   end
   return {'admitted', known}
 end
-local before = standing(id)
+local before = job_fields(id)
 if unfinished(before) then return {'admitted', id} end
 local full = overload(cost, now, capacity, capacity_cost)
 if full then return full end

@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import ServeError
-from service.store.connection import connect, shown
+from service.store.connection import connect, without_password
 
 pytestmark = pytest.mark.anyio
 
@@ -28,4 +28,4 @@ async def test_what_is_one(url: str) -> None:
     "url", ["redis://:secret@h/0", "redis://u:secret@h/0", "redis://h/0?password=secret"]
 )
 async def test_a_password_is_not_shown(url: str) -> None:
-    assert shown(url) == "redis://h/0"
+    assert without_password(url) == "redis://h/0"
