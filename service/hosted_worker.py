@@ -1,4 +1,4 @@
-"""A worker as its process has it: with models to serve, announced to the fleet, watched."""
+"""A worker within its process: with the models that it serves, and announced to the fleet."""
 
 import asyncio
 import logging
@@ -21,12 +21,12 @@ from service.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-# The name of a worker that no other process can see.
+# The name of a worker whose store is in memory.
 _ALONE = "here"
 
 
 class HostedWorker:
-    """The worker of one process, with the models that it loads, also into the `catalogue`.
+    """The worker of one process. It loads its models, and adds them to the process's `catalogue`.
 
     All methods belong to one event loop.
     """
@@ -41,7 +41,7 @@ class HostedWorker:
     async def start(self) -> None:
         """Load the models, wait until the store answers, and begin to claim jobs.
 
-        Raises ServeError: no model can be served, or Redis is too old.
+        Raises ServeError if no model can be served, or Redis is too old.
         """
         limits, settings = SchedulerLimits(), self._settings
         loaded = await asyncio.to_thread(load_models, settings.models, rows=limits.tick)
@@ -66,9 +66,9 @@ class HostedWorker:
         self._worker, self._since = worker, time.time()
 
     async def upkeep(self) -> None:
-        """Announce the models for some seconds more.
+        """Check the worker, and repeat its announcement.
 
-        Raises ServeError where the worker has died or hangs, and StoreUnavailable.
+        Raises ServeError if the worker has died or hangs, and StoreUnavailable.
         """
         assert self._worker is not None
         if self._worker.hung:
@@ -79,7 +79,8 @@ class HostedWorker:
             await self._shared.fleet.announce(self.name, self._since, self._announced)
 
     async def stop(self, within: float) -> None:
-        """Claim no more; let jobs finish within so many seconds, and hand the rest back."""
+        """Withdraw the announcement, claim no more jobs, let those that run finish for `within`
+        seconds, and hand the rest back."""
         if self._worker is None:
             return
         logger.info("stopping with %d jobs", self._worker.jobs)
@@ -89,7 +90,7 @@ class HostedWorker:
         await self._worker.stop(within)
 
     def hurry(self) -> None:
-        """Let a stop wait no longer."""
+        """Have `stop` wait no longer."""
         if self._worker is not None:
             self._worker.hurry()
 

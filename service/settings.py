@@ -1,4 +1,4 @@
-"""Every setting of a process: one frozen object, read once from the environment and the flags."""
+"""The settings of a process: one frozen object, read once from the environment and the flags."""
 
 import hashlib
 import ipaddress
@@ -17,11 +17,11 @@ MEMORY = "memory"
 
 
 class SettingsError(Exception):
-    """A setting that is unknown, malformed or refused; its text is one clear line."""
+    """A setting that is unknown, malformed or refused. The message is one line for an operator."""
 
 
 def _digests(keys: Any) -> Any:
-    """SHA-256 of each comma-separated key: the keys themselves are not kept."""
+    """Return the SHA-256 of each comma-separated key, so that the keys themselves are not kept."""
     if not isinstance(keys, str):
         return keys
     stripped = (key.strip() for key in keys.split(","))
@@ -29,7 +29,7 @@ def _digests(keys: Any) -> Any:
 
 
 def _rate(text: str) -> str:
-    """Raises ValueError for what is no rate."""
+    """Check a rate. Raises ValueError."""
     if text:
         limits.parse(text)
     return text
@@ -39,7 +39,7 @@ Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class Settings(BaseSettings):
-    """What a deployment may choose. Times in seconds, sizes in bytes."""
+    """All that a deployment may choose. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False
@@ -50,21 +50,25 @@ class Settings(BaseSettings):
     store: str = Field(
         MEMORY,
         pattern=rf"^({MEMORY}$|(rediss?|unix)://)",
-        description="Where jobs wait: memory, or redis://host:port/number.",
+        description="The store of jobs: memory, or redis://host:port/number.",
         repr=False,
     )
     lease_s: float = Field(
-        30, ge=1, description="How long a worker that is silent keeps the jobs it has claimed."
+        30,
+        ge=1,
+        description="Seconds for which a silent worker keeps the jobs that it has claimed.",
     )
     max_tick_s: float = Field(
-        120, gt=0, description="Longest network call; a worker that is longer at one has hung."
+        120, gt=0, description="Seconds after which a tick of a worker is taken for a hang."
     )
     max_crashes: int = Field(
-        5, ge=1, description="Workers that may die of a job running alone; it is then given up."
+        5, ge=1, description="Workers that may die of a job that runs alone before it is given up."
     )
-    insecure: bool = Field(False, description="Serve past loopback without API keys.")
+    insecure: bool = Field(
+        False, description="Listen on other addresses than loopback without API keys."
+    )
     api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(_digests)] = Field(
-        (), description="Comma-separated API keys; kept as SHA-256 digests.", repr=False
+        (), description="Comma-separated API keys, which are kept as SHA-256 digests.", repr=False
     )
     private_docs: bool = Field(False, description="Ask for a key at /docs and /openapi.json too.")
     private_metrics: bool = Field(False, description="Ask for a key at /metrics too.")
@@ -74,46 +78,54 @@ class Settings(BaseSettings):
         le=65535,
         description="Port of a worker's /metrics, /livez and /readyz; 0 takes a free one.",
     )
-    models: Path = Field(ZOO, description="Folder of checkpoint folders.")
+    models: Path = Field(ZOO, description="Folder of the checkpoint folders.")
     threads: int = Field(
         min(4, os.cpu_count() or 1),
         ge=1,
         le=1024,
-        description="CPU threads of the networks; left out, one a core and at most 4.",
+        description="CPU threads of the networks; by default one for each core, and at most 4.",
     )
-    max_body_bytes: int = Field(16 << 20, ge=1024, description="Largest request body.")
-    max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")
-    max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")
+    max_body_bytes: int = Field(16 << 20, ge=1024, description="Bytes of the largest request body.")
+    max_images: int = Field(1024, ge=1, le=100_000, description="Images that one request may have.")
+    max_image_pixels: int = Field(1 << 20, ge=1, description="Pixels that one PNG may have.")
     max_row_evaluations: int = Field(
-        1_000_000, ge=1, description="Most network evaluations that one request may be predicted."
+        1_000_000, ge=1, description="Row-evaluations that one request may be predicted to cost."
     )
-    max_queued_jobs: int = Field(256, ge=1, description="Jobs that may wait; more are refused.")
+    max_queued_jobs: int = Field(
+        256, ge=1, description="Jobs that may be queued; more are refused."
+    )
     max_queued_row_evaluations: int = Field(
         10_000_000,
         ge=1,
-        description="Predicted network evaluations of rows that may wait; more are refused.",
+        description="Predicted row-evaluations that may be queued; more are refused.",
     )
     request_rate: Rate = Field(
-        "", description="Requests that a key may send, as 60/minute; left out, any number."
+        "", description="Rate of requests of one API key, as 60/minute; unlimited by default."
     )
     cost_rate: Rate = Field(
-        "", description="Predicted row-evaluations that a key may ask for, as 100000/minute."
+        "", description="Rate of predicted row-evaluations of one API key, as 100000/minute."
     )
-    default_timeout_s: float = Field(120, gt=0, description="Wait of a request that names none.")
-    max_timeout_s: float = Field(600, gt=0, description="Longest wait that a request may name.")
-    retention_s: float = Field(300, ge=0, description="How long a result is kept.")
-    max_retained_jobs: int = Field(256, ge=0, description="How many results are kept.")
-    drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
+    default_timeout_s: float = Field(
+        120, gt=0, description="Seconds that a request waits if it names no timeout."
+    )
+    max_timeout_s: float = Field(
+        600, gt=0, description="Seconds of the longest timeout that a request may name."
+    )
+    retention_s: float = Field(300, ge=0, description="Seconds for which a result is kept.")
+    max_retained_jobs: int = Field(256, ge=0, description="Results that are kept.")
+    drain_s: float = Field(
+        30, ge=0, description="Seconds for which running work may finish after a signal."
+    )
     otlp_endpoint: str = Field(
         "",
         pattern=r"^(https?://.*)?$",
-        description="Collector of traces, http://host:4318; OTEL_EXPORTER_OTLP_ENDPOINT else.",
+        description="Collector of traces, http://host:4318; else OTEL_EXPORTER_OTLP_ENDPOINT.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
+        "info", description="Lowest severity that is logged."
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="Of the log; auto is text on a terminal and JSON elsewhere."
+        "auto", description="Format of the log; auto is text on a terminal and JSON elsewhere."
     )
 
     @model_validator(mode="after")
@@ -127,9 +139,9 @@ class Settings(BaseSettings):
 
 
 def read_settings(**flags: Any) -> Settings:
-    """Settings from the environment; a flag that is not None wins over it.
+    """Read the settings from the environment; a flag that is not None takes precedence.
 
-    Raises SettingsError for an unknown variable of our prefix and for every malformed value.
+    Raises SettingsError for an unknown variable of the prefix, and for malformed values.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
@@ -147,7 +159,7 @@ def _line(error: Any) -> str:
         return message
     name = str(error["loc"][0])
     line = f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {message}"
-    # What is not shown may hold a password.
+    # A setting without a repr may hold a password.
     return f"{line}, got {error['input']!r}" if Settings.model_fields[name].repr else line
 
 

@@ -59,7 +59,10 @@ async def test_what_is_announced_is_present_until_it_is_retired(
 
 async def test_a_worker_that_falls_silent_is_forgotten(fleet: Fleet, client: Redis) -> None:
     await fleet.announce("w", 1.0, [announced("small")])
-    for name in (keys.WORKER + "w", *[key async for key in client.scan_iter(keys.DESCRIPTORS + "*")]):
+    for name in (
+        keys.WORKER + "w",
+        *[key async for key in client.scan_iter(keys.DESCRIPTORS + "*")],
+    ):
         assert 0 < await client.pttl(name) <= 10_000
     await client.delete(keys.WORKER + "w")
     assert await fleet.models() == []
