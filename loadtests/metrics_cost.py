@@ -124,8 +124,8 @@ def tick_line(model: LoadedModel, work: tuple[tuple[SamplerSpec, int], ...], tur
         for part in last.tick.parts:
             tick.lap(part)
         kept._count()
-        metrics.began(last.tick)
-        metrics.ticked(last.tick)
+        metrics.tick_began(last.tick)
+        metrics.tick_ended(last.tick)
 
     alone = spent(count, ALONE)
     return (

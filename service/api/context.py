@@ -18,7 +18,7 @@ from service.telemetry.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of one API process. `background_tasks` run for clients who have been answered or
+    """The parts of one API process. `background_tasks` work for clients who have been answered or
     have left."""
 
     settings: Settings
@@ -31,7 +31,7 @@ class Context:
     background_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run_in_background(self, coroutine: Coroutine[None, None, None]) -> None:
-        """Have it done without waiting for it."""
+        """Run a coroutine without waiting for it."""
         task = asyncio.create_task(coroutine)
         self.background_tasks.add(task)
         task.add_done_callback(self.background_tasks.discard)

@@ -8,8 +8,8 @@ from service.telemetry.ticks import LaneName
 
 
 class LaneKey(NamedTuple):
-    """What the rows of a lane have in common: the checkpoint, by SHA-256, the solver, and how many
-    probes each query has."""
+    """The key of a lane: its rows share the checkpoint, by SHA-256, the solver, and the number of
+    probes in each query."""
 
     checkpoint: str
     solver: str

@@ -47,12 +47,12 @@ class HttpMetrics:
         )
 
     def arrived(self) -> None:
-        """Count a request in."""
+        """Count a request that has arrived."""
         self._in_flight.inc()
 
     def answered(self, endpoint: str, method: str, outcome: str, seconds: float | None) -> None:
-        """Count a request out. `seconds` is the time to its answer, or None for an event stream,
-        which lasts as long as it is watched."""
+        """Count a request that has been answered. `seconds` is the time to its answer, or None for
+        an event stream, which lasts as long as it is watched."""
         self._in_flight.dec()
         self._requests.labels(endpoint, method, outcome).inc()
         if seconds is not None:
