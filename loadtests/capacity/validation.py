@@ -53,7 +53,7 @@ def compare(
 
 async def _ask_all(address: str, cost: Cost, arrivals: Sequence[Arrival]) -> tuple[Report, float]:
     """What they came to, and the seconds of a small request that is alone."""
-    limits = httpx.SchedulerLimits(max_connections=None)
+    limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S, limits=limits) as client:
         report = Report()
         idle = [await _ask(client, cost, Arrival(0.0, KINDS[0], 0)) for _ in range(IDLE_REQUESTS)]
