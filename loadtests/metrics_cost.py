@@ -99,7 +99,7 @@ class _Last(EngineObserver):
 
     tick = Tick()
 
-    def ticked(self, tick: Tick) -> None:
+    def tick_ended(self, tick: Tick) -> None:
         self.tick = tick
 
 
@@ -126,8 +126,8 @@ def tick_line(model: LoadedModel, work: tuple[tuple[SamplerSpec, int], ...], tur
         for part in last.tick.parts:
             tick.lap(part)
         kept._count()
-        metrics.began(last.tick)
-        metrics.ticked(last.tick)
+        metrics.tick_began(last.tick)
+        metrics.tick_ended(last.tick)
 
     alone = spent(count, ALONE)
     return (
@@ -208,9 +208,9 @@ def job_line(model: LoadedModel, task: Task) -> str:
 
     def count() -> None:
         metrics.claimed(one, 0.1)
-        metrics.ran(one, 0.1)
+        metrics.left_engine(one, 0.1)
         metrics.ended(one, "succeeded")
-        metrics.found(one, outcome)
+        metrics.result_stored(one, outcome)
 
     alone = spent(count, 20)
     return f"{seconds * 1e3:10.1f} {alone * MICRO:10.1f} {100 * alone / seconds:10.3f} %"

@@ -18,16 +18,16 @@ import torch
 from models.rows.rows import QUANTUM, pad
 from models.schema.presets import presets
 from models.schema.specs import Adams, Ddpm
-from service.engine.packer import evaluate
+from service.engine.lane import evaluate
 from service.engine.running import assign
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.kinds.likelihoods.task import ScoreTask
 from service.kinds.samples.task import SampleTask
 from service.loading import load_models
 from service.price import price
 from service.rows import AnyJobRows, Served
 
-ROWS = Limits().tick
+ROWS = SchedulerLimits().tick
 REPEATS = 7
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints that can be asked for, as the API knows them: manifests alone. Torch-free."""
+"""The checkpoints that requests may name, as the API knows them: by manifest, without torch."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ _RETRY_S = 5
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One checkpoint, and `execution`: device type, runtime, dtype and build that run it. Without a
-    calibration it gives no verdicts."""
+    """A checkpoint that is served. `execution` names the device type, runtime, dtype and build that
+    run it. A checkpoint without a calibration gives no verdicts."""
 
     manifest: Manifest
     execution: str
@@ -24,38 +24,40 @@ class ServedModel:
 
     @property
     def name(self) -> str:
-        """What requests call it."""
+        """The name that requests use."""
         return self.manifest.name
 
     @property
     def checkpoint(self) -> str:
-        """SHA-256 of its weights: what jobs call it."""
+        """The SHA-256 of the weights, by which jobs name the checkpoint."""
         return self.manifest.sha256
 
     @property
     def config(self) -> ModelConfig:
-        """Shape, vocabulary, latent."""
+        """The configuration of the model, with the shape and vocabulary of its images."""
         return self.manifest.config
 
 
 class Catalogue:
-    """Served models by name, in the order in which they were added."""
+    """The served models by name, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
-        # All there ever were, by SHA-256: jobs outlive a model of another's name.
+        # All models that were ever served, by SHA-256: jobs outlive the models that made them.
         self._known: dict[str, ServedModel] = {}
 
     def add(
         self, manifest: Manifest, execution: str, calibration: Calibration | None = None
     ) -> None:
-        """Serve a checkpoint; one of the same name is replaced. Raises CheckpointError."""
+        """Serve a checkpoint, in place of one of the same name. Raises CheckpointError."""
         model = ServedModel(manifest, execution, presets(manifest), calibration)
         self._models[model.name] = self._known[model.checkpoint] = model
 
     def replace(self, models: Iterable[tuple[Manifest, str, Calibration | None]]) -> None:
-        """Serve these and no others; what was served before is missed. Of several with one name
-        requests get the last. Raises CheckpointError."""
+        """Serve these models and no others. Of several with one name, requests get the last.
+
+        Raises CheckpointError.
+        """
         served = [
             ServedModel(manifest, execution, presets(manifest), calibration)
             for manifest, execution, calibration in models
@@ -64,21 +66,27 @@ class Catalogue:
         self._known |= {model.checkpoint: model for model in served}
 
     def get(self, name: str) -> ServedModel:
-        """Raises UnknownModel, or NotReady for one whose workers are gone."""
+        """Return the model of this name.
+
+        Raises UnknownModel, or NotReady if its workers have left.
+        """
         try:
             return self._models[name]
         except KeyError:
             if any(model.name == name for model in self._known.values()):
-                raise NotReady(f"no worker serves {name!r} just now", _RETRY_S) from None
+                raise NotReady(f"no worker serves {name!r} at the moment", _RETRY_S) from None
             served = ", ".join(self._models) or "none"
             raise UnknownModel(f"no model is called {name!r}; served: {served}") from None
 
     def by_checkpoint(self, sha256: str) -> ServedModel:
-        """Also one whose workers are gone: its results can be told. Raises NotReady."""
+        """Return the model of a checkpoint, even if its workers have left: its results can be read.
+
+        Raises NotReady for a checkpoint that was never served here.
+        """
         try:
             return self._known[sha256]
         except KeyError:
-            why = "no worker serves the model of this job just now"
+            why = "no worker serves the model of this job at the moment"
             raise NotReady(why, _RETRY_S) from None
 
     def __iter__(self) -> Iterator[ServedModel]:

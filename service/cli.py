@@ -1,4 +1,4 @@
-"""`mulan`: the commands. What a command needs is imported when it runs."""
+"""The command `mulan`. Each of its commands imports what it needs when it runs."""
 
 import importlib
 import re
@@ -16,7 +16,7 @@ from service.settings import Settings, SettingsError, read_settings
 from service.telemetry import logs
 
 _BEGAN = time.monotonic()
-# A process's arguments can be read by others on its machine.
+# Other users of a machine can read the arguments of a process.
 _BY_ENVIRONMENT_ALONE = frozenset({"api_keys"})
 
 _URL = re.compile(r"\w+://.*", re.DOTALL)
@@ -59,7 +59,7 @@ class _MisusedError(click.ClickException):
 
 
 def _settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A flag for each setting; a value that is left out comes from the environment."""
+    """Add a flag for each setting to a command; without the flag, the environment decides."""
     for name, field in reversed(Settings.model_fields.items()):
         if name in _BY_ENVIRONMENT_ALONE:
             continue
@@ -73,9 +73,10 @@ def _settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 @main.command()
 @_settings_flags
 def serve(**flags: Any) -> None:
-    """API, queue and worker in one process.
+    """Run API, queue and worker in one process.
 
-    Every flag is also a variable, MULAN_PORT for --port; MULAN_API_KEYS is a variable alone.
+    Every flag can be set by a variable, MULAN_PORT for --port. API keys are set by MULAN_API_KEYS
+    alone.
     """
     _run("service.serve", flags)
 
@@ -83,9 +84,9 @@ def serve(**flags: Any) -> None:
 @main.command()
 @_settings_flags
 def api(**flags: Any) -> None:
-    """The API alone: jobs wait in Redis, for any number of workers.
+    """Run the API alone: jobs wait in Redis for any number of workers.
 
-    Flags and variables as for `mulan serve`.
+    Flags and variables are those of `mulan serve`.
     """
     _run("service.serve_api", flags)
 
@@ -93,15 +94,15 @@ def api(**flags: Any) -> None:
 @main.command()
 @_settings_flags
 def worker(**flags: Any) -> None:
-    """A worker alone: computes what waits in Redis for its checkpoints.
+    """Run a worker alone: it computes the jobs in Redis that are for its checkpoints.
 
-    Flags and variables as for `mulan serve`; those of requests are the API's, and do nothing here.
+    Flags and variables are those of `mulan serve`; those that concern requests have no effect here.
     """
     _run("service.serve_worker", flags)
 
 
 def _run(module: str, flags: dict[str, Any]) -> None:
-    """Read the settings and run a module's `serve` with them."""
+    """Read the settings, and run the function `serve` of a module with them."""
     try:
         settings = read_settings(**flags)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Everything a client can be told went wrong, with its HTTP meaning.
+"""The errors that a client may receive, with their HTTP status, and the error that ends a process.
 
 ServiceError
 ├── BadRequest
@@ -32,8 +32,10 @@ from typing import ClassVar, Self
 
 
 class ServiceError(Exception):
-    """Base: an RFC 9457 problem. `detail` is one clear line for the client; `job` the id of the
-    job that it befell, if there was one."""
+    """An error that a client receives as an RFC 9457 problem.
+
+    `detail` is one line for the client. `job` is the id of the job that the error befell, if any.
+    """
 
     status: ClassVar[int] = 500
     code: str = "computation-failed"
@@ -46,11 +48,11 @@ class ServiceError(Exception):
 
 
 class BadRequest(ServiceError):
-    """The request cannot be served as it is; sending it again will not help."""
+    """A request that cannot be served as it is; it will not help to send it again."""
 
 
 class MalformedBody(BadRequest):
-    """Not JSON, a truncated multipart, an unreadable image or array."""
+    """A body that is not JSON, a truncated multipart form, or an unreadable image or array."""
 
     status, code, title = 400, "malformed-body", "Malformed body"
 
@@ -63,37 +65,37 @@ class MalformedRequest(BadRequest):
 
 
 class Unauthorized(BadRequest):
-    """Keys are configured and none, or a wrong one, came."""
+    """A request without an API key, or with a wrong one, where keys are configured."""
 
     status, code, title = 401, "unauthorized", "Unauthorized"
 
 
 class UnknownModel(BadRequest):
-    """No checkpoint of that name is served."""
+    """A name under which no checkpoint is served."""
 
     status, code, title = 404, "unknown-model", "Unknown model"
 
 
 class UnknownJob(BadRequest):
-    """No such job, or another caller's."""
+    """The id of a job that does not exist, or belongs to another caller."""
 
     status, code, title = 404, "unknown-job", "Unknown job"
 
 
 class NotFound(BadRequest):
-    """Nothing lives at this path."""
+    """A path that leads nowhere."""
 
     status, code, title = 404, "not-found", "Not found"
 
 
 class MethodNotAllowed(BadRequest):
-    """The path exists, the method does not."""
+    """A method that the path does not take."""
 
     status, code, title = 405, "method-not-allowed", "Method not allowed"
 
 
 class NotAcceptable(BadRequest):
-    """The Accept header names nothing this endpoint can answer with."""
+    """An Accept header without a media type that the endpoint can answer with."""
 
     status, code, title = 406, "not-acceptable", "Not acceptable"
 
@@ -105,19 +107,19 @@ class RequestTimeout(BadRequest):
 
 
 class JobNotFinished(BadRequest):
-    """The job has no result yet."""
+    """A request for the result of a job that has not ended."""
 
     status, code, title = 409, "job-not-finished", "Job not finished"
 
 
 class ResultExpired(BadRequest):
-    """The job had an end that is no longer remembered, or that its caller had forgotten."""
+    """A request for a result that is no longer kept, or that its caller has deleted."""
 
     status, code, title = 410, "result-expired", "Result expired"
 
 
 class TooLarge(BadRequest):
-    """A body, a number of images, or an image past its limit."""
+    """A body, a number of images, or an image that exceeds its limit."""
 
     status, title = 413, "Too large"
 
@@ -127,13 +129,13 @@ class TooLarge(BadRequest):
 
 
 class UnsupportedMediaType(BadRequest):
-    """The body is of a type that this endpoint does not read."""
+    """A body of a media type that the endpoint does not read."""
 
     status, code, title = 415, "unsupported-media-type", "Unsupported media type"
 
 
 class InvalidRequest(BadRequest):
-    """Well-formed, but not meaningful; `fields` says where and why."""
+    """A request that is well formed, but not meaningful; `fields` has the faulty fields and why."""
 
     status, title = 422, "Invalid request"
 
@@ -146,7 +148,7 @@ class InvalidRequest(BadRequest):
 
     @classmethod
     def at(cls, field: str, message: str, code: str = "invalid-request") -> Self:
-        """One field at fault."""
+        """Make the error of a single field."""
         return cls(f"{field}: {message}", code, ({"field": field, "message": message},))
 
 
@@ -157,7 +159,7 @@ class HeadersTooLarge(BadRequest):
 
 
 class Busy(ServiceError):
-    """Not now: try again after `retry_after` seconds."""
+    """A refusal for now: the client may try again after `retry_after` seconds."""
 
     status = 503
 
@@ -167,19 +169,19 @@ class Busy(ServiceError):
 
 
 class QueueFull(Busy):
-    """Admission is bounded, and the bound is reached."""
+    """The queue has reached a bound on jobs or on their cost."""
 
     status, code, title = 429, "queue-full", "Queue full"
 
 
 class RateLimited(Busy):
-    """The caller has had what its key may have for now."""
+    """The API key has used up its rate of requests or of their cost."""
 
     status, code, title = 429, "rate-limited", "Rate limited"
 
 
 class NotReady(Busy):
-    """Models are still loading."""
+    """The service, or the model, has no worker that is ready."""
 
     code, title = "not-ready", "Not ready"
 
@@ -191,7 +193,7 @@ class Draining(Busy):
 
 
 class StoreUnavailable(Busy):
-    """The queue cannot be reached."""
+    """The store cannot be reached."""
 
     code, title = "store-unavailable", "Store unavailable"
 
@@ -203,16 +205,16 @@ class JobCancelled(ServiceError):
 
 
 class ComputationFailed(ServiceError):
-    """The model's answer was no answer; other jobs are unaffected."""
+    """The computation of a job failed; other jobs are unaffected."""
 
     status, code, title = 500, "computation-failed", "Computation failed"
 
 
 class DeadlineExceeded(ServiceError):
-    """Time ran out; the work is dropped."""
+    """The deadline of a job has passed, and its work is dropped."""
 
     status, code, title = 504, "deadline-exceeded", "Deadline exceeded"
 
 
 class ServeError(Exception):
-    """Why a process of ours cannot start or go on; one clear line for whoever runs it."""
+    """The reason why a process cannot start or go on, as one line for its operator."""

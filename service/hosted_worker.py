@@ -1,4 +1,4 @@
-"""A worker as its process has it: with models to serve, announced to the fleet, watched."""
+"""A worker within its process: with the models that it serves, and announced to the fleet."""
 
 import logging
 import time
@@ -8,26 +8,26 @@ from functools import partial
 
 from service.background import in_background
 from service.catalogue import Catalogue
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.errors import ServeError, StoreUnavailable
 from service.loading import LoadedModel, device_memory, load_models
 from service.process import Resources
-from service.store.fleet import Announced
+from service.store.fleet import AnnouncedModel
 from service.telemetry.device import DeviceMetrics
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics
 from service.telemetry.lines import JobLog
-from service.telemetry.observers import Observers, Several
+from service.telemetry.observers import CompositeObserver, Observers
 from service.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-# The name of a worker that no other process can see.
+# The name of a worker whose store is in memory.
 _ALONE = "here"
 
 
 class HostedWorker:
-    """The worker of one process, with the models that it loads, also into the `catalogue`.
+    """The worker of one process. It loads its models, and adds them to the process's `catalogue`.
 
     All methods belong to one event loop.
     """
@@ -36,30 +36,31 @@ class HostedWorker:
         self._resources, self._settings = resources, resources.settings
         self._shared, self._catalogue = resources.shared, catalogue
         self.name = resources.shared.store.name if resources.shared else _ALONE
-        self._announced: list[Announced] = []
+        self._announced: list[AnnouncedModel] = []
         self._worker: Worker | None = None
 
     async def start(self) -> None:
         """Load the models, wait until the store answers, and begin to claim jobs.
 
-        Raises ServeError: no model can be served, or Redis is too old.
+        Raises ServeError if no model can be served, or Redis is too old.
         """
-        limits, settings = Limits(), self._settings
+        limits, settings = SchedulerLimits(), self._settings
         load = partial(load_models, settings.models, rows=limits.tick)
         loaded = await in_background("loading", load)
         if not loaded:
             raise ServeError(f"no checkpoint in {settings.models} can be served")
         self._announced = [
-            Announced(model.manifest, model.served.execution, model.calibration) for model in loaded
+            AnnouncedModel(model.manifest, model.served.execution, model.calibration)
+            for model in loaded
         ]
         self._catalogue.replace(self._announced)
         if self._shared is not None:
-            await self._shared.reached()
+            await self._shared.wait_until_reachable()
         worker = Worker(
             self._resources.store,
             {model.manifest.sha256: model.served for model in loaded},
             limits,
-            tend_every=settings.lease_s / 3,
+            renew_every=settings.lease_s / 3,
             max_tick=settings.max_tick_s,
             observers=self._observers(loaded),
         )
@@ -67,9 +68,9 @@ class HostedWorker:
         self._worker, self._since = worker, time.time()
 
     async def upkeep(self) -> None:
-        """Announce the models for some seconds more.
+        """Check the worker, and repeat its announcement.
 
-        Raises ServeError where the worker has died or hangs, and StoreUnavailable.
+        Raises ServeError if the worker has died or hangs, and StoreUnavailable.
         """
         assert self._worker is not None
         if self._worker.hung:
@@ -80,7 +81,8 @@ class HostedWorker:
             await self._shared.fleet.announce(self.name, self._since, self._announced)
 
     async def stop(self, within: float) -> None:
-        """Claim no more; let jobs finish within so many seconds, and hand the rest back."""
+        """Withdraw the announcement, claim no more jobs, let those that run finish for `within`
+        seconds, and hand the rest back."""
         if self._worker is None:
             return
         logger.info("stopping with %d jobs", self._worker.jobs)
@@ -90,7 +92,7 @@ class HostedWorker:
         await self._worker.stop(within)
 
     def hurry(self) -> None:
-        """Let a stop wait no longer."""
+        """Have `stop` wait no longer."""
         if self._worker is not None:
             self._worker.hurry()
 
@@ -99,5 +101,5 @@ class HostedWorker:
         seconds = {model.manifest.name: model.seconds for model in models}
         DeviceMetrics(registry, seconds, device_memory)
         names = {model.manifest.sha256: model.manifest.name for model in models}
-        jobs = Several(JobMetrics(registry, names), JobLog(self.name), tracing.jobs)
+        jobs = CompositeObserver(JobMetrics(registry, names), JobLog(self.name), tracing.jobs)
         return Observers(jobs, EngineMetrics(registry, names))

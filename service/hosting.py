@@ -6,7 +6,7 @@ from service.errors import ServeError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that accepts. Raises ServeError."""
+    """Open a socket that accepts connections. Raises ServeError if the address is not to be had."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)

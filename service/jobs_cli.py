@@ -1,4 +1,4 @@
-"""`mulan jobs`: what operators do with a fleet's jobs, whoever they belong to."""
+"""The commands `mulan jobs`, by which operators see and change the jobs of a fleet."""
 
 import asyncio
 import logging
@@ -13,44 +13,48 @@ from models.cli.options import as_json, emit
 from service.errors import ServeError, ServiceError
 from service.jobs import JobStatus
 from service.settings import SettingsError, read_settings
-from service.store.base import Standing
-from service.store.letters import DeadLetters, Letter
+from service.store.base import JobSummary
+from service.store.dead_letters import DeadLetter, DeadLetters
 from service.store.opening import Shared, open_shared
 
 Facts = dict[str, Any]
 Act = Callable[[Shared], Awaitable[Facts]]
 
-_STORE = click.option("--store", help="Redis of the fleet, redis://host:port/number; MULAN_STORE.")
+_STORE = click.option(
+    "--store", help="Redis of the fleet, redis://host:port/number; else MULAN_STORE."
+)
 _ID = click.argument("job_id", metavar="ID")
 
 
 @click.group()
 def jobs() -> None:
-    """Look at the jobs of a fleet, and end them."""
+    """List the jobs of a fleet, show them and cancel them."""
 
 
 @jobs.group()
 def dead() -> None:
-    """Jobs that were given up: each killed every worker that ran it alone."""
+    """List, retry and drop dead letters: jobs that killed every worker that ran them alone."""
 
 
 @jobs.command("list")
-@click.option("--status", type=click.Choice(get_args(JobStatus)), help="Only those that stand so.")
+@click.option(
+    "--status", type=click.Choice(get_args(JobStatus)), help="List only the jobs of this status."
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @as_json
 @_STORE
 def list_jobs(status: JobStatus | None, limit: int, as_json: bool, store: str | None) -> None:
-    """Everybody's jobs, the latest first."""
+    """List the jobs of all callers, the latest first."""
 
     async def act(shared: Shared) -> Facts:
-        found: list[Standing] = []
+        found: list[JobSummary] = []
         before: int | None = None
         while len(found) < limit:
             page = await shared.store.jobs(None, status, limit - len(found), before)
             found, before = [*found, *page.jobs], page.before
             if before is None:
                 break
-        return {"jobs": [_facts(standing) for standing in found]}
+        return {"jobs": [_facts(summary) for summary in found]}
 
     facts = _run(act, store)
     emit(facts, _lines([_line(job) for job in facts["jobs"]]), as_json)
@@ -61,10 +65,10 @@ def list_jobs(status: JobStatus | None, limit: int, as_json: bool, store: str | 
 @as_json
 @_STORE
 def show_job(job_id: str, as_json: bool, store: str | None) -> None:
-    """How one job stands."""
+    """Show the state of one job."""
 
     async def act(shared: Shared) -> Facts:
-        return _facts(await shared.store.standing(job_id))
+        return _facts(await shared.store.summary(job_id))
 
     facts = _run(act, store)
     emit(facts, _lines([f"{name:12} {value}" for name, value in facts.items()]), as_json)
@@ -75,11 +79,11 @@ def show_job(job_id: str, as_json: bool, store: str | None) -> None:
 @as_json
 @_STORE
 def cancel_job(job_id: str, as_json: bool, store: str | None) -> None:
-    """End a job that has not ended, at the next network evaluation."""
+    """Cancel a job that has not ended; work stops at the next network evaluation."""
 
     async def act(shared: Shared) -> Facts:
         await shared.store.cancel(job_id)
-        return _facts(await shared.store.standing(job_id))
+        return _facts(await shared.store.summary(job_id))
 
     facts = _run(act, store)
     emit(facts, _lines([_line(facts)]), as_json)
@@ -89,7 +93,7 @@ def cancel_job(job_id: str, as_json: bool, store: str | None) -> None:
 @as_json
 @_STORE
 def list_dead(as_json: bool, store: str | None) -> None:
-    """Dead letters, the latest first, with the reason."""
+    """List the dead letters with their reasons, the latest first."""
 
     async def act(shared: Shared) -> Facts:
         found = await DeadLetters(shared.store.client).all()
@@ -110,12 +114,12 @@ def list_dead(as_json: bool, store: str | None) -> None:
 @as_json
 @_STORE
 def retry_dead(job_id: str, as_json: bool, store: str | None) -> None:
-    """Queue a dead job again under its id; it runs alone, for as long as a request may wait."""
+    """Queue a dead letter's job again under its id, with the longest timeout; it will run alone."""
 
     async def act(shared: Shared) -> Facts:
         wait_s = read_settings(store=store).max_timeout_s
         await DeadLetters(shared.store.client).retry(job_id, wait_s)
-        return _facts(await shared.store.standing(job_id))
+        return _facts(await shared.store.summary(job_id))
 
     facts = _run(act, store)
     emit(facts, _lines([_line(facts)]), as_json)
@@ -126,7 +130,7 @@ def retry_dead(job_id: str, as_json: bool, store: str | None) -> None:
 @as_json
 @_STORE
 def drop_dead(job_id: str, as_json: bool, store: str | None) -> None:
-    """Throw a dead letter away."""
+    """Delete a dead letter."""
 
     async def act(shared: Shared) -> Facts:
         await DeadLetters(shared.store.client).drop(job_id)
@@ -136,7 +140,7 @@ def drop_dead(job_id: str, as_json: bool, store: str | None) -> None:
 
 
 def _run(act: Act, store: str | None) -> Facts:
-    """What comes of an act on the fleet's Redis; what goes wrong is one line."""
+    """Run an act on the fleet's Redis, and return its facts; an error becomes one line."""
     logging.basicConfig(level="WARNING", format="%(levelname)s: %(message)s")
 
     async def run() -> Facts:
@@ -155,13 +159,13 @@ def _lines(lines: Iterable[str]) -> str:
     return "\n".join(lines) or "none"
 
 
-def _facts(standing: Standing) -> Facts:
+def _facts(summary: JobSummary) -> Facts:
     times = ("created_at", "deadline", "started_at", "finished_at")
-    facts = asdict(standing)
+    facts = asdict(summary)
     return facts | {name: _time(facts[name]) for name in times}
 
 
-def _letter(letter: Letter) -> Facts:
+def _letter(letter: DeadLetter) -> Facts:
     job = letter.job
     return {
         "id": letter.id,
@@ -175,9 +179,9 @@ def _letter(letter: Letter) -> Facts:
 
 
 def _line(job: Facts) -> str:
-    share = f"{100 * job['progress']:3.0f}%"
+    percent = f"{100 * job['progress']:3.0f}%"
     return (
-        f"{job['id']}  {job['status']:9}  {share}  {job['kind']:11}  {job['model']:16}  "
+        f"{job['id']}  {job['status']:9}  {percent}  {job['kind']:11}  {job['model']:16}  "
         f"{job['created_at']}"
     )
 

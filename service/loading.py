@@ -1,4 +1,4 @@
-"""From checkpoint folders to served models: verified, on the device, warm."""
+"""Loading of checkpoint folders: the models are verified, moved to their device and warmed up."""
 
 import logging
 import time
@@ -16,15 +16,15 @@ from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.rows import Served
-from service.telemetry.device import Memory
+from service.telemetry.device import DeviceMemory
 
 logger = logging.getLogger(__name__)
 
 
 class LoadedModel(NamedTuple):
-    """A checkpoint's manifest and calibration, what runs it, and the seconds that took."""
+    """A checkpoint that is ready, with its manifest and calibration, and the seconds to load it."""
 
     manifest: Manifest
     served: Served
@@ -33,11 +33,11 @@ class LoadedModel(NamedTuple):
 
 
 def load_models(
-    root: Path = ZOO, device: torch.device | None = None, rows: int = Limits().tick
+    root: Path = ZOO, device: torch.device | None = None, rows: int = SchedulerLimits().tick
 ) -> list[LoadedModel]:
-    """Every checkpoint directly below `root`, ready for calls of at most `rows` rows.
+    """Load every checkpoint directly below `root`, for network calls of at most `rows` rows.
 
-    One that cannot be served is refused with a line in the log; the others are served.
+    A checkpoint that cannot be served is left out, with a line in the log.
     """
     device = device or best_device()
     models: list[LoadedModel] = []
@@ -59,12 +59,13 @@ def load_models(
 
 
 def best_device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
+    """Return the CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def execution(device: torch.device) -> str:
-    """What determines a result's bytes beside the request: device type, runtime, dtype, build."""
+    """Return the name of what determines a result's bytes beside the request: device type, runtime,
+    dtype and build."""
     build = f"torch-{torch.__version__.partition('+')[0]}"
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
@@ -72,12 +73,12 @@ def execution(device: torch.device) -> str:
     return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
 
 
-def device_memory() -> list[Memory]:
-    """Of each CUDA device that is in use here; none on the CPU."""
+def device_memory() -> list[DeviceMemory]:
+    """Return the memory of each CUDA device in use, and nothing for the CPU."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return []
     return [
-        Memory(
+        DeviceMemory(
             f"cuda:{index}",
             torch.cuda.memory_allocated(index),
             torch.cuda.memory_reserved(index),
@@ -98,7 +99,7 @@ def _load(folder: Path, device: torch.device, rows: int) -> LoadedModel:
 
 
 def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:
-    """None too for one that is not this checkpoint's: the rest is served all the same."""
+    """Read the calibration; None, with a line in the log, for one of another checkpoint."""
     try:
         return read_calibration(folder, manifest)
     except CheckpointError as error:

@@ -1,10 +1,10 @@
 """The skeleton of `mulan serve`, `mulan api` and `mulan worker`.
 
-A process listens, starts, repeats its upkeep, and stops. Its port answers before it has started:
-`/livez` at once, `/readyz` once it is ready. On SIGTERM or SIGINT `/readyz` fails first and new
-requests are refused; running work may finish within `drain_s`; then the process exits with 0. A
-second signal ends the waiting. An error that the process cannot survive stops it the same way, and
-is raised at the end.
+A process listens, starts, repeats its upkeep, and stops. Its port answers from the beginning:
+`/livez` always succeeds, and `/readyz` once the process is ready. On SIGTERM or SIGINT, `/readyz`
+fails and new requests are refused; running work may finish within `drain_s` seconds; then the
+process exits with 0. A second signal ends the wait. A process that cannot go on stops in the same
+order, and raises its error at the end.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 
 
 class Resources(NamedTuple):
-    """What a process is given. `began` is when it began, in seconds of the monotonic clock;
-    `shared` is None where the store is in memory."""
+    """The resources of a process. `began` is the time when it began, on the monotonic clock, in
+    seconds; `shared` is None if the store is in memory."""
 
     settings: Settings
     began: float
@@ -57,13 +57,13 @@ class Resources(NamedTuple):
 
 
 class Process(ABC):
-    """The life that all processes have in common. All methods belong to one event loop."""
+    """A process, whose parts subclasses fill in. All methods belong to one event loop."""
 
-    # What traces call the process.
+    # The name of the process in traces.
     name: ClassVar[str]
-    # What a client that comes too early is told.
+    # The reason that a client receives before the process is ready.
     awaited: ClassVar[str] = "models are loading"
-    # Seconds between two rounds of upkeep, and between two sweeps of the store: 0 is every round.
+    # Seconds between two rounds of upkeep, and between two sweeps; 0 means to sweep every round.
     upkeep_every_s, sweep_every_s = 1.0, 0.0
 
     def __init__(self, resources: Resources) -> None:
@@ -78,19 +78,22 @@ class Process(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Do what comes before the first round of upkeep. Raises ServeError."""
+        """Prepare the first round of upkeep. Raises ServeError, which ends the process."""
 
     @abstractmethod
     async def upkeep(self) -> None:
-        """Do what has to be repeated. Raises StoreUnavailable, after which the next round tries
-        again, and ServeError, which ends the process."""
+        """Do one round of the work that is repeated.
+
+        Raises StoreUnavailable, after which the next round tries again, and ServeError, which ends
+        the process.
+        """
 
     @abstractmethod
     async def finish(self) -> None:
-        """Do what is left once the last request has been answered and upkeep has ended."""
+        """Close what is open, after the last request has been answered and upkeep has ended."""
 
     def hurry(self) -> None:
-        """Wait for nothing more: a second signal has come."""
+        """End all waits of a stop, because a second signal has come."""
         self.gate.close()
         self.server.force_exit = True
 
@@ -101,8 +104,7 @@ class Process(ABC):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def ready(self, title: str) -> None:
-        """Let requests in: all models of the catalogue can be served. The log calls the process by
-        `title`."""
+        """Let requests in, and log the models of the catalogue; `title` names the process there."""
         self.gate.open()
         served = ", ".join(f"{model.name} on {model.execution}" for model in self.catalogue)
         elapsed = time.monotonic() - self.resources.began
@@ -128,9 +130,9 @@ class Process(ABC):
             await working
 
     async def _work(self) -> None:
-        """Start, and keep the process and its store in order for as long as that is possible."""
+        """Start, and repeat upkeep and sweeps until this task is cancelled."""
         await self.start()
-        # Redis takes a gap of half a lease between sweeps for an outage, and redelivers nothing.
+        # A gap of more than half a lease between sweeps is taken for an outage of Redis.
         pause, sweep_at = min(self.upkeep_every_s, self.settings.lease_s / 3), 0.0
         while True:
             try:
@@ -143,7 +145,7 @@ class Process(ABC):
             await asyncio.sleep(pause)
 
     async def _drain(self, working: asyncio.Task[None]) -> None:
-        """Let requests finish in time, unless no work goes on; then send home those who wait."""
+        """Let requests finish in time, unless the work has ended, and then refuse the rest."""
         self.gate.drain()
         logger.info("stopping")
         idle = asyncio.create_task(self.gate.idle())
@@ -160,7 +162,7 @@ class Process(ABC):
 
 
 class ApiProcess(Process):
-    """A process that answers as the API, and measures the queue."""
+    """A process that answers the requests of the API."""
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
@@ -181,19 +183,23 @@ class ApiProcess(Process):
         return create_app(self.context)
 
     async def measure_queue(self, workers: Mapping[str, int]) -> None:
-        """Have the metrics show the queue, and how many workers serve each model. Raises
-        StoreUnavailable."""
-        self.metrics.queue.serving(workers)
+        """Show the load of the store, and how many workers serve each model, in the metrics.
+
+        Raises StoreUnavailable.
+        """
+        self.metrics.queue.update_workers(workers)
         load = await self.store.load()
-        self.metrics.queue.saw(load.jobs, load.running, load.cost, load.drain_rate, load.letters)
+        self.metrics.queue.update(
+            load.jobs, load.running, load.cost, load.drain_rate, load.dead_letters
+        )
 
 
 def run(kind: type[Process], settings: Settings, port: int, began: float) -> None:
-    """Run a process on a port, of which 0 is a free one, until a signal comes; `began` is when it
-    began, in seconds of the monotonic clock.
+    """Run a process on a port until a signal comes; port 0 takes a free one.
 
-    Raises ServeError: a port that cannot be had, a Redis that is missing or too old, and whatever
-    ends the process before a signal does.
+    `began` is the time when the process began, on the monotonic clock, in seconds. Raises
+    ServeError if the port cannot be had, Redis is not chosen or too old, or the process cannot go
+    on.
     """
     with (
         listen(settings.host, port) as listener,
@@ -210,7 +216,7 @@ async def host(
     listener: socket.socket,
     tracing: Tracing,
 ) -> None:
-    """Open the store for a process and run it. Raises ServeError."""
+    """Open the store for a process, and run the process. Raises ServeError."""
     registry = new_registry()
     observer = StoreMetrics(registry, up=settings.store == MEMORY)
     async with open_store(settings, observer) as (store, shared):

@@ -1,4 +1,4 @@
-"""`mulan serve`: API and worker in one process, around either store."""
+"""The process `mulan serve`: API and worker around one store, in memory or in Redis."""
 
 import logging
 
@@ -12,17 +12,18 @@ logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, began: float) -> None:
-    """Serve until a signal comes; `began` is when the process did, on the monotonic clock.
+    """Serve until a signal comes; `began` is when the process began, on the monotonic clock, in
+    seconds.
 
-    Raises ServeError: a port that cannot be had, no model that can be served, a Redis that is too
-    old, a worker that has died or hangs.
+    Raises ServeError if the port cannot be had, no model can be served, Redis is too old, or the
+    worker dies or hangs.
     """
     torch.set_num_threads(settings.threads)
     run(Serve, settings, settings.port, began)
 
 
 class Serve(ApiProcess):
-    """API and worker around one store; a fleet on that store is told what is served here."""
+    """API and worker in one process, which is part of the fleet if the store is shared."""
 
     name = "serve"
 
@@ -39,7 +40,7 @@ class Serve(ApiProcess):
         await self.hosted.upkeep()
         workers = {model.name: 1 for model in self.catalogue}
         if self.shared is not None:
-            await self.shared.fleet.present()
+            await self.shared.fleet.models()
             workers = dict(self.shared.fleet.workers)
         await self.measure_queue(workers)
 

@@ -1,51 +1,52 @@
-"""`mulan api`: the API of a fleet; any number of them share a Redis with any number of workers."""
+"""The process `mulan api`: any number of them share a Redis with any number of workers."""
 
 import logging
 
 from models.schema.errors import CheckpointError
 from service.process import ApiProcess, Resources, run
 from service.settings import Settings
-from service.store.opening import need_shared
+from service.store.opening import require_shared
 
 logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, began: float) -> None:
-    """Serve until a signal comes; `began` is when the process did, on the monotonic clock.
+    """Serve until a signal comes; `began` is when the process began, on the monotonic clock, in
+    seconds.
 
-    Raises ServeError: a port that cannot be had, no Redis or one that is too old.
+    Raises ServeError if the port cannot be had, or Redis is not chosen or too old.
     """
     run(Api, settings, settings.port, began)
 
 
 class Api(ApiProcess):
-    """The API around a Redis store; its catalogue is what workers announce."""
+    """The API of a fleet, whose catalogue has the models that workers announce."""
 
     name = "api"
     awaited = "no worker serves a model yet"
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
-        self.fleet, self.opened = need_shared(resources.shared).fleet, False
+        self.fleet, self.opened = require_shared(resources.shared).fleet, False
 
     async def start(self) -> None:
-        shared = need_shared(self.shared)
-        logger.info("listening on %s, looking for workers on %s", self.url, shared.place)
-        await shared.reached()
+        shared = require_shared(self.shared)
+        logger.info("listening on %s, looking for workers on %s", self.url, shared.address)
+        await shared.wait_until_reachable()
 
     async def upkeep(self) -> None:
         before = {model.name for model in self.catalogue}
         try:
-            self.catalogue.replace(await self.fleet.present())
+            self.catalogue.replace(await self.fleet.models())
         except CheckpointError as error:
-            logger.error("a worker announces what cannot be served: %s", error)
+            logger.error("a worker announces a model that cannot be served: %s", error)
         now = {model.name for model in self.catalogue}
         if now and not self.opened:
             self.opened = True
             self.ready(self.url)
         elif now != before:
-            logger.info("served now: %s", ", ".join(sorted(now)) or "nothing")
+            logger.info("models that are served now: %s", ", ".join(sorted(now)) or "nothing")
         await self.measure_queue(self.fleet.workers)
 
     async def finish(self) -> None:
-        """Leave the fleet as it is: its workers go on."""
+        """Nothing is open: the workers of the fleet go on."""

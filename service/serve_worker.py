@@ -1,6 +1,6 @@
-"""`mulan worker`: computes what the APIs on its Redis have queued.
+"""The process `mulan worker`: it computes the jobs that APIs have queued in Redis.
 
-It answers over HTTP whether it lives and works, and its metrics, until its last job has ended.
+Over HTTP it answers with its health and its metrics, until its last job has ended.
 """
 
 import logging
@@ -13,32 +13,33 @@ from service.hosted_worker import HostedWorker
 from service.process import Process, Resources, run
 from service.settings import Settings
 from service.store.fleet import ANNOUNCE_EVERY_S
-from service.store.opening import need_shared
+from service.store.opening import require_shared
 
 logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, began: float) -> None:
-    """Work until a signal comes; `began` is when the process did, on the monotonic clock.
+    """Work until a signal comes; `began` is when the process began, on the monotonic clock, in
+    seconds.
 
-    Raises ServeError: a port that cannot be had, a Redis that is too old, no model that can be
-    served, a worker that has died or hangs.
+    Raises ServeError if the port cannot be had, Redis is not chosen or too old, no model can be
+    served, or the worker dies or hangs.
     """
     torch.set_num_threads(settings.threads)
     run(WorkerProcess, settings, settings.metrics_port, began)
 
 
 class WorkerProcess(Process):
-    """A worker around a Redis store. After a signal it announces itself no more and claims nothing;
-    what runs may finish within `drain_s`, and the rest is handed back."""
+    """The worker of a fleet. After a signal it withdraws its announcement and claims no more jobs;
+    those that run may finish within `drain_s` seconds, and the rest is handed back."""
 
     name = "worker"
     upkeep_every_s = ANNOUNCE_EVERY_S
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
-        self.place = need_shared(resources.shared).place
-        # APIs sweep every second; workers do so where there are none.
+        self.address = require_shared(resources.shared).address
+        # APIs sweep every second. The sweeps of workers are for times without an API.
         self.sweep_every_s = self.settings.lease_s / 3
         self.hosted = HostedWorker(resources, self.catalogue)
 
@@ -46,7 +47,7 @@ class WorkerProcess(Process):
         return create_monitor(self.settings, self.gate, self.resources.registry)
 
     async def start(self) -> None:
-        logger.info("metrics on %s/metrics, loading models for %s", self.url, self.place)
+        logger.info("metrics on %s/metrics, loading models for %s", self.url, self.address)
         await self.hosted.start()
         self.ready(f"worker {self.hosted.name}")
 

@@ -1,4 +1,4 @@
-"""Every setting of a process: one frozen object, read once from the environment and the flags."""
+"""The settings of a process: one frozen object, read once from the environment and the flags."""
 
 import hashlib
 import ipaddress
@@ -18,11 +18,11 @@ MEMORY = "memory"
 
 
 class SettingsError(Exception):
-    """A setting that is unknown, malformed or refused; its text is one clear line."""
+    """A setting that is unknown, malformed or refused. The message is one line for an operator."""
 
 
 def _digests(keys: Any) -> Any:
-    """SHA-256 of each comma-separated key: the keys themselves are not kept."""
+    """Return the SHA-256 of each comma-separated key, so that the keys themselves are not kept."""
     if not isinstance(keys, str):
         return keys
     stripped = (key.strip() for key in keys.split(","))
@@ -34,7 +34,7 @@ def _digests(keys: Any) -> Any:
 
 
 def _rate(text: str) -> str:
-    """Raises ValueError for what is no rate."""
+    """Check a rate. Raises ValueError."""
     if text:
         try:
             limits.parse(text)
@@ -64,7 +64,7 @@ Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class Settings(BaseSettings):
-    """What a deployment may choose. Times in seconds, sizes in bytes."""
+    """All that a deployment may choose. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False
@@ -76,17 +76,21 @@ class Settings(BaseSettings):
         MEMORY, description="Where jobs wait: memory, or redis://host:port/number.", repr=False
     )
     lease_s: float = Field(
-        30, ge=1, description="How long a worker that is silent keeps the jobs it has claimed."
+        30,
+        ge=1,
+        description="Seconds for which a silent worker keeps the jobs that it has claimed.",
     )
     max_tick_s: float = Field(
-        120, gt=0, description="Longest network call; a worker that is longer at one has hung."
+        120, gt=0, description="Seconds after which a tick of a worker is taken for a hang."
     )
     max_crashes: int = Field(
-        5, ge=1, description="Workers that may die of a job running alone; it is then given up."
+        5, ge=1, description="Workers that may die of a job that runs alone before it is given up."
     )
-    insecure: bool = Field(False, description="Serve past loopback without API keys.")
+    insecure: bool = Field(
+        False, description="Listen on other addresses than loopback without API keys."
+    )
     api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(_digests)] = Field(
-        (), description="Comma-separated API keys; kept as SHA-256 digests.", repr=False
+        (), description="Comma-separated API keys, which are kept as SHA-256 digests.", repr=False
     )
     private_docs: bool = Field(False, description="Ask for a key at /docs and /openapi.json too.")
     private_metrics: bool = Field(False, description="Ask for a key at /metrics too.")
@@ -96,12 +100,12 @@ class Settings(BaseSettings):
         le=65535,
         description="Port of a worker's /metrics, /livez and /readyz; 0 takes a free one.",
     )
-    models: Path = Field(ZOO, description="Folder of checkpoint folders.")
+    models: Path = Field(ZOO, description="Folder of the checkpoint folders.")
     threads: int = Field(
         min(4, os.cpu_count() or 1),
         ge=1,
         le=1024,
-        description="CPU threads of the networks; left out, one a core and at most 4.",
+        description="CPU threads of the networks; by default one for each core, and at most 4.",
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="Largest request body.")
     max_pending_body_bytes: int = Field(
@@ -144,7 +148,7 @@ class Settings(BaseSettings):
         "refused.",
     )
     request_rate: Rate = Field(
-        "", description="Requests that a key may send, as 60/minute; left out, any number."
+        "", description="Rate of requests of one API key, as 60/minute; unlimited by default."
     )
     cost_rate: Rate = Field(
         "",
@@ -170,10 +174,10 @@ class Settings(BaseSettings):
         repr=False,
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
+        "info", description="Lowest severity that is logged."
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="Of the log; auto is text on a terminal and JSON elsewhere."
+        "auto", description="Format of the log; auto is text on a terminal and JSON elsewhere."
     )
 
     @model_validator(mode="after")
@@ -187,9 +191,9 @@ class Settings(BaseSettings):
 
 
 def read_settings(**flags: Any) -> Settings:
-    """Settings from the environment; a flag that is not None wins over it.
+    """Read the settings from the environment; a flag that is not None takes precedence.
 
-    Raises SettingsError for an unknown variable of our prefix and for every malformed value.
+    Raises SettingsError for an unknown variable of the prefix, and for malformed values.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):

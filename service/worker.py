@@ -1,4 +1,4 @@
-"""Joins store and engine: claims jobs while the engine has room, reports what becomes of them."""
+"""The worker: it claims jobs from the store, has the engine run them, and stores their outcomes."""
 
 import asyncio
 import logging
@@ -9,77 +9,79 @@ from collections.abc import Mapping
 from models.files.pictures import contact_sheet
 from service.engine.engine import Engine
 from service.engine.events import Event, Progress
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.engine.thread import EngineThread
 from service.errors import ServiceError, StoreUnavailable
-from service.holdings import Holdings
+from service.held_jobs import HeldJobs, Quarantine
 from service.jobs import Outcome
-from service.quarantine import Quarantine
 from service.rows import Served
 from service.store.base import Claim, Store
 from service.store.retry import FIRST_BACKOFF, cancel_all, retry_while_unavailable
 from service.store.rules import status_of
-from service.telemetry.lines import ids
+from service.telemetry.lines import log_fields
 from service.telemetry.observers import Ending, Observers
 
 logger = logging.getLogger(__name__)
 
-# Seconds, between reports of one job's progress.
+# Seconds between two reports of a job's progress.
 REPORT_EVERY = 0.25
-# For a tick to end at a stop; a device that hangs must not keep the process.
+# Seconds that a stop waits for the present tick: a device that hangs must not keep the process.
 JOIN_WITHIN = 10.0
-# For running jobs to end, so that a suspect may run alone.
+# Seconds that a suspect waits for the jobs beside it to end.
 PATIENCE = 30.0
-# More jobs than these wait in the store, where another worker may take them.
+# Jobs that a worker holds; more wait in the store, where other workers may take them.
 MAX_JOBS = 64
-# So many of the latest cancellations may be of jobs that a claim is still bringing.
-MISSED = 1024
-# Seconds: between renewals of what is held, and after which a tick is taken for a hang. A renewal
-# that failed is tried again after a part of that: leases age while the store is away.
-TEND_EVERY = 10.0
-TEND_AGAIN = 0.2
+# Cancellations that are remembered, because they may be of a job whose claim is still on its way.
+MISSED_CANCELLATIONS = 1024
+# Seconds between two renewals of leases.
+RENEW_EVERY = 10.0
+# The part of that after which a renewal that failed is tried again: leases go on ageing.
+RENEW_AGAIN = 0.2
+# Seconds after which a tick is taken for a hang.
 MAX_TICK = 120.0
-NOBODY = Observers()
+NULL_OBSERVERS = Observers()
 
 
 class Worker:
-    """Owns the engine's thread. All methods belong to one event loop.
+    """A worker for the checkpoints `models`, by SHA-256. All methods belong to one event loop.
 
-    Meant for `await start()`, then, once, `await stop(within)`.
+    A worker is started once and stopped once. It holds at most `max_jobs` jobs, and renews their
+    leases every `renew_every` seconds; a tick of more than `max_tick` seconds is a hang. A suspect
+    waits `patience` seconds to run alone.
     """
 
     def __init__(
         self,
         store: Store,
         models: Mapping[str, Served],
-        limits: Limits | None = None,
+        limits: SchedulerLimits | None = None,
         max_jobs: int = MAX_JOBS,
-        tend_every: float = TEND_EVERY,
+        renew_every: float = RENEW_EVERY,
         max_tick: float = MAX_TICK,
         patience: float = PATIENCE,
-        observers: Observers = NOBODY,
+        observers: Observers = NULL_OBSERVERS,
     ) -> None:
         self._store, self._checkpoints = store, tuple(models)
         self._observer = observers.jobs
-        self._max_jobs, self._tend_every, self._max_tick = max_jobs, tend_every, max_tick
+        self._max_jobs, self._renew_every, self._max_tick = max_jobs, renew_every, max_tick
         self._thread = EngineThread(Engine(models, limits, observers.engine), self._post)
-        self._held = Holdings()
+        self._held = HeldJobs()
         self._quarantine = Quarantine(self._held, patience)
         self._progress: dict[str, Progress] = {}
         self._watched: set[str] = set()
-        self._missed: deque[str] = deque(maxlen=MISSED)
+        self._missed: deque[str] = deque(maxlen=MISSED_CANCELLATIONS)
         self._loops: dict[str, asyncio.Task[None]] = {}
-        self._news, self._hurry = asyncio.Event(), asyncio.Event()
+        self._reportable, self._hurry = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> None:
-        """Begin to claim jobs."""
+        """Start the engine, and begin to claim jobs."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
-        # Listening comes first: a job that is held can be cancelled.
+        # The worker listens before it claims, so that every job it holds can be cancelled.
         for name, loop in (
             ("listen", self._listen),
             ("report", self._report),
-            ("tend", self._tend),
+            ("renew", self._renew),
             ("claim", self._claim),
         ):
             task = asyncio.create_task(loop(), name=f"worker's {name} loop")
@@ -87,15 +89,20 @@ class Worker:
             self._loops[name] = task
 
     async def stop(self, within: float) -> None:
-        """Claim no more; wait `within` seconds for what is held, and hand the rest back. A dead or
-        hung engine is not waited for, and what it held is left to its leases: whoever takes that
-        over counts a death."""
+        """Claim no more jobs, wait `within` seconds for those held, and hand the rest back.
+
+        A dead or hung engine is not waited for. Its jobs are left to their leases: the sweep that
+        takes them over counts a death.
+        """
         within = within if self.alive and not self.hung else 0.0
         await cancel_all(self._loops["claim"])
-        ends = {asyncio.create_task(self._held.only()), asyncio.create_task(self._hurry.wait())}
+        ends = {
+            asyncio.create_task(self._held.wait_until_only()),
+            asyncio.create_task(self._hurry.wait()),
+        }
         await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         await cancel_all(*ends)
-        # Also of results that the store has not taken: it may know nothing of them.
+        # Outcomes that are not in the store yet may never arrive there.
         left = [*self._held.ending.values()]
         if self._ticks:
             left += self._held.running.values()
@@ -109,22 +116,22 @@ class Worker:
             logger.error("the engine did not finish its tick within %.0f s", JOIN_WITHIN)
 
     def hurry(self) -> None:
-        """Let a stop wait no longer."""
+        """Have `stop` wait no longer."""
         self._hurry.set()
 
     @property
     def alive(self) -> bool:
-        """Whether everything that should run still runs."""
+        """Whether the engine's thread and all loops are running."""
         return self._thread.alive and not any(task.done() for task in self._loops.values())
 
     @property
     def tick_age(self) -> float:
-        """Seconds that the engine has spent on the present tick."""
+        """Seconds since the present tick began, or 0 without work."""
         return self._thread.tick_age
 
     @property
     def hung(self) -> bool:
-        """Whether that is so long that the engine will not come back."""
+        """Whether the present tick is so long that the engine is taken for hung."""
         return self.tick_age > self._max_tick
 
     @property
@@ -134,16 +141,16 @@ class Worker:
 
     @property
     def jobs(self) -> int:
-        """Number of jobs held."""
+        """Number of jobs in the engine."""
         return len(self._held.running)
 
     async def _claim(self) -> None:
         while True:
-            await self._held.fewer_than(self._max_jobs)
+            await self._held.wait_until_fewer_than(self._max_jobs)
             claim = await retry_while_unavailable(
-                lambda: self._store.claim(self._checkpoints, self._quarantine.open)
+                lambda: self._store.claim(self._checkpoints, self._quarantine.admits)
             )
-            # It may be held already, by a claim that was lost without our hearing of it.
+            # An earlier claim of the job may have been lost without notice.
             self._let_go(claim.job.id, "lost")
             if claim.job.id in self._missed:
                 continue
@@ -158,7 +165,7 @@ class Worker:
         """Run a suspect and nothing beside it, or hand it back."""
         begins = False
         try:
-            if await self._quarantine.entered(claim):
+            if await self._quarantine.enter(claim):
                 await retry_while_unavailable(lambda: self._store.report(claim, 0.0))
                 begins = self._held.has(claim)
         finally:
@@ -166,23 +173,26 @@ class Worker:
                 await self._hand_back(claim)
         if begins:
             self._thread.submit(claim.job)
-            # Its result too is safe before anything else can bring the worker down.
-            await self._held.only()
+            # Its outcome is stored too before another job can bring the worker down.
+            await self._held.wait_until_only()
 
-    async def _tend(self) -> None:
-        """Renew what is worked on, for as long as the engine does."""
+    async def _renew(self) -> None:
+        """Renew the leases of all jobs, for as long as the engine works."""
         while True:
-            pause = self._tend_every
+            pause = self._renew_every
             try:
                 if self._ticks:
                     claims = (*self._held.running.values(), *self._held.ending.values())
                     for claim in await self._store.renew(claims):
                         if self._held.has(claim):
-                            logger.info("a job is no longer ours", extra=ids(claim.job))
+                            logger.info(
+                                "the job has been taken over by another worker",
+                                extra=log_fields(claim.job),
+                            )
                             self._let_go(claim.job.id, "lost")
             except StoreUnavailable as error:
-                logger.warning("nothing could be renewed: %s", error)
-                pause *= TEND_AGAIN
+                logger.warning("leases could not be renewed: %s", error)
+                pause *= RENEW_AGAIN
             await asyncio.sleep(pause)
 
     async def _listen(self) -> None:
@@ -192,16 +202,16 @@ class Worker:
                     if job_id in self._held.running:
                         self._let_go(job_id, "cancelled")
                     else:
-                        # Another worker's, or one that is on its way to us.
+                        # The job is another worker's, or its claim is on its way here.
                         self._missed.append(job_id)
             except StoreUnavailable as error:
-                logger.warning("cancellations are not heard: %s", error)
+                logger.warning("cancellations cannot be followed: %s", error)
             await asyncio.sleep(FIRST_BACKOFF)
 
     async def _report(self) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._reportable.wait()
+            self._reportable.clear()
             progress, self._progress = self._progress, {}
             for job_id, event in progress.items():
                 if claim := self._held.running.get(job_id):
@@ -210,11 +220,11 @@ class Worker:
                         watched = await self._store.report(claim, event.fraction, preview)
                     except StoreUnavailable:
                         break
-                    self._note(job_id, watched)
+                    self._set_watched(job_id, watched)
             await asyncio.sleep(REPORT_EVERY)
 
-    def _note(self, job_id: str, watched: bool) -> None:
-        """Previews are drawn only for those who watch."""
+    def _set_watched(self, job_id: str, watched: bool) -> None:
+        """Have previews drawn for a job only while somebody watches it."""
         if watched != (job_id in self._watched) and job_id in self._held.running:
             self._thread.watch(job_id, watched)
             (self._watched.add if watched else self._watched.discard)(job_id)
@@ -229,24 +239,24 @@ class Worker:
                 continue
             if isinstance(event, Progress):
                 self._progress[event.job_id] = event
-                self._news.set()
+                self._reportable.set()
             else:
                 self._held.pop(event.job_id)
                 self._watched.discard(event.job_id)
-                self._observer.ran(claim.job, time.monotonic() - claim.since)
+                self._observer.left_engine(claim.job, time.monotonic() - claim.since)
                 task = asyncio.create_task(self._complete(claim, event.outcome))
                 task.add_done_callback(_log_crash)
                 self._held.end(task, claim)
 
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
         if not await retry_while_unavailable(lambda: self._store.complete(claim, outcome)):
-            logger.info("a job had ended elsewhere", extra=ids(claim.job))
+            logger.info("the job has already ended elsewhere", extra=log_fields(claim.job))
             self._observer.ended(claim.job, "lost")
             return
         self._observer.ended(claim.job, status_of(outcome))
         if not isinstance(outcome, ServiceError):
-            # The job has ended: nobody waits for what is made of its result here.
-            self._loop.run_in_executor(None, self._observer.found, claim.job, outcome)
+            # The job has ended, and nobody waits for what observers do with its result.
+            self._loop.run_in_executor(None, self._observer.result_stored, claim.job, outcome)
 
     async def _hand_back(self, claim: Claim) -> None:
         if not self._let_go(claim.job.id, "released"):
@@ -254,10 +264,10 @@ class Worker:
         try:
             await self._store.release(claim)
         except StoreUnavailable as error:
-            logger.warning("a job was not handed back: %s", error, extra=ids(claim.job))
+            logger.warning("a job could not be handed back: %s", error, extra=log_fields(claim.job))
 
     def _let_go(self, job_id: str, ending: Ending) -> bool:
-        """Drop a job; whether it was held."""
+        """Drop a job from the engine, and return whether it was there."""
         if claim := self._held.pop(job_id):
             self._observer.ended(claim.job, ending)
             self._watched.discard(job_id)

@@ -79,13 +79,13 @@ def test_a_predicate_alone_may_begin_with_whether() -> None:
 def ok(self) -> bool:
     """Whether there is a likelihood."""
 
-class Standing:
+class JobSummary:
     """Whether and how a job stands."""
 
 def reason(self) -> str:
     """Whether it failed."""
 '''
     assert wrong_docstrings(source) == [
-        "6: the docstring of Standing begins with 'whether'",
+        "6: the docstring of JobSummary begins with 'whether'",
         "9: the docstring of reason begins with 'whether'",
     ]

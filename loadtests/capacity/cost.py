@@ -20,7 +20,7 @@ from models.files.shelf import find
 from models.runtimes.eager import EagerDenoiser
 from models.schema.specs import Adams, Ddpm
 from service.engine.engine import Engine
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.jobs import Job, Task
 from service.kinds.anomalies.task import AnomalyTask
 from service.kinds.likelihoods.task import ScoreTask
@@ -64,9 +64,9 @@ class Cost:
         """
         return sum(self._call(probes, count) for probes, count in rows.items() if count)
 
-    def rate(self, limits: Limits | None = None) -> float:
+    def rate(self, limits: SchedulerLimits | None = None) -> float:
         """Return the row-evaluations per second in full ticks of sampling."""
-        tick = (limits or Limits()).tick
+        tick = (limits or SchedulerLimits()).tick
         return tick / self.tick({0: tick})
 
     def write(self, path: Path) -> None:
@@ -98,7 +98,7 @@ def measure(
     (loaded,) = (one for one in load_models(root, device) if one.manifest.name == model)
     denoiser = loaded.served.denoiser
     assert isinstance(denoiser, EagerDenoiser)
-    limits, quantum = Limits(), denoiser.quantum
+    limits, quantum = SchedulerLimits(), denoiser.quantum
     calls = {}
     for probes in PROBES:
         most = limits.tick // price(rows=1, probes=probes)

@@ -14,7 +14,7 @@ import numpy as np
 
 from loadtests.capacity.cost import Cost
 from loadtests.capacity.traffic import CHECKPOINT, Arrival
-from service.engine.scheduler import Limits, Scheduler, by_job, rows_of
+from service.engine.scheduler import Scheduler, SchedulerLimits, by_job, rows_of
 from service.errors import DeadlineExceeded, QueueFull
 from service.kinds.samples.task import SampleResult
 from service.store.base import Claim
@@ -73,7 +73,7 @@ class _Running:
 class _Worker:
     """The real scheduler over simulated ticks."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SchedulerLimits) -> None:
         self.scheduler = Scheduler(limits)
         self.running: dict[int, _Running] = {}
         self.claimed: list[tuple[Claim, Arrival]] = []
@@ -94,11 +94,11 @@ class Fleet:
         self,
         cost: Cost,
         workers: int = 1,
-        limits: Limits | None = None,
+        limits: SchedulerLimits | None = None,
         bounds: Bounds = DEFAULT_BOUNDS,
         seed: int = 0,
     ) -> None:
-        self.cost, self.limits, self.now = cost, limits or Limits(), 0.0
+        self.cost, self.limits, self.now = cost, limits or SchedulerLimits(), 0.0
         self.store = MemoryStore(bounds, clock=lambda: self.now)
         self.report = Report()
         self._workers = [_Worker(self.limits) for _ in range(workers)]
@@ -216,7 +216,9 @@ class Fleet:
         """End a tick: advance the rows that ran, and end jobs that have none left."""
         for number, positions in by_job(ids):
             running = worker.running[number]
-            told = worker.scheduler.told(ids[positions], self._progress(running, ids[positions]))
+            told = worker.scheduler.record_evaluations(
+                ids[positions], self._progress(running, ids[positions])
+            )
             running.left -= int(told.sum())
             if not running.left:
                 await self._end(worker, number)
@@ -246,6 +248,6 @@ def utilisation(report: Report, workers: int) -> float:
     return report.busy / (workers * report.span)
 
 
-def fill(report: Report, limits: Limits | None = None) -> float:
+def fill(report: Report, limits: SchedulerLimits | None = None) -> float:
     """The mean price of a tick over the largest that one may have."""
-    return report.price / (report.ticks * (limits or Limits()).tick)
+    return report.price / (report.ticks * (limits or SchedulerLimits()).tick)

@@ -31,7 +31,7 @@ from service.jobs import Job
 from service.kinds.samples.task import SampleResult, SampleTask
 from service.store.bounds import Bounds
 from service.store.connection import connect
-from service.store.fleet import ANNOUNCE_EVERY_S, Announced, Fleet
+from service.store.fleet import ANNOUNCE_EVERY_S, AnnouncedModel, Fleet
 from service.store.redis import RedisStore
 
 CHECKPOINT = "0" * 64
@@ -105,7 +105,7 @@ async def _per_job(url: str, workers: int, jobs: int) -> JobCost:
     async def ask(store: RedisStore, left: Iterator[int]) -> None:
         for _ in left:
             job = _job()
-            await store.room(job.owner, job.cost)
+            await store.check_capacity(job.owner, job.cost)
             await store.put(job, attended=True)
             await store.wait(job.id)
             await store.leave(job.id, job.id)
@@ -133,7 +133,7 @@ async def _per_job(url: str, workers: int, jobs: int) -> JobCost:
 
 async def _per_call(url: str) -> dict[str, float]:
     announced = [
-        Announced(manifest, "cpu", read_calibration(folder, manifest))
+        AnnouncedModel(manifest, "cpu", read_calibration(folder, manifest))
         for folder in folders(ZOO)
         for manifest in [read_manifest(folder)]
     ]
@@ -141,7 +141,7 @@ async def _per_call(url: str) -> dict[str, float]:
         fleet = Fleet(store.client)
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
             "announce": lambda: fleet.announce("worker", 0.0, announced),
-            "look": fleet.present,
+            "look": fleet.models,
             "sweep": store.sweep,
             "renew": lambda: store.renew(()),
         }
@@ -157,9 +157,9 @@ async def _per_call(url: str) -> dict[str, float]:
 
 def idle(calls: dict[str, float]) -> tuple[float, float]:
     """Return seconds of Redis per second for each idle worker and each idle API."""
-    tend_every_s = BOUNDS.lease_s / 3
+    renew_every_s = BOUNDS.lease_s / 3
     worker = calls["announce"] / ANNOUNCE_EVERY_S
-    worker += (calls["renew"] + calls["sweep"]) / tend_every_s
+    worker += (calls["renew"] + calls["sweep"]) / renew_every_s
     return worker, calls["look"] + calls["sweep"]
 
 

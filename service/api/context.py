@@ -18,7 +18,7 @@ from service.telemetry.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of one API process. `background_tasks` run for clients who have been answered or
+    """The parts of one API process. `background_tasks` work for clients who have been answered or
     have left."""
 
     settings: Settings
@@ -30,9 +30,9 @@ class Context:
     tracing: Tracing = field(default_factory=Tracing)
     background_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def send(self, errand: Coroutine[None, None, None]) -> None:
-        """Have it done without waiting for it."""
-        task = asyncio.create_task(errand)
+    def run_in_background(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Run a coroutine without waiting for it."""
+        task = asyncio.create_task(coroutine)
         self.background_tasks.add(task)
         task.add_done_callback(self.background_tasks.discard)
 

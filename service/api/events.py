@@ -15,7 +15,7 @@ from service.api import documentation
 from service.api.context import Context, InContext
 from service.api.jobs import describe, owned
 from service.errors import UnknownJob
-from service.store.base import Standing
+from service.store.base import JobSummary
 from service.store.news import Advance, End, News, Reset
 
 router = APIRouter(tags=["jobs"])
@@ -42,7 +42,7 @@ async def watch_job(
     """`progress` events, of samples with a preview of the images, then one of `succeeded`,
     `failed`, `cancelled`, `timed-out`. With `Last-Event-ID` the stream goes on from there, or
     starts again with `reset`."""
-    standing = await owned(id, request, context)
+    summary = await owned(id, request, context)
     last = request.headers.get("last-event-id")
     send, receive = anyio.create_memory_object_stream[ServerSentEvent](0)
 
@@ -60,7 +60,7 @@ async def watch_job(
                     async for one in news:
                         await send.send(await _event(id, one, context))
                 except UnknownJob:
-                    await send.send(_lost(standing))
+                    await send.send(_lost(summary))
             group.cancel_scope.cancel()
 
     async def told() -> AsyncIterator[ServerSentEvent]:
@@ -79,9 +79,9 @@ def _number(last_event_id: str | None) -> int | None:
     return int(last_event_id) if known else _NEVER
 
 
-def _lost(standing: Standing) -> ServerSentEvent:
+def _lost(summary: JobSummary) -> ServerSentEvent:
     """The last event of a job that the store no longer knows: its data was lost."""
-    failed = replace(standing, status="failed", finished_at=time.time())
+    failed = replace(summary, status="failed", finished_at=time.time())
     return ServerSentEvent(describe(failed).model_dump_json(), event="failed", id=str(_LAST))
 
 
@@ -94,5 +94,5 @@ async def _event(job_id: str, news: News, context: Context) -> ServerSentEvent:
         case Reset(number):
             return ServerSentEvent("{}", event="reset", id=str(number))
         case End(number, status):
-            answer = describe(await context.store.standing(job_id)).model_dump_json()
+            answer = describe(await context.store.summary(job_id)).model_dump_json()
             return ServerSentEvent(answer, event=status, id=str(number))

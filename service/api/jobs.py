@@ -16,7 +16,7 @@ from service.errors import InvalidRequest, JobNotFinished
 from service.jobs import UNFINISHED, JobStatus
 from service.kinds import KINDS
 from service.store import rules
-from service.store.base import Standing
+from service.store.base import JobSummary
 
 router = APIRouter(tags=["jobs"])
 
@@ -42,7 +42,7 @@ async def create_job(request: Request, response: Response, context: InContext) -
         wait = wanted.request.timeout_s or context.settings.max_timeout_s
         _, job_id = await waiting.hand_in(kind, asked, wait, request, context, attended=False)
         response.headers["Location"] = f"/v1/jobs/{job_id}"
-        return describe(await context.store.standing(job_id))
+        return describe(await context.store.summary(job_id))
 
 
 @router.get("/v1/jobs", summary="List your jobs", responses=documentation.problems(401, 422, 503))
@@ -75,11 +75,11 @@ async def show_job(id: str, request: Request, context: InContext) -> JobResponse
 )
 async def show_result(id: str, request: Request, context: InContext) -> Response:  # noqa: A002
     """The body that the waiting endpoint would have returned, or its problem."""
-    standing = await owned(id, request, context)
-    kind = KINDS[standing.kind]
+    summary = await owned(id, request, context)
+    kind = KINDS[summary.kind]
     media_type = answer_type(request, offers(kind))
-    if standing.status in UNFINISHED:
-        raise JobNotFinished(f"job {id} is {standing.status}")
+    if summary.status in UNFINISHED:
+        raise JobNotFinished(f"job {id} is {summary.status}")
     return await waiting.render(kind, media_type, await context.store.record(id), context)
 
 
@@ -92,37 +92,37 @@ async def show_result(id: str, request: Request, context: InContext) -> Response
 async def delete_job(id: str, request: Request, context: InContext) -> None:  # noqa: A002
     """Cancel a job: its work stops at the next network evaluation. For a job that has ended, drop
     its result."""
-    standing = await owned(id, request, context)
-    if standing.status in UNFINISHED:
+    summary = await owned(id, request, context)
+    if summary.status in UNFINISHED:
         await context.store.cancel(id)
     else:
         await context.store.expire(id)
 
 
-async def owned(job_id: str, request: Request, context: Context) -> Standing:
+async def owned(job_id: str, request: Request, context: Context) -> JobSummary:
     """The state of a job of the caller. Raises UnknownJob, also for a job of another caller."""
     context.gate.check_loaded()
-    standing = await context.store.standing(job_id)
-    if standing.owner != request.state.owner:
+    summary = await context.store.summary(job_id)
+    if summary.owner != request.state.owner:
         raise rules.unknown(job_id)
-    request.state.job_id = standing.id
-    return standing
+    request.state.job_id = summary.id
+    return summary
 
 
-def describe(standing: Standing) -> JobResponse:
+def describe(summary: JobSummary) -> JobResponse:
     """The state of a job as an answer."""
     return JobResponse(
-        id=standing.id,
-        kind=standing.kind,
-        model=standing.model,
-        checkpoint=standing.checkpoint,
-        priority=_PRIORITY_NAMES[standing.priority],
-        status=standing.status,
-        progress=standing.progress,
-        created_at=_time(standing.created_at),
-        deadline=_time(standing.deadline),
-        started_at=None if standing.started_at is None else _time(standing.started_at),
-        finished_at=None if standing.finished_at is None else _time(standing.finished_at),
+        id=summary.id,
+        kind=summary.kind,
+        model=summary.model,
+        checkpoint=summary.checkpoint,
+        priority=_PRIORITY_NAMES[summary.priority],
+        status=summary.status,
+        progress=summary.progress,
+        created_at=_time(summary.created_at),
+        deadline=_time(summary.deadline),
+        started_at=None if summary.started_at is None else _time(summary.started_at),
+        finished_at=None if summary.finished_at is None else _time(summary.finished_at),
     )
 
 

@@ -87,7 +87,7 @@ async def hand_in(
     model = context.catalogue.get(asked.wanted.model)
     cost = admission.cost(kind, asked, model, context.settings)
     if not await _is_known(key, context):
-        await context.store.room(caller.owner, cost)
+        await context.store.check_capacity(caller.owner, cost)
         await context.quotas.check(caller.owner, cost)
     task = await anyio.to_thread.run_sync(admission.task, kind, asked, model, context)
     release_body(request)
@@ -104,7 +104,7 @@ async def hand_in(
         # It may have been taken all the same, and nobody waits: its client is refused. What has a
         # key may stay, for when it is asked again.
         if attended and key is None:
-            context.send(_leave(job.id, job, context))
+            context.run_in_background(_leave(job.id, job, context))
         raise
     if state.job_id == job.id:
         await _charge(caller.owner, cost, context)

@@ -1,7 +1,7 @@
-"""The engine: every resident row of every job advances by one network evaluation a tick.
+"""The engine: in each tick, every row that runs advances by one network evaluation.
 
-One thread owns it and no lock guards it. Cancelling, expiring and failing drop rows between two
-network calls.
+One thread owns the engine, and no lock guards it. Jobs that are cancelled, out of time or failed
+lose their rows between two network calls.
 """
 
 import logging
@@ -12,14 +12,13 @@ import numpy as np
 import torch
 
 from service.engine.events import Ended, Event, Progress
-from service.engine.lane import AnyLane, AnyTurn, Lane, Progressed
-from service.engine.packer import evaluate
-from service.engine.running import LaneKey, Running
+from service.engine.lane import AnyBatch, AnyLane, Lane, RowProgress, evaluate
+from service.engine.running import LaneKey, RunningJob
 from service.engine.scheduler import (
     Admission,
     Ids,
-    Limits,
     Scheduler,
+    SchedulerLimits,
     by_job,
     jobs_of,
     row_ids,
@@ -29,32 +28,33 @@ from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
 from service.price import price
 from service.rows import Served
-from service.telemetry.lines import ids
+from service.telemetry.lines import log_fields
 from service.telemetry.observers import EngineObserver
-from service.telemetry.ticks import Call, Reason, Tick
+from service.telemetry.ticks import NetworkCall, Reason, Tick
 
 logger = logging.getLogger(__name__)
 
-# A smaller change of a job's progress is not worth an event; a preview shows so many images.
+# The least change of a job's progress that makes an event.
 PROGRESS_STEP = 0.01
+# The number of images that a preview shows.
 PREVIEWED = 16
-NOBODY = EngineObserver()
+NULL_OBSERVER = EngineObserver()
 
 
 class Engine:
-    """Step-level continuous batching over the checkpoints `models`, named by SHA-256."""
+    """Step-level continuous batching over the checkpoints `models`, by SHA-256."""
 
     def __init__(
         self,
         models: Mapping[str, Served],
-        limits: Limits | None = None,
-        observer: EngineObserver = NOBODY,
+        limits: SchedulerLimits | None = None,
+        observer: EngineObserver = NULL_OBSERVER,
     ) -> None:
         self._models, self._observer = models, observer
         self._tick = Tick()
         self._scheduler = Scheduler(limits)
         self._lanes: dict[LaneKey, AnyLane] = {}
-        self._running: dict[int, Running] = {}
+        self._running: dict[int, RunningJob] = {}
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
 
@@ -72,7 +72,7 @@ class Engine:
         if job.id in self._numbers:
             return
         try:
-            running = Running(job, self._models[job.checkpoint])
+            running = RunningJob(job, self._models[job.checkpoint])
         except Exception as error:
             self._events.append(Ended(job.id, _service_error(error, job)))
             return
@@ -85,19 +85,19 @@ class Engine:
         self._running[number], self._numbers[job.id] = running, number
 
     def abort(self, job_id: str) -> None:
-        """Drop a job and its rows; no event tells of it."""
+        """Drop a job and its rows without an event."""
         number = self._numbers.get(job_id)
         if number is not None:
             self._remove(number)
 
     def watch(self, job_id: str, watched: bool) -> None:
-        """Turn previews in a job's progress on or off."""
+        """Say whether a job's progress is to come with previews."""
         number = self._numbers.get(job_id)
         if number is not None:
             self._running[number].watched = watched
 
     def abandon(self, error: ServiceError) -> list[Event]:
-        """Drop all jobs; returns the end of each, with `error`."""
+        """Drop all jobs, and return the events of their ends, each with this error."""
         self._lanes.clear()
         for number in list(self._running):
             self._fail(number, error)
@@ -105,7 +105,7 @@ class Engine:
 
     @torch.no_grad()
     def step(self, now: float) -> list[Event]:
-        """Run one tick at time `now`, seconds since the epoch; returns the events of it."""
+        """Run one tick at time `now`, in seconds since the epoch, and return its events."""
         tick = self._tick = Tick()
         for number in self._scheduler.expired(now):
             self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
@@ -115,8 +115,8 @@ class Engine:
             self._admit(admission)
         tick.lap("begin")
         self._count()
-        # Now and not after the calls: one may hang.
-        self._observer.began(tick)
+        # The observer hears of the rows before the calls, because a call may hang.
+        self._observer.tick_began(tick)
         calls: dict[tuple[str, int], list[LaneKey]] = defaultdict(list)
         for key in self._lanes:
             calls[key.checkpoint, key.probes].append(key)
@@ -124,12 +124,12 @@ class Engine:
             self._advance(keys, plan.run, plan.reason)
         self._report()
         tick.lap("report")
-        self._observer.ticked(tick)
+        self._observer.tick_ended(tick)
         return self._take_events()
 
-    def rest(self) -> None:
-        """Tell the observer that nothing is left to do for now."""
-        self._observer.rested()
+    def notify_idle(self) -> None:
+        """Tell the observer that there is no work."""
+        self._observer.went_idle()
 
     def _count(self) -> None:
         for key, lane in self._lanes.items():
@@ -151,46 +151,46 @@ class Engine:
             self._fail(number, _service_error(error, running.job))
 
     def _advance(self, keys: list[LaneKey], ids: Ids, reason: Reason) -> None:
-        """Evaluate those of `ids` that are in these lanes of one checkpoint, all in one call.
+        """Evaluate the rows among `ids` that are in these lanes of one checkpoint, in one call.
 
-        If that raises, each job is tried alone, so that only the one at fault fails. Trying again
-        loses nothing: a lane changes only when its rows have been told.
+        If the call raises, each job is tried alone, so that only the one at fault fails. Trying
+        again loses nothing: a lane changes only after its rows have their answers.
         """
         parts = {key: self._lanes[key].among(ids) for key in keys}
         parts = {key: rows for key, rows in parts.items() if len(rows)}
         if not parts:
             return
         try:
-            turns = self._evaluate(parts)
+            batches = self._evaluate(parts)
         except Exception as error:
             self._isolate(parts, error, reason)
             return
         self._tick.calls.append(_call(parts, reason))
-        for (key, rows), (turn, progress) in zip(parts.items(), turns, strict=True):
-            self._lanes[key].put_back(turn)
-            ended = self._scheduler.told(rows, progress)
+        for (key, rows), (batch, progress) in zip(parts.items(), batches, strict=True):
+            self._lanes[key].write_back(batch)
+            ended = self._scheduler.record_evaluations(rows, progress)
             if ended.any():
                 self._retire(key, rows[ended])
         self._tick.lap("retire")
 
-    def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[tuple[AnyTurn, Progressed | None]]:
+    def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[tuple[AnyBatch, RowProgress | None]]:
         lanes = [self._lanes[key] for key in parts]
         denoiser = self._models[next(iter(parts)).checkpoint].denoiser
-        turns = [lane.turn(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
-        questions = [lane.ask(turn) for lane, turn in zip(lanes, turns, strict=True)]
+        batches = [lane.batch(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
+        inputs = [lane.ask(batch) for lane, batch in zip(lanes, batches, strict=True)]
         self._tick.lap("ask")
-        answers = evaluate(denoiser, questions)
+        answers = evaluate(denoiser, inputs)
         self._tick.lap("network")
-        told = [
-            lane.tell(turn, answer)
-            for lane, turn, answer in zip(lanes, turns, answers, strict=True)
+        batches = [
+            lane.tell(batch, answer)
+            for lane, batch, answer in zip(lanes, batches, answers, strict=True)
         ]
-        turned = [
-            (turn, lane.progress(turn) if lane.adaptive else None)
-            for lane, turn in zip(lanes, told, strict=True)
+        advanced = [
+            (batch, lane.progress(batch) if lane.adaptive else None)
+            for lane, batch in zip(lanes, batches, strict=True)
         ]
         self._tick.lap("tell")
-        return turned
+        return advanced
 
     def _isolate(self, parts: Mapping[LaneKey, Ids], error: Exception, reason: Reason) -> None:
         alone = [
@@ -207,7 +207,7 @@ class Engine:
             self._advance([key], rows, reason)
 
     def _retire(self, key: LaneKey, ids: Ids) -> None:
-        """Hand rows that have ended to their jobs; a job with no row left ends too."""
+        """Hand rows that have ended to their jobs, and end each job that has no row left."""
         lane = self._lanes[key]
         ends: list[tuple[int, Outcome]] = []
         for number, positions in by_job(ids):
@@ -255,8 +255,8 @@ class Engine:
                 vocabulary = self._models[running.job.checkpoint].denoiser.config.vocabulary
                 self._events.append(Progress(running.job.id, fraction, preview, vocabulary))
 
-    def _preview(self, number: int, running: Running) -> Tokens | None:
-        """The first of a job's images that are not done."""
+    def _preview(self, number: int, running: RunningJob) -> Tokens | None:
+        """Draw the first images of a job that are still running, as they are now."""
         lane = self._lanes.get(running.lane)
         ids = lane.ids[jobs_of(lane.ids) == number][:PREVIEWED] if lane is not None else ()
         if lane is None or not len(ids):
@@ -268,17 +268,17 @@ class Engine:
         return events
 
 
-def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> Call:
+def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> NetworkCall:
     checkpoint, _, probes = next(iter(parts))
     rows = {key.solver: len(ids) for key, ids in parts.items()}
     work = price(sum(rows.values()), probes=probes)
-    return Call(checkpoint, "pull-back" if probes else "forward", reason, rows, work)
+    return NetworkCall(checkpoint, "pull-back" if probes else "forward", reason, rows, work)
 
 
 def _service_error(error: Exception, job: Job) -> ServiceError:
     """The error as a client sees it; one that is not meant for clients is logged in full."""
     if isinstance(error, ServiceError):
         return error
-    logger.error("computation failed", exc_info=error, extra=ids(job))
+    logger.error("computation failed", exc_info=error, extra=log_fields(job))
     line = (str(error).splitlines() or [""])[0]
     return ComputationFailed(f"{type(error).__name__}: {line}")

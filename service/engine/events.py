@@ -1,4 +1,4 @@
-"""Events of the engine: progress, and one end for each job."""
+"""Events of the engine: the progress of jobs, and one end for each job."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +7,11 @@ from service.jobs import Outcome, Tokens
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The share of a job's evaluations that is done, from 0 to 1; it never falls. For a job that is
-    watched, tokens `[N, H, W, C]` of images as they are, if it draws any, and their vocabulary."""
+    """The share of a job's evaluations that are done, from 0 to 1; it never falls.
+
+    For a watched job that draws images, `preview` has the first of them as they are now, as tokens
+    `[N, H, W, C]`; `vocabulary` is the number of values that a token can take.
+    """
 
     job_id: str
     fraction: float
@@ -18,7 +21,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A job's end: its result, or why there is none."""
+    """The end of a job: its result, or the error in its place."""
 
     job_id: str
     outcome: Outcome

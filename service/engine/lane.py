@@ -1,5 +1,6 @@
-"""A lane: the rows of one solver, from any number of jobs."""
+"""A lane: the rows that one solver carries for one checkpoint, whichever jobs they belong to."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, cast
 
 import numpy as np
@@ -8,20 +9,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.rows.rows import QUANTUM, Answer, concat, pad, take
+from models.rows.denoiser import Denoiser
+from models.rows.rows import QUANTUM, Answer, Condition, Query, concat, count, pad, split, take
 from models.solvers.base import Problem, RowStatus, Solver
-from service.engine.packer import Question
 from service.engine.scheduler import Ids
 from service.rows import ColumnsT, StateT, Tree, first
 
-Progressed = NDArray[np.float64]
+# For each row, the share of its way that it has gone, from 0 to 1; 1 means that it has ended.
+RowProgress = NDArray[np.float64]
+# What some rows give to the network: their queries, and the conditions that these are put under.
+NetworkInput = tuple[Query, Condition]
+# The most progress that a running row may report, so that none looks ended.
 ALMOST = 1 - 1e-9
 
 
-class Turn(NamedTuple, Generic[ColumnsT, StateT]):
-    """Rows of a lane that are put to the network together: `rows` real ones and the padding.
+class LaneBatch(NamedTuple, Generic[ColumnsT, StateT]):
+    """Some rows of a lane on their way through one network call, padded: the first `rows` are real.
 
-    `places` says where they stand in the lane; None for all of it.
+    `places` holds their positions in the lane, and is None for a batch of the whole lane.
     """
 
     rows: int
@@ -31,18 +36,15 @@ class Turn(NamedTuple, Generic[ColumnsT, StateT]):
 
 
 class Lane(Generic[ColumnsT, StateT]):
-    """Problem, state and names of the rows that one solver carries, in one padded block.
+    """Problem, state and ids of the rows that one solver carries, in one padded block.
 
-    All are of one structure. A turn is computed apart and then put back, so that a row which is
-    not told, or whose turn fails, stays as it was. `adaptive` rows end when the solver says so.
+    All problems have one structure. A batch is computed apart and then written back, so that a row
+    outside the batch, or in a batch that fails, keeps its state. An `adaptive` solver decides for
+    each row when it has ended.
     """
 
     def __init__(
-        self,
-        solver: Solver[ColumnsT, StateT],
-        adaptive: bool,
-        ids: Ids,
-        problem: Problem[ColumnsT],
+        self, solver: Solver[ColumnsT, StateT], adaptive: bool, ids: Ids, problem: Problem[ColumnsT]
     ) -> None:
         self.solver, self.adaptive, self.ids = solver, adaptive, ids
         self._block = self._begin(problem)
@@ -57,53 +59,55 @@ class Lane(Generic[ColumnsT, StateT]):
         self.ids = np.append(self.ids, ids)
 
     def discard(self, ids: Ids) -> None:
-        """Drop these rows; at least one must stay."""
+        """Drop these rows; at least one row must stay."""
         stay = ~np.isin(self.ids, ids)
         self._block = self._select(self._places(stay))
         self.ids = self.ids[stay]
 
     def among(self, ids: Ids) -> Ids:
-        """The members of `ids` that are in this lane, in its order."""
+        """Return the ids among `ids` that are in this lane, in the lane's order."""
         return self.ids[np.isin(self.ids, ids)]
 
     def rows(self, ids: Ids) -> tuple[Problem[ColumnsT], StateT]:
-        """Problem and state of `ids`, which are in the lane's order; padded."""
+        """Return problem and state of `ids`, which are in the lane's order; both are padded."""
         return self._select(self._places(np.isin(self.ids, ids)))
 
-    def turn(self, ids: Ids) -> Turn[ColumnsT, StateT]:
-        """A turn of `ids`, which are in the lane's order; of all rows, without a copy."""
+    def batch(self, ids: Ids) -> LaneBatch[ColumnsT, StateT]:
+        """Make a batch of `ids`, which are in the lane's order. A batch of all rows is no copy."""
         if len(ids) == len(self):
-            return Turn(len(self), None, *self._block)
+            return LaneBatch(len(self), None, *self._block)
         places = self._places(np.isin(self.ids, ids))
-        return Turn(len(ids), places, *self._select(places))
+        return LaneBatch(len(ids), places, *self._select(places))
 
-    def ask(self, turn: Turn[ColumnsT, StateT]) -> Question:
-        """The question of the real rows of a turn."""
-        query = self.solver.ask(turn.problem, turn.state)
-        return first((query, turn.problem.condition), turn.rows)
+    def ask(self, batch: LaneBatch[ColumnsT, StateT]) -> NetworkInput:
+        """Return the queries and conditions of a batch's real rows."""
+        query = self.solver.ask(batch.problem, batch.state)
+        return first((query, batch.problem.condition), batch.rows)
 
-    def tell(self, turn: Turn[ColumnsT, StateT], answer: Answer) -> Turn[ColumnsT, StateT]:
-        """The turn after the network's answer."""
+    def tell(
+        self, batch: LaneBatch[ColumnsT, StateT], answer: Answer
+    ) -> LaneBatch[ColumnsT, StateT]:
+        """Return the batch with its state after the network's answer to its real rows."""
         answer = pad(answer, QUANTUM)
-        return turn._replace(state=self.solver.tell(turn.problem, turn.state, answer))
+        return batch._replace(state=self.solver.tell(batch.problem, batch.state, answer))
 
-    def put_back(self, turn: Turn[ColumnsT, StateT]) -> None:
-        """Write a turn's state back into the lane."""
+    def write_back(self, batch: LaneBatch[ColumnsT, StateT]) -> None:
+        """Make a batch's state the lane's own."""
         problem, state = self._block
-        if turn.places is None:
-            self._block = problem, turn.state
+        if batch.places is None:
+            self._block = problem, batch.state
         else:
-            told = first(turn.state, turn.rows)
-            self._block = problem, _overwrite(state, turn.places, told)
+            told = first(batch.state, batch.rows)
+            self._block = problem, _overwrite(state, batch.places, told)
 
-    def progress(self, turn: Turn[ColumnsT, StateT]) -> Progressed:
-        """The share of its way that each real row has gone, read from the device; 1 means ended."""
-        status = self.solver.status(turn.problem, turn.state)
-        progress = self.solver.progress(turn.problem, turn.state).double().clamp(0, ALMOST)
+    def progress(self, batch: LaneBatch[ColumnsT, StateT]) -> RowProgress:
+        """Read from the device how far each real row of a batch has come."""
+        status = self.solver.status(batch.problem, batch.state)
+        progress = self.solver.progress(batch.problem, batch.state).double().clamp(0, ALMOST)
         ended = torch.where(status == RowStatus.RUNNING, progress.nan_to_num(), 1.0)
-        return ended[: turn.rows].cpu().numpy()
+        return ended[: batch.rows].cpu().numpy()
 
-    def _begin(self, problem: Problem[Any]) -> tuple[Problem[ColumnsT], StateT]:
+    def _begin(self, problem: Problem[ColumnsT]) -> tuple[Problem[ColumnsT], StateT]:
         padded = pad(problem, QUANTUM)
         return padded, self.solver.init(padded)
 
@@ -114,8 +118,18 @@ class Lane(Generic[ColumnsT, StateT]):
         return torch.as_tensor(np.flatnonzero(chosen), device=self._block[0].key.seed.device)
 
 
+def evaluate(denoiser: Denoiser, inputs: Sequence[NetworkInput]) -> list[Answer]:
+    """Evaluate the inputs of several lanes in one network call, and return an answer for each.
+
+    All queries have equally many probes.
+    """
+    query, condition = concat(inputs)
+    answer = denoiser.evaluate(query, condition)
+    return split(answer, [count(part) for part, _ in inputs])
+
+
 def _overwrite(tree: Tree, places: Tensor, rows: Tree) -> Tree:
-    """The tree with `rows` at `places`; nothing is changed in place."""
+    """Return the tree with `rows` at `places`; nothing is changed in place."""
 
     def leaf(old: Tensor, new: Tensor) -> Tensor:
         return old.index_copy(0, places, new)
@@ -124,4 +138,4 @@ def _overwrite(tree: Tree, places: Tensor, rows: Tree) -> Tree:
 
 
 AnyLane = Lane[Any, Any]
-AnyTurn = Turn[Any, Any]
+AnyBatch = LaneBatch[Any, Any]

@@ -1,4 +1,4 @@
-"""A job inside the engine, its rows, and the lane that they are in."""
+"""A job inside the engine, and the key of the lane that its rows are in."""
 
 from importlib import import_module
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from service.telemetry.ticks import LaneName
 
 
 class LaneKey(NamedTuple):
-    """Rows of one checkpoint and solver whose questions have equally many probes."""
+    """The key of a lane: its rows share the checkpoint, by SHA-256, the solver, and the number of
+    probes in each query."""
 
     checkpoint: str
     solver: str
@@ -18,12 +19,13 @@ class LaneKey(NamedTuple):
 
     @property
     def name(self) -> LaneName:
-        """The lane as metrics name it, without the probes."""
+        """The lane's name in metrics, where lanes that differ in their probes are one."""
         return LaneName(self.checkpoint, self.solver)
 
 
-class Running:
-    """A job inside the engine."""
+class RunningJob:
+    """A job inside the engine. `uncollected` counts the rows that have not ended, `reported` is the
+    progress of the last event, and `watched` says whether progress comes with previews."""
 
     def __init__(self, job: Job, served: Served) -> None:
         self.job, self.work = job, assign(job.task, served)

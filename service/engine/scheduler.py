@@ -15,36 +15,39 @@ from numpy.typing import NDArray
 
 from service.telemetry.ticks import Reason
 
+# Ids of rows: a job's number in the upper bits, the row's number within the job in the lower.
 Ids = NDArray[np.int64]
 ROW_BITS = 32
 
 
 def row_ids(job: int, rows: NDArray[np.int64]) -> Ids:
-    """Names of a job's rows, unique among all jobs."""
+    """Return the ids of a job's rows, which are unique among all jobs."""
     return (job << ROW_BITS) | rows
 
 
 def jobs_of(ids: Ids) -> NDArray[np.int64]:
-    """Each row's job."""
+    """Return the job of each row."""
     return ids >> ROW_BITS
 
 
 def by_job(ids: Ids) -> list[tuple[int, NDArray[np.intp]]]:
-    """Each job that has rows among `ids`, with the positions of those rows."""
+    """Return each job that has rows among `ids`, with the positions of these rows."""
     jobs = jobs_of(ids)
     return [(int(job), np.flatnonzero(jobs == job)) for job in np.unique(jobs)]
 
 
 def rows_of(ids: Ids) -> NDArray[np.int64]:
-    """Each row's number within its job."""
+    """Return the number of each row within its job."""
     return ids & ((1 << ROW_BITS) - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """`tick`: price of one tick, in row-evaluations (`service.price`). `resident`: rows begun and
-    not yet ended, beyond which only the most urgent job begins any. `reserve`: the oldest job's
-    share of a tick."""
+class SchedulerLimits:
+    """Bounds on a tick and on the rows inside the engine.
+
+    `tick` is the price of one tick, in evaluations of one row. Only the most urgent job begins rows
+    while `resident` rows have begun and not ended. `reserve` is the oldest job's share of a tick.
+    """
 
     tick: int = 64
     resident: int = 512
@@ -52,7 +55,7 @@ class Limits:
 
 
 class Admission(NamedTuple):
-    """Rows `first` to `last` - 1 of a job are to begin."""
+    """An order to begin rows `first` to `last` - 1 of a job."""
 
     job: int
     first: int
@@ -60,8 +63,10 @@ class Admission(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One tick: `admissions` begin, then the rows `run` are evaluated once; `reason` says why they
-    are no more."""
+    """The work of one tick: the `admissions` begin, then the rows `run` are evaluated once.
+
+    `reason` says why the tick takes no more rows.
+    """
 
     admissions: list[Admission]
     run: Ids
@@ -69,8 +74,8 @@ class Plan(NamedTuple):
 
 
 class _Work:
-    """One job: the evaluations that each row still needs and has had, and its `live` rows, which
-    have begun and not ended."""
+    """The work of one job: for each row the evaluations that remain and those it has had, and which
+    rows are `live`, that is begun and not ended."""
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class _Work:
         self.evaluations, self.group, self.weight = evaluations, group, weight
         self.priority, self.deadline = priority, deadline
         self.remaining = np.full(rows, evaluations, np.int64)
-        self.told = np.zeros(rows, np.int64)
+        self.evaluated = np.zeros(rows, np.int64)
         self.begun = 0
         self.live = np.empty(0, np.int64)
 
@@ -95,23 +100,24 @@ class _Work:
         return self.weight * int(self.remaining.sum())
 
     def begin(self, rows: int) -> int:
-        """Begin `rows` more, rounded up to whole groups; how many began."""
+        """Begin `rows` more rows, rounded up to whole groups, and return how many began."""
         last = min(self.begun + -(-rows // self.group) * self.group, len(self.remaining))
         new = np.arange(self.begun, last)
         self.live, self.begun = np.append(self.live, new), last
         return len(new)
 
     def nearest_their_end(self, rows: int) -> NDArray[np.int64]:
-        """The `rows` live rows that need least, in ascending order."""
+        """Return the `rows` live rows with the least evaluations left, in ascending order."""
         if rows >= len(self.live):
             return self.live
         order = np.argsort(self.remaining[self.live], kind="stable")[:rows]
         return np.sort(self.live[order])
 
     def estimate(self, rows: NDArray[np.int64], progress: NDArray[np.float64]) -> None:
-        """Guess what `rows` still need: at first as expected, more and more by their own pace."""
+        """Estimate the evaluations that remain for `rows` at this progress: at first as expected
+        of the job, and more and more by the rows' own pace."""
         to_go = 1 - progress
-        whole = self.told[rows] + to_go * self.evaluations
+        whole = self.evaluated[rows] + to_go * self.evaluations
         self.remaining[rows] = np.where(to_go > 0, np.maximum(1, np.ceil(to_go * whole)), 0)
 
 
@@ -119,8 +125,8 @@ class Scheduler:
     """Divides ticks among jobs. One evaluation of a row costs its job's `weight`, in
     row-evaluations (`service.price`)."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: SchedulerLimits | None = None) -> None:
+        self.limits = limits or SchedulerLimits()
         self._works: dict[int, _Work] = {}
         self._next = 0
         self._credit = 0.0
@@ -141,32 +147,34 @@ class Scheduler:
         deadline: float = float("inf"),
         owner: str = "",
     ) -> int:
-        """Take in a job of `rows` rows with `evaluations` each (an estimate will do); its number.
+        """Take in a job of `rows` rows with `evaluations` each, perhaps an estimate, and return the
+        job's number.
 
-        Rows begin in whole groups of `group`, which divides `rows`.
+        Rows begin in groups of `group`, which divides `rows`. `deadline` is in seconds since the
+        epoch.
         """
         job, self._next = self._next, self._next + 1
         self._works[job] = _Work(rows, evaluations, group, weight, priority, deadline, owner)
         return job
 
     def drop(self, job: int) -> None:
-        """Forget a job, ended or not."""
+        """Forget a job, whether it has ended or not."""
         if job == min(self._works):
             self._credit = 0.0
         del self._works[job]
 
     def expired(self, now: float) -> list[int]:
-        """Jobs whose deadline has passed."""
+        """Return the jobs whose deadline has passed at time `now`."""
         return [job for job, work in self._works.items() if work.deadline <= now]
 
     def progress(self, job: int) -> float:
-        """Share of the job's evaluations, made and expected, that is made."""
+        """Return the share of a job's evaluations, made and expected, that are made."""
         work = self._works[job]
-        told = int(work.told.sum())
-        return told / max(1, told + int(work.remaining.sum()))
+        evaluated = int(work.evaluated.sum())
+        return evaluated / max(1, evaluated + int(work.remaining.sum()))
 
     def plan(self) -> Plan:
-        """Choose the next tick's rows. Admissions count as begun from here on."""
+        """Choose the rows of the next tick. Admissions count as begun from here on."""
         before = {job: work.begun for job, work in self._works.items()}
         shares = self._share_out()
         admissions = [
@@ -177,22 +185,25 @@ class Scheduler:
         run = [
             row_ids(job, self._works[job].nearest_their_end(rows)) for job, rows in shares.items()
         ]
-        return Plan(admissions, np.concatenate([np.empty(0, np.int64), *run]), self._why(shares))
+        return Plan(admissions, np.concatenate([np.empty(0, np.int64), *run]), self._reason(shares))
 
     def to_begin(self, job: int) -> int:
-        """Rows of the job that have not begun."""
+        """Return how many rows of a job have not begun."""
         work = self._works[job]
         return len(work.remaining) - work.begun
 
-    def told(self, ids: Ids, progress: NDArray[np.float64] | None = None) -> NDArray[np.bool_]:
-        """Note that each row was evaluated once; which of them have thereby ended.
+    def record_evaluations(
+        self, ids: Ids, progress: NDArray[np.float64] | None = None
+    ) -> NDArray[np.bool_]:
+        """Count one evaluation of each row, and return which of the rows have ended.
 
-        Left without `progress`, the share of its way that each row has gone, rows count down.
+        `progress` is the share of its way that each row has gone. Without it the rows end after the
+        evaluations that their job was added with.
         """
         ended = np.zeros(len(ids), np.bool_)
         for job, positions in by_job(ids):
             work, rows = self._works[job], rows_of(ids[positions])
-            work.told[rows] += 1
+            work.evaluated[rows] += 1
             if progress is None:
                 work.remaining[rows] -= 1
             else:
@@ -232,8 +243,8 @@ class Scheduler:
                 rows = int(min(self._credits[owner], left) // works[job].weight)
                 grant(job, rows, floor=rows if job == owners[owner][0] else 0)
         for job in order:
-            # The most urgent job finds room in a full house, and runs a row even where that costs
-            # more than a tick.
+            # The most urgent job may exceed the bound on resident rows, and runs a row even where
+            # that costs more than a tick.
             first = job == order[0]
             rows = max(left // works[job].weight, 1 if first and not shares[job] else 0)
             grant(job, rows, floor=rows if first else 0)
@@ -266,7 +277,7 @@ class Scheduler:
         for owner in self._credits.keys() - waiting:
             self._credits[owner] = min(self._credits[owner], 0.0)
 
-    def _why(self, shares: dict[int, int]) -> Reason:
+    def _reason(self, shares: dict[int, int]) -> Reason:
         """The reason why no more rows run: none is left, can be paid for, or may begin."""
         left, cheapest = self.limits.tick, None
         for job, work in self._works.items():
@@ -279,7 +290,8 @@ class Scheduler:
         return "full" if left < cheapest else "resident"
 
     def _spend_credit(self, job: int) -> int:
-        """Rows that the reserve pays for; what is not enough for a row is saved."""
+        """Return how many rows of a job the reserve pays for; a remainder that is too small for a
+        row is saved."""
         weight = self._works[job].weight
         self._credit += self.limits.reserve * self.limits.tick
         rows = int(self._credit // weight)

@@ -1,4 +1,4 @@
-"""The thread that owns the engine: commands in by a queue, events out by a callback."""
+"""The thread that owns the engine. Commands come in by a queue, events go out by a callback."""
 
 import logging
 import threading
@@ -17,10 +17,10 @@ Command = Callable[[], None]
 
 
 class EngineThread:
-    """Runs an engine while it has work, and sleeps while it has none.
+    """A thread that runs an engine while it has work, and sleeps while it has none.
 
-    `on_events` is called on this thread with what a tick brought; it must not raise. All methods
-    may be called from any thread; what they ask for happens between two network calls.
+    `on_events` is called on this thread with the events of each tick, and must not raise. All
+    methods may be called from any thread; they take effect between two network calls.
     """
 
     def __init__(self, engine: Engine, on_events: Callable[[list[Event]], None]) -> None:
@@ -30,40 +30,41 @@ class EngineThread:
         self._tick_began: float | None = None
 
     def start(self) -> None:
-        """Begin to run."""
+        """Start the thread."""
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Take in a job; its end comes as an event."""
+        """Have the engine take in a job, whose end comes as an event."""
         self._commands.put(lambda: self._engine.submit(job))
 
     def abort(self, job_id: str) -> None:
-        """Drop a job; no event tells of it."""
+        """Have the engine drop a job without an event."""
         self._commands.put(lambda: self._engine.abort(job_id))
 
     def watch(self, job_id: str, watched: bool) -> None:
-        """Have a job's progress come with previews, or no longer."""
+        """Say whether a job's progress is to come with previews."""
         self._commands.put(lambda: self._engine.watch(job_id, watched))
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Stop after the present tick, whatever work is left; whether that came in time."""
+        """Stop after the present tick, whatever work is left, and wait `timeout` seconds for that;
+        return whether the thread has stopped."""
         self._commands.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     @property
     def tick_age(self) -> float:
-        """Seconds since the present tick began; 0 while there is no work."""
+        """Seconds since the present tick began, or 0 while there is no work."""
         began = self._tick_began
         return 0.0 if began is None else time.monotonic() - began
 
     def _run(self) -> None:
-        while self._obey():
+        while self._run_commands():
             self._tick_began = time.monotonic()
             try:
                 events = self._engine.step(time.time())
@@ -72,13 +73,16 @@ class EngineThread:
             if events:
                 self._on_events(events)
 
-    def _obey(self) -> bool:
-        """Carry out what was asked; wait for it while there is no work. False means stop."""
+    def _run_commands(self) -> bool:
+        """Carry out the commands in the queue, and wait for one while there is no work.
+
+        Return False if the thread is to stop.
+        """
         while True:
             try:
                 if self._engine.idle:
                     self._tick_began = None
-                    self._engine.rest()
+                    self._engine.notify_idle()
                     command = self._commands.get()
                 else:
                     command = self._commands.get_nowait()
@@ -92,6 +96,6 @@ class EngineThread:
                 self._on_events(self._give_up(error))
 
     def _give_up(self, error: Exception) -> list[Event]:
-        """Drop all work; the thread lives on."""
+        """Drop all jobs of an engine that failed; the thread lives on."""
         logger.error("the engine failed; all of its jobs are dropped", exc_info=error)
         return self._engine.abandon(ComputationFailed(f"the engine failed: {error!r}"))

@@ -1,1 +1,1 @@
-"""Where jobs wait and results stay: one interface, in memory or in Redis."""
+"""The store, where jobs wait and results stay: one interface, in memory or in Redis."""

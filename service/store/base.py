@@ -1,4 +1,5 @@
-"""The store's interface. API processes put and wait; workers claim and complete."""
+"""The interface of a store. API processes put jobs and wait for them; workers claim and complete
+them."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
@@ -11,15 +12,18 @@ from service.store.rules import Load
 
 
 class Key(NamedTuple):
-    """An idempotency key: `scope` names caller, path and key, `digest` what was asked."""
+    """An idempotency key: `scope` names caller, path and key; `digest` names the request."""
 
     scope: str
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A job without its images; times are seconds since the epoch, `place` counts admissions."""
+class JobSummary:
+    """A job without its images and its outcome.
+
+    Times are in seconds since the epoch. `place` is the job's number among all that were admitted.
+    """
 
     id: str
     kind: str
@@ -38,15 +42,18 @@ class Standing:
 
 
 class Page(NamedTuple):
-    """Some jobs of a list, and the place `before` which it goes on; None at its end."""
+    """A part of a list of jobs; the next part has those `before` a place, and None is the end."""
 
-    jobs: list[Standing]
+    jobs: list[JobSummary]
     before: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job with its images and its end; times are seconds since the epoch."""
+    """A job with its images and, once it has ended, its outcome.
+
+    Times are in seconds since the epoch.
+    """
 
     job: Job
     status: JobStatus
@@ -58,11 +65,11 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's hold on a job, `since` then on the monotonic clock. A later claim of the same job
-    has a higher epoch and wins.
+    """A worker's hold on a job, `since` a time on the monotonic clock, in seconds.
 
-    One that is to run `alone` was held by a worker that died. It begins with its first report: if
-    the worker dies after that, it was this job's doing.
+    A later claim of the same job has a higher epoch and wins. A job that is to run `alone` was held
+    by a worker that died. It begins with its first report: if the worker dies after that, the job
+    is taken for the cause.
     """
 
     job: Job
@@ -72,17 +79,19 @@ class Claim:
 
 
 def always() -> bool:
-    """Yes."""
+    """Return True."""
     return True
 
 
 class Store(Protocol):
-    """Every method may raise StoreUnavailable. Ended jobs go in two steps: first their result, and
-    after a while that there was one."""
+    """A store of jobs. Every method may raise StoreUnavailable.
 
-    async def room(self, owner: str, cost: int) -> None:
-        """See whether the owner's job of this cost could wait just now, before it is made. Raises
-        QueueFull."""
+    An ended job is dropped in two steps: first its result, and later the memory that it existed.
+    """
+
+    async def check_capacity(self, owner: str, cost: int) -> None:
+        """Check whether the queue could take the owner's job of this cost now, in row-evaluations.
+        Raises QueueFull."""
         ...
 
     async def knows(self, key: Key) -> bool:
@@ -91,23 +100,25 @@ class Store(Protocol):
         ...
 
     async def load(self) -> Load:
-        """How much waits and runs, and how fast it drains."""
+        """Return how much is queued and running, and how fast the queue drains."""
         ...
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
-        """Admit a job; its id, or that of the job that has the same key and is remembered.
+        """Admit a job and return its id, or the id of a remembered job that has the same key.
 
-        An `attended` job lives for those who wait for it: each put is one of them, by its own job's
-        id, and each has to `leave`, also one that raised StoreUnavailable. Raises QueueFull when a
-        bound on waiting work is reached, and InvalidRequest (idempotency-mismatch) when the key was
-        used for something else.
+        An `attended` job exists for those who wait for it. Each caller of `put` is one of them,
+        under the id of the job that it brought, and each has to `leave`, even if `put` raised
+        StoreUnavailable. Raises QueueFull when a bound on queued work is reached, and
+        InvalidRequest (idempotency-mismatch) when the key was used for another request.
         """
         ...
 
     async def leave(self, job_id: str, waiter: str) -> None:
-        """Whoever put `waiter` waits no longer for an attended job; to leave again changes nothing.
-        With the last of them it is cancelled and forgotten, unless it has a key under which its
-        result, or failure, may be asked for."""
+        """Stop waiting for an attended job as `waiter`, the id of the job that the caller put.
+
+        When the last waiter leaves, the job is cancelled and forgotten, unless it has a key under
+        which its result or failure may be asked for. To leave again changes nothing.
+        """
         ...
 
     async def claim(
@@ -119,43 +130,50 @@ class Store(Protocol):
         ...
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
-        """Say that these jobs are still worked on; those that are no longer held by their claim."""
+        """Renew the leases of these claims, and return the claims that no longer hold their job."""
         ...
 
     async def sweep(self) -> None:
-        """End what waits past its deadline; take back what dead workers held. Any process may, and
-        somebody should every second."""
+        """End queued jobs past their deadline, and take back the jobs of dead workers.
+
+        Any process may sweep, and one should do so every second.
+        """
         ...
 
     async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
-        """Record progress, from 0 to 1, with a PNG if there is one; whether somebody watches."""
+        """Record progress, from 0 to 1, with a PNG if there is one, and return whether somebody
+        watches the job."""
         ...
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
-        """End a job, once: False when it had ended already or a later claim holds it."""
+        """End a job with its outcome, once. Return False if the job had ended already, or a later
+        claim holds it."""
         ...
 
     async def release(self, claim: Claim) -> None:
-        """Hand an unfinished job back to the queue."""
+        """Hand a job that has not ended back to the queue."""
         ...
 
     async def cancel(self, job_id: str) -> None:
-        """End a job that has not ended as cancelled; its worker hears of it. Raises UnknownJob."""
+        """Cancel a job that has not ended, and tell its worker. Raises UnknownJob."""
         ...
 
-    async def standing(self, job_id: str) -> Standing:
-        """What is known of a job. Raises UnknownJob."""
+    async def summary(self, job_id: str) -> JobSummary:
+        """Return the summary of a job. Raises UnknownJob."""
         ...
 
     async def jobs(
         self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
-        """An owner's jobs, or everybody's, the latest first; those of a status; those admitted
-        before a place. A page may hold fewer than `limit` and not be the last."""
+        """List the jobs of an owner, or of everybody, the latest first.
+
+        A `status` selects jobs of that status, and `before` jobs that were admitted before that
+        place. A page may hold fewer than `limit` jobs without being the last.
+        """
         ...
 
     async def record(self, job_id: str) -> JobRecord:
-        """A job as a whole. Raises UnknownJob, ResultExpired."""
+        """Return a whole job. Raises UnknownJob, ResultExpired."""
         ...
 
     async def wait(self, job_id: str) -> JobRecord:
@@ -164,18 +182,18 @@ class Store(Protocol):
         ...
 
     def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:
-        """What happens to a job, from where it stands or after the event of that number, until it
-        has ended; also while the store is away. Raises UnknownJob."""
+        """Yield what happens to a job, from its present state or after the event of that number,
+        until it has ended. The watch goes on while the store is unavailable. Raises UnknownJob."""
         ...
 
     async def expire(self, job_id: str) -> None:
-        """Drop an ended job's result; one that has not ended, or is unknown, is left."""
+        """Drop the result of an ended job; one that has not ended, or is unknown, is left alone."""
         ...
 
     async def forget(self, job_id: str) -> None:
-        """Drop all of an ended job; one that has not ended, or is unknown, is left."""
+        """Drop an ended job; one that has not ended, or is unknown, is left alone."""
         ...
 
     def cancellations(self) -> AsyncIterator[str]:
-        """Ids of jobs that were cancelled while a worker held them, as it happens."""
+        """Yield the ids of jobs that are cancelled while a worker holds them, as that happens."""
         ...

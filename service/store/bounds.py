@@ -1,4 +1,4 @@
-"""How much a store takes in and keeps."""
+"""Bounds on what a store takes in and keeps."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,6 +8,7 @@ from service.settings import Settings
 # Seconds for which a store knows of an ended job, after its result is gone, that there was one; a
 # store in memory knows of at most so many.
 REMEMBERED_S = 3_600.0
+# Ended jobs that the store in memory remembers.
 REMEMBERED = 10_000
 # Seconds in which a new result is not dropped, so that whoever waits for it can read it.
 UNREAD_S = 30.0
@@ -41,7 +42,7 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """As a deployment chose them."""
+        """Return the bounds in the settings of a deployment."""
         return cls(
             settings.max_queued_jobs,
             settings.max_retained_jobs,

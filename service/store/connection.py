@@ -1,4 +1,4 @@
-"""Redis within bounds: a command that gets no answer in time is an error, never a wait."""
+"""The connection to Redis. A command that gets no answer in time is an error, and never a wait."""
 
 import asyncio
 import logging
@@ -17,16 +17,20 @@ from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
+# The oldest version of Redis that has all commands of the scripts.
 OLDEST = (6, 2)
-# Seconds to connect, to get an answer, and to get one of the connections; each on its own.
+# Seconds to connect, to get an answer, and to get one of the connections, each on its own.
 ANSWER_WITHIN_S = 2.0
 CONNECTIONS = 64
-NOBODY = StoreObserver()
+NULL_OBSERVER = StoreObserver()
 _RETRY_AFTER_S = 2
 
 
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
-    """A client that connects when it is used, and again after each failure. Raises ServeError."""
+    """Make a client that connects when it is used, and again after each failure.
+
+    `answer_within_s` is in seconds. Raises ServeError for a URL that is not one of Redis.
+    """
     try:
         urls.redis_url(url)
         pool = BlockingConnectionPool.from_url(
@@ -36,10 +40,10 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
             timeout=answer_within_s,
             socket_timeout=answer_within_s,
             socket_connect_timeout=answer_within_s,
-            # Whether a command that failed was carried out is for its caller to judge.
+            # A command that failed may have been carried out: its caller decides what to do.
             retry=Retry(NoBackoff(), 0),
         )
-        # What a connection does not know it says when it is made, which reaches nobody.
+        # Connections reject unknown options only when they are made, which is too late.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):
         # The library's message repeats the part that it could not parse, which may be a password.
@@ -48,10 +52,13 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
 
 
 @contextmanager
-def reaching(operation: str, observer: StoreObserver) -> Iterator[None]:
-    """One operation, which the observer is told of. Raises StoreUnavailable for whatever keeps
-    Redis from its work: it is away, full, read-only, busy with another's script; or it takes our
-    command for a mistake, which must not end a process that others wait for."""
+def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
+    """Measure one operation for the observer, and turn its errors into StoreUnavailable.
+
+    That covers whatever keeps Redis from its work: it is away, full, read-only or busy with the
+    script of another client. It also covers a command that Redis takes for a mistake, which must
+    not end a process that clients wait for.
+    """
     began = time.perf_counter()
     try:
         yield
@@ -63,23 +70,27 @@ def reaching(operation: str, observer: StoreObserver) -> Iterator[None]:
     observer.round_trip(operation, time.perf_counter() - began)
 
 
-async def check(client: Redis, observer: StoreObserver = NOBODY) -> None:
-    """Raises ServeError for a Redis that is too old, StoreUnavailable for one that is away; logs
-    what would lose jobs."""
-    with reaching("info", observer):
+async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
+    """Check the version of Redis, and log settings that lose jobs.
+
+    Raises ServeError for a Redis that is too old, and StoreUnavailable.
+    """
+    with round_trip("info", observer):
         facts = await client.info()
     version = str(facts["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         oldest = ".".join(str(part) for part in OLDEST)
         raise ServeError(f"Redis {version} is too old: {oldest} or newer is needed")
     if (policy := facts.get("maxmemory_policy", "noeviction")) != "noeviction":
-        logger.warning("Redis evicts keys (%s): jobs will be lost; set noeviction", policy)
+        logger.warning(
+            "Redis evicts keys (maxmemory-policy %s): jobs will be lost; set noeviction", policy
+        )
     if not facts.get("aof_enabled"):
         logger.warning("Redis keeps no append-only file: jobs do not survive its crash")
 
 
-async def reached(client: Redis, observer: StoreObserver = NOBODY) -> None:
-    """Wait until Redis answers. Raises ServeError for one that is too old."""
+async def wait_until_reachable(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
+    """Wait until Redis answers. Raises ServeError for a Redis that is too old."""
     while True:
         try:
             return await check(client, observer)

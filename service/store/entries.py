@@ -1,4 +1,4 @@
-"""A job in memory, and how it stands."""
+"""The entry of a job in the store in memory."""
 
 import asyncio
 from collections import deque
@@ -7,29 +7,29 @@ from typing import Self
 
 from service.jobs import UNFINISHED, Job, JobStatus
 from service.store import news
-from service.store.base import JobRecord, Key, Standing
+from service.store.base import JobRecord, JobSummary, Key
 from service.store.news import Advance, ProgressLog
 
 
 @dataclass(slots=True)
 class Entry:
-    """A job and its standing. `order` sorts the queue, and survives a release. `waiters` is None
-    for a job that nobody has to wait for. What remains without `record` is that it has ended."""
+    """A job and its state. `order` sorts the queue, and survives a release. `waiters` is None for a
+    job that is not attended. `record` is None once the result has been dropped."""
 
-    standing: Standing
+    summary: JobSummary
     record: JobRecord | None
     order: tuple[int, int]
     key: Key | None
     waiters: set[str] | None
     epoch: int = 0
-    told: int = 0
-    kept: deque[Advance] = field(default_factory=lambda: deque(maxlen=news.KEPT))
+    last_number: int = 0
+    recent: deque[Advance] = field(default_factory=lambda: deque(maxlen=news.RECENT))
     watchers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     def of(cls, job: Job, place: int, key: Key | None, attended: bool) -> Self:
-        """A job that begins to wait."""
+        """Make the entry of a job that begins to wait."""
         order = (-job.priority, place)
         waiters = {job.id} if attended else None
         return cls(_queued(job, place), JobRecord(job, "queued"), order, key, waiters)
@@ -37,32 +37,32 @@ class Entry:
     @property
     def ended(self) -> bool:
         """Whether the job has ended."""
-        return self.standing.status not in UNFINISHED
+        return self.summary.status not in UNFINISHED
 
     @property
     def job(self) -> Job:
-        """The job itself, which is there until it has ended."""
+        """The job itself, which is there as long as it has not ended."""
         assert self.record is not None
         return self.record.job
 
     @property
-    def story(self) -> ProgressLog:
-        """What watchers may be told."""
-        status, progress = self.standing.status, self.standing.progress
-        return ProgressLog(status, progress, self.told, tuple(self.kept))
+    def progress_log(self) -> ProgressLog:
+        """The job's progress for those who watch it."""
+        status, progress = self.summary.status, self.summary.progress
+        return ProgressLog(status, progress, self.last_number, tuple(self.recent))
 
-    def turn(self, status: JobStatus, **more: float | None) -> None:
-        """Change the standing, and tell who waits or watches."""
+    def change(self, status: JobStatus, **more: float | None) -> None:
+        """Change the state, and wake those who wait for the job or watch it."""
         changes = {"status": status, **more}
-        self.standing = replace(self.standing, **changes)  # type: ignore[arg-type]
+        self.summary = replace(self.summary, **changes)  # type: ignore[arg-type]
         if self.record is not None:
             self.record = replace(self.record, **changes)  # type: ignore[arg-type]
         self.changed.set()
         self.changed = asyncio.Event()
 
 
-def _queued(job: Job, place: int) -> Standing:
-    return Standing(
+def _queued(job: Job, place: int) -> JobSummary:
+    return JobSummary(
         id=job.id,
         kind=job.task.kind,
         model=job.model,

@@ -1,8 +1,8 @@
-"""Which checkpoints are served, and by whom: workers announce them, APIs read that.
+"""The fleet: workers announce the checkpoints that they serve, and APIs read the announcements.
 
-An announcement lives for `ALIVE_S` and is made again before that. A checkpoint's descriptor
-(manifest and calibration) has a key of its own, named by the SHA-256 of its text, so that it is
-read once and not at every look.
+An announcement lives for `ALIVE_S` and is repeated before that. A checkpoint's descriptor (manifest
+and calibration) has a key of its own, named by the SHA-256 of its text, so that an API reads it
+once, and not with every announcement.
 """
 
 import hashlib
@@ -18,18 +18,20 @@ from models.anomaly.calibration import Calibration
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
 from service.store import keys
-from service.store.connection import NOBODY, reaching
+from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.scripts import Scripts
 from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
+# Seconds that an announcement lives, and between two announcements.
 ALIVE_S = 10.0
 ANNOUNCE_EVERY_S = 2.0
 
 
-class Announced(NamedTuple):
-    """A checkpoint's descriptor, and what runs it."""
+class AnnouncedModel(NamedTuple):
+    """A checkpoint's descriptor, and the `execution` (device type, runtime, dtype, build) that runs
+    it."""
 
     manifest: Manifest
     execution: str
@@ -43,8 +45,9 @@ class _Descriptor(BaseModel):
     calibration: Calibration | None
 
 
-class _Entry(BaseModel):
-    """What one worker says of itself: for each checkpoint, descriptor and execution."""
+class _Announcement(BaseModel):
+    """The announcement of one worker: the digest of the descriptor and the execution of each
+    checkpoint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,51 +59,52 @@ class _Entry(BaseModel):
 class Fleet:
     """The workers on one Redis. Every method may raise StoreUnavailable.
 
-    `workers`: how many served each model, by name, at the last look.
+    `workers` counts those that served each model, by its name, when `models` was last called.
     """
 
-    def __init__(self, client: Redis, observer: StoreObserver = NOBODY) -> None:
+    def __init__(self, client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
         self._client, self._observer = client, observer
         self._scripts = Scripts(client, observer)
         self.workers: Counter[str] = Counter()
         self._descriptors: dict[str, _Descriptor] = {}
 
-    async def announce(self, name: str, since: float, models: Iterable[Announced]) -> None:
-        """Say that worker `name`, at work since then, serves these."""
+    async def announce(self, name: str, since: float, models: Iterable[AnnouncedModel]) -> None:
+        """Announce that the worker `name` has served these models `since` a time, in seconds since
+        the epoch."""
         descriptors: list[str] = []
         serves: list[tuple[str, str]] = []
         for manifest, execution, calibration in models:
             text = _Descriptor(manifest=manifest, calibration=calibration).model_dump_json()
             descriptors += _digest(text), text
             serves.append((_digest(text), execution))
-        entry = _Entry(since=since, serves=tuple(serves)).model_dump_json()
+        entry = _Announcement(since=since, serves=tuple(serves)).model_dump_json()
         await self._scripts.run("announce", name, since, entry, int(1000 * ALIVE_S), *descriptors)
 
     async def retire(self, name: str) -> None:
-        """Say that this worker takes no more jobs."""
-        with reaching("retire", self._observer):
+        """Withdraw the announcement of a worker, which takes no more jobs."""
+        with round_trip("retire", self._observer):
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.delete(keys.WORKER + name)
                 pipe.zrem(keys.WORKERS, name)
                 await pipe.execute()
 
-    async def present(self) -> list[Announced]:
-        """What is served now, each checkpoint once, by the latest worker's word."""
+    async def models(self) -> list[AnnouncedModel]:
+        """Return the checkpoints that are served now, each as the latest worker announced it."""
         entries = await self._entries()
         await self._read_descriptors({digest for entry in entries for digest, _ in entry.serves})
-        found: dict[str, Announced] = {}
+        found: dict[str, AnnouncedModel] = {}
         workers: Counter[str] = Counter()
         for entry in entries:
             for digest, execution in entry.serves:
                 if descriptor := self._descriptors.get(digest):
                     manifest, calibration = descriptor.manifest, descriptor.calibration
-                    found[manifest.sha256] = Announced(manifest, execution, calibration)
+                    found[manifest.sha256] = AnnouncedModel(manifest, execution, calibration)
                     workers[manifest.name] += 1
         self.workers = workers
         return list(found.values())
 
-    async def _entries(self) -> list[_Entry]:
-        with reaching("workers", self._observer):
+    async def _entries(self) -> list[_Announcement]:
+        with round_trip("workers", self._observer):
             names: Any = await self._client.zrange(keys.WORKERS, 0, -1)
             texts = await self._values([keys.WORKER + name.decode() for name in names])
             gone = [name for name, text in zip(names, texts, strict=True) if text is None]
@@ -112,7 +116,7 @@ class Fleet:
         unread = sorted(digests - self._descriptors.keys())
         texts: Sequence[bytes | None] = ()
         if unread:
-            with reaching("descriptors", self._observer):
+            with round_trip("descriptors", self._observer):
                 texts = await self._values([keys.DESCRIPTORS + digest for digest in unread])
         self._descriptors = {
             name: self._descriptors[name] for name in digests & self._descriptors.keys()
@@ -130,17 +134,20 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _entry(text: bytes) -> _Entry | None:
+def _entry(text: bytes) -> _Announcement | None:
     try:
-        return _Entry.model_validate_json(text)
+        return _Announcement.model_validate_json(text)
     except ValidationError as error:
         logger.error("a worker's announcement cannot be read: %s", error)
         return None
 
 
 def _descriptor(text: bytes) -> _Descriptor | None:
-    """None for what cannot be read; without a calibration that does not hold in this process,
-    which is to judge by it: its coder may be another than the worker's."""
+    """Read a descriptor; None for one that this build cannot read.
+
+    A calibration that does not hold in this process is left out: this process would judge by it,
+    and its image coder may be another than the worker's.
+    """
     try:
         descriptor = _Descriptor.model_validate_json(text)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The store of a single process: a heap and a dictionary, owned by one event loop."""
+"""The store in memory, of a single process: heaps and dictionaries, owned by one event loop."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from weakref import WeakSet
 from service.errors import ServiceError
 from service.jobs import Job, JobStatus, Outcome
 from service.store import rules
-from service.store.base import Claim, JobRecord, Key, Page, Standing, always
+from service.store.base import Claim, JobRecord, JobSummary, Key, Page, always
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.entries import Entry
 from service.store.kept import KeptResults
@@ -20,7 +20,7 @@ from service.store.waiting import WaitingJobs
 
 
 class MemoryStore:
-    """`clock` gives seconds since the epoch."""
+    """A store in memory. `clock` returns seconds since the epoch."""
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.time) -> None:
         self._bounds, self._clock = bounds, clock
@@ -34,7 +34,7 @@ class MemoryStore:
         self._arrival = asyncio.Event()
         self._listeners: WeakSet[rules.Cancellations] = WeakSet()
 
-    async def room(self, owner: str, cost: int) -> None:
+    async def check_capacity(self, owner: str, cost: int) -> None:
         if refusal := self._load(owner).refusal(cost, self._bounds):
             raise refusal
 
@@ -50,8 +50,8 @@ class MemoryStore:
         if key is not None and (known := self._known(key)):
             if known.waiters is not None:
                 known.waiters.add(job.id)
-            return known.standing.id
-        await self.room(job.owner, job.cost)
+            return known.summary.id
+        await self.check_capacity(job.owner, job.cost)
         self._admitted += 1
         entry = self._entries[job.id] = Entry.of(job, self._admitted, key, attended)
         if key is not None:
@@ -66,7 +66,7 @@ class MemoryStore:
         entry.waiters.remove(waiter)
         if entry.waiters:
             return
-        kept = entry.key is not None and entry.standing.status in ("succeeded", "failed")
+        kept = entry.key is not None and entry.summary.status in ("succeeded", "failed")
         if not kept:
             await self.cancel(job_id)
             await self.forget(job_id)
@@ -74,12 +74,12 @@ class MemoryStore:
     async def claim(
         self, checkpoints: Collection[str], alone: Callable[[], bool] = always
     ) -> Claim:
-        # No job outlives a worker here, so that none is to run alone.
+        # No job outlives its worker in memory, so that none has to run alone.
         while True:
             entry = self._pop(checkpoints)
             if entry is not None:
                 entry.epoch += 1
-                entry.turn("running", started_at=self._clock())
+                entry.change("running", started_at=self._clock())
                 return Claim(entry.job, entry.epoch)
             self._arrival.clear()
             await self._arrival.wait()
@@ -91,8 +91,8 @@ class MemoryStore:
         now = self._clock()
         for job_id in self._waiting.ids():
             entry = self._entries[job_id]
-            if entry.standing.deadline <= now:
-                self._waiting.remove(entry.standing, entry.order)
+            if entry.summary.deadline <= now:
+                self._waiting.remove(entry.summary, entry.order)
                 self._end(entry, rules.too_late())
         self._expire()
 
@@ -101,9 +101,9 @@ class MemoryStore:
         if entry is None:
             return False
         if entry.watchers:
-            entry.told += 1
-            entry.kept.append(Advance(entry.told, progress, preview))
-        entry.turn("running", progress=progress)
+            entry.last_number += 1
+            entry.recent.append(Advance(entry.last_number, progress, preview))
+        entry.change("running", progress=progress)
         return entry.watchers > 0
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
@@ -117,34 +117,34 @@ class MemoryStore:
     async def release(self, claim: Claim) -> None:
         entry = self._held(claim)
         if entry is not None:
-            entry.told += 1
-            entry.kept.clear()
-            entry.turn("queued", progress=0.0, started_at=None)
+            entry.last_number += 1
+            entry.recent.clear()
+            entry.change("queued", progress=0.0, started_at=None)
             self._enqueue(entry)
 
     async def cancel(self, job_id: str) -> None:
         entry = self._entry(job_id)
         if entry.ended:
             return
-        held = entry.standing.status == "running"
+        held = entry.summary.status == "running"
         if not held:
-            self._waiting.remove(entry.standing, entry.order)
+            self._waiting.remove(entry.summary, entry.order)
         self._end(entry, rules.cancelled())
         if held:
             for listener in self._listeners:
-                listener.tell(job_id)
+                listener.add(job_id)
 
-    async def standing(self, job_id: str) -> Standing:
+    async def summary(self, job_id: str) -> JobSummary:
         self._expire()
-        return self._entry(job_id).standing
+        return self._entry(job_id).summary
 
     async def jobs(
         self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         self._expire()
-        found: list[Standing] = []
+        found: list[JobSummary] = []
         for entry in reversed(self._entries.values()):
-            job = entry.standing
+            job = entry.summary
             if (
                 owner in (None, job.owner)
                 and status in (None, job.status)
@@ -176,7 +176,7 @@ class MemoryStore:
         try:
             while True:
                 changed, ended = entry.changed, entry.ended
-                for one in entry.story.since(after):
+                for one in entry.progress_log.since(after):
                     yield one
                     after = one.number
                 if ended:
@@ -208,9 +208,9 @@ class MemoryStore:
             raise rules.unknown(job_id) from None
 
     def _held(self, claim: Claim) -> Entry | None:
-        """The claimed job, if this claim still holds it."""
+        """Return the entry of a claimed job, if this claim still holds the job."""
         entry = self._entries.get(claim.job.id)
-        if entry is None or entry.epoch != claim.epoch or entry.standing.status != "running":
+        if entry is None or entry.epoch != claim.epoch or entry.summary.status != "running":
             return None
         return entry
 
@@ -223,7 +223,7 @@ class MemoryStore:
         entry = self._entries[job_id]
         if entry.key != key:
             raise rules.mismatch()
-        return None if entry.standing.status in rules.WITHOUT_ANSWER else entry
+        return None if entry.summary.status in rules.WITHOUT_ANSWER else entry
 
     def _awaited(self, job_id: str) -> bool:
         """Whether somebody waits for the job's result, and has not yet been given it."""
@@ -233,16 +233,16 @@ class MemoryStore:
         if not self._waiting:
             self._drained.clear()
             self._drained.append((self._clock(), 0))
-        self._waiting.add(entry.standing, entry.order)
+        self._waiting.add(entry.summary, entry.order)
         self._arrival.set()
 
     def _pop(self, checkpoints: Collection[str]) -> Entry | None:
         """Take the first job in time off the queues; those past their deadline end here."""
         while job_id := self._waiting.first(checkpoints):
             entry = self._entries[job_id]
-            self._waiting.remove(entry.standing, entry.order)
-            if entry.standing.deadline > self._clock():
-                self._waiting.took(entry.standing)
+            self._waiting.remove(entry.summary, entry.order)
+            if entry.summary.deadline > self._clock():
+                self._waiting.took(entry.summary)
                 return entry
             self._end(entry, rules.too_late())
         return None
@@ -252,8 +252,8 @@ class MemoryStore:
         if entry.record is not None:
             entry.record = replace(entry.record, outcome=outcome)
         failed = isinstance(outcome, ServiceError)
-        progress = entry.standing.progress if failed else 1.0
-        entry.turn(rules.status_of(outcome), progress=progress, finished_at=now)
+        progress = entry.summary.progress if failed else 1.0
+        entry.change(rules.status_of(outcome), progress=progress, finished_at=now)
         if entry.record is not None:
             self._kept.add(entry.record.job, outcome, now)
         self._expire()
@@ -269,12 +269,12 @@ class MemoryStore:
 
     def _drop_result(self, entry: Entry) -> None:
         """Forget what an ended job was answered with; that it ended is remembered."""
-        job = entry.standing
+        job = entry.summary
         self._kept.remove(job.owner, job.id)
         self._remembered[job.id] = job.finished_at or 0.0
         entry.record = None
-        entry.kept.clear()
-        if entry.key is not None and self._keys.get(entry.key.scope) == entry.standing.id:
+        entry.recent.clear()
+        if entry.key is not None and self._keys.get(entry.key.scope) == entry.summary.id:
             del self._keys[entry.key.scope]
 
     def _load(self, owner: str = "") -> rules.Load:
@@ -296,7 +296,8 @@ class MemoryStore:
 
 
 def _surplus(ends: dict[str, float], most: int, oldest: float) -> list[str]:
-    """The first of `ends`, which are in order: all beyond `most`, and all before `oldest`."""
+    """Return the first ids of `ends`, which are in order of time: all beyond `most`, and all that
+    ended before `oldest`."""
     surplus = len(ends) - most
     first = itertools.takewhile(
         lambda end: end[0] < surplus or end[1][1] < oldest, enumerate(ends.items())

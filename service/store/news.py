@@ -1,7 +1,7 @@
-"""What happens to a job, in the order of its numbers, as those who watch it are told.
+"""News of a job for those who watch it, in the order of their numbers.
 
-Of the latest advances so many are kept that a watcher who was away for a moment misses none; one
-who was away for longer starts again from where the job stands.
+The latest advances are kept, so that a watcher who was away for a moment misses none. A watcher who
+was away for longer starts again from the present state of the job.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from service.jobs import UNFINISHED, JobStatus
 
-KEPT = 32
+# Advances of a job that are kept.
+RECENT = 32
 
 
 class Advance(NamedTuple):
-    """Progress from 0 to 1, and a PNG of the images as they are, if there is one."""
+    """Progress from 0 to 1, and a PNG of the images as they are now, empty if there is none."""
 
     number: int
     progress: float
@@ -21,13 +22,13 @@ class Advance(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """What the watcher has heard is too old to go on from, or no longer true."""
+    """A new start: what the watcher has seen is too old to go on from, or no longer true."""
 
     number: int
 
 
 class End(NamedTuple):
-    """The job has ended."""
+    """The end of the job."""
 
     number: int
     status: JobStatus
@@ -37,27 +38,31 @@ News = Advance | Reset | End
 
 
 class ProgressLog(NamedTuple):
-    """A job as watchers see it: `told` counts its advances, the latest of which are kept."""
+    """The progress of a job as watchers see it.
+
+    `last_number` is the number of the latest advance, or of the reset after it; `recent` has the
+    latest advances.
+    """
 
     status: JobStatus
     progress: float
-    told: int
-    kept: Sequence[Advance]
+    last_number: int
+    recent: Sequence[Advance]
 
     def since(self, after: int | None) -> list[News]:
-        """What is new to somebody who has heard up to number `after`, or nothing yet."""
+        """Return what is new to a watcher who has seen all up to number `after`, or nothing yet."""
         end: list[News] = []
         if self.status not in UNFINISHED:
-            end.append(End(self.told + 1, self.status))
-            if after == self.told + 1:
+            end.append(End(self.last_number + 1, self.status))
+            if after == self.last_number + 1:
                 return end
         if after is None:
-            return [self._present(), *end]
-        fresh = [advance for advance in self.kept if advance.number > after]
-        missed = self.told - after != len(fresh)
-        return [Reset(self.told), self._present(), *end] if missed else [*fresh, *end]
+            return [self._current(), *end]
+        fresh = [advance for advance in self.recent if advance.number > after]
+        missed = self.last_number - after != len(fresh)
+        return [Reset(self.last_number), self._current(), *end] if missed else [*fresh, *end]
 
-    def _present(self) -> Advance:
-        last = self.kept[-1] if self.kept else None
-        seen = last is not None and last.number == self.told
-        return Advance(self.told, self.progress, last.preview if last and seen else b"")
+    def _current(self) -> Advance:
+        last = self.recent[-1] if self.recent else None
+        seen = last is not None and last.number == self.last_number
+        return Advance(self.last_number, self.progress, last.preview if last and seen else b"")

@@ -1,4 +1,4 @@
-"""The store that a deployment chose."""
+"""The choice of a store by the settings of a deployment."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from service.errors import ServeError
 from service.settings import MEMORY, Settings
 from service.store.base import Store
 from service.store.bounds import Bounds
-from service.store.connection import NOBODY, connect, reached
+from service.store.connection import NULL_OBSERVER, connect, wait_until_reachable
 from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
 from service.store.redis import RedisStore
@@ -17,25 +17,28 @@ from service.urls import place, redis_url
 
 
 class Shared(NamedTuple):
-    """A store that other processes share, and who they are; `place` is its URL as it may be
-    logged."""
+    """A store in Redis, which processes share, and the fleet of its workers; `address` is its URL
+    without the password."""
 
     store: RedisStore
     fleet: Fleet
-    place: str
-    observer: StoreObserver = NOBODY
+    address: str
+    observer: StoreObserver = NULL_OBSERVER
 
-    async def reached(self) -> None:
-        """Wait until it answers. Raises ServeError for a Redis that is too old."""
-        await reached(self.store.client, self.observer)
+    async def wait_until_reachable(self) -> None:
+        """Wait until Redis answers. Raises ServeError for a Redis that is too old."""
+        await wait_until_reachable(self.store.client, self.observer)
 
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, observer: StoreObserver = NOBODY
+    settings: Settings, observer: StoreObserver = NULL_OBSERVER
 ) -> AsyncIterator[tuple[Store, Shared | None]]:
-    """Open either store, and close it in the end; None stands beside the one in memory, which
-    nobody shares. Raises ServeError for a URL that is none of a Redis."""
+    """Open the store that the settings name, and close it in the end.
+
+    Beside it stands the shared store, or None for the store in memory. Raises ServeError for a URL
+    that is not one of Redis.
+    """
     if settings.store == MEMORY:
         yield MemoryStore(Bounds.of(settings)), None
         return
@@ -52,13 +55,13 @@ async def open_store(
 
 @asynccontextmanager
 async def open_shared(settings: Settings) -> AsyncIterator[Shared]:
-    """Open the Redis store, and close it in the end. Raises ServeError where another is chosen."""
+    """Open the store in Redis, and close it in the end. Raises ServeError if another is chosen."""
     async with open_store(settings) as (_, shared):
-        yield need_shared(shared)
+        yield require_shared(shared)
 
 
-def need_shared(shared: Shared | None) -> Shared:
-    """Return the store that processes share. Raises ServeError where there is none."""
+def require_shared(shared: Shared | None) -> Shared:
+    """Return the shared store. Raises ServeError if there is none."""
     if shared is None:
         raise ServeError("jobs have to wait in Redis: set MULAN_STORE (--store) to redis://...")
     return shared

@@ -1,7 +1,8 @@
 """Limits on the requests of each caller in a while, and on their predicted price in row-evaluations
 (`service.price`).
 
-Counted over a sliding window, approximated from two fixed ones; in Redis for a whole fleet.
+They are counted over a sliding window, approximated from two fixed windows, and in Redis for a
+whole fleet.
 """
 
 import math
@@ -15,21 +16,21 @@ from redis.asyncio import Redis
 from service.errors import InvalidRequest, RateLimited
 from service.settings import Settings
 from service.store import keys
-from service.store.connection import NOBODY, reaching
+from service.store.connection import NULL_OBSERVER, round_trip
 from service.telemetry.observers import StoreObserver
 
 
 class Quotas:
-    """`client` is the fleet's Redis; without one, what is counted is this process's alone."""
+    """The quotas in the settings. Without the `client` of a fleet, a process counts alone."""
 
     def __init__(
         self,
         settings: Settings,
         client: Redis | None = None,
-        observer: StoreObserver = NOBODY,
+        observer: StoreObserver = NULL_OBSERVER,
     ) -> None:
-        # What is counted in memory makes no round trip.
-        self._observer = NOBODY if client is None else observer
+        # Counters in memory make no round trips.
+        self._observer = NULL_OBSERVER if client is None else observer
         self._requests = _parsed(settings.request_rate)
         self._cost = _parsed(settings.cost_rate)
         self._limiter = SlidingWindowCounterRateLimiter(_storage(client))
@@ -53,7 +54,7 @@ class Quotas:
                 f"{_window(self._cost)}",
                 "request-too-expensive",
             )
-        with reaching("quota", self._observer):
+        with round_trip("quota", self._observer):
             free = await self._limiter.test(self._cost, f"cost {owner}", cost=cost)
         if not free:
             raise await self._refusal(self._cost, f"cost {owner}", "row-evaluations")
@@ -61,17 +62,17 @@ class Quotas:
     async def charge(self, owner: str, cost: int) -> None:
         """Count work that has been admitted after `check` let it. Raises StoreUnavailable."""
         if self._cost is not None:
-            with reaching("quota", self._observer):
+            with round_trip("quota", self._observer):
                 await self._limiter.hit(self._cost, f"cost {owner}", cost=cost)
 
     async def _hit(self, rate: limits.RateLimitItem, name: str, cost: int, unit: str) -> None:
-        with reaching("quota", self._observer):
+        with round_trip("quota", self._observer):
             free = await self._limiter.hit(rate, name, cost=cost)
         if not free:
             raise await self._refusal(rate, name, unit)
 
     async def _refusal(self, rate: limits.RateLimitItem, name: str, unit: str) -> RateLimited:
-        with reaching("quota", self._observer):
+        with round_trip("quota", self._observer):
             window = await self._limiter.get_window_stats(rate, name)
         wait = max(1, math.ceil(window.reset_time - time.time()))
         return RateLimited(f"at most {rate.amount} {unit} in {_window(rate)}", wait)

@@ -1,9 +1,9 @@
-"""The store of a fleet: Redis streams, one a checkpoint and priority, with a consumer group.
+"""The store of a fleet: Redis streams, one for each checkpoint and priority, with a consumer group.
 
 Each change of a job is one Lua script (`lua/`), so that no crash leaves half of it. A claim is a
-lease: whoever does not renew it in time loses the job to the next, whose claim has a higher epoch.
-Wanted of Redis: 6.2 or newer, one primary, `noeviction`. Jobs are as durable as its
-`appendfsync`: `always` loses none, `everysec` at most a second's.
+lease: a worker that does not renew it in time loses the job to the next, whose claim has a higher
+epoch. The store needs Redis 6.2 or newer, one primary, and `noeviction`. Jobs are as durable as
+its `appendfsync`: `always` loses none, `everysec` those of a second at most.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from redis.asyncio import Redis
 from service.errors import ComputationFailed, QueueFull, StoreUnavailable
 from service.jobs import UNFINISHED, Job, JobStatus, Outcome
 from service.store import keys, news, replies, rules
-from service.store.base import Claim, JobRecord, Key, Page, Standing, always
+from service.store.base import Claim, JobRecord, JobSummary, Key, Page, always
 from service.store.bounds import REMEMBERED_S, Bounds
-from service.store.connection import NOBODY, reaching
+from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.news import News
 from service.store.rules import Load
 from service.store.scripts import Scripts
@@ -31,20 +31,27 @@ from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
-# Seconds: between looks for what was not heard; that a payload
-# outlives its job's deadline; that a job's keys live at most; that a dead letter is kept; that a
-# job is held to be watched after somebody has looked.
+# Seconds between looks for messages that the subscription has missed.
 POLL_S = 5.0
+# Seconds that a result is kept for those who wait for it, whatever the bounds.
+UNREAD_S = 30.0
+# Seconds that a job's payload outlives its deadline, and at most lives.
 SLACK_S = 3_600.0
 LONGEST_S = 7 * 86_400.0
-LETTER_S = 7 * 86_400.0
+# Seconds that a dead letter is kept.
+DEAD_LETTER_S = 7 * 86_400.0
+# Seconds that a job counts as watched after a watcher has looked.
 WATCHED_S = 3 * POLL_S
-# Jobs that one look at a list goes through.
+# Jobs that one call of `jobs` looks at: Redis serves nobody else meanwhile.
 LOOKED_AT = 2_000
 
 
 class RedisStore:
-    """`name` tells this process from the others; `clock` gives seconds since the epoch."""
+    """A store in Redis, as one process uses it.
+
+    `name` identifies the process among others, and `clock` returns seconds since the epoch. Waits
+    look again every `poll_s` seconds, and results are kept for `unread_s` seconds at least.
+    """
 
     def __init__(
         self,
@@ -53,7 +60,7 @@ class RedisStore:
         name: str | None = None,
         clock: Callable[[], float] = time.time,
         poll_s: float = POLL_S,
-        observer: StoreObserver = NOBODY,
+        observer: StoreObserver = NULL_OBSERVER,
     ) -> None:
         self.client, self._bounds, self._clock = client, bounds, clock
         self.name = name or uuid.uuid4().hex
@@ -64,7 +71,7 @@ class RedisStore:
         )
         self._observer = observer
         self._scripts = Scripts(client, observer)
-        self._ear = Subscription(client)
+        self._subscription = Subscription(client)
         self._too_late = encode_outcome(rules.too_late())
         self._fatal = encode_outcome(
             ComputationFailed(
@@ -73,13 +80,13 @@ class RedisStore:
         )
 
     async def close(self) -> None:
-        """Listen no more. The client stays open: it is its owner's."""
-        await self._ear.close()
+        """End the subscription. The client stays open for its owner."""
+        await self._subscription.close()
 
-    async def room(self, owner: str, cost: int) -> None:
+    async def check_capacity(self, owner: str, cost: int) -> None:
         now, bounds = self._clock(), self._bounds
         full = await self._scripts.run(
-            "room", owner, cost, now, bounds.capacity, bounds.capacity_cost
+            "check_capacity", owner, cost, now, bounds.capacity, bounds.capacity_cost
         )
         if full:
             raise self._refusal(cost, now, full[1:])
@@ -92,7 +99,7 @@ class RedisStore:
 
     async def load(self) -> Load:
         now = self._clock()
-        return replies.load(now, *await self._scripts.run("load", now, now - LETTER_S))
+        return replies.load(now, *await self._scripts.run("load", now, now - DEAD_LETTER_S))
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
@@ -101,7 +108,7 @@ class RedisStore:
             *(job.id, replies.queue(job), job.deadline, job.cost, now),
             *(self._bounds.capacity, self._bounds.capacity_cost, life_ms(job, now)),
             *(encode_job(job), *(key or ("", "")), int(attended), job.owner),
-            *(*self._keep, *replies.about(job)),
+            *(*self._keep, *replies.descriptive_fields(job)),
         )
         if verdict == b"mismatch":
             raise rules.mismatch()
@@ -117,15 +124,15 @@ class RedisStore:
     async def claim(
         self, checkpoints: Collection[str], alone: Callable[[], bool] = always
     ) -> Claim:
-        # Heard from before it is held: a job that is held can be cancelled.
-        await self._ear.listening()
+        # The subscription comes before the claim, so that every held job can be cancelled.
+        await self._subscription.wait_until_subscribed()
         while True:
-            self._ear.arrival.clear()
+            self._subscription.arrival.clear()
             if reply := await self._take(checkpoints, alone()):
                 if claim := await self._claimed(*reply):
                     return claim
                 continue
-            await self._until(self._ear.arrival)
+            await self._until(self._subscription.arrival)
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
         pairs = [part for claim in claims for part in (claim.job.id, claim.epoch)]
@@ -133,21 +140,21 @@ class RedisStore:
         return [claim for position, claim in enumerate(claims) if position in lost]
 
     async def sweep(self) -> None:
-        redelivered, buried = await self._scripts.run(
+        redelivered, given_up = await self._scripts.run(
             "sweep",
             *(self._clock(), int(1000 * self._bounds.lease_s), self._too_late, self._fatal),
-            *(self._bounds.most_crashes, int(1000 * LETTER_S), *self._keep),
+            *(self._bounds.most_crashes, int(1000 * DEAD_LETTER_S), *self._keep),
         )
-        self._observer.swept(redelivered, buried)
-        if redelivered or buried:
+        self._observer.swept(redelivered, given_up)
+        if redelivered or given_up:
             logger.warning(
-                "of silent workers' jobs %d wait again, %d were given up", redelivered, buried
+                "of silent workers' jobs %d wait again, %d were given up", redelivered, given_up
             )
 
     async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
         watched: int = await self._scripts.run(
             *("report", claim.job.id, claim.epoch, progress, preview),
-            *(self._clock(), news.KEPT, int(1000 * SLACK_S)),
+            *(self._clock(), news.RECENT, int(1000 * SLACK_S)),
         )
         return bool(watched)
 
@@ -162,12 +169,12 @@ class RedisStore:
         if not await self._scripts.run("cancel", job_id, outcome, self._clock(), *self._keep):
             raise rules.unknown(job_id)
 
-    async def standing(self, job_id: str) -> Standing:
-        with reaching("standing", self._observer):
+    async def summary(self, job_id: str) -> JobSummary:
+        with round_trip("summary", self._observer):
             fields = await self.client.hgetall(keys.JOB + job_id)
         if not fields:
             raise rules.unknown(job_id)
-        found = replies.standing(job_id, cast(dict[bytes, bytes], fields))
+        found = replies.summary(job_id, cast(dict[bytes, bytes], fields))
         if self._is_older(found.finished_at, self._bounds.kept_s + REMEMBERED_S):
             raise rules.unknown(job_id)
         return found
@@ -188,34 +195,34 @@ class RedisStore:
         return record
 
     async def wait(self, job_id: str) -> JobRecord:
-        with self._ear.ended(job_id) as heard:
+        with self._subscription.end_of(job_id) as event:
             while True:
-                heard.clear()
+                event.clear()
                 try:
-                    if (await self.standing(job_id)).status not in UNFINISHED:
+                    if (await self.summary(job_id)).status not in UNFINISHED:
                         return await self.record(job_id)
                 except StoreUnavailable as error:
-                    logger.info("waiting on while the store is away: %s", error)
-                await self._until(heard)
+                    logger.info("still waiting for a job, the store is unavailable: %s", error)
+                await self._until(event)
 
     async def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:
-        with self._ear.turned(job_id) as heard:
+        with self._subscription.change_of(job_id) as event:
             while True:
-                heard.clear()
+                event.clear()
                 try:
                     reply = await self._scripts.run("watch", job_id, self._clock() + WATCHED_S)
                 except StoreUnavailable as error:
-                    logger.info("watching on while the store is away: %s", error)
+                    logger.info("still watching a job, the store is unavailable: %s", error)
                 else:
                     if not reply:
                         raise rules.unknown(job_id)
-                    story = replies.story(*reply)
-                    for one in story.since(after):
+                    log = replies.progress_log(*reply)
+                    for one in log.since(after):
                         yield one
                         after = one.number
-                    if story.status not in UNFINISHED:
+                    if log.status not in UNFINISHED:
                         return
-                await self._until(heard)
+                await self._until(event)
 
     async def expire(self, job_id: str) -> None:
         await self._scripts.run("expire", job_id)
@@ -224,10 +231,10 @@ class RedisStore:
         await self._scripts.run("forget", job_id)
 
     def cancellations(self) -> AsyncIterator[str]:
-        return self._ear.cancellations()
+        return self._subscription.cancellations()
 
     async def _take(self, checkpoints: Collection[str], alone: bool) -> list[Any] | None:
-        """One look for a job; one that is found while the caller gives up is handed back."""
+        """Look for a job once. One that is found after the caller was cancelled is handed back."""
         look = asyncio.ensure_future(
             self._scripts.run(
                 *("claim", self.name, self._clock(), self._too_late, int(alone)),
@@ -262,8 +269,8 @@ class RedisStore:
         return bool(ended)
 
     async def _read(self, job_id: str) -> JobRecord:
-        standing, task, result = await self._scripts.run("record", job_id)
-        status, progress, started, finished = standing
+        summary, task, result = await self._scripts.run("record", job_id)
+        status, progress, started, finished = summary
         if status is None:
             raise rules.unknown(job_id)
         if task is None or (result is None and status.decode() not in UNFINISHED):
@@ -286,12 +293,12 @@ class RedisStore:
         return ended is not None and ended < self._clock() - age
 
     async def _until(self, event: asyncio.Event) -> None:
-        """Wait for what may be heard, or until it is time to look all the same."""
+        """Wait for an event of the subscription, or until it is time to look without one."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poll_s):
                 await event.wait()
 
 
 def life_ms(job: Job, now: float) -> int:
-    """How long a job's payload lives that is queued now."""
+    """Return how long the payload of a job that is queued at `now` lives, in milliseconds."""
     return int(1000 * min(max(0.0, job.deadline - now) + SLACK_S, LONGEST_S))

@@ -1,4 +1,4 @@
-"""What Redis answers, as jobs and their standing."""
+"""Replies of Redis as objects of the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,14 +6,14 @@ from typing import Any, cast
 
 from service.errors import ComputationFailed
 from service.jobs import Job, JobStatus, Outcome
-from service.store.base import Page, Standing
+from service.store.base import JobSummary, Page
 from service.store.news import Advance, ProgressLog
 from service.store.rules import Load, Share
 from service.store.wire import WireError, decode_job, decode_outcome
 
 
-def about(job: Job) -> list[str | float]:
-    """What is said of a job beside how it stands: names and values in turn."""
+def descriptive_fields(job: Job) -> list[str | float]:
+    """Return the fields of a job's hash that never change, as names and values in turn."""
     return [
         *("kind", job.task.kind, "model", job.model, "checkpoint", job.checkpoint),
         *("owner", job.owner, "priority", job.priority, "created_at", job.created_at),
@@ -26,11 +26,11 @@ def queue(job: Job) -> str:
     return f"{name}:{job.owner}" if job.owner else name
 
 
-def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
-    """A job's hash."""
+def summary(job_id: str, fields: Mapping[bytes, bytes]) -> JobSummary:
+    """Read a job's hash."""
     text = {name.decode(): value.decode() for name, value in fields.items()}
     status = cast(JobStatus, text["status"])
-    return Standing(
+    return JobSummary(
         id=job_id,
         kind=text["kind"],
         model=text["model"],
@@ -49,27 +49,29 @@ def standing(job_id: str, fields: Mapping[bytes, bytes]) -> Standing:
 
 
 def page(listed: Sequence[Any], last: bytes) -> Page:
-    """The answer of the list script."""
+    """Read the reply of the script `list`."""
     jobs = [
-        standing(job_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
+        summary(job_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
         for job_id, flat in listed
     ]
     return Page(jobs, int(float(last)) if last else None)
 
 
-def story(status: bytes, progress: bytes, told: int, kept: Sequence[Any]) -> ProgressLog:
-    """The answer of the watch script."""
+def progress_log(
+    status: bytes, progress: bytes, last_number: int, recent: Sequence[Any]
+) -> ProgressLog:
+    """Read the reply of the script `watch`."""
     advances = []
-    for entry, (_, at, _, preview) in kept:
+    for entry, (_, at, _, preview) in recent:
         number = int(entry.partition(b"-")[0])
         advances.append(Advance(number, float(at), preview))
     name = cast(JobStatus, status.decode())
-    return ProgressLog(name, 1.0 if name == "succeeded" else float(progress), told, advances)
+    return ProgressLog(name, 1.0 if name == "succeeded" else float(progress), last_number, advances)
 
 
 def load(now: float, *numbers: bytes | int) -> Load:
-    """What the scripts say of it: jobs, cost, done, their cost, since when, and perhaps what runs
-    and dead letters."""
+    """Read a load at time `now`: jobs, cost, jobs done, their cost, and since when; from the script
+    `load` also the running jobs and the dead letters."""
     jobs, cost, done, done_cost, since, *rest = map(float, numbers)
     running, letters = map(int, rest or (0, 0))
     return Load(int(jobs), int(cost), int(done), int(done_cost), now - since, running, letters)
@@ -84,12 +86,12 @@ def overload(now: float, *numbers: bytes | int) -> Load:
 
 
 def seconds(field: bytes | None) -> float | None:
-    """A time, if there is one."""
+    """Read a time in seconds, if there is one."""
     return None if field is None else float(field)
 
 
 def job(data: bytes) -> Job:
-    """Raises ComputationFailed for one that this build cannot read."""
+    """Decode a job. Raises ComputationFailed for one that this build cannot read."""
     try:
         return decode_job(data)
     except WireError as error:
@@ -97,7 +99,7 @@ def job(data: bytes) -> Job:
 
 
 def outcome(data: bytes) -> Outcome:
-    """An end; a failure in the place of one that this build cannot read."""
+    """Decode an outcome; one that this build cannot read becomes ComputationFailed."""
     try:
         return decode_outcome(data)
     except WireError as error:

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds between tries.
+# Seconds before the first repetition, and at most before a later one.
 FIRST_BACKOFF = 0.1
 LAST_BACKOFF = 5.0
 # Seconds before a task is cancelled again: more than the last command of a cancelled one may take.
@@ -19,13 +19,14 @@ CANCEL_AGAIN_S = 3.0
 
 
 async def retry_while_unavailable(call: Callable[[], Awaitable[T]]) -> T:
-    """The outcome of `call`, tried again, ever more slowly, while the store is away."""
+    """Return the outcome of `call`, which is repeated, more and more slowly, while it raises
+    StoreUnavailable."""
     backoff = FIRST_BACKOFF
     while True:
         try:
             return await call()
         except StoreUnavailable as error:
-            logger.warning("the store is away, next try in %.1f s: %s", backoff, error)
+            logger.warning("the store is unavailable, trying again in %.1f s: %s", backoff, error)
         await asyncio.sleep(backoff)
         backoff = min(2 * backoff, LAST_BACKOFF)
 

@@ -1,4 +1,4 @@
-"""What every store does alike."""
+"""Rules that all stores have in common."""
 
 import asyncio
 import math
@@ -18,18 +18,17 @@ from service.errors import (
 from service.jobs import JobStatus, Outcome
 from service.store.bounds import Bounds
 
-# Of the latest ends, so many tell the rate at which the queue drains.
+# The latest ends of jobs by which the rate is measured at which the queue drains.
 WINDOW = 64
+# Seconds after which a client may try again if that rate is unknown, and at most.
 _UNMEASURED_S = 5
 _LONGEST_S = 300
-
-
-# What a request with the key of such a job is not answered by.
+# A request with the idempotency key of such a job begins a new job.
 WITHOUT_ANSWER: frozenset[JobStatus] = frozenset({"cancelled", "timed-out"})
 
 
 def status_of(outcome: Outcome) -> JobStatus:
-    """What a job with this outcome is."""
+    """Return the status of a job with this outcome."""
     match outcome:
         case JobCancelled():
             return "cancelled"
@@ -42,27 +41,27 @@ def status_of(outcome: Outcome) -> JobStatus:
 
 
 def cancelled() -> JobCancelled:
-    """The end of a job that somebody cancelled."""
+    """Make the outcome of a job that was cancelled."""
     return JobCancelled("the job was cancelled")
 
 
 def too_late() -> DeadlineExceeded:
-    """The end of a job that nobody took in time."""
+    """Make the outcome of a job that no worker claimed in time."""
     return DeadlineExceeded("time ran out while the job was queued")
 
 
 def unknown(job_id: str) -> UnknownJob:
-    """No such job, or none that the caller may know of."""
+    """Make the error for a job that does not exist, or that the caller may not know of."""
     return UnknownJob(f"no job {job_id!r}")
 
 
 def expired(job_id: str) -> ResultExpired:
-    """The job has ended, but what it came to is gone."""
+    """Make the error for a job that has ended and has no result any more."""
     return ResultExpired(f"the result of job {job_id} is no longer kept")
 
 
 def mismatch() -> InvalidRequest:
-    """The same idempotency key came with another request."""
+    """Make the error for an idempotency key that was used for another request."""
     return InvalidRequest(
         "this Idempotency-Key was used for another request", "idempotency-mismatch"
     )
@@ -80,10 +79,13 @@ NOTHING = Share(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What waits: `jobs` of `cost` row-evaluations. Since it began to, or of late, `done` jobs of
-    `done_cost` have ended in `elapsed` seconds. Beside it, jobs that are `running`, and dead
-    `letters`. `own` is the share of the owner who is asking, and `owners` the number of owners with
-    waiting jobs, that one included."""
+    """The load of a store: `jobs` are queued, of `cost` predicted row-evaluations.
+
+    Since jobs began to wait, or recently, `done` jobs of `done_cost` have ended in `elapsed`
+    seconds. Beside them, other jobs are `running`, and there are `dead_letters`. `own` is the share
+    of the owner who is asking, and `owners` the number of owners with queued jobs, that one
+    included.
+    """
 
     jobs: int
     cost: int
@@ -91,18 +93,18 @@ class Load:
     done_cost: int
     elapsed: float
     running: int = 0
-    letters: int = 0
+    dead_letters: int = 0
     own: Share = NOTHING
     owners: int = 1
 
     @property
     def drain_rate(self) -> float:
-        """Row-evaluations a second that were done; 0 while nothing waits."""
+        """Row-evaluations done each second, or 0 while no job is queued."""
         return self.done_cost / self.elapsed if self.jobs and self.elapsed > 0 else 0.0
 
     def refusal(self, cost: int, bounds: Bounds) -> QueueFull | None:
-        """Why the owner's job of this cost may not wait too, and when what waits would have
-        drained; None if it may.
+        """Return the refusal of the owner's job of this cost, with the time in which the queue
+        drains; None if the job may be queued.
 
         Past a bound an owner is let in that has less than an equal share of it waiting, so that no
         owner's flood shuts another out.
@@ -131,21 +133,21 @@ class Load:
 
 
 def _seconds(waiting: int, done: int, elapsed: float) -> int:
-    """In which what waits would drain, if `done` of it did in `elapsed`."""
+    """Return the seconds in which the queue drains, if `done` of it did in `elapsed` seconds."""
     if done < 1:
         return _UNMEASURED_S
     return min(max(1, math.ceil(waiting * elapsed / done)), _LONGEST_S)
 
 
 class Cancellations(AsyncIterator[str]):
-    """One worker's ear; it hears until it is garbage."""
+    """The ids of cancelled jobs, as one worker reads them."""
 
     def __init__(self) -> None:
-        self._heard: asyncio.Queue[str] = asyncio.Queue()
+        self._ids: asyncio.Queue[str] = asyncio.Queue()
 
-    def tell(self, job_id: str) -> None:
-        """A job that ran was cancelled."""
-        self._heard.put_nowait(job_id)
+    def add(self, job_id: str) -> None:
+        """Add the id of a running job that was cancelled."""
+        self._ids.put_nowait(job_id)
 
     async def __anext__(self) -> str:
-        return await self._heard.get()
+        return await self._ids.get()

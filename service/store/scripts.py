@@ -1,11 +1,11 @@
-"""The Lua scripts, each one atomic step; `lua/common.lua` and the keys' names lead every one."""
+"""The Lua scripts, each an atomic step. Every one begins with the keys' names and `common.lua`."""
 
 from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
 
-from service.store.connection import NOBODY, reaching
+from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.keys import IN_SCRIPTS
 from service.telemetry.observers import StoreObserver
 
@@ -33,16 +33,16 @@ NAMES = (
     "renew",
     "report",
     "retry",
-    "room",
+    "check_capacity",
     "sweep",
     "watch",
 )
 
 
 class Scripts:
-    """Runs scripts by name; Redis is sent the text of one that it does not have."""
+    """The scripts by name. Redis is sent the text of a script that it does not have."""
 
-    def __init__(self, client: Redis, observer: StoreObserver = NOBODY) -> None:
+    def __init__(self, client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
         self._observer = observer
         self._scripts = {
             name: client.register_script(_PRELUDE + (_FOLDER / f"{name}.lua").read_text())
@@ -50,6 +50,6 @@ class Scripts:
         }
 
     async def run(self, name: str, *arguments: str | bytes | float) -> Any:
-        """What the script returns. Raises StoreUnavailable."""
-        with reaching(name, self._observer):
+        """Run a script and return its reply. Raises StoreUnavailable."""
+        with round_trip(name, self._observer):
             return await self._scripts[name](args=arguments)

@@ -1,7 +1,7 @@
-"""One process's subscription: what happens to jobs elsewhere, as it happens.
+"""The subscription of a process to the channels of Redis, on which jobs of all processes appear.
 
-A message may be lost, so whoever waits also looks from time to time; when the subscription is
-there again after it was not, everybody is made to look.
+A message may be lost, so those who wait also look from time to time. When the subscription is
+restored after it was lost, all of them are woken to look.
 """
 
 import asyncio
@@ -23,16 +23,18 @@ from service.store.rules import Cancellations
 logger = logging.getLogger(__name__)
 
 CHANNELS = (ARRIVALS, ENDS, CANCELLED, NEWS)
-# Seconds: of silence before Redis is asked whether it is there, and before another try.
+# Seconds of silence after which Redis is sent a ping.
 SILENCE_S = 5.0
+# Seconds before a subscription that was lost is restored.
 AGAIN_S = 0.5
+# Seconds that a claim waits for the subscription.
 SUBSCRIBED_WITHIN_S = 4.0
 
 
 class Subscription:
-    """Listens from its first use until `close`. All methods belong to one event loop.
+    """A subscription from its first use until `close`. All methods belong to one event loop.
 
-    `arrival` is set when a job may wait for a worker.
+    `arrival` is set when a job may be waiting for a worker.
     """
 
     def __init__(self, client: Redis) -> None:
@@ -45,40 +47,40 @@ class Subscription:
         self.arrival = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to listen, if it has not begun."""
+        """Subscribe, unless that has begun."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="ear of the store")
+            self._task = asyncio.create_task(self._run(), name="store subscription")
 
-    async def listening(self) -> None:
-        """Wait until everything from now on is heard. Raises StoreUnavailable."""
+    async def wait_until_subscribed(self) -> None:
+        """Wait until all messages from now on will be received. Raises StoreUnavailable."""
         self.start()
         try:
             async with asyncio.timeout(SUBSCRIBED_WITHIN_S):
                 await self._subscribed.wait()
         except TimeoutError:
-            raise StoreUnavailable("the queue cannot be listened to") from None
+            raise StoreUnavailable("the queue cannot be reached (no subscription)") from None
 
     @contextlib.contextmanager
-    def ended(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when that job may have ended."""
+    def end_of(self, job_id: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set when this job may have ended."""
         with self._waits(self._waiting, job_id) as event:
             yield event
 
     @contextlib.contextmanager
-    def turned(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when that job may have advanced, or ended."""
+    def change_of(self, job_id: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set when this job may have advanced or ended."""
         with self._waits(self._watching, job_id) as event:
             yield event
 
     def cancellations(self) -> Cancellations:
-        """Hears of jobs that were cancelled while they ran."""
+        """Return the ids of running jobs that are cancelled, as that happens."""
         self.start()
         listener = Cancellations()
         self._listeners.add(listener)
         return listener
 
     async def close(self) -> None:
-        """Listen no more."""
+        """End the subscription."""
         if self._task is not None:
             await cancel_all(self._task)
             self._task = None
@@ -99,18 +101,18 @@ class Subscription:
     async def _run(self) -> None:
         while True:
             try:
-                async with self._client.pubsub() as subscription:
-                    await subscription.subscribe(*CHANNELS)
-                    await self._hear(subscription)
+                async with self._client.pubsub() as channels:
+                    await channels.subscribe(*CHANNELS)
+                    await self._receive(channels)
             except (RedisError, OSError) as error:
                 logger.debug("the subscription was lost: %r", error)
             self._subscribed.clear()
             await asyncio.sleep(AGAIN_S)
 
-    async def _hear(self, subscription: PubSub) -> None:
+    async def _receive(self, channels: PubSub) -> None:
         asked = False
         while True:
-            message = await subscription.get_message(timeout=SILENCE_S)
+            message = await channels.get_message(timeout=SILENCE_S)
             if message is not None:
                 asked = False
                 self._on_message(message)
@@ -118,7 +120,7 @@ class Subscription:
                 raise TimeoutError("no answer to a ping")
             else:
                 asked = True
-                await subscription.ping()
+                await channels.ping()
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message["type"], message["channel"]:
@@ -133,7 +135,7 @@ class Subscription:
                 self._wake(message["data"].decode(), self._watching)
             case "message", channel if channel == CANCELLED.encode():
                 for listener in self._listeners:
-                    listener.tell(message["data"].decode())
+                    listener.add(message["data"].decode())
 
     def _wake(self, job_id: str, *those: dict[str, list[asyncio.Event]]) -> None:
         for events in those:

@@ -4,7 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Collection
 
-from service.store.base import Standing
+from service.store.base import JobSummary
 from service.store.rules import Share
 from service.store.turns import Turns
 
@@ -43,14 +43,14 @@ class WaitingJobs:
         """Ids of all waiting jobs."""
         return [job_id for queue in self._queues.values() for _, job_id in queue]
 
-    def add(self, job: Standing, order: Order) -> None:
+    def add(self, job: JobSummary, order: Order) -> None:
         """Let a job wait."""
         queue = self._queues.setdefault((job.checkpoint, job.owner), [])
         heapq.heappush(queue, (order, job.id))
         self._jobs[job.owner] += 1
         self._cost[job.owner] += job.cost
 
-    def remove(self, job: Standing, order: Order) -> None:
+    def remove(self, job: JobSummary, order: Order) -> None:
         """Take a job out of its queue, which is short because it is bounded."""
         queue = self._queues[job.checkpoint, job.owner]
         queue.remove((order, job.id))
@@ -75,7 +75,7 @@ class WaitingJobs:
         owner = min(heads, key=lambda name: (self._turns.start(name), heads[name][0][1]))
         return heads[owner][1]
 
-    def took(self, job: Standing) -> None:
+    def took(self, job: JobSummary) -> None:
         """Count a job that now runs as a turn of its owner."""
         if self._queues:
             self._turns.take(job.owner, job.cost)

@@ -1,1 +1,1 @@
-"""What a process tells of itself: who is told what (`observers`, `ticks`), and metrics of that."""
+"""Reports of a process about itself: observers, and the metrics, log and traces made of them."""

@@ -1,4 +1,4 @@
-"""The metrics of an API, in its process's registry."""
+"""The metrics of an API."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ from service.telemetry.registry import new_registry
 
 @dataclass(frozen=True, slots=True)
 class ApiMetrics:
-    """What routes and the middleware tell of."""
+    """The metrics that routes, middleware and the process of an API keep, and their registry."""
 
     registry: CollectorRegistry
     http: HttpMetrics
@@ -20,10 +20,10 @@ class ApiMetrics:
 
     @classmethod
     def within(cls, registry: CollectorRegistry) -> Self:
-        """In a registry that may be another part's too."""
+        """Make the metrics in a registry, which may have others."""
         return cls(registry, HttpMetrics(registry), QueueMetrics(registry))
 
     @classmethod
     def alone(cls) -> Self:
-        """In a registry of its own."""
+        """Make the metrics in a registry of their own."""
         return cls.within(new_registry())

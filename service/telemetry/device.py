@@ -1,4 +1,4 @@
-"""The device that networks run on, and what it took to load them."""
+"""Metrics of the device that networks run on, and of the time it took to load them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector
 from service.telemetry.registry import PREFIX
 
 
-class Memory(NamedTuple):
-    """Bytes of a device that tensors hold, and that were taken for them."""
+class DeviceMemory(NamedTuple):
+    """The memory of one device, in bytes: what tensors occupy, and what is reserved for them."""
 
     device: str
     allocated: int
@@ -19,18 +19,22 @@ class Memory(NamedTuple):
 
 
 class DeviceMetrics(Collector):
-    """`read` is asked at every scrape; it tells nothing of the CPU. `load_seconds`: by model."""
+    """Metrics that are read at every scrape.
+
+    `read` returns the memory of each device, and nothing for the CPU; `load_seconds` has the time
+    that each model took to load, in seconds, by its name.
+    """
 
     def __init__(
         self,
         registry: CollectorRegistry,
         load_seconds: Mapping[str, float],
-        read: Callable[[], Iterable[Memory]],
+        read: Callable[[], Iterable[DeviceMemory]],
     ) -> None:
         self._read = read
         loading = Gauge(
             "model_load_seconds",
-            "What it took to read the model, verify it and warm it up.",
+            "Time to read the model, verify it and warm it up.",
             ("model",),
             namespace=PREFIX,
             registry=registry,
@@ -40,15 +44,15 @@ class DeviceMetrics(Collector):
         registry.register(self)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """The family, without asking the device."""
+        """Return the family without its samples, and without asking the device."""
         yield GaugeMetricFamily(
             f"{PREFIX}_device_memory_bytes",
-            "Memory of the device that tensors hold, and that was taken for them.",
+            "Memory of the device that tensors occupy, and that is reserved for them.",
             labels=("device", "state"),
         )
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """As it is now."""
+        """Return the memory as it is now."""
         for family in self.describe():
             for memory in self._read():
                 family.add_metric((memory.device, "allocated"), memory.allocated)

@@ -1,4 +1,4 @@
-"""Requests, as their clients meet them."""
+"""Metrics of HTTP requests, as their clients see them."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -9,24 +9,24 @@ METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def method_label(method: str) -> str:
-    """A method that HTTP knows, or `other`."""
+    """Return a method that HTTP knows, or `other` for any other."""
     return method if method in METHODS else OTHER
 
 
 class HttpMetrics:
-    """Of one API. Labels are routes, methods and codes of ours, never what a client wrote."""
+    """Metrics of one API. Labels are its routes, methods and codes, never words of a client."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
             "http_requests_total",
-            "Requests answered: ok, the code of a problem, or client-left.",
+            "Requests that were answered, by outcome: ok, the code of a problem, or client-left.",
             ("endpoint", "method", "outcome"),
             namespace=PREFIX,
             registry=registry,
         )
         self._seconds = Histogram(
             "http_request_seconds",
-            "From a request's arrival to the last byte of its answer; streams of events apart.",
+            "Time from a request to the last byte of its answer; event streams do not count.",
             ("endpoint",),
             namespace=PREFIX,
             registry=registry,
@@ -34,30 +34,30 @@ class HttpMetrics:
         )
         self._in_flight = Gauge(
             "http_requests_in_flight",
-            "Requests that are being answered, streams of events among them.",
+            "Requests that are being answered, event streams included.",
             namespace=PREFIX,
             registry=registry,
         )
         self._rejections = Counter(
             "rejections_total",
-            "Work that was refused before it cost anything.",
+            "Requests for work that were refused, by the code of the problem.",
             ("code",),
             namespace=PREFIX,
             registry=registry,
         )
 
     def arrived(self) -> None:
-        """A request came."""
+        """Count a request that has arrived."""
         self._in_flight.inc()
 
     def answered(self, endpoint: str, method: str, outcome: str, seconds: float | None) -> None:
-        """It has its answer, after so long; None for a stream, which lasts as long as it is
-        watched."""
+        """Count a request that has been answered. `seconds` is the time to its answer, or None for
+        an event stream, which lasts as long as it is watched."""
         self._in_flight.dec()
         self._requests.labels(endpoint, method, outcome).inc()
         if seconds is not None:
             self._seconds.labels(endpoint).observe(seconds)
 
     def refused(self, code: str) -> None:
-        """Work was asked for and not taken."""
+        """Count work that was asked for and not admitted."""
         self._rejections.labels(code).inc()

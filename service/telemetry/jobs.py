@@ -1,4 +1,4 @@
-"""Jobs of one worker, and what their results say of the data."""
+"""Metrics of the jobs of one worker, and of the data in their results."""
 
 from collections.abc import Mapping
 
@@ -13,28 +13,28 @@ _LABELS = ("kind", "model", "solver")
 
 
 class JobMetrics(JobObserver):
-    """`names`: what the checkpoints that are served here are called, by SHA-256."""
+    """Metrics of jobs. `names` has the name of each checkpoint of the worker, by SHA-256."""
 
     def __init__(self, registry: CollectorRegistry, names: Mapping[str, str]) -> None:
         self._names, self._data = names, DataMetrics(registry)
         self._jobs = Counter(
             "jobs_total",
-            "Jobs that ran here, by how that ended.",
+            "Jobs that the worker held, by how its hold ended.",
             (*_LABELS, "outcome"),
             namespace=PREFIX,
             registry=registry,
         )
-        self._queued = Histogram(
+        self._waiting = Histogram(
             "job_queue_seconds",
-            "From a job's admission to its claim here.",
+            "Time from a job's admission to its claim by the worker.",
             _LABELS,
             namespace=PREFIX,
             registry=registry,
             buckets=SECONDS,
         )
-        self._ran = Histogram(
+        self._running = Histogram(
             "job_run_seconds",
-            "From a job's claim to its end in the engine; of those that ended there.",
+            "Time from a job's claim to its end in the engine, of jobs that ended there.",
             _LABELS,
             namespace=PREFIX,
             registry=registry,
@@ -42,16 +42,16 @@ class JobMetrics(JobObserver):
         )
 
     def claimed(self, job: Job, waited: float) -> None:
-        self._queued.labels(*self._of(job)).observe(waited)
+        self._waiting.labels(*self._labels(job)).observe(waited)
 
     def ended(self, job: Job, ending: Ending) -> None:
-        self._jobs.labels(*self._of(job), ending).inc()
+        self._jobs.labels(*self._labels(job), ending).inc()
 
-    def ran(self, job: Job, seconds: float) -> None:
-        self._ran.labels(*self._of(job)).observe(seconds)
+    def left_engine(self, job: Job, seconds: float) -> None:
+        self._running.labels(*self._labels(job)).observe(seconds)
 
     def found(self, job: Job, result: Result) -> None:
         self._data.found(self._names[job.checkpoint], job.task, result)
 
-    def _of(self, job: Job) -> tuple[str, str, str]:
+    def _labels(self, job: Job) -> tuple[str, str, str]:
         return job.task.kind, self._names[job.checkpoint], job.task.solver.name

@@ -1,7 +1,7 @@
-"""Logs: JSON for machines, text on a terminal; a record says which request and job it is about.
+"""The log: JSON for machines, or text for a terminal, with the ids of request and job.
 
-Modules log by the standard library, with the ids that they know of as `extra`. Whatever is logged
-while a request is answered has that request's.
+Modules log by the standard library, and give the ids that they know as `extra`. A record that is
+made while a request is answered has the id of that request.
 """
 
 import logging
@@ -21,8 +21,8 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def configure(level: str, chosen: Format) -> None:
-    """Have every logger, the libraries' too, write to standard error, unless this was seen to
-    already; `auto` is text on a terminal and JSON elsewhere."""
+    """Have all loggers, those of libraries too, write to standard error, unless logging has been
+    configured already. The format `auto` is text on a terminal and JSON elsewhere."""
     as_json = chosen == "json" or (chosen == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler()
     handler.addFilter(_identify)
@@ -32,7 +32,7 @@ def configure(level: str, chosen: Format) -> None:
 
 @contextmanager
 def of_request(request_id: str) -> Iterator[None]:
-    """Whatever is logged within has the request's id."""
+    """Give the id of a request to all records that are made in this context."""
     token = _request_id.set(request_id)
     try:
         yield
@@ -41,28 +41,29 @@ def of_request(request_id: str) -> Iterator[None]:
 
 
 class Text(logging.Formatter):
-    """A line for people, ids at its end."""
+    """A format for people: one line a record, with ids at its end."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """With the ids that the record has."""
+        """Format a record, and append the ids that it has."""
         found = [f"{name}={value}" for name in _IDS if (value := getattr(record, name, None))]
         return " ".join([super().formatMessage(record), *found])
 
 
 def json_formatter() -> logging.Formatter:
-    """One object a line: `time`, `level`, `logger`, `message`, ids, and whatever else is known."""
+    """Return a formatter that writes a record as one JSON object: `time`, `level`, `logger`,
+    `message`, the ids, and all other fields of the record."""
     renamed = {"levelname": "level", "name": "logger", "exc_info": "exception"}
     fields = ["levelname", "name", "message"]
-    # Uvicorn says some things twice, the second time for a terminal.
+    # Uvicorn adds a second message with colours to some records.
     unsaid = [*RESERVED_ATTRS, "color_message"]
     return JsonFormatter(fields, rename_fields=renamed, timestamp="time", reserved_attrs=unsaid)
 
 
 def _identify(record: logging.LogRecord) -> bool:
-    """Give a record the id of the request that is being answered, unless it names its own."""
+    """Give a record the id of the request that is being answered, unless it has one."""
     if not hasattr(record, "request_id") and (found := _request_id.get()):
         record.request_id = found
     return True

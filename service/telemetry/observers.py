@@ -1,6 +1,7 @@
-"""Who is told what happens. Each of these does nothing, and stands for nobody.
+"""Observers: interfaces through which engine, store and worker report what happens.
 
-They are told on the thread where it happens, must not raise, and must not take long.
+The base classes do nothing, and are used where nobody observes. An observer is called on the thread
+where something happens; it must not raise, and must not take long.
 """
 
 from typing import Literal, NamedTuple
@@ -8,77 +9,77 @@ from typing import Literal, NamedTuple
 from service.jobs import Job, JobStatus, Result
 from service.telemetry.ticks import Tick
 
-# How a worker's hold on a job ends: with the job, or before.
+# How a worker's hold on a job ends: as the job does, or before the job has ended.
 Ending = JobStatus | Literal["released", "lost"]
 
 
 class StoreObserver:
-    """Of a store that other processes share."""
+    """An observer of a store that processes share. Times are in seconds."""
 
     def round_trip(self, operation: str, seconds: float) -> None:
-        """It answered."""
+        """The store has answered."""
 
     def unreachable(self, operation: str, seconds: float) -> None:
-        """It did not, or takes no writes."""
+        """The store has not answered, or refused the operation."""
 
-    def swept(self, redelivered: int, buried: int) -> None:
-        """Jobs of silent workers wait again, or were given up."""
+    def swept(self, redelivered: int, given_up: int) -> None:
+        """A sweep has put jobs of silent workers back into the queue, or given them up."""
 
 
 class EngineObserver:
-    """Of an engine; told on its thread."""
+    """An observer of an engine, called on its thread."""
 
-    def began(self, tick: Tick) -> None:
-        """A tick's rows are known, and no network has been asked."""
+    def tick_began(self, tick: Tick) -> None:
+        """The rows of a tick are known, and no network has been called."""
 
-    def ticked(self, tick: Tick) -> None:
+    def tick_ended(self, tick: Tick) -> None:
         """A tick is over."""
 
-    def rested(self) -> None:
-        """There is nothing left to do."""
+    def went_idle(self) -> None:
+        """The engine has no work left."""
 
 
 class JobObserver:
-    """Of the jobs of one worker."""
+    """An observer of the jobs of one worker. Times are in seconds."""
 
     def claimed(self, job: Job, waited: float) -> None:
-        """It runs here from now on, so many seconds after it was admitted."""
+        """The worker holds a job, so long after it was admitted."""
+
+    def left_engine(self, job: Job, seconds: float) -> None:
+        """The engine has ended a job, so long after it was claimed."""
 
     def ended(self, job: Job, ending: Ending) -> None:
-        """It runs here no longer."""
+        """The worker holds a job no longer."""
 
-    def ran(self, job: Job, seconds: float) -> None:
-        """The engine was done with it, so long after it was claimed."""
-
-    def found(self, job: Job, result: Result) -> None:
-        """Its result is stored; told once a job, on a thread of its own."""
+    def result_stored(self, job: Job, result: Result) -> None:
+        """The result of a job is in the store. Called once a job, on a thread of its own."""
 
 
-class Several(JobObserver):
-    """Each is told, in turn."""
+class CompositeObserver(JobObserver):
+    """An observer that passes everything on to others, in their order."""
 
-    def __init__(self, *each: JobObserver) -> None:
-        self._each = each
+    def __init__(self, *observers: JobObserver) -> None:
+        self._observers = observers
 
     def claimed(self, job: Job, waited: float) -> None:
-        for one in self._each:
-            one.claimed(job, waited)
+        for observer in self._observers:
+            observer.claimed(job, waited)
+
+    def left_engine(self, job: Job, seconds: float) -> None:
+        for observer in self._observers:
+            observer.left_engine(job, seconds)
 
     def ended(self, job: Job, ending: Ending) -> None:
-        for one in self._each:
-            one.ended(job, ending)
+        for observer in self._observers:
+            observer.ended(job, ending)
 
-    def ran(self, job: Job, seconds: float) -> None:
-        for one in self._each:
-            one.ran(job, seconds)
-
-    def found(self, job: Job, result: Result) -> None:
-        for one in self._each:
-            one.found(job, result)
+    def result_stored(self, job: Job, result: Result) -> None:
+        for observer in self._observers:
+            observer.result_stored(job, result)
 
 
 class Observers(NamedTuple):
-    """Of a worker."""
+    """The observers of one worker."""
 
     jobs: JobObserver = JobObserver()
     engine: EngineObserver = EngineObserver()

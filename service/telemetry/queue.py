@@ -1,4 +1,4 @@
-"""What waits, and who is there to do it."""
+"""Metrics of the queue, and of the workers that serve it."""
 
 from collections.abc import Mapping
 
@@ -8,55 +8,56 @@ from service.telemetry.registry import PREFIX
 
 
 class QueueMetrics:
-    """Of the store, as one process last saw it."""
+    """Metrics of the whole store, as one process has last seen it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._jobs = Gauge(
             "queue_jobs",
-            "Jobs that wait, and that run.",
+            "Jobs in the store: queued ones wait, running ones are held by workers.",
             ("state",),
             namespace=PREFIX,
             registry=registry,
         )
         self._cost = Gauge(
             "queue_cost_row_evaluations",
-            "Row-evaluations predicted of the jobs that wait.",
+            "Row-evaluations that are predicted for the queued jobs.",
             namespace=PREFIX,
             registry=registry,
         )
         self._drain = Gauge(
             "queue_drain_row_evaluations_per_second",
-            "How fast predicted row-evaluations have been done since jobs began to wait, or of "
-            "late; 0 while none wait.",
+            "Predicted row-evaluations that were done each second, since jobs began to wait or "
+            "recently; 0 while no job waits.",
             namespace=PREFIX,
             registry=registry,
         )
         self._workers = Gauge(
             "model_workers",
-            "Live workers that serve the model; 0 after the last has gone.",
+            "Live workers that serve the model; 0 once the last has left.",
             ("model",),
             namespace=PREFIX,
             registry=registry,
         )
-        self._letters = Gauge(
+        self._dead_letters = Gauge(
             "dead_letters",
-            "Jobs that were given up and wait for a look into them.",
+            "Jobs that were given up and are kept for inspection.",
             namespace=PREFIX,
             registry=registry,
         )
         self._known: set[str] = set()
-        self.saw(0, 0, 0, 0.0, 0)
+        self.update(0, 0, 0, 0.0, 0)
 
-    def saw(self, queued: int, running: int, cost: int, drain: float, letters: int) -> None:
-        """How the queue stands: jobs, predicted row-evaluations that wait, and done a second."""
+    def update(self, queued: int, running: int, cost: int, drain: float, dead_letters: int) -> None:
+        """Show the numbers of jobs; `cost` is the predicted row-evaluations of the queued ones, and
+        `drain` the row-evaluations done each second."""
         self._jobs.labels("queued").set(queued)
         self._jobs.labels("running").set(running)
         self._cost.set(cost)
         self._drain.set(drain)
-        self._letters.set(letters)
+        self._dead_letters.set(dead_letters)
 
-    def serving(self, workers: Mapping[str, int]) -> None:
-        """How many workers serve each model."""
+    def update_workers(self, workers: Mapping[str, int]) -> None:
+        """Show how many workers serve each model, by its name."""
         self._known |= workers.keys()
         for model in self._known:
             self._workers.labels(model).set(workers.get(model, 0))

@@ -1,4 +1,4 @@
-"""A registry for each process: two in one interpreter, as in the tests, share no number."""
+"""The registry of a process. Two processes in one interpreter, as in tests, share no metric."""
 
 import platform
 from importlib.metadata import version
@@ -8,25 +8,27 @@ from prometheus_client import CollectorRegistry, Info, ProcessCollector, generat
 
 PREFIX = "mulan"
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-# Seconds, from a millisecond to ten minutes.
+# Upper bounds of the buckets of durations, in seconds: from a millisecond to ten minutes.
 SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0),
 )
 
-# When each series began: a second series beside every one, which nobody asks for.
+# The client would add a series with the time of creation to each counter and histogram.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def new_registry() -> CollectorRegistry:
-    """One that knows the build and the process."""
+    """Make a registry with the metrics of the build and of the operating system's process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    build = Info("build", "What runs here.", namespace=PREFIX, registry=registry)
+    build = Info(
+        "build", "The version of the service, and of Python.", namespace=PREFIX, registry=registry
+    )
     build.info({"version": version("mulan-serve"), "python": platform.python_version()})
     return registry
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
-    """All of it as Prometheus reads it, of media type `CONTENT_TYPE`."""
+    """Return all metrics in Prometheus' text format, of media type `CONTENT_TYPE`."""
     return generate_latest(registry)

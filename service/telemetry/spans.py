@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry: a request's, and, below it, its job's wait and run in a worker."""
+"""Spans by OpenTelemetry: one for a request, and below it two for its job, its wait and its run."""
 
 import logging
 import os
@@ -28,7 +28,8 @@ _FAILURES: frozenset[Ending] = frozenset(("failed", "timed-out", "lost"))
 
 
 def open_spans(endpoint: str, process: str) -> Tracing:
-    """Spans in batches to `endpoint`, or where the environment says."""
+    """Make spans and send them in batches to `endpoint`, or to the collector that the environment
+    names."""
     resource = Resource.create(
         {
             "service.name": f"{_NAME}-{process}",
@@ -45,7 +46,7 @@ def open_spans(endpoint: str, process: str) -> Tracing:
 
 
 class Spans(Tracing):
-    """In a provider of this process's own; the library's global one is left alone."""
+    """Traces in a provider of this process's own; the library's global provider is left alone."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -61,7 +62,7 @@ class Spans(Tracing):
 
 
 class RequestSpan(Span):
-    """From a request's arrival to its answer."""
+    """The span of a request, from its arrival to its answer."""
 
     def __init__(self, span: OtelSpan) -> None:
         self._span = span
@@ -78,7 +79,8 @@ class RequestSpan(Span):
 
 
 class JobSpans(JobObserver):
-    """`queue`, from a job's admission to its claim, and `run`, until the worker lets go of it.
+    """Two spans for each job: `queue`, from its admission to its claim, and `run`, to the end of
+    the worker's hold on it.
 
     All methods belong to one thread.
     """

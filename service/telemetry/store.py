@@ -1,4 +1,4 @@
-"""The way to Redis, and what its sweeps found."""
+"""Metrics of a store: round trips to Redis, and jobs that sweeps found."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -7,12 +7,13 @@ from service.telemetry.registry import PREFIX, SECONDS
 
 
 class StoreMetrics(StoreObserver):
-    """Of one process's store; the one in memory, which has no way to go, is always up."""
+    """Metrics of the store of one process. `up` is what it is before the first round trip: the
+    store in memory, which makes none, is always up."""
 
     def __init__(self, registry: CollectorRegistry, up: bool = False) -> None:
         self._seconds = Histogram(
             "store_round_trip_seconds",
-            "From a question to Redis until its answer.",
+            "Time from a request to Redis until its answer.",
             ("operation",),
             namespace=PREFIX,
             registry=registry,
@@ -20,26 +21,26 @@ class StoreMetrics(StoreObserver):
         )
         self._errors = Counter(
             "store_errors_total",
-            "Questions that Redis did not answer, or refused.",
+            "Requests that Redis did not answer in time, or refused.",
             ("operation",),
             namespace=PREFIX,
             registry=registry,
         )
         self._up = Gauge(
             "store_up",
-            "Whether the last question was answered.",
+            "1 if the last request to the store was answered, else 0.",
             namespace=PREFIX,
             registry=registry,
         )
         self._redeliveries = Counter(
             "redeliveries_total",
-            "Jobs taken back from silent workers by this process's sweeps.",
+            "Jobs that this process's sweeps took back from silent workers.",
             namespace=PREFIX,
             registry=registry,
         )
         self._given_up = Counter(
             "jobs_given_up_total",
-            "Jobs given up by this process's sweeps.",
+            "Jobs that this process's sweeps gave up.",
             namespace=PREFIX,
             registry=registry,
         )
@@ -53,6 +54,6 @@ class StoreMetrics(StoreObserver):
         self._errors.labels(operation).inc()
         self._up.set(0)
 
-    def swept(self, redelivered: int, buried: int) -> None:
+    def swept(self, redelivered: int, given_up: int) -> None:
         self._redeliveries.inc(redelivered)
-        self._given_up.inc(buried)
+        self._given_up.inc(given_up)

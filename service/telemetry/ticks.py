@@ -1,25 +1,25 @@
-"""What one tick of the engine did, and where its time went. Plain data."""
+"""Records of what one tick of the engine did, and where its time went."""
 
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-# Networks are evaluated, or also pulled back through for likelihoods and verdicts.
+# A network is evaluated forward, or also differentiated, for likelihoods and verdicts.
 Mode = Literal["forward", "pull-back"]
-# Why no more rows ran: there were none, the tick's price was spent, no more rows may have begun.
+# Why a tick takes no more rows: none is left, its price is spent, or no more may begin.
 Reason = Literal["drained", "full", "resident"]
 TickPart = Literal["plan", "begin", "ask", "network", "tell", "retire", "report"]
 
 
 class LaneName(NamedTuple):
-    """Rows of one checkpoint, by its SHA-256, and solver."""
+    """The rows of one checkpoint, by its SHA-256, and one solver."""
 
     checkpoint: str
     solver: str
 
 
-class Call(NamedTuple):
+class NetworkCall(NamedTuple):
     """One network call: how many rows of each solver it took, and why its tick took no more.
     `work` is its price in row-evaluations (`service.price`)."""
 
@@ -32,11 +32,14 @@ class Call(NamedTuple):
 
 @dataclass(slots=True)
 class Tick:
-    """Begins when it is made. `active`: rows that have begun and not ended; `waiting`: rows that
-    wait to begin. `parts` are seconds; on a device that works on its own, as CUDA does, a part that
-    waits for it has the time of those before."""
+    """One tick, which begins when this record is made.
 
-    calls: list[Call] = field(default_factory=list)
+    `active` counts the rows that have begun and not ended, `waiting` those that wait to begin.
+    `parts` has the seconds spent on each part. A device such as CUDA works beside the host, so that
+    its time shows in the part that waits for it.
+    """
+
+    calls: list[NetworkCall] = field(default_factory=list)
     active: Counter[LaneName] = field(default_factory=Counter)
     waiting: Counter[LaneName] = field(default_factory=Counter)
     parts: dict[TickPart, float] = field(default_factory=lambda: defaultdict(float))
@@ -44,7 +47,7 @@ class Tick:
     seconds: float = 0.0
 
     def lap(self, part: TickPart) -> None:
-        """All time since the last lap was spent on `part`."""
+        """Count all time since the last lap as time of `part`."""
         spent = time.perf_counter() - self.began
         self.parts[part] += spent - self.seconds
         self.seconds = spent

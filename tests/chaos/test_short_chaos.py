@@ -75,7 +75,7 @@ def test_a_job_that_kills_its_workers_dies_alone(crew: Crew, own_redis: RedisSer
     assert (poisoned.status_code, problem["code"]) == (500, "computation-failed")
     assert "3 workers died" in problem["detail"]
     with redis.Redis(port=own_redis.port) as client:
-        assert client.zcard(keys.DEAD) == 1
+        assert client.zcard(keys.DEAD_LETTERS) == 1
     # Once in company, then three times alone.
     assert crew.replaced == before + 4
 

@@ -21,7 +21,7 @@ SOLVERS: list[dict[str, Any]] = [
 ]
 OF_JOBS = (
     *(keys.QUEUE, keys.RETURNED, keys.SUSPECTS),
-    *(keys.JOB, keys.TASK, keys.RESULT, keys.STORY, keys.IDEMPOTENCY),
+    *(keys.JOB, keys.TASK, keys.RESULT, keys.PROGRESS_LOG, keys.IDEMPOTENCY),
 )
 LONG = {"name": "ddpm", "steps": 1000}
 

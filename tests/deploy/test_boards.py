@@ -82,7 +82,7 @@ def test_what_every_api_tells_of_the_store_is_not_asked_of_one_instance(
 
 def test_what_is_store_wide_is_what_the_queue_s_metrics_are() -> None:
     registry = CollectorRegistry()
-    QueueMetrics(registry).serving({"small": 1})
+    QueueMetrics(registry).update_workers({"small": 1})
     assert {family.name for family in registry.collect()} == STORE_WIDE
 
 

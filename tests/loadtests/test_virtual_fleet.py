@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loadtests.capacity.cost import Cost, mean
 from loadtests.capacity.fleet import Fleet, Report
 from loadtests.capacity.traffic import MIXED, Arrival, Kind, mean_work, poisson
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.store.bounds import Bounds
 
 SECOND = Cost("virtual", "none", 1, 1, {0: ((1, 1.0),), 1: ((1, 1.0),), 2: ((1, 1.0),)})
@@ -33,7 +33,7 @@ def simulate(fleet: Fleet, arrivals: Sequence[Arrival]) -> Report:
 def test_a_row_at_a_time_is_the_queue_m_d_1(load: float) -> None:
     """Pollaczek and Khinchine: the mean wait is load / (2 (1 - load)) services."""
     arrivals = list(poisson([UNIT], load, 20_000.0, seed=3))
-    fleet = Fleet(SECOND, limits=Limits(tick=1, resident=1, reserve=0.0), bounds=ROOMY)
+    fleet = Fleet(SECOND, limits=SchedulerLimits(tick=1, resident=1, reserve=0.0), bounds=ROOMY)
     report = simulate(fleet, arrivals)
     waits = np.array(report.latencies["unit"]) - 1
     assert waits.mean() == pytest.approx(load / (2 * (1 - load)), rel=0.08)

@@ -16,7 +16,7 @@ SOON = 60.0
 Kind = TypeVar("Kind", bound=Process)
 
 
-class Running(NamedTuple, Generic[Kind]):
+class RunningJob(NamedTuple, Generic[Kind]):
     """A process, and the task that ends when it does."""
 
     process: Kind
@@ -24,7 +24,7 @@ class Running(NamedTuple, Generic[Kind]):
 
 
 @asynccontextmanager
-async def running(kind: type[Kind], settings: Settings) -> AsyncIterator[Running[Kind]]:
+async def running(kind: type[Kind], settings: Settings) -> AsyncIterator[RunningJob[Kind]]:
     """Run a process of this kind; it is stopped in the end, unless it has stopped before."""
     made: list[Kind] = []
 
@@ -37,7 +37,7 @@ async def running(kind: type[Kind], settings: Settings) -> AsyncIterator[Running
     life = asyncio.create_task(host(Kept, settings, time.monotonic(), listener, Tracing()))
     await until(lambda: bool(made))
     try:
-        yield Running(made[0], life)
+        yield RunningJob(made[0], life)
     finally:
         made[0].stopping.set()
         if not life.done():

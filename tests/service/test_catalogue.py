@@ -32,7 +32,7 @@ def test_who_is_gone_is_told_from_who_never_was() -> None:
     catalogue = Catalogue()
     catalogue.replace([(manifest("digits", "a"), "cpu", None)])
     catalogue.replace([])
-    with pytest.raises(NotReady, match="no worker serves 'digits' just now"):
+    with pytest.raises(NotReady, match="no worker serves 'digits' at the moment"):
         catalogue.get("digits")
     assert catalogue.by_checkpoint("a" * 64).name == "digits"
     with pytest.raises(UnknownModel):

@@ -72,8 +72,8 @@ def die(server: RedisServer) -> None:
     async def act(store: RedisStore) -> None:
         await store.put(job("fatal"))
         async with asyncio.timeout(30):
-            while (await store.standing("fatal")).status in ("queued", "running"):
-                if (await store.standing("fatal")).status == "queued":
+            while (await store.summary("fatal")).status in ("queued", "running"):
+                if (await store.summary("fatal")).status == "queued":
                     await store.report(await store.claim((CHECKPOINT,)), 0.0)
                 await store.sweep()
                 await asyncio.sleep(LEASE_S / 10)
@@ -129,7 +129,7 @@ def test_a_dead_job_of_another_build_is_listed_and_dropped(server: RedisServer) 
     die(server)
 
     async def act(store: RedisStore) -> None:
-        await store.client.hset(keys.LETTER + "fatal", "task", b"of another version")
+        await store.client.hset(keys.DEAD_LETTER + "fatal", "task", b"of another version")
 
     with_store(server, act)
     (letter,) = mulan_json(server, "dead", "list")["letters"]

@@ -30,7 +30,7 @@ from service.settings import Settings
 from service.store.bounds import Bounds
 from service.store.connection import connect
 from service.store.redis import RedisStore
-from service.telemetry.device import Memory
+from service.telemetry.device import DeviceMemory
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,9 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 def settings(tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A fleet that soon takes a worker for dead, on a device whose memory can be read."""
     write_checkpoint(tmp_path / "zoo" / "good")
-    monkeypatch.setattr("service.hosted_worker.device_memory", lambda: [Memory("cuda:0", 5, 8)])
+    monkeypatch.setattr(
+        "service.hosted_worker.device_memory", lambda: [DeviceMemory("cuda:0", 5, 8)]
+    )
     return Settings(store=server.url, models=tmp_path / "zoo", lease_s=1.0, max_crashes=1)
 
 

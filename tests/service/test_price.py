@@ -13,7 +13,7 @@ from models.schema.presets import presets
 from models.schema.specs import FlowPath
 from service.catalogue import ServedModel
 from service.engine.engine import Engine
-from service.engine.scheduler import Limits, Scheduler
+from service.engine.scheduler import Scheduler, SchedulerLimits
 from service.kind import AnyKind
 from service.kinds import KINDS
 from service.kinds.likelihoods.task import ScoreResult
@@ -92,7 +92,7 @@ def test_a_quote_says_how_the_price_is_made(quote: Quote, total: int, formula: s
 
 @pytest.mark.parametrize("probes", [0, 1, 3])
 def test_a_tick_takes_as_many_rows_as_its_price_pays_for(probes: int) -> None:
-    scheduler = Scheduler(Limits(tick=64))
+    scheduler = Scheduler(SchedulerLimits(tick=64))
     scheduler.add(100, 5, weight=price(rows=1, probes=probes))
     assert price(len(scheduler.plan().run), probes=probes) == 64
 

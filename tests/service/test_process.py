@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from fastapi import FastAPI
-from process_harness import SOON, Running, running, until
+from process_harness import SOON, RunningJob, running, until
 
 from service.api.app import create_monitor
 from service.errors import ServeError, StoreUnavailable
@@ -69,7 +69,7 @@ class Recorded(Process):
 
 
 @asynccontextmanager
-async def recorded(**options: float) -> AsyncIterator[Running[Recorded]]:
+async def recorded(**options: float) -> AsyncIterator[RunningJob[Recorded]]:
     """Such a process after some rounds of upkeep."""
     kind = type("Chosen", (Recorded,), options)
     async with running(kind, Settings(drain_s=SOON)) as found:

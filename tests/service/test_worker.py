@@ -16,7 +16,7 @@ from torch import Tensor
 from models.rows.denoiser import Denoiser
 from models.rows.rows import Answer, Condition, Query
 from models.schema.specs import Ddpm
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.engine.thread import EngineThread
 from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
 from service.jobs import Outcome
@@ -103,7 +103,7 @@ def store() -> Flaky:
 async def working(
     store: Flaky, models: Mapping[str, Served], within: float = SOON, **options: Any
 ) -> AsyncIterator[Worker]:
-    worker = Worker(store, models, Limits(), **options)
+    worker = Worker(store, models, SchedulerLimits(), **options)
     await worker.start()
     try:
         yield worker
@@ -347,7 +347,7 @@ async def test_a_suspect_that_waits_to_be_alone_keeps_its_deadline(
     await store.put(samples("long", LONG, 64))
     suspect = samples("suspect", Ddpm(steps=2), 2)
     await store.put(replace(suspect, deadline=time.time() + 1.0))
-    async with working(store, models, within=0.0, tend_every=0.1):
+    async with working(store, models, within=0.0, renew_every=0.1):
         record = await ended(store, "suspect")
         assert record.status == "timed-out"
         assert await status(store, "long") == "running"
@@ -376,7 +376,7 @@ async def test_what_is_held_is_renewed_and_what_was_lost_is_dropped(
     store = Leasing()
     await store.put(samples("kept", LONG, 8))
     await store.put(samples("lost", LONG, 8))
-    worker = Worker(store, models, tend_every=0.02)
+    worker = Worker(store, models, renew_every=0.02)
     await worker.start()
     await soon(lambda: {"kept", "lost"} in store.renewed)
     store.lost.add("lost")
@@ -401,7 +401,7 @@ async def test_what_could_not_be_renewed_is_renewed_as_soon_as_the_store_is_back
 
     monkeypatch.setattr(store, "renew", away_for_a_while)
     every = 1.0
-    async with working(store, models, within=0.0, tend_every=every):
+    async with working(store, models, within=0.0, renew_every=every):
         await soon(lambda: tries == 2)
         failed = time.monotonic()
         await soon(lambda: tries == 4)
@@ -414,7 +414,7 @@ async def test_what_could_not_be_renewed_is_renewed_as_soon_as_the_store_is_back
 async def test_a_result_on_its_way_is_renewed_too(models: Mapping[str, Served]) -> None:
     store = Leasing()
     await store.put(samples("a", Ddpm(steps=2), 2))
-    worker = Worker(store, models, tend_every=0.02)
+    worker = Worker(store, models, renew_every=0.02)
     await worker.start()
     await soon(lambda: worker.jobs == 1)
     store.failures = 10**6
@@ -445,7 +445,7 @@ async def test_a_hung_engine_renews_nothing(
 ) -> None:
     store = Leasing()
     monkeypatch.setattr(EngineThread, "tick_age", 5.0)
-    worker = Worker(store, models, tend_every=0.01, max_tick=4.0)
+    worker = Worker(store, models, renew_every=0.01, max_tick=4.0)
     await worker.start()
     assert worker.hung
     await asyncio.sleep(0.1)

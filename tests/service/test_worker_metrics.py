@@ -23,7 +23,7 @@ from service.rows import Served
 from service.store.base import Claim
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
-from service.telemetry.device import DeviceMetrics, Memory
+from service.telemetry.device import DeviceMemory, DeviceMetrics
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics
 from service.telemetry.observers import Observers
@@ -58,7 +58,7 @@ class Watched:
     ) -> None:
         self.registry = registry
         observers = Observers(JobMetrics(registry, NAMES), EngineMetrics(registry, NAMES))
-        self.worker = Worker(store, models, tend_every=0.2, observers=observers)
+        self.worker = Worker(store, models, renew_every=0.2, observers=observers)
 
     def value(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"mulan_{name}", labels) or 0.0
@@ -215,7 +215,7 @@ async def test_acceptance_is_told_of_what_accepts(store: MemoryStore, watched: W
 def test_a_number_that_is_none_is_not_counted(registry: CollectorRegistry) -> None:
     one = scores("s", images(3))
     found = (Score(9, bits_per_dim=math.nan), Score(9, reason="no"), Score(9, bits_per_dim=1.5))
-    JobMetrics(registry, NAMES).found(one, ScoreResult(found, "cpu/test"))
+    JobMetrics(registry, NAMES).result_stored(one, ScoreResult(found, "cpu/test"))
     labels = {"model": "small"}
     assert registry.get_sample_value("mulan_bits_per_dim_count", labels) == 1
     assert registry.get_sample_value("mulan_bits_per_dim_sum", labels) == 1.5
@@ -270,7 +270,7 @@ async def test_odd_jobs_make_no_odd_series(
 
 
 def test_a_device_is_asked_at_every_scrape(registry: CollectorRegistry) -> None:
-    found = [Memory("cuda:0", 5, 8)]
+    found = [DeviceMemory("cuda:0", 5, 8)]
     DeviceMetrics(registry, {"small": 1.5}, lambda: found)
 
     def value(state: str) -> float | None:
@@ -278,7 +278,7 @@ def test_a_device_is_asked_at_every_scrape(registry: CollectorRegistry) -> None:
         return registry.get_sample_value("mulan_device_memory_bytes", labels)
 
     assert (value("allocated"), value("reserved")) == (5, 8)
-    found[0] = Memory("cuda:0", 6, 8)
+    found[0] = DeviceMemory("cuda:0", 6, 8)
     assert value("allocated") == 6
     found.clear()
     assert value("allocated") is None

@@ -30,7 +30,7 @@ from service.worker import Worker
 pytestmark = pytest.mark.anyio
 
 LEASE_S = 3.0
-TEND_S = LEASE_S / 3
+RENEW_S = LEASE_S / 3
 BOUNDS = Bounds(100, retained=100, retention_s=100.0, lease_s=LEASE_S, most_crashes=2)
 
 
@@ -71,7 +71,7 @@ async def working(
 ) -> AsyncIterator[Worker]:
     async with connect(server.url) as client:
         store = RedisStore(client, BOUNDS, poll_s=0.1)
-        worker = Worker(store, models, tend_every=TEND_S, **options)
+        worker = Worker(store, models, renew_every=RENEW_S, **options)
         await worker.start()
         try:
             yield worker
@@ -99,8 +99,8 @@ async def test_a_suspect_that_waits_in_vain_lets_others_pass_until_it_can_be_alo
         await api.put(replace(long("suspect"), task=SHORT))
         await api.put(replace(long("other"), task=SHORT))
         assert (await api.wait("other")).status == "succeeded"
-        assert (await api.standing("suspect")).status == "queued"
-        assert (await api.standing("long")).status == "running"
+        assert (await api.summary("suspect")).status == "queued"
+        assert (await api.summary("long")).status == "running"
         await api.cancel("long")
         assert (await api.wait("suspect")).status == "succeeded"
 
@@ -135,13 +135,13 @@ async def test_a_job_that_hangs_every_engine_becomes_a_dead_letter(
             while not worker.hung:
                 await asyncio.sleep(0.02)
         async with asyncio.timeout(30):
-            while (await api.standing("j")).status == "running":
+            while (await api.summary("j")).status == "running":
                 await asyncio.sleep(0.02)
         hanging.freed.set()
     record = await api.record("j")
     assert record.status == "failed"
     assert "died or hung" in str(record.outcome)
-    assert (await api.load()).letters == 1
+    assert (await api.load()).dead_letters == 1
 
 
 @pytest.mark.parametrize("leases", [0.4, 0.9])
@@ -150,14 +150,14 @@ async def test_an_outage_shorter_than_a_lease_takes_no_job_from_a_living_worker(
 ) -> None:
     async with working(own_redis, models) as worker:
         await api.put(long("j"))
-        while (await api.standing("j")).status == "queued":
+        while (await api.summary("j")).status == "queued":
             await asyncio.sleep(0.02)
         # Leases are nearly as old as they become.
-        await asyncio.sleep(0.7 * TEND_S)
+        await asyncio.sleep(0.7 * RENEW_S)
         own_redis.stop()
         await asyncio.sleep(leases * LEASE_S)
         await asyncio.to_thread(own_redis.start)
         await asyncio.sleep(1.5 * LEASE_S)
         assert await api.client.hget(keys.JOB + "j", "epoch") == b"1"
-        assert (await api.standing("j")).status == "running"
+        assert (await api.summary("j")).status == "running"
         assert worker.jobs == 1

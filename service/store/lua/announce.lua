@@ -1,4 +1,4 @@
--- Say what a worker serves; ARGV ends with its checkpoints' descriptors, digest and text in turn.
+-- Announce a worker; ARGV ends with the descriptors of its checkpoints, digest and text in turn.
 local name, since, entry, life_ms = unpack(ARGV, 1, 4)
 regardless_of_memory()
 for i = 5, #ARGV, 2 do

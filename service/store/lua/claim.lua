@@ -1,5 +1,5 @@
--- Take the first job of these checkpoints, if `alone` is '1' also one that is to run alone:
--- {id, epoch, alone, task}, or false.
+-- Claim the first job of these checkpoints, also one that is to run alone if `alone` is '1'.
+-- Returns {id, epoch, alone, task}, or false.
 local consumer, now, late, alone = unpack(ARGV, 1, 4)
 local keep = {unpack(ARGV, 5, 9)}
 local wanted, queues = {}, {}
@@ -18,7 +18,7 @@ local function delivered(stream)
   end
 end
 
--- The place of a queue's first job; its id, and where it is, if it was delivered before.
+-- Set the place of a queue's first job, and its id and set if it was delivered before.
 local function look(queue)
   queue.place, queue.again = nil, nil
   local stream = names.queue .. queue.name
@@ -68,7 +68,7 @@ while true do
   end
   if not best then return false end
   local id, entry = take(best)
-  local job = standing(id)
+  local job = job_fields(id)
   if job.status ~= 'queued' then
     drop_entry(best.name, entry, id)
   elseif tonumber(job.deadline) <= tonumber(now) then

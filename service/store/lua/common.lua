@@ -1,12 +1,13 @@
--- What all scripts share. `names` holds keys.py. Times are seconds since the epoch unless in _ms.
+-- Functions for all scripts. `names` has the names of keys.py. Times are in seconds since the
+-- epoch, or in milliseconds if their name ends in _ms.
 
--- Redis without memory refuses a script that begins with a write that takes some. What only moves
--- jobs, or frees their memory in the end, therefore begins with one that takes none.
+-- Without memory, Redis refuses a script whose first write takes some. A script that only moves
+-- jobs, or frees their memory in the end, therefore begins with a write that takes none.
 local function regardless_of_memory()
   redis.call('DEL', names.nothing)
 end
 
-local function standing(id)
+local function job_fields(id)
   local flat, job = redis.call('HGETALL', names.job .. id), {}
   for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
   return job
@@ -17,7 +18,7 @@ local function unfinished(job)
 end
 
 local function held(id, epoch)
-  local job = standing(id)
+  local job = job_fields(id)
   return job.status == 'running' and job.epoch == epoch and job
 end
 
@@ -25,7 +26,7 @@ local function place(entry)
   return tonumber(entry:match('^%d+'))
 end
 
--- An entry is acknowledged and deleted at once; a stream with none left goes too.
+-- Acknowledge and delete an entry, and delete a stream that has no other.
 local function drop_entry(queue, entry, id)
   local stream = names.queue .. queue
   redis.call('XACK', stream, names.group, entry)
@@ -85,17 +86,17 @@ local function wait_again(id, job, now)
   redis.call('HSET', names.job .. id, 'status', 'queued')
   redis.call('HDEL', names.job .. id, 'progress', 'started_at')
   redis.call('HINCRBY', names.job .. id, 'told', 1)
-  redis.call('DEL', names.story .. id)
+  redis.call('DEL', names.progress_log .. id)
   local again = job.quarantined and names.suspects or names.returned
   redis.call('ZADD', again .. job.queue, place(job.entry), id)
   begin_waiting(id, job.owner, job.queue, job.deadline, job.cost, now)
   redis.call('PUBLISH', names.news, id)
 end
 
--- Of an ended job: what it came to, and the key under which that could be had.
+-- Drop the result of an ended job, and the idempotency key that leads to it.
 local function expire(id)
-  local job = standing(id)
-  redis.call('DEL', names.task .. id, names.result .. id, names.story .. id)
+  local job = job_fields(id)
+  redis.call('DEL', names.task .. id, names.result .. id, names.progress_log .. id)
   redis.call('ZREM', names.ended, id)
   local kept = redis.call('HGET', names.kept, id)
   if kept then
@@ -197,7 +198,8 @@ local function waits()
   return waiting, waiting > 0 and tonumber(redis.call('GET', names.waiting_cost)) or 0
 end
 
--- How many jobs were done since others began to wait, or of late; of what cost; since when.
+-- Returns how many jobs were done since others began to wait, or recently, their cost, and since
+-- when.
 local function drained(now)
   local since, done, done_cost = now, -1, 0
   for _, line in ipairs(redis.call('LRANGE', names.drained, 0, -1)) do
@@ -227,14 +229,14 @@ end
 local function joined(scope, digest)
   local known = scope ~= '' and redis.call('HGET', names.idempotency .. scope, 'job')
   if not known or redis.call('EXISTS', names.task .. known) == 0 then return false, false end
-  local status = standing(known).status
+  local status = job_fields(known).status
   if not status then return false, false end
   if redis.call('HGET', names.idempotency .. scope, 'digest') ~= digest then return false, true end
   -- A job that was cancelled or ran out of time has no answer: it is begun anew.
   return status ~= 'cancelled' and status ~= 'timed-out' and known, false
 end
 
--- Room in an index is made as fast as it is taken: by what is no longer known.
+-- Add a job to an index, and remove up to two whose keys have expired, to bound the index.
 local function enlist(index, id, number, ttl_ms)
   for _, other in ipairs(redis.call('ZRANGE', index, 0, 1)) do
     if redis.call('EXISTS', names.job .. other) == 0 then redis.call('ZREM', index, other) end
@@ -243,13 +245,13 @@ local function enlist(index, id, number, ttl_ms)
   if redis.call('PTTL', index) < tonumber(ttl_ms) then redis.call('PEXPIRE', index, ttl_ms) end
 end
 
--- `about`: what HSET is to say of the job beside its standing.
+-- Queue a new job. `about` has the fields of its hash that never change, names and values in turn.
 local function admit(id, queue, deadline, cost, now, ttl_ms, task, about)
   local stream = names.queue .. queue
   if redis.call('SADD', names.queues, queue) == 1 then
     redis.call('XGROUP', 'CREATE', stream, names.group, '0', 'MKSTREAM')
   end
-  -- One count for all streams: the oldest job across them is the one with the least.
+  -- All streams share one count, so that the oldest job of several streams has the least number.
   local number = redis.call('INCR', names.admitted)
   local entry = number .. '-0'
   redis.call('XADD', stream, entry, 'job', id)

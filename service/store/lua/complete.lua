@@ -1,4 +1,4 @@
--- End a job, once: 0 when it had ended already or a later claim holds it.
+-- End a job with its outcome, once. Returns 0 if it had ended already or a later claim holds it.
 local id, epoch, status, outcome, now, window = unpack(ARGV)
 local job = held(id, epoch)
 if not job then return 0 end

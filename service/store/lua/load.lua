@@ -1,6 +1,5 @@
--- What waits and drains, what runs, and dead letters since some time:
--- {jobs, cost, done, done_cost, since, running, letters}.
-local now, letters_since = unpack(ARGV)
+-- Returns {jobs, cost, done, done_cost, since, running, dead letters since a time}.
+local now, dead_letters_since = unpack(ARGV)
 local waiting, waiting_cost = waits()
 local inside = 0
 for _, queue in ipairs(redis.call('SMEMBERS', names.queues)) do
@@ -8,4 +7,4 @@ for _, queue in ipairs(redis.call('SMEMBERS', names.queues)) do
 end
 local done, done_cost, since = drained(now)
 return {waiting, waiting_cost, done, done_cost, since, math.max(0, inside - waiting),
-  redis.call('ZCOUNT', names.dead, letters_since, '+inf')}
+  redis.call('ZCOUNT', names.dead_letters, dead_letters_since, '+inf')}

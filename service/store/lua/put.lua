@@ -15,7 +15,7 @@ if known then
   end
   return {'admitted', known}
 end
-local before = standing(id)
+local before = job_fields(id)
 if unfinished(before) then return {'admitted', id} end
 local full = overload(owner, cost, now, capacity, capacity_cost)
 if full then return full end

@@ -1,5 +1,5 @@
--- Hold on to jobs; ARGV: consumer, then id and epoch in turn. The positions, from 0, of
--- those that are held no longer.
+-- Renew leases. ARGV has the consumer, then id and epoch of each claim in turn. Returns the
+-- positions, from 0, of the claims that no longer hold their job.
 local lost = {}
 for i = 2, #ARGV, 2 do
   local job = held(ARGV[i], ARGV[i + 1])

@@ -1,12 +1,12 @@
--- End what waits past its deadline, and take over what is held by nobody alive: how many jobs wait
--- again, and how many were given up.
+-- End queued jobs past their deadline, and take over the jobs of dead workers. Returns how many
+-- jobs were redelivered, and how many given up.
 regardless_of_memory()
 local now, lease_ms, late, fatal, most_crashes, letter_ms = unpack(ARGV)
 local keep = {unpack(ARGV, 7)}
 lease_ms = tonumber(lease_ms)
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.waiting, '-inf', now, 'LIMIT', 0, 1000)) do
-  local job = standing(id)
+  local job = job_fields(id)
   if job.status == 'queued' then
     finish(id, job, 'timed-out', late, now, keep)
   else
@@ -14,8 +14,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', names.waiting, '-inf', now, 'LIM
   end
 end
 
--- Where no sweep could come for so long, Redis was away, and no lease could be renewed either: all
--- begin anew. Workers renew each third of a lease, so a shorter gap uses up none.
+-- After a long gap between sweeps Redis was away, and no lease could be renewed: all leases begin
+-- anew. Workers renew every third of a lease, so that a shorter gap uses up no lease.
 local time = redis.call('TIME')
 local time_ms = 1000 * time[1] + math.floor(time[2] / 1000)
 local swept = redis.call('GET', names.swept)
@@ -25,23 +25,23 @@ if not swept or time_ms - swept > lease_ms / 2 then
 end
 if redis.call('EXISTS', names.grace) == 1 then return {0, 0} end
 
-local function bury(id, job)
-  local letter = names.letter .. id
+local function give_up(id, job)
+  local letter = names.dead_letter .. id
   redis.call('HSET', letter, 'task', redis.call('GET', names.task .. id) or '',
     'reason', fatal, 'queue', job.queue, 'died_at', now)
   redis.call('PEXPIRE', letter, letter_ms)
-  redis.call('ZREMRANGEBYSCORE', names.dead, '-inf', now - letter_ms / 1000)
-  redis.call('ZADD', names.dead, now, id)
+  redis.call('ZREMRANGEBYSCORE', names.dead_letters, '-inf', now - letter_ms / 1000)
+  redis.call('ZADD', names.dead_letters, now, id)
   finish(id, job, 'failed', fatal, now, keep)
 end
 
 local function take_over(id, job)
-  -- With its first report a job in quarantine runs alone: a crash since is its own.
+  -- A job in quarantine runs alone from its first report on: a crash after that is its own.
   if job.quarantined and job.progress then
     local crashes = redis.call('HINCRBY', names.job .. id, 'crashes', 1)
     if crashes >= tonumber(most_crashes) then
-      bury(id, job)
-      return 'buried'
+      give_up(id, job)
+      return 'given_up'
     end
   end
   redis.call('HSET', names.job .. id, 'quarantined', 1)
@@ -63,12 +63,12 @@ local function abandoned(stream)
   return entries
 end
 
-local taken = {redelivered = 0, buried = 0}
+local taken = {redelivered = 0, given_up = 0}
 for _, queue in ipairs(redis.call('SMEMBERS', names.queues)) do
   local stream = names.queue .. queue
   for _, entry in ipairs(abandoned(stream)) do
     local id = entry[2][2]
-    local job = standing(id)
+    local job = job_fields(id)
     if job.status == 'running' then
       local what = take_over(id, job)
       taken[what] = taken[what] + 1
@@ -86,4 +86,4 @@ for _, queue in ipairs(redis.call('SMEMBERS', names.queues)) do
     end
   end
 end
-return {taken.redelivered, taken.buried}
+return {taken.redelivered, taken.given_up}

@@ -66,7 +66,7 @@ async def test_what_is_logged_on_the_way_has_the_request_s_id(
         logging.getLogger("somewhere").warning("on the way")
         raise KeyError("a bug")
 
-    service.store.room = broken  # type: ignore[method-assign, assignment]
+    service.store.check_capacity = broken  # type: ignore[method-assign, assignment]
     async with service.client(authorization=f"Bearer {KEY}") as client:
         for name in ("first", "second"):
             await client.post("/v1/samples", json=BODY, headers={"X-Request-Id": name})

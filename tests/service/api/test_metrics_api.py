@@ -103,7 +103,7 @@ async def test_a_defect_is_a_failed_computation(
     def broken(cost: int) -> None:
         raise KeyError("a bug")
 
-    service.store.room = broken  # type: ignore[method-assign, assignment]
+    service.store.check_capacity = broken  # type: ignore[method-assign, assignment]
     assert (await client.post("/v1/samples", json=BODY)).status_code == 500
     assert await outcome(client, "/v1/samples", "computation-failed", "POST") == 1
     assert await value(client, "mulan_http_requests_in_flight") == 1
@@ -205,8 +205,8 @@ async def test_the_queue_is_there_before_anything_is_known_of_it(client: httpx.A
 async def test_a_model_whose_workers_are_gone_stays_at_nought(
     client: httpx.AsyncClient, service: Service
 ) -> None:
-    service.context.metrics.queue.serving({"tiny": 2, "colour": 1})
-    service.context.metrics.queue.serving({"colour": 1})
+    service.context.metrics.queue.update_workers({"tiny": 2, "colour": 1})
+    service.context.metrics.queue.update_workers({"colour": 1})
     assert await value(client, "mulan_model_workers", model="tiny") == 0
     assert 'mulan_model_workers{model="tiny"} 0.0' in (await client.get("/metrics")).text
     assert await value(client, "mulan_model_workers", model="colour") == 1

@@ -30,7 +30,7 @@ from models.work.sampling import sample_problem
 from models.work.solve import solve
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event, Progress
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.errors import ComputationFailed, DeadlineExceeded
 from service.jobs import Job
 from service.kinds.likelihoods.task import ScoreResult
@@ -121,7 +121,7 @@ def test_a_large_job_enters_in_pieces_and_comes_out_in_order(
     engine: Engine, wrapped: Wrapped, models: Mapping[str, Served]
 ) -> None:
     outcomes, _ = drive(engine, [samples("large", short("ddpm"), 150)])
-    assert max(wrapped.calls) <= Limits().tick
+    assert max(wrapped.calls) <= SchedulerLimits().tick
     small, _ = drive(Engine(models), [samples("small", short("ddpm"), 20)])
     assert np.array_equal(result(outcomes["large"]).images[:20], result(small["small"]).images)
 

@@ -15,7 +15,7 @@ from models.schema.specs import FlowPath
 from models.solvers.base import Problem
 from models.solvers.path import Columns, PathSolver, State
 from service.engine.engine import Engine
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.jobs import Job, Outcome, Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.rows import Served
@@ -73,7 +73,7 @@ def test_a_reading_is_the_same_alone_in_pieces_and_in_any_company(
         samples("c", short("ddpm"), 3),
         inspection("d", tokens[::-1], spec=FlowPath(steps=9, fresh=2)),
     ]
-    crowd, _ = drive(Engine(models, Limits(tick=12, resident=6)), company)
+    crowd, _ = drive(Engine(models, SchedulerLimits(tick=12, resident=6)), company)
     again, _ = drive(Engine(models), company)
     assert same(found(alone["a"])[0], found(crowd["a"])[3])
     assert all(map(same, found(again["a"]), found(crowd["a"])))

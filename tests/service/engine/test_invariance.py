@@ -11,7 +11,7 @@ from small_engine import CHECKPOINT, drive, images, job, samples, scores, short,
 from models.schema.specs import Ddpm
 from models.solvers import SAMPLERS
 from service.engine.engine import Engine
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.jobs import Job, Outcome
 from service.kinds.likelihoods.task import ScoreResult
 from service.kinds.samples.task import SampleResult, SampleTask
@@ -34,7 +34,7 @@ def sampled(outcome: Outcome) -> SampleResult:
     return outcome
 
 
-def in_traffic(models: Mapping[str, Served], subject: Job, limits: Limits) -> Outcome:
+def in_traffic(models: Mapping[str, Served], subject: Job, limits: SchedulerLimits) -> Outcome:
     """The subject's outcome when others come before and while it runs."""
     early, late, later = TRAFFIC[:4], TRAFFIC[4:6], TRAFFIC[6:]
     outcomes, _ = drive(Engine(models, limits), early, {1: [subject], 3: late, 4: later})
@@ -47,7 +47,9 @@ def test_images_are_the_same_alone_in_64_and_in_traffic(
 ) -> None:
     alone, _ = drive(Engine(models), [samples("subject", short(name), 1)])
     crowd, _ = drive(Engine(models), [samples("subject", short(name), 64)])
-    busy = in_traffic(models, samples("subject", short(name), 64), Limits(tick=24, resident=80))
+    busy = in_traffic(
+        models, samples("subject", short(name), 64), SchedulerLimits(tick=24, resident=80)
+    )
     one, many, mixed = sampled(alone["subject"]), sampled(crowd["subject"]), sampled(busy)
     assert np.array_equal(one.images[0], many.images[0])
     assert np.array_equal(many.images, mixed.images)
@@ -59,7 +61,7 @@ def test_scores_are_the_same_alone_in_64_and_in_traffic(models: Mapping[str, Ser
     tokens = images(64)
     alone, _ = drive(Engine(models), [scores("subject", tokens[17:18])])
     crowd, _ = drive(Engine(models), [scores("subject", tokens)])
-    busy = in_traffic(models, scores("subject", tokens), Limits(tick=60, resident=80))
+    busy = in_traffic(models, scores("subject", tokens), SchedulerLimits(tick=60, resident=80))
     (one,), many = alone["subject"].scores, crowd["subject"].scores
     assert isinstance(busy, ScoreResult)
     assert one == many[17]
@@ -84,7 +86,7 @@ def test_whatever_the_traffic(
     later: dict[int, list[Job]] = {arrival: [mine]}
     for place, (name, count, when) in enumerate(others):
         later.setdefault(when, []).append(samples(f"other {place}", short(name), count, place))
-    outcomes, _ = drive(Engine(MODELS, Limits(tick=tick, resident=2 * tick)), (), later)
+    outcomes, _ = drive(Engine(MODELS, SchedulerLimits(tick=tick, resident=2 * tick)), (), later)
     assert np.array_equal(sampled(outcomes["subject"]).images, sampled(alone["subject"]).images)
 
 

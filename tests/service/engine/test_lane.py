@@ -5,16 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from service.engine.tasks import Served
 from small_engine import short
 
-from models.rows.rows import QUANTUM, pad, take
+from models.rows.noise import Stream, normal, rademacher
+from models.rows.rows import NoiseKey, Query, pad, take
+from models.schema.specs import Ddpm
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.work.sampling import sample_problem
 from models.work.solve import solve
-from service.engine.lane import Lane
-from service.engine.packer import evaluate
-from service.rows import Served
+from service.engine.lane import QUANTUM, Lane, NetworkInput, evaluate
 
 
 def problem(served: Served, name: str, rows: int) -> Problem[Any]:
@@ -22,9 +23,9 @@ def problem(served: Served, name: str, rows: int) -> Problem[Any]:
 
 
 def advance(lane: Lane, served: Served, ids: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-    turn = lane.turn(lane.among(ids))
-    (answer,) = evaluate(served.denoiser, [lane.ask(turn)])
-    lane.put_back(lane.tell(turn, answer))
+    batch = lane.batch(lane.among(ids))
+    (answer,) = evaluate(served.denoiser, [lane.ask(batch)])
+    lane.write_back(lane.tell(batch, answer))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -58,13 +59,13 @@ def test_rows_that_come_go_and_wait_end_as_in_a_plain_loop(served: Served, name:
     assert all(torch.equal(seen[row], expected[row]) for row in seen)
 
 
-def test_a_turn_that_is_not_put_back_changes_nothing(served: Served) -> None:
+def test_a_batch_that_is_not_written_back_changes_nothing(served: Served) -> None:
     solver, whole = SAMPLERS["ddpm"], problem(served, "ddpm", 4)
     lane = Lane(solver, False, np.arange(4), whole)
     before = lane.rows(lane.ids)[1].x.clone()
-    turn = lane.turn(lane.ids)
-    (answer,) = evaluate(served.denoiser, [lane.ask(turn)])
-    lane.tell(turn, answer)
+    batch = lane.batch(lane.ids)
+    (answer,) = evaluate(served.denoiser, [lane.ask(batch)])
+    lane.tell(batch, answer)
     assert torch.equal(lane.rows(lane.ids)[1].x, before)
 
 
@@ -73,4 +74,29 @@ def test_progress_tells_running_rows_from_ended_ones(served: Served) -> None:
     lane = Lane(solver, True, np.arange(2), whole)
     for _ in range(short("ddpm").evaluations):
         advance(lane, served, np.array([1]))
-    assert lane.progress(lane.turn(lane.ids)).tolist() == [0.0, 1.0]
+    assert lane.progress(lane.batch(lane.ids)).tolist() == [0.0, 1.0]
+
+
+def network_input(served: Served, rows: int, seed: int, probes: int) -> NetworkInput:
+    config = served.denoiser.config
+    condition = sample_problem(served.denoiser, Ddpm(), seed, torch.arange(rows)).condition
+    key = NoiseKey(torch.full((rows,), seed), torch.arange(rows))
+    x = normal(key, Stream.START, 0, config.chw)
+    t = torch.linspace(0.1, 0.9, rows, dtype=torch.float64)
+    if not probes:
+        return Query(x, t), condition
+    return Query(x, t, rademacher(key, Stream.PROBE, 0, (probes, *config.chw))), condition
+
+
+@pytest.mark.parametrize("probes", [0, 2])
+def test_answers_of_one_call_are_those_of_separate_calls(served: Served, probes: int) -> None:
+    inputs = [network_input(served, rows, rows, probes) for rows in (3, 16, 1, 20)]
+    together = evaluate(served.denoiser, inputs)
+    for (query, condition), answer in zip(inputs, together, strict=True):
+        alone = served.denoiser.evaluate(query, condition)
+        assert torch.equal(answer.eps, alone.eps)
+        if alone.vjps is None or answer.vjps is None:
+            assert not probes
+            assert alone.vjps is answer.vjps
+        else:
+            assert torch.equal(answer.vjps, alone.vjps)

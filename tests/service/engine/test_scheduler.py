@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.scheduler import Limits, Scheduler, by_job, row_ids, rows_of
+from service.engine.scheduler import Scheduler, SchedulerLimits, by_job, row_ids, rows_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Request:
 class Simulation:
     """Runs a scheduler tick by tick, and watches its promises."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SchedulerLimits) -> None:
         self.limits, self.scheduler = limits, Scheduler(limits)
         self.requests: dict[int, Request] = {}
         self.told: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -63,7 +63,7 @@ class Simulation:
             for row in rows_of(plan.run[places]):
                 assert row < self.begun[job]
                 self.told[job][int(row)] += 1
-        ended = plan.run[self.scheduler.told(plan.run)]
+        ended = plan.run[self.scheduler.record_evaluations(plan.run)]
         for job, _ in by_job(ended):
             if sum(self.told[job].values()) == self._total(job):
                 self.scheduler.drop(job)
@@ -106,7 +106,7 @@ requests = st.builds(
 def test_every_row_runs_exactly_as_often_as_it_must(
     arrivals: dict[int, list[Request]], tick: int, resident: int, reserve: float
 ) -> None:
-    simulation = Simulation(Limits(tick, resident, reserve))
+    simulation = Simulation(SchedulerLimits(tick, resident, reserve))
     simulation.run(arrivals)
     assert simulation.ended.keys() == simulation.requests.keys()
     for job, request in simulation.requests.items():
@@ -114,7 +114,7 @@ def test_every_row_runs_exactly_as_often_as_it_must(
 
 
 def test_dear_rows_run_on_where_an_urgent_job_finds_no_room() -> None:
-    simulation = Simulation(Limits(tick=4, resident=2, reserve=0.0))
+    simulation = Simulation(SchedulerLimits(tick=4, resident=2, reserve=0.0))
     simulation.add(Request(rows=2, evaluations=3, weight=9))
     simulation.tick()
     simulation.add(Request(rows=2, evaluations=1, weight=9, priority=1))
@@ -123,7 +123,7 @@ def test_dear_rows_run_on_where_an_urgent_job_finds_no_room() -> None:
 
 
 def test_a_short_job_finds_room_in_a_house_full_of_long_ones() -> None:
-    simulation = Simulation(Limits())
+    simulation = Simulation(SchedulerLimits())
     for rank in range(9):
         simulation.add(Request(rows=64, evaluations=1000 - rank))
         simulation.tick()
@@ -135,7 +135,7 @@ def test_a_short_job_finds_room_in_a_house_full_of_long_ones() -> None:
 
 
 def test_no_tick_is_left_unfilled_while_there_is_work() -> None:
-    simulation = Simulation(Limits(tick=64))
+    simulation = Simulation(SchedulerLimits(tick=64))
     for rows, evaluations in ((64, 100), (7, 20), (500, 5), (1, 50)):
         simulation.add(Request(rows, evaluations))
     for _ in range(50):
@@ -143,7 +143,7 @@ def test_no_tick_is_left_unfilled_while_there_is_work() -> None:
 
 
 def test_a_short_job_does_not_wait_for_a_long_one() -> None:
-    simulation = Simulation(Limits(tick=64))
+    simulation = Simulation(SchedulerLimits(tick=64))
     long = simulation.add(Request(rows=64, evaluations=1000))
     for _ in range(100):
         simulation.tick()
@@ -154,7 +154,7 @@ def test_a_short_job_does_not_wait_for_a_long_one() -> None:
 
 
 def test_the_oldest_job_advances_under_an_endless_stream_of_short_ones() -> None:
-    simulation = Simulation(Limits(tick=64, reserve=0.125))
+    simulation = Simulation(SchedulerLimits(tick=64, reserve=0.125))
     long = simulation.add(Request(rows=64, evaluations=40))
     while long not in simulation.ended and simulation.ticks < 1000:
         simulation.add(Request(rows=64, evaluations=1))
@@ -164,7 +164,7 @@ def test_the_oldest_job_advances_under_an_endless_stream_of_short_ones() -> None
 
 
 def test_a_dear_row_saves_its_share_up_and_starves_nobody() -> None:
-    simulation = Simulation(Limits(tick=64, reserve=0.125))
+    simulation = Simulation(SchedulerLimits(tick=64, reserve=0.125))
     dear = simulation.add(Request(rows=1, evaluations=10, weight=65))
     cheap = simulation.add(Request(rows=32, evaluations=10))
     simulation.run()
@@ -173,7 +173,7 @@ def test_a_dear_row_saves_its_share_up_and_starves_nobody() -> None:
 
 
 def test_priority_goes_before_length() -> None:
-    simulation = Simulation(Limits(tick=8, reserve=0))
+    simulation = Simulation(SchedulerLimits(tick=8, reserve=0))
     simulation.add(Request(rows=8, evaluations=2))
     urgent = simulation.add(Request(rows=8, evaluations=30, priority=1))
     for _ in range(30):
@@ -181,22 +181,22 @@ def test_priority_goes_before_length() -> None:
 
 
 def test_a_large_job_enters_in_pieces() -> None:
-    scheduler = Scheduler(Limits(tick=64, resident=96))
+    scheduler = Scheduler(SchedulerLimits(tick=64, resident=96))
     scheduler.add(rows=500, evaluations=3)
     begun = []
     while sum(begun) < 500:
         plan = scheduler.plan()
         begun += [last - first for _, first, last in plan.admissions]
         assert len(plan.run) == 64 or sum(begun) == 500
-        scheduler.told(plan.run)
+        scheduler.record_evaluations(plan.run)
     assert max(begun) <= 64
 
 
 def test_rows_inside_are_bounded_and_postponed_ones_count() -> None:
     """Only the most urgent job goes beyond the bound; the next finds no room."""
-    scheduler = Scheduler(Limits(tick=12, resident=12, reserve=0))
+    scheduler = Scheduler(SchedulerLimits(tick=12, resident=12, reserve=0))
     long = scheduler.add(rows=8, evaluations=100)
-    scheduler.told(scheduler.plan().run)
+    scheduler.record_evaluations(scheduler.plan().run)
     short, middling = scheduler.add(rows=8, evaluations=10), scheduler.add(rows=8, evaluations=50)
     plan = scheduler.plan()
     assert plan.admissions == [(short, 0, 8)]
@@ -205,7 +205,7 @@ def test_rows_inside_are_bounded_and_postponed_ones_count() -> None:
 
 
 def test_a_group_begins_as_a_whole_even_when_only_a_part_can_run() -> None:
-    scheduler = Scheduler(Limits(tick=4, resident=4))
+    scheduler = Scheduler(SchedulerLimits(tick=4, resident=4))
     scheduler.add(rows=20, evaluations=2, group=10)
     plan = scheduler.plan()
     assert plan.admissions == [(0, 0, 10)]
@@ -216,8 +216,8 @@ def test_adaptive_rows_end_when_their_progress_is_whole() -> None:
     scheduler = Scheduler()
     job = scheduler.add(rows=2, evaluations=50)
     run = scheduler.plan().run
-    assert not scheduler.told(run, np.array([0.5, 0.0])).any()
-    assert scheduler.told(run, np.array([1.0, 0.1])).tolist() == [True, False]
+    assert not scheduler.record_evaluations(run, np.array([0.5, 0.0])).any()
+    assert scheduler.record_evaluations(run, np.array([1.0, 0.1])).tolist() == [True, False]
     assert scheduler.plan().run.tolist() == row_ids(job, np.array([1])).tolist()
 
 
@@ -226,16 +226,16 @@ def test_an_adaptive_row_is_expected_to_go_on_at_its_own_pace() -> None:
     job = scheduler.add(rows=1, evaluations=50)
     run = scheduler.plan().run
     for made in range(1, 201):
-        scheduler.told(run, np.array([made / 400]))
+        scheduler.record_evaluations(run, np.array([made / 400]))
     # Halfway after 200 evaluations, it will need some 200 more, not the 25 it began with.
     assert 0.55 < scheduler.progress(job) < 0.65
 
 
 def test_progress_is_the_share_of_evaluations() -> None:
-    scheduler = Scheduler(Limits(tick=4))
+    scheduler = Scheduler(SchedulerLimits(tick=4))
     job = scheduler.add(rows=8, evaluations=5)
     for tick in range(1, 10):
-        scheduler.told(scheduler.plan().run)
+        scheduler.record_evaluations(scheduler.plan().run)
         assert scheduler.progress(job) == pytest.approx(tick / 10)
 
 
@@ -248,15 +248,15 @@ def test_only_jobs_past_their_deadline_are_expired() -> None:
 
 
 def test_a_dropped_job_leaves_no_rows_behind() -> None:
-    scheduler = Scheduler(Limits(tick=8))
+    scheduler = Scheduler(SchedulerLimits(tick=8))
     first, second = scheduler.add(rows=8, evaluations=5), scheduler.add(rows=8, evaluations=9)
-    scheduler.told(scheduler.plan().run)
+    scheduler.record_evaluations(scheduler.plan().run)
     scheduler.drop(first)
     assert {job: len(places) for job, places in by_job(scheduler.plan().run)} == {second: 8}
 
 
 def test_owners_share_each_tick_whatever_their_priorities() -> None:
-    simulation = Simulation(Limits(tick=16))
+    simulation = Simulation(SchedulerLimits(tick=16))
     flood = [simulation.add(Request(64, 100, priority=1, owner="flood")) for _ in range(4)]
     other = simulation.add(Request(64, 100, priority=-1, owner="other"))
     for _ in range(20):
@@ -266,7 +266,7 @@ def test_owners_share_each_tick_whatever_their_priorities() -> None:
 
 
 def test_an_owner_leaves_to_others_what_it_does_not_need() -> None:
-    simulation = Simulation(Limits(tick=16))
+    simulation = Simulation(SchedulerLimits(tick=16))
     simulation.add(Request(64, 100, owner="large"))
     small = simulation.add(Request(1, 100, owner="small"))
     for _ in range(20):
@@ -277,7 +277,7 @@ def test_an_owner_leaves_to_others_what_it_does_not_need() -> None:
 
 def test_many_owners_of_dear_rows_all_advance() -> None:
     """A row costs more than an owner's share of a tick: shares are saved up for it."""
-    simulation = Simulation(Limits(tick=8))
+    simulation = Simulation(SchedulerLimits(tick=8))
     jobs = [simulation.add(Request(2, 30, weight=5, owner=str(owner))) for owner in range(12)]
     for _ in range(120):
         simulation.tick()
@@ -287,7 +287,7 @@ def test_many_owners_of_dear_rows_all_advance() -> None:
 
 
 def test_an_owner_finds_room_in_a_house_that_another_has_filled() -> None:
-    simulation = Simulation(Limits(tick=16, resident=32))
+    simulation = Simulation(SchedulerLimits(tick=16, resident=32))
     simulation.add(Request(64, 10, priority=1, owner="flood"))
     simulation.tick()
     simulation.tick()

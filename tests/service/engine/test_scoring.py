@@ -16,7 +16,7 @@ from models.work.likelihood import score_problem, summarise
 from models.work.solve import solve
 from service.engine.engine import Engine
 from service.engine.events import Progress
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.jobs import Outcome
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 from service.rows import Served
@@ -55,8 +55,10 @@ def test_scores_are_those_of_the_plain_loop(
 
 def test_a_large_job_enters_in_pieces(models: Mapping[str, Served]) -> None:
     tokens = images(8)
-    pieces, events = drive(Engine(models, Limits(tick=12, resident=7)), [scores("a", tokens, 2)])
-    whole, _ = drive(Engine(models, Limits(tick=1000)), [scores("a", tokens, 2)])
+    pieces, events = drive(
+        Engine(models, SchedulerLimits(tick=12, resident=7)), [scores("a", tokens, 2)]
+    )
+    whole, _ = drive(Engine(models, SchedulerLimits(tick=1000)), [scores("a", tokens, 2)])
     assert found(pieces["a"]) == found(whole["a"])
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
@@ -65,7 +67,9 @@ def test_a_large_job_enters_in_pieces(models: Mapping[str, Served]) -> None:
 
 
 def test_more_draws_than_a_tick_can_run_still_end(models: Mapping[str, Served]) -> None:
-    outcomes, _ = drive(Engine(models, Limits(tick=4, resident=4)), [scores("a", images(1), 5)])
+    outcomes, _ = drive(
+        Engine(models, SchedulerLimits(tick=4, resident=4)), [scores("a", images(1), 5)]
+    )
     assert [score.ok for score in found(outcomes["a"])] == [True]
 
 

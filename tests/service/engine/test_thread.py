@@ -37,7 +37,7 @@ class Watched(Engine):
         return super().step(now)
 
 
-class Running:
+class RunningJob:
     """A thread at work, with the ends that it tells of."""
 
     def __init__(self, engine: Watched) -> None:
@@ -53,21 +53,21 @@ class Running:
 
 
 @pytest.fixture
-def running(models: Mapping[str, Served]) -> Iterator[Running]:
-    running = Running(Watched(models))
+def running(models: Mapping[str, Served]) -> Iterator[RunningJob]:
+    running = RunningJob(Watched(models))
     yield running
     running.engine.hold = lambda: None
     assert running.thread.stop(SOON)
 
 
-def test_a_submitted_job_ends(running: Running) -> None:
+def test_a_submitted_job_ends(running: RunningJob) -> None:
     running.thread.submit(samples("a", Ddpm(steps=3), 2))
     end = running.ends.get(timeout=SOON)
     assert end.job_id == "a"
     assert isinstance(end.outcome, SampleResult)
 
 
-def test_without_work_it_sleeps(running: Running) -> None:
+def test_without_work_it_sleeps(running: RunningJob) -> None:
     running.thread.submit(samples("a", Ddpm(steps=3), 2))
     running.ends.get(timeout=SOON)
     steps = running.engine.steps
@@ -77,7 +77,7 @@ def test_without_work_it_sleeps(running: Running) -> None:
     assert running.thread.alive
 
 
-def test_an_aborted_job_is_never_heard_of(running: Running) -> None:
+def test_an_aborted_job_is_never_heard_of(running: RunningJob) -> None:
     running.thread.submit(samples("gone", Ddpm(steps=1000), 2))
     running.thread.abort("gone")
     running.thread.submit(samples("next", Ddpm(steps=2), 2))
@@ -85,7 +85,9 @@ def test_an_aborted_job_is_never_heard_of(running: Running) -> None:
     assert running.ends.empty()
 
 
-def test_a_failure_of_the_engine_itself_ends_its_jobs_and_not_the_thread(running: Running) -> None:
+def test_a_failure_of_the_engine_itself_ends_its_jobs_and_not_the_thread(
+    running: RunningJob,
+) -> None:
     running.engine.fails = True
     running.thread.submit(samples("unlucky", Ddpm(steps=3), 2))
     assert isinstance(running.ends.get(timeout=SOON).outcome, ComputationFailed)
@@ -95,7 +97,7 @@ def test_a_failure_of_the_engine_itself_ends_its_jobs_and_not_the_thread(running
 
 @pytest.mark.parametrize("dropped_by", ["abort", "deadline"])
 def test_rows_that_cannot_be_dropped_end_all_jobs_and_not_the_thread(
-    running: Running, monkeypatch: pytest.MonkeyPatch, dropped_by: str
+    running: RunningJob, monkeypatch: pytest.MonkeyPatch, dropped_by: str
 ) -> None:
     """As when a device has no memory left to gather the other rows in."""
 
@@ -120,7 +122,7 @@ def test_rows_that_cannot_be_dropped_end_all_jobs_and_not_the_thread(
     assert isinstance(running.ends.get(timeout=SOON).outcome, SampleResult)
 
 
-def test_a_tick_that_hangs_grows_old(running: Running) -> None:
+def test_a_tick_that_hangs_grows_old(running: RunningJob) -> None:
     release = threading.Event()
     running.engine.hold = release.wait
     running.thread.submit(samples("a", Ddpm(steps=1), 1))
@@ -133,7 +135,7 @@ def test_a_tick_that_hangs_grows_old(running: Running) -> None:
 
 
 def test_it_stops_with_work_left(models: Mapping[str, Served]) -> None:
-    running = Running(Watched(models))
+    running = RunningJob(Watched(models))
     running.thread.submit(samples("long", Ddpm(steps=1000), 64))
     assert running.thread.stop(SOON)
     assert not running.thread.alive

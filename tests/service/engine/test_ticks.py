@@ -12,7 +12,7 @@ from small_engine import CHECKPOINT, drive, images, samples, scores
 from models.rows.rows import Answer, Condition, Query
 from models.schema.specs import Ddim, Ddpm
 from service.engine.engine import Engine
-from service.engine.scheduler import Limits
+from service.engine.scheduler import SchedulerLimits
 from service.errors import ComputationFailed
 from service.kinds.likelihoods.task import ScoreResult
 from service.kinds.samples.task import SampleResult
@@ -30,14 +30,14 @@ class Recorder(EngineObserver):
         self.begun: list[Counter[LaneName]] = []
         self.rests = 0
 
-    def began(self, tick: Tick) -> None:
+    def tick_began(self, tick: Tick) -> None:
         assert not tick.calls
         self.begun.append(Counter(tick.active))
 
-    def ticked(self, tick: Tick) -> None:
+    def tick_ended(self, tick: Tick) -> None:
         self.ticks.append(tick)
 
-    def rested(self) -> None:
+    def went_idle(self) -> None:
         self.rests += 1
 
 
@@ -71,7 +71,7 @@ def test_every_row_of_every_call_is_told(models: Mapping[str, Served], told: Rec
 
 
 def test_rows_are_active_or_wait(models: Mapping[str, Served], told: Recorder) -> None:
-    engine = Engine(models, Limits(tick=4, resident=6), told)
+    engine = Engine(models, SchedulerLimits(tick=4, resident=6), told)
     drive(engine, [samples("a", Ddpm(steps=2), 9)])
     for tick in told.ticks:
         assert tick.active[DDPM] <= 6
@@ -112,13 +112,13 @@ def test_rows_are_told_before_the_first_call_which_may_hang(served: Served) -> N
 @pytest.mark.parametrize(
     ("limits", "count", "reason"),
     [
-        (Limits(tick=64, resident=64), 9, "drained"),
-        (Limits(tick=4, resident=64), 9, "full"),
-        (Limits(tick=64, resident=4), 9, "drained"),
+        (SchedulerLimits(tick=64, resident=64), 9, "drained"),
+        (SchedulerLimits(tick=4, resident=64), 9, "full"),
+        (SchedulerLimits(tick=64, resident=4), 9, "drained"),
     ],
 )
 def test_a_call_says_why_it_is_no_fuller(
-    models: Mapping[str, Served], told: Recorder, limits: Limits, count: int, reason: str
+    models: Mapping[str, Served], told: Recorder, limits: SchedulerLimits, count: int, reason: str
 ) -> None:
     drive(Engine(models, limits, told), [samples("a", Ddpm(steps=2), count)])
     assert told.ticks[0].calls[0].reason == reason
@@ -127,7 +127,7 @@ def test_a_call_says_why_it_is_no_fuller(
 def test_a_full_house_is_told_from_a_full_tick(
     models: Mapping[str, Served], told: Recorder
 ) -> None:
-    engine = Engine(models, Limits(tick=64, resident=4), told)
+    engine = Engine(models, SchedulerLimits(tick=64, resident=4), told)
     drive(engine, [samples("a", Ddpm(steps=9), 4), samples("b", Ddim(steps=90), 9)])
     assert told.ticks[0].calls[0].reason == "resident"
     assert told.ticks[0].waiting[DDIM] == 9

@@ -30,7 +30,7 @@ SERVED = small_served()
 BODY = {"model": "small", "count": 3}
 
 
-class Running(NamedTuple):
+class RunningJob(NamedTuple):
     """A client of the service, and the worker's metrics."""
 
     client: httpx.AsyncClient
@@ -44,7 +44,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def running(anyio_backend: str) -> AsyncIterator[Running]:
+async def running(anyio_backend: str) -> AsyncIterator[RunningJob]:
     settings, catalogue, gate = Settings(), Catalogue(), Gate()
     store, registry = MemoryStore(Bounds.of(settings)), new_registry()
     catalogue.add(manifest("small", CONFIG).model_copy(update={"sha256": CHECKPOINT}), "cpu/test")
@@ -55,7 +55,7 @@ async def running(anyio_backend: str) -> AsyncIterator[Running]:
     await worker.start()
     transport = httpx.ASGITransport(create_app(context))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield Running(client, jobs, registry)
+        yield RunningJob(client, jobs, registry)
     await worker.stop(0.0)
 
 
@@ -67,7 +67,7 @@ def expected() -> tuple[float, ...]:
 
 
 @pytest.mark.anyio
-async def test_it_is_answered(running: Running) -> None:
+async def test_it_is_answered(running: RunningJob) -> None:
     response = await running.client.post("/v1/averages", json=BODY)
     assert response.status_code == 200, response.text
     assert response.json()["averages"] == list(expected())
@@ -78,7 +78,7 @@ async def test_it_is_answered(running: Running) -> None:
 
 
 @pytest.mark.anyio
-async def test_it_is_queued_and_its_result_asked_for(running: Running) -> None:
+async def test_it_is_queued_and_its_result_asked_for(running: RunningJob) -> None:
     client = running.client
     queued = await client.post("/v1/jobs", json={"kind": "averages", "request": BODY})
     assert queued.status_code == 202, queued.text
@@ -93,14 +93,14 @@ async def test_it_is_queued_and_its_result_asked_for(running: Running) -> None:
 
 
 @pytest.mark.anyio
-async def test_its_faults_are_named(running: Running) -> None:
+async def test_its_faults_are_named(running: RunningJob) -> None:
     response = await running.client.post("/v1/averages", json=BODY | {"count": 9})
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == ["count"]
 
 
 @pytest.mark.anyio
-async def test_openapi_has_it(running: Running) -> None:
+async def test_openapi_has_it(running: RunningJob) -> None:
     document = (await running.client.get("/openapi.json")).json()
     operation = document["paths"]["/v1/averages"]["post"]
     assert operation["summary"] == "Average images and wait"
@@ -121,7 +121,7 @@ def test_its_jobs_and_results_go_over_the_wire() -> None:
 
 
 @pytest.mark.anyio
-async def test_its_metrics_are_counted(running: Running) -> None:
+async def test_its_metrics_are_counted(running: RunningJob) -> None:
     running.jobs.found(job("a", AverageTask(2)), AverageResult((1.5, 2.5), "cpu/test"))
     labels = {"model": "small"}
     assert running.registry.get_sample_value("mulan_average_level_count", labels) == 2

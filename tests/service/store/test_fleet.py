@@ -13,19 +13,19 @@ from service.catalogue import Catalogue
 from service.errors import NotReady, UnknownModel
 from service.store import keys
 from service.store.connection import connect
-from service.store.fleet import Announced, Fleet
+from service.store.fleet import AnnouncedModel, Fleet
 
 pytestmark = pytest.mark.anyio
 
 
 def announced(
     name: str, digit: str = "a", execution: str = "cpu/test", **more: object
-) -> Announced:
+) -> AnnouncedModel:
     fields = {"name": name, "config": CONFIG, "sha256": digit * 64, "parameters": 3}
-    return Announced(Manifest.model_validate(fields | more), execution)
+    return AnnouncedModel(Manifest.model_validate(fields | more), execution)
 
 
-def calibrated(name: str, digit: str = "a", mean_nll: float = 10.0) -> Announced:
+def calibrated(name: str, digit: str = "a", mean_nll: float = 10.0) -> AnnouncedModel:
     calibration = small_calibration(digit * 64, CONFIG, mean_nll=mean_nll)
     return announced(name, digit)._replace(calibration=calibration)
 
@@ -44,17 +44,17 @@ def fleet(client: Redis) -> Fleet:
 async def test_what_is_announced_is_present_until_it_is_retired(
     fleet: Fleet, client: Redis
 ) -> None:
-    assert await fleet.present() == []
+    assert await fleet.models() == []
     presets = {"fast": {"name": "ddpm", "steps": 7}}
     small = announced("small", presets=presets, evaluation={"bits": 2.5})
     large = announced("large", "b", "cuda/test")
     await fleet.announce("w1", 1.0, [small])
     await fleet.announce("w2", 2.0, [large, small])
-    assert await Fleet(client).present() == [small, large]
+    assert await Fleet(client).models() == [small, large]
     await fleet.retire("w2")
-    assert await fleet.present() == [small]
+    assert await fleet.models() == [small]
     await fleet.retire("w1")
-    assert await fleet.present() == []
+    assert await fleet.models() == []
 
 
 async def test_a_worker_that_falls_silent_is_forgotten(fleet: Fleet, client: Redis) -> None:
@@ -65,7 +65,7 @@ async def test_a_worker_that_falls_silent_is_forgotten(fleet: Fleet, client: Red
     ):
         assert 0 < await client.pttl(name) <= 10_000
     await client.delete(keys.WORKER + "w")
-    assert await fleet.present() == []
+    assert await fleet.models() == []
     assert await client.zcard(keys.WORKERS) == 0
 
 
@@ -73,19 +73,19 @@ async def test_the_latest_workers_descriptor_of_a_checkpoint_hold(fleet: Fleet) 
     retuned = announced("small", presets={"fast": {"name": "ddpm", "steps": 9}})
     await fleet.announce("new", 2.0, [retuned])
     await fleet.announce("old", 1.0, [announced("small")])
-    assert await fleet.present() == [retuned]
+    assert await fleet.models() == [retuned]
 
 
 async def test_a_calibration_is_announced_with_its_checkpoint(fleet: Fleet, client: Redis) -> None:
     small, large = calibrated("small"), announced("large", "b")
     await fleet.announce("old", 1.0, [small, large])
     catalogue = Catalogue()
-    catalogue.replace(await Fleet(client).present())
+    catalogue.replace(await Fleet(client).models())
     assert catalogue.get("small").calibration == small.calibration
     assert catalogue.get("large").calibration is None
     again = calibrated("small", mean_nll=11.0)
     await fleet.announce("new", 2.0, [again])
-    assert await fleet.present() == [again, large]
+    assert await fleet.models() == [again, large]
 
 
 async def test_a_calibration_that_does_not_hold_here_gives_no_verdicts(
@@ -96,7 +96,7 @@ async def test_a_calibration_that_does_not_hold_here_gives_no_verdicts(
     coder = small.calibration.preprocessing.model_copy(update={"codec_bits": (1, 2, 3)})
     elsewhere = small.calibration.model_copy(update={"preprocessing": coder})
     await fleet.announce("w", 1.0, [small._replace(calibration=elsewhere)])
-    assert await fleet.present() == [announced("small")]
+    assert await fleet.models() == [announced("small")]
     assert "small gives no verdicts: calibration.json is for codec_bits" in caplog.text
 
 
@@ -105,7 +105,7 @@ async def test_what_cannot_be_read_hides_nobody_else(fleet: Fleet, client: Redis
     await fleet.announce("sound", 1.0, [sound])
     await fleet.announce("damaged", 2.0, [announced("large", "b")])
     await client.set(keys.WORKER + "damaged", b'{"version": 2}')
-    assert await fleet.present() == [sound]
+    assert await fleet.models() == [sound]
 
 
 def test_a_model_whose_workers_are_gone_is_missed_and_not_unknown() -> None:

@@ -13,7 +13,7 @@ from store_setup import RESULT, bounds, claim, is_result, job
 
 from service.errors import ServeError, StoreUnavailable
 from service.store.base import Claim
-from service.store.connection import check, connect, reaching, shown
+from service.store.connection import check, connect, round_trip, without_password
 from service.store.fleet import Fleet
 from service.store.redis import RedisStore
 from service.telemetry.observers import StoreObserver
@@ -58,10 +58,10 @@ async def is_unavailable_within_bounds(store: RedisStore, held: Claim) -> None:
 
     heart = asyncio.create_task(beat())
     for call in (
-        store.room("", 1),
+        store.check_capacity("", 1),
         store.put(job("more")),
         store.leave("j", "j"),
-        store.standing("j"),
+        store.summary("j"),
         store.jobs(None, None, 9, None),
         store.expire("j"),
         store.claim(("a" * 64,)),
@@ -91,7 +91,7 @@ async def test_a_redis_that_is_busy_with_anothers_script_is_unavailable(
     held = await claim(store)
     with own_redis.busy():
         await is_unavailable_within_bounds(store, held)
-        for call in (fleet.announce("w", 0.0, []), fleet.present(), fleet.retire("w")):
+        for call in (fleet.announce("w", 0.0, []), fleet.models(), fleet.retire("w")):
             with pytest.raises(StoreUnavailable):
                 await call
     assert await store.complete(held, RESULT)
@@ -103,7 +103,7 @@ async def test_a_redis_that_is_busy_with_anothers_script_is_unavailable(
 async def test_whatever_redis_refuses_is_unavailable(
     client: Redis, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(StoreUnavailable), reaching("test", StoreObserver()):
+    with pytest.raises(StoreUnavailable), round_trip("test", StoreObserver()):
         await client.eval(f"return redis.error_reply('{error}')", 0)
     assert "Redis refused test" in caplog.text
 
@@ -158,5 +158,5 @@ async def test_settings_that_lose_jobs_are_told(
 
 
 def test_a_password_is_not_shown() -> None:
-    assert shown("redis://user:secret@example:6379/1") == "redis://example:6379/1"
-    assert shown("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
+    assert without_password("redis://user:secret@example:6379/1") == "redis://example:6379/1"
+    assert without_password("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"

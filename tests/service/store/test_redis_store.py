@@ -26,8 +26,8 @@ from service.errors import ComputationFailed, QueueFull, StoreUnavailable, Unkno
 from service.store import keys
 from service.store.base import Claim
 from service.store.connection import connect
+from service.store.dead_letters import DeadLetters
 from service.store.fleet import Fleet
-from service.store.letters import DeadLetters
 from service.store.redis import Bounds, RedisStore
 from service.store.wire import decode_job, decode_outcome
 
@@ -162,8 +162,8 @@ async def test_only_crashes_alone_lead_to_dead_letters(make: MakeStore, client: 
     assert record.status == "failed"
     assert isinstance(record.outcome, ComputationFailed)
     assert "2 workers died" in record.outcome.detail
-    assert await client.zrange(keys.DEAD, 0, -1) == [b"j"]
-    letter = await client.hgetall(keys.LETTER + "j")
+    assert await client.zrange(keys.DEAD_LETTERS, 0, -1) == [b"j"]
+    letter = await client.hgetall(keys.DEAD_LETTER + "j")
     assert decode_job(letter[b"task"]) == job("j")
     assert "2 workers died" in str(decode_outcome(letter[b"reason"]))
     assert await client.exists(keys.QUEUE + f"{A}:0") == 0
@@ -210,7 +210,7 @@ async def test_a_lost_message_loses_nothing(
     await worker.complete(await claim(worker), RESULT)
     await api.wait("first")
     for store in (api, worker):
-        monkeypatch.setattr(store._ear, "_on_message", lambda message: None)
+        monkeypatch.setattr(store._subscription, "_on_message", lambda message: None)
     waiting = asyncio.ensure_future(claim(worker))
     await asyncio.sleep(0.1)
     await api.put(job("j"))
@@ -324,7 +324,7 @@ async def test_without_room_everything_goes_on_but_admission(
         assert (await claim(store)).alone
         assert not await client.exists(keys.JOB + "left", keys.JOB + "completed")
         await fleet.announce("w", 0.0, [])
-        assert await fleet.present() == []
+        assert await fleet.models() == []
         await fleet.retire("w")
         letters = DeadLetters(client)
         assert await letters.all() == []

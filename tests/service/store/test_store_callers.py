@@ -28,7 +28,7 @@ from service.errors import (
 )
 from service.jobs import Outcome
 from service.store.base import Key, Store
-from service.store.news import KEPT, Advance, End, News, Reset
+from service.store.news import RECENT, Advance, End, News, Reset
 from service.store.rules import Load
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,7 @@ async def test_a_key_without_an_answer_is_begun_anew(
     else:
         clock.now = deadline + 1
         await store.sweep()
-    assert (await store.standing("first")).status == end
+    assert (await store.summary("first")).status == end
     with pytest.raises(InvalidRequest):
         await store.put(job("other"), KEY._replace(digest="another request"))
     assert await store.put(job("second"), KEY) == "second"
@@ -87,7 +87,7 @@ async def test_the_same_key_for_something_else_is_refused(store: Store) -> None:
         await store.put(job("second"), KEY._replace(digest="another request"))
     assert refusal.value.code == "idempotency-mismatch"
     with pytest.raises(UnknownJob):
-        await store.standing("second")
+        await store.summary("second")
 
 
 @pytest.mark.parametrize("drop", ["forget", "expire"])
@@ -115,11 +115,11 @@ async def test_an_attended_job_goes_with_the_last_who_waits(store: Store) -> Non
     held = await claim(store)
     for waiter in ("j0", "j2", "j2", "nobody"):
         await store.leave("j0", waiter)
-    assert (await store.standing("j0")).status == "running"
+    assert (await store.summary("j0")).status == "running"
     await store.leave("j0", "j1")
     assert await asyncio.wait_for(anext(ears), 5) == "j0"
     with pytest.raises(UnknownJob):
-        await store.standing("j0")
+        await store.summary("j0")
     assert not await store.complete(held, RESULT)
     assert await store.put(job("new"), KEY, attended=True) == "new"
 
@@ -139,7 +139,7 @@ async def test_what_has_a_key_can_be_asked_for_again(
         await store.leave(name, name)
     assert (await store.put(job("second"), KEY, attended=True) == "first") == kept
     with pytest.raises(UnknownJob):
-        await store.standing("keyless")
+        await store.summary("keyless")
 
 
 async def test_leaving_an_unattended_job_changes_nothing(store: Store) -> None:
@@ -152,17 +152,17 @@ async def test_leaving_an_unattended_job_changes_nothing(store: Store) -> None:
 async def test_a_standing_tells_all_but_the_images(store: Store) -> None:
     whole = replace(job("j", B, priority=1), owner="someone", model="tiny", cost=77)
     await store.put(whole)
-    standing = await store.standing("j")
+    summary = await store.summary("j")
     for name in ("id", "model", "checkpoint", "owner", "priority", "cost", "deadline"):
-        assert getattr(standing, name) == getattr(whole, name)
-    assert (standing.kind, standing.status, standing.progress) == ("samples", "queued", 0.0)
-    assert (standing.created_at, standing.started_at, standing.finished_at) == (1_000.0, None, None)
+        assert getattr(summary, name) == getattr(whole, name)
+    assert (summary.kind, summary.status, summary.progress) == ("samples", "queued", 0.0)
+    assert (summary.created_at, summary.started_at, summary.finished_at) == (1_000.0, None, None)
     held = await claim(store, B)
     await store.report(held, 0.5)
-    assert (await store.standing("j")).progress == 0.5
+    assert (await store.summary("j")).progress == 0.5
     await store.complete(held, RESULT)
-    standing = await store.standing("j")
-    assert (standing.status, standing.progress, standing.finished_at) == ("succeeded", 1.0, 1_000.0)
+    summary = await store.summary("j")
+    assert (summary.status, summary.progress, summary.finished_at) == ("succeeded", 1.0, 1_000.0)
 
 
 async def test_jobs_are_listed_by_owner_and_status_the_latest_first(store: Store) -> None:
@@ -184,7 +184,7 @@ async def test_jobs_are_listed_by_owner_and_status_the_latest_first(store: Store
     assert await names("a", "queued") == ["a3", "a2"]
     assert await names(None, "running") == ["a1"]
     assert await names("a", limit=2) == ["a3", "a2"]
-    place = (await store.standing("a2")).place
+    place = (await store.summary("a2")).place
     assert await names("a", before=place) == ["a1"]
     await store.cancel("a3")
     await store.forget("a3")
@@ -231,10 +231,10 @@ async def test_a_watcher_who_was_away_for_long_starts_again(store: Store) -> Non
     watch = store.watch("j", None)
     await anext(watch)
     held = await claim(store)
-    for number in range(1, KEPT + 3):
+    for number in range(1, RECENT + 3):
         await store.report(held, number / 100, b"latest")
-    now = Advance(KEPT + 2, (KEPT + 2) / 100, b"latest")
-    assert await heard(store, 2, after=1) == [Reset(KEPT + 2), now]
+    now = Advance(RECENT + 2, (RECENT + 2) / 100, b"latest")
+    assert await heard(store, 2, after=1) == [Reset(RECENT + 2), now]
     await watch.aclose()  # type: ignore[attr-defined]
 
 
@@ -286,15 +286,15 @@ async def test_waiting_work_is_bounded_by_cost_too(store: Store, clock: FakeCloc
 
 
 async def test_room_is_seen_before_a_job_is_made(store: Store) -> None:
-    await store.room("", 5 * CAPACITY_COST)
+    await store.check_capacity("", 5 * CAPACITY_COST)
     await store.put(replace(job("half"), cost=CAPACITY_COST // 2))
-    await store.room("", CAPACITY_COST // 2)
+    await store.check_capacity("", CAPACITY_COST // 2)
     with pytest.raises(QueueFull, match="row-evaluations wait"):
-        await store.room("", CAPACITY_COST // 2 + 1)
+        await store.check_capacity("", CAPACITY_COST // 2 + 1)
     for number in range(CAPACITY - 1):
         await store.put(job(str(number)))
     with pytest.raises(QueueFull, match="jobs wait"):
-        await store.room("", 1)
+        await store.check_capacity("", 1)
 
 
 async def test_an_expired_result_is_gone_and_its_job_known(store: Store) -> None:
@@ -308,7 +308,7 @@ async def test_an_expired_result_is_gone_and_its_job_known(store: Store) -> None
         await store.expire("j")
         with pytest.raises(ResultExpired):
             await store.record("j")
-        assert (await store.standing("j")).status == "succeeded"
+        assert (await store.summary("j")).status == "succeeded"
 
 
 async def test_the_load_is_what_waits_runs_and_drains(store: Store, clock: FakeClock) -> None:
@@ -318,7 +318,7 @@ async def test_the_load_is_what_waits_runs_and_drains(store: Store, clock: FakeC
     held = await claim(store)
     clock.now += 5.0
     waiting = await store.load()
-    assert (waiting.jobs, waiting.cost, waiting.running, waiting.letters) == (2, 200, 1, 0)
+    assert (waiting.jobs, waiting.cost, waiting.running, waiting.dead_letters) == (2, 200, 1, 0)
     assert waiting.drain_rate == 0.0
     await store.complete(held, RESULT)
     drained = await store.load()

@@ -58,8 +58,8 @@ async def test_a_job_goes_from_queued_through_running_to_its_result(
 async def test_every_kind_of_work_is_carried_there_and_back(store: Store, kind: str) -> None:
     task, result = WORK[kind]
     await store.put(replace(job("j"), task=task, model="tiny", cost=7))
-    standing = await store.standing("j")
-    assert (standing.kind, standing.model, standing.cost) == (kind, "tiny", 7)
+    summary = await store.summary("j")
+    assert (summary.kind, summary.model, summary.cost) == (kind, "tiny", 7)
     held = await claim(store)
     assert alike(held.job.task, task)
     assert await store.complete(held, result)
@@ -268,17 +268,17 @@ async def test_results_are_kept_by_number_and_time(store: Store, clock: FakeCloc
     for name in names[:2]:
         with pytest.raises(ResultExpired):
             await store.record(name)
-        assert (await store.standing(name)).status == "succeeded"
+        assert (await store.summary(name)).status == "succeeded"
     for name in names[2:]:
         assert (await store.record(name)).status == "succeeded"
     clock.now += RETENTION_S + 1
     for call in (store.record, store.wait):
         with pytest.raises(ResultExpired):
             await call(names[-1])
-    assert (await store.standing(names[-1])).status == "succeeded"
+    assert (await store.summary(names[-1])).status == "succeeded"
     clock.now += REMEMBERED_S
     with pytest.raises(UnknownJob):
-        await store.standing(names[-1])
+        await store.summary(names[-1])
 
 
 async def test_time_to_try_again_is_the_time_to_drain(store: Store, clock: FakeClock) -> None:
@@ -300,7 +300,7 @@ async def test_time_to_try_again_is_the_time_to_drain(store: Store, clock: FakeC
 
 
 async def test_unknown_jobs_are_unknown(store: Store) -> None:
-    for call in (store.record, store.standing, store.wait, store.cancel):
+    for call in (store.record, store.summary, store.wait, store.cancel):
         with pytest.raises(UnknownJob):
             await call("nobody")
     ghost = Claim(job("nobody"), 1)

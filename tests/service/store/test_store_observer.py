@@ -26,7 +26,7 @@ class Recorder(StoreObserver):
     def __init__(self) -> None:
         self.answered: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
-        self.redelivered = self.buried = 0
+        self.redelivered = self.given_up = 0
 
     def round_trip(self, operation: str, seconds: float) -> None:
         assert 0 <= seconds < 10
@@ -36,9 +36,9 @@ class Recorder(StoreObserver):
         assert 0 <= seconds < 10
         self.failed[operation] += 1
 
-    def swept(self, redelivered: int, buried: int) -> None:
+    def swept(self, redelivered: int, given_up: int) -> None:
         self.redelivered += redelivered
-        self.buried += buried
+        self.given_up += given_up
 
 
 async def test_every_round_trip_is_told_by_its_operation(server: RedisServer) -> None:
@@ -52,7 +52,7 @@ async def test_every_round_trip_is_told_by_its_operation(server: RedisServer) ->
         await store.record("j")
         await store.load()
         await fleet.announce("w", 0.0, [])
-        await fleet.present()
+        await fleet.models()
         await fleet.retire("w")
         await quotas.admit("somebody")
         await store.close()
@@ -66,10 +66,10 @@ async def test_a_redis_that_is_away_is_told(server: RedisServer) -> None:
     async with connect("redis://127.0.0.1:1/0") as client:
         store = RedisStore(client, bounds(), observer=told)
         with pytest.raises(StoreUnavailable):
-            await store.room("", 1)
+            await store.check_capacity("", 1)
         with pytest.raises(StoreUnavailable):
-            await store.standing("j")
-    assert told.failed == {"room": 1, "standing": 1}
+            await store.summary("j")
+    assert told.failed == {"check_capacity": 1, "summary": 1}
     assert not told.answered
 
 
@@ -94,7 +94,7 @@ async def test_a_redis_that_is_full_is_up_and_takes_no_more_jobs(server: RedisSe
             assert errors("put") == 1
             assert registry.get_sample_value("mulan_store_up") == 0
             await fleet.announce("w", 0.0, [])
-            await fleet.present()
+            await fleet.models()
             assert await store.complete(running, RESULT)
             assert registry.get_sample_value("mulan_store_up") == 1
             assert errors("put") == 1
@@ -116,13 +116,13 @@ async def test_sweeps_tell_what_waits_again_and_what_was_given_up(
             while not told.redelivered:
                 await store.sweep()
                 await asyncio.sleep(LEASE_S / 4)
-        assert (told.redelivered, told.buried) == (1, 0)
-        assert (await store.load()).letters == 0
+        assert (told.redelivered, told.given_up) == (1, 0)
+        assert (await store.load()).dead_letters == 0
         await store.report(await claim(store, A), 0.0)
         async with asyncio.timeout(20):
-            while not told.buried:
+            while not told.given_up:
                 await store.sweep()
                 await asyncio.sleep(LEASE_S / 4)
-        assert (told.redelivered, told.buried) == (1, 1)
-        assert (await store.load()).letters == 1
+        assert (told.redelivered, told.given_up) == (1, 1)
+        assert (await store.load()).dead_letters == 1
         await store.close()

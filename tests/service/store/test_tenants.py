@@ -39,9 +39,9 @@ async def test_a_full_queue_lets_in_an_owner_that_has_less_than_its_share(store:
     for number in range(CAPACITY):
         await store.put(job(f"flood {number}", owner="flood"))
     with pytest.raises(QueueFull):
-        await store.room("flood", 1)
+        await store.check_capacity("flood", 1)
     for number in range(CAPACITY // 2):
-        await store.room("other", 1)
+        await store.check_capacity("other", 1)
         await store.put(job(f"other {number}", owner="other"))
     with pytest.raises(QueueFull, match="shares the queue with 1 more"):
         await store.put(job("other more", owner="other"))
@@ -63,7 +63,7 @@ async def test_an_owner_whose_jobs_have_begun_has_its_share_again(store: Store) 
         await store.put(job(f"flood {number}", owner="flood"))
     await store.put(job("other", owner="other"))
     with pytest.raises(QueueFull):
-        await store.room("flood", 1)
+        await store.check_capacity("flood", 1)
     await order(store, CAPACITY + 1)
     await store.put(job("flood again", owner="flood"))
 

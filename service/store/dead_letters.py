@@ -1,4 +1,4 @@
-"""Dead letters: jobs that killed every worker that ran them alone, kept for a look into them."""
+"""Dead letters: jobs that killed every worker that ran them alone, kept for inspection."""
 
 import time
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from redis.asyncio import Redis
 from service.errors import ComputationFailed, ServiceError
 from service.jobs import Job
 from service.store import keys, replies, rules
-from service.store.connection import NOBODY, reaching
+from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.redis import life_ms
 from service.store.scripts import Scripts
 from service.store.wire import encode_job
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A job, None where this build cannot read it; when it was given up, in seconds since the
-    epoch, and why."""
+class DeadLetter:
+    """A job that was given up, at `died_at` in seconds since the epoch; `job` is None if this build
+    cannot read it."""
 
     id: str
     job: Job | None
@@ -29,19 +29,19 @@ class Letter:
 
 
 class DeadLetters:
-    """Those of one Redis. Every method may raise StoreUnavailable."""
+    """The dead letters of one Redis. Every method may raise StoreUnavailable."""
 
     def __init__(self, client: Redis, clock: Callable[[], float] = time.time) -> None:
         self._client, self._clock = client, clock
         self._scripts = Scripts(client)
 
-    async def all(self) -> list[Letter]:
-        """The latest first."""
-        with reaching("letters", NOBODY):
-            names: Any = await self._client.zrange(keys.DEAD, 0, -1, desc=True)
+    async def all(self) -> list[DeadLetter]:
+        """Return all dead letters, the latest first."""
+        with round_trip("letters", NULL_OBSERVER):
+            names: Any = await self._client.zrange(keys.DEAD_LETTERS, 0, -1, desc=True)
             async with self._client.pipeline(transaction=False) as pipe:
                 for name in names:
-                    pipe.hgetall(keys.LETTER + name.decode())
+                    pipe.hgetall(keys.DEAD_LETTER + name.decode())
                 found = await pipe.execute()
         return [
             _letter(name.decode(), fields)
@@ -50,9 +50,9 @@ class DeadLetters:
         ]
 
     async def retry(self, job_id: str, wait_s: float) -> None:
-        """Queue the job again under its id, for `wait_s` seconds; it will run alone.
+        """Queue the job again under its id, with a deadline in `wait_s` seconds; it will run alone.
 
-        Raises UnknownJob, and ComputationFailed for one that cannot be read.
+        Raises UnknownJob, and ComputationFailed for a job that this build cannot read.
         """
         letter = await self._one(job_id)
         if letter.job is None:
@@ -61,33 +61,33 @@ class DeadLetters:
         job = replace(letter.job, deadline=now + wait_s)
         done = await self._scripts.run(
             *("retry", job.id, replies.queue(job), job.deadline, job.cost, now),
-            *(life_ms(job, now), encode_job(job), *replies.about(job)),
+            *(life_ms(job, now), encode_job(job), *replies.descriptive_fields(job)),
         )
         if not done:
             raise rules.unknown(job_id)
 
     async def drop(self, job_id: str) -> None:
-        """Throw the letter away. Raises UnknownJob."""
-        with reaching("letters", NOBODY):
+        """Delete a dead letter. Raises UnknownJob."""
+        with round_trip("letters", NULL_OBSERVER):
             async with self._client.pipeline(transaction=False) as pipe:
-                pipe.delete(keys.LETTER + job_id)
-                pipe.zrem(keys.DEAD, job_id)
+                pipe.delete(keys.DEAD_LETTER + job_id)
+                pipe.zrem(keys.DEAD_LETTERS, job_id)
                 deleted, _ = await pipe.execute()
         if not deleted:
             raise rules.unknown(job_id)
 
-    async def _one(self, job_id: str) -> Letter:
-        with reaching("letters", NOBODY):
-            fields = await self._client.hgetall(keys.LETTER + job_id)
+    async def _one(self, job_id: str) -> DeadLetter:
+        with round_trip("letters", NULL_OBSERVER):
+            fields = await self._client.hgetall(keys.DEAD_LETTER + job_id)
         if not fields:
             raise rules.unknown(job_id)
         return _letter(job_id, fields)
 
 
-def _letter(job_id: str, fields: Any) -> Letter:
+def _letter(job_id: str, fields: Any) -> DeadLetter:
     job = None
     with suppress(ComputationFailed):
         job = replies.job(fields[b"task"])
     reason = replies.outcome(fields[b"reason"])
     assert isinstance(reason, ServiceError)
-    return Letter(job_id, job, float(fields[b"died_at"]), reason.detail)
+    return DeadLetter(job_id, job, float(fields[b"died_at"]), reason.detail)
