@@ -25,7 +25,7 @@ AVERAGED = 4
 def adapted(
     denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int, target: float = TARGET
 ) -> RtkMala:
-    """The spec with a step size for each segment at which about `target` of the proposals is
+    """Return the spec with a step size for each segment at which about `target` of the proposals is
     accepted, over images `index` `[rows]` of a request with `seed`; it begins from the spec's own.
 
     One walk takes a long chain in every segment. After each proposal the logarithm of the step
@@ -43,8 +43,8 @@ def adapted(
 
 
 def acceptance_by_segment(denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int) -> Tensor:
-    """The share of proposals accepted in each segment `[segments]`, over images `index` `[rows]` of
-    a request with `seed`."""
+    """Return the share of proposals accepted in each segment `[segments]`, over images `index`
+    `[rows]` of a request with `seed`."""
     rates = torch.zeros(spec.segments, dtype=torch.float64)
     sizes = list(spec.segment_step_sizes)
     for segment, _, rate in _proposals(denoiser, spec, index, seed, sizes):
