@@ -43,10 +43,9 @@ Power = Annotated[
 Start = Annotated[
     Literal["ancestral", "multistep", "kernel"],
     Field(
-        description="Where a segment's chain starts: at an ancestral (DDPM) draw, for one "
-        "evaluation; at such a draw of second order, which uses the start before "
-        "(`dpm-2m-sde`), for one evaluation; or at a draw of the kernel's Gaussian factor, for "
-        "none."
+        description="The start of a segment's chain: an ancestral (DDPM) draw, for one "
+        "evaluation; such a draw of second order, which uses the start before (`dpm-2m-sde`), "
+        "for one evaluation; or a draw of the kernel's Gaussian factor, for none."
     ),
 ]
 Segments = Annotated[

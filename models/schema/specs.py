@@ -105,13 +105,14 @@ class RtkUld(RtkSpec):
 
 
 SamplerSpec = Annotated[
-    Ddpm | Ddim | Dpm2m | Dpm2mSde | RtkUla | RtkMala | RtkUld, Field(discriminator="name")
+    Ddpm | Ddim | Dpm2m | Dpm2mSde | RtkUla | RtkMala | RtkUld,
+    Field(discriminator="name"),
 ]
 _SAMPLER: TypeAdapter[SamplerSpec] = TypeAdapter(SamplerSpec)
 
 
 def sampler_spec(name: str, **parameters: object) -> SamplerSpec:
-    """The spec of the sampler `name`, defaults where a parameter is left out.
+    """Return the spec of the sampler `name`, defaults where a parameter is left out.
 
     Raises ValidationError for an unknown name or parameter, and for a value out of bounds.
     """
@@ -135,24 +136,25 @@ class AdaptiveSpec(SolverSpec):
         0.5,
         ge=1e-6,
         le=10,
-        description="Error of the ODE allowed in the log-density.",
+        description="Error of the ODE that is allowed in the log-density, nats.",
     )
     max_evaluations: int = Field(
         2000, ge=8, le=20_000, description="Right-hand sides after which a row gives up."
     )
     trace: Literal["probes", "exact"] = Field(
         "probes",
-        description=f"By probes, or a product for each of at most {EXACT_DIMENSIONS} values.",
+        description="The trace by random probes, or exactly by a product for each of at most "
+        f"{EXACT_DIMENSIONS} values.",
     )
     latent: Literal["encoded", "sampled"] = Field(
         "encoded",
-        description="The encoder's choice; or one a draw by the encoder's logits, as importance "
-        "weights.",
+        description="The latent: the encoder's choice, or one drawn for each draw by the encoder's "
+        "logits, with importance weights.",
     )
 
     @property
     def limit(self) -> Steps:
-        """What the log-density comes to with ever more steps."""
+        """The limit of the log-density with ever more steps."""
         return Steps(self.order)
 
     def products(self, dimensions: int) -> int:
@@ -209,7 +211,7 @@ class FlowPath(SolverSpec):
 
     @property
     def limit(self) -> Steps:
-        """What the log-density and the path's measures come to with ever more steps."""
+        """The limit of the log-density and of the path's measures with ever more steps."""
         return Steps(2)
 
 

@@ -31,7 +31,7 @@ class SolverSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def replaced(self, **changes: object) -> Self:
-        """These parameters with `changes`, validated anew. Raises ValidationError."""
+        """Return these parameters with `changes`, validated anew. Raises ValidationError."""
         return self.model_validate(dict(self) | changes)
 
 
@@ -49,7 +49,7 @@ class WalkSpec(SolverSpec):
 
     @abstractmethod
     def with_pieces(self, pieces: int) -> Self:
-        """The same parameters for another number of intervals. Raises ValidationError."""
+        """Return the same parameters for another number of intervals. Raises ValidationError."""
 
     @property
     @abstractmethod
@@ -59,11 +59,12 @@ class WalkSpec(SolverSpec):
     @property
     @abstractmethod
     def limit(self) -> Limit:
-        """What the images come to with ever finer steps."""
+        """The law that the images come to with ever finer steps."""
 
     def within(self, evaluations: int) -> Self | None:
-        """The same parameters in as many pieces as at most `evaluations` pay for; None if they pay
-        for no piece. Every piece costs the same, but for what all of them cost together."""
+        """Return the same parameters in as many pieces as at most `evaluations` pay for; None if
+        they pay for no piece. Every piece costs the same, but for what all of them cost
+        together."""
         first = self.with_pieces(1).evaluations
         another = self.with_pieces(2).evaluations - first
         pieces = 1 + (evaluations - first) // another

@@ -120,7 +120,8 @@ class AdamsSolver(Adaptive[Memory]):
     def _predict(
         self, problem: Problem[Columns], state: State[Memory], step: Tensor
     ) -> tuple[Tensor, Tensor, NoiseLevel, NoiseLevel]:
-        """The end of the step, x_t / alpha predicted there, and the noise at both its ends."""
+        """Return the end of the step, x_t / alpha predicted there, and the noise at both its
+        ends."""
         s = advance(state.s, step)
         (_, here), (_, there) = (at(problem.condition, time) for time in (state.s, s))
         change = per_row(step) * state.own.slope

@@ -21,7 +21,7 @@ class State(NamedTuple, Generic[Own]):
 
     `x` is x_t / alpha at `s`, `[rows, C, H, W]`; `log_det` `[rows, probes]` the integral so far;
     both are float64. `nfe` counts the evaluations told, `code` is the row's `RowStatus` (int8),
-    and `own` what the method itself remembers.
+    and `own` the memory of the method itself.
     """
 
     s: Tensor
@@ -54,32 +54,35 @@ class Adaptive(ABC, Generic[Own]):
 
     @abstractmethod
     def begin(self, columns: Columns) -> Own:
-        """What the method remembers before its first step."""
+        """Return the memory of the method before its first step."""
 
     @abstractmethod
     def ahead(self, problem: Problem[Columns], state: State[Own]) -> tuple[Tensor, Tensor]:
-        """The place of the next question: time `[rows]` and x_t / alpha `[rows, C, H, W]`."""
+        """Return the place of the next question: time `[rows]` and x_t / alpha `[rows, C, H,
+        W]`."""
 
     @abstractmethod
     def hear(
         self, problem: Problem[Columns], state: State[Own], eps: Tensor, rate: Tensor
     ) -> State[Own]:
-        """The state after `eps` `[rows, C, H, W]` and d log_det/ds `[rows, probes]` at that place.
+        """Return the state after `eps` `[rows, C, H, W]` and d log_det/ds `[rows, probes]` at that
+        place.
 
         A method calls `judge` where the answer completes a step.
         """
 
     @abstractmethod
     def growth(self, state: State[Own], excess: Tensor) -> Tensor:
-        """The next step over this one, `[rows]`, after a step that was accepted."""
+        """Return the next step over this one, `[rows]`, after a step that was accepted."""
 
     @abstractmethod
     def shrinkage(self, excess: Tensor) -> Tensor:
-        """The next attempt at a step over this one, `[rows]`, after a step that was refused."""
+        """Return the next attempt at a step over this one, `[rows]`, after a step that was
+        refused."""
 
     @abstractmethod
     def error(self, state: State[Own]) -> Tensor:
-        """The estimate of the whole solve's error `[rows]`, in nats."""
+        """Return the estimate of the whole solve's error `[rows]`, in nats."""
 
     def init(self, problem: Problem[Columns]) -> State[Own]:
         columns = problem.columns
@@ -120,7 +123,7 @@ class Adaptive(ABC, Generic[Own]):
         return state.s
 
     def density(self, problem: Problem[Columns], state: State[Own]) -> LogDensity:
-        """The terms of the finished rows; those of a row that is not DONE mean nothing."""
+        """Return the terms of the finished rows; those of a row that is not DONE mean nothing."""
         _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
         dequantization, latent = problem.columns.dequantization, problem.columns.latent
         error = self.error(state)
@@ -154,7 +157,7 @@ class Adaptive(ABC, Generic[Own]):
 
 
 def _code(condition: Tensor, yes: RowStatus, no: RowStatus | Tensor) -> Tensor:
-    """The status `yes` where `condition` `[rows]` holds, else `no`, as int8."""
+    """Return the status `yes` where `condition` `[rows]` holds, else `no`, as int8."""
     return torch.where(condition, int(yes), no if isinstance(no, Tensor) else int(no)).to(
         torch.int8
     )

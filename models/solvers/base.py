@@ -1,4 +1,4 @@
-"""What a solver is: pure functions over rows that ask for an evaluation and are told the answer."""
+"""The interface of solvers: pure functions over rows that ask for evaluations and are told them."""
 
 from enum import IntEnum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -14,7 +14,7 @@ StateT = TypeVar("StateT")
 
 
 class RowStatus(IntEnum):
-    """How far a row has come; everything from NOT_FINITE on is a failure and its reason."""
+    """The state of a row; everything from NOT_FINITE on is a failure and its reason."""
 
     RUNNING = 0
     DONE = 1
@@ -57,23 +57,24 @@ class Solver(Protocol[Columns, StateT]):
     name: str
 
     def init(self, problem: Problem[Columns]) -> StateT:
-        """The state before the first question."""
+        """Return the state before the first question."""
         ...
 
     def ask(self, problem: Problem[Columns], state: StateT) -> Query:
-        """The next question of every row."""
+        """Return the next question of every row."""
         ...
 
     def tell(self, problem: Problem[Columns], state: StateT, answer: Answer) -> StateT:
-        """The state after the answer; a finished row may be told anything and stays finished."""
+        """Return the state after the answer; a finished row may be told anything and stays
+        finished."""
         ...
 
     def status(self, problem: Problem[Columns], state: StateT) -> Tensor:
-        """A `RowStatus` for each row, `[rows]` int8."""
+        """Return a `RowStatus` for each row, `[rows]` int8."""
         ...
 
     def progress(self, problem: Problem[Columns], state: StateT) -> Tensor:
-        """The share of the way that each row has gone, `[rows]` in [0, 1]."""
+        """Return the share of the way that each row has gone, `[rows]` in [0, 1]."""
         ...
 
 
@@ -81,11 +82,11 @@ class Sampler(Solver[Columns, StateT], Protocol[SpecT, Columns, StateT]):
     """A solver that turns noise into images in a number of evaluations known beforehand."""
 
     def columns(self, spec: SpecT, rows: int, device: torch.device) -> Columns:
-        """The spec as columns for `rows` rows."""
+        """Return the spec as columns for `rows` rows."""
         ...
 
     def sample(self, problem: Problem[Columns], state: StateT) -> "Sample":
-        """The images of the rows; of rows that still run, how they look so far."""
+        """Return the images of the rows; of rows that still run, how they look so far."""
         ...
 
 
@@ -104,15 +105,15 @@ class Sample(NamedTuple):
 
 
 def column(value: float, rows: int, device: torch.device) -> Tensor:
-    """A float64 column of one value, `[rows]`."""
+    """Return a float64 column of one value, `[rows]`."""
     return torch.full((rows,), value, dtype=torch.float64, device=device)
 
 
 def count_column(value: int, rows: int, device: torch.device) -> Tensor:
-    """An int64 column of one value, `[rows]`."""
+    """Return an int64 column of one value, `[rows]`."""
     return torch.full((rows,), value, dtype=torch.int64, device=device)
 
 
 def flag_column(value: bool, rows: int, device: torch.device) -> Tensor:
-    """A boolean column of one value, `[rows]`."""
+    """Return a boolean column of one value, `[rows]`."""
     return torch.full((rows,), value, device=device)

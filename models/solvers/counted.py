@@ -33,22 +33,22 @@ class Counted(ABC, Generic[Columns, StateT]):
 
     @abstractmethod
     def evaluations(self, columns: Columns) -> Tensor:
-        """How many evaluations each row takes, `[rows]` int64."""
+        """Return the number of evaluations that each row takes, `[rows]` int64."""
 
     @abstractmethod
     def init(self, problem: Problem[Columns]) -> StateT:
-        """The state before the first question."""
+        """Return the state before the first question."""
 
     @abstractmethod
     def ask(self, problem: Problem[Columns], state: StateT) -> Query:
-        """The next question of every row."""
+        """Return the next question of every row."""
 
     @abstractmethod
     def move(self, problem: Problem[Columns], state: StateT, answer: Answer) -> StateT:
-        """The state after one more answer, of rows that still run."""
+        """Return the state after one more answer, of rows that still run."""
 
     def outcome(self, state: StateT) -> Tensor:
-        """All that must be finite in a row that ends well, `[rows, ...]`."""
+        """Return the numbers that must be finite in a row that ends well, `[rows, ...]`."""
         return state.x
 
     def tell(self, problem: Problem[Columns], state: StateT, answer: Answer) -> StateT:

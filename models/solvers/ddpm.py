@@ -31,8 +31,8 @@ class DdpmSolver(OneStep):
 def ancestral_step(
     x: Tensor, eps: Tensor, here: NoiseLevel, there: NoiseLevel, draw: Tensor
 ) -> Tensor:
-    """One ancestral draw of x at `there` from x at `here` `[rows, C, H, W]`, by standard normals
-    `draw`. At no distance it is x itself."""
+    """Return one ancestral draw of x at `there` from x at `here` `[rows, C, H, W]`, by standard
+    normals `draw`. At no distance it is x itself."""
     c = -torch.expm1((there.gamma - here.gamma).clamp(max=0))
     mean = there.alpha / here.alpha * (x - here.sigma * c * eps)
     return (mean + there.sigma * c.sqrt() * draw).to(x.dtype)

@@ -56,8 +56,8 @@ class LogDensity(NamedTuple):
 def question(
     condition: Condition, s: Tensor, x: Tensor, probes: Tensor, dtype: torch.dtype
 ) -> Query:
-    """The question about the network at x̄ `[rows, C, H, W]` and time `s` `[rows]`, and about each
-    probe pulled back."""
+    """Return the question about the network at x̄ `[rows, C, H, W]` and time `s` `[rows]`, and
+    about each probe pulled back."""
     t, noise = at(condition, s)
     weight = 0.5 * condition.dgamma_ds(t) * noise.sigma
     cotangents = weight[:, None] * probes
@@ -65,33 +65,33 @@ def question(
 
 
 def at(condition: Condition, s: Tensor) -> tuple[Tensor, NoiseLevel]:
-    """The diffusion time `[rows]` and the noise where the network's time is `s` `[rows]`."""
+    """Return the diffusion time `[rows]` and the noise where the network's time is `s` `[rows]`."""
     t = condition.network_time.t(s)
     return t, condition.schedule.noise(t)
 
 
 def divergence(answer: Answer, probes: Tensor) -> Tensor:
-    """The derivative d log_det/ds by each probe, `[rows, probes]`, from the answer to a
+    """Return the derivative d log_det/ds by each probe, `[rows, probes]`, from the answer to a
     `question`."""
     assert answer.vjps is not None
     return (answer.vjps.double() * probes).flatten(2).sum(2)
 
 
 def advance(s: Tensor, step: Tensor) -> Tensor:
-    """The end of a step from `s`, `[rows]`; at the end of the way it is exactly 1."""
+    """Return the end of a step from `s`, `[rows]`; at the end of the way it is exactly 1."""
     there = s + step
     return torch.where(there > 1 - ROUNDING, 1.0, there)
 
 
 def within(step: Tensor, s: Tensor) -> Tensor:
-    """The length of a `step` from `s`, `[rows]`, cut off at the end of the way."""
+    """Return the length of a `step` from `s`, `[rows]`, cut off at the end of the way."""
     left = 1 - s
     return torch.where(step > left - ROUNDING, left, step)
 
 
 def line(eps: Tensor, change: Tensor, here: NoiseLevel, there: NoiseLevel) -> Tensor:
-    """The integral of e dρ from `here` to `there`, `[rows, C, H, W]`. There e is `eps` at `here`
-    and gains `change` over the step at even pace while gamma rises evenly."""
+    """Return the integral of e dρ from `here` to `there`, `[rows, C, H, W]`. There e is `eps` at
+    `here` and gains `change` over the step at even pace while gamma rises evenly."""
     half = 0.5 * (there.gamma - here.gamma)
     # The mean of ρ over the step, in units of ρ here: (e^half - 1) / half.
     flat = half < SMALL

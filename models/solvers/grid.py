@@ -16,9 +16,9 @@ GRIDS: tuple[Grid, ...] = ("gamma", "time", "ou")
 
 
 class Points(NamedTuple):
-    """How many steps each row takes `[rows]`; by which rule, an index of GRIDS `[rows]`, and how
-    far bent `[rows]`; and network times of its own `[rows, MOST_POINTS + 1]`, NaN for a row that
-    follows the rule."""
+    """The grid of each row: the number of its `steps` `[rows]`; its `rule`, an index of GRIDS
+    `[rows]`, and the `power` that bends it `[rows]`; and network times of its `own`
+    `[rows, MOST_POINTS + 1]`, NaN for a row that follows the rule."""
 
     steps: Tensor
     rule: Tensor
@@ -27,7 +27,7 @@ class Points(NamedTuple):
 
     @classmethod
     def of(cls, spec: WalkSpec, rows: int, device: torch.device) -> "Points":
-        """The grid of `spec`, the same for `rows` rows."""
+        """Return the grid of `spec`, the same for `rows` rows."""
         own = torch.full((rows, MOST_POINTS + 1), math.nan, dtype=torch.float64, device=device)
         if spec.points is not None:
             times = torch.tensor([1.0, *spec.points, 0.0], dtype=torch.float64, device=device)

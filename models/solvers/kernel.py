@@ -46,7 +46,7 @@ class Kernel(NamedTuple):
 
     @classmethod
     def between(cls, anchor: Tensor, here: NoiseLevel, there: NoiseLevel) -> "Kernel":
-        """The kernel from x_t = `anchor` at noise `here` to the cleaner `there`."""
+        """Return the kernel from x_t = `anchor` at noise `here` to the cleaner `there`."""
         fall = (there.gamma - here.gamma).clamp(max=0)
         c = -torch.expm1(fall)
         gain = there.sigma * c
@@ -58,7 +58,7 @@ class Kernel(NamedTuple):
         return self.gain * eps + self.pull * (x - self.centre)
 
     def guess(self, draw: Tensor) -> Tensor:
-        """A draw of the Gaussian factor N(x_t / a, v / a^2) from standard normals."""
+        """Return a draw of the Gaussian factor N(x_t / a, v / a^2) from standard normals."""
         return self.centre + (self.mass / self.pull).sqrt() * draw
 
     def langevin(self, x: Tensor, eps: Tensor, step: Tensor, draw: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class Plan(NamedTuple):
 
     @classmethod
     def of(cls, spec: RtkSpec, rows: int, device: torch.device) -> "Plan":
-        """The walk of `spec`, the same for `rows` rows."""
+        """Return the walk of `spec`, the same for `rows` rows."""
         return cls(
             Points.of(spec, rows, device),
             count_column(spec.chain, rows, device),
@@ -108,18 +108,20 @@ class Plan(NamedTuple):
         return self.segments * self.length
 
     def of_segment(self, table: Tensor, nfe: Tensor) -> Tensor:
-        """The column `[rows]` of a `table` `[rows, MOST_POINTS]`, one for each segment, that holds
-        after `nfe` evaluations."""
+        """Return the column `[rows]` of a `table` `[rows, MOST_POINTS]`, one for each segment, that
+        holds after `nfe` evaluations."""
         segment = (nfe // self.length).clamp(max=MOST_POINTS - 1)
         return table.gather(1, segment[:, None])[:, 0]
 
     def phase(self, nfe: Tensor) -> Tensor:
-        """The index of the next evaluation in the inner chain, or -1 at an ancestral start."""
+        """Return the index of the next evaluation in the inner chain, or -1 at an ancestral
+        start."""
         return nfe % self.length - self.ancestral.long()
 
 
 def segment_table(values: Sequence[float], rows: int, device: torch.device) -> Tensor:
-    """The values, one for each segment, as a table `[rows, MOST_POINTS]` of equal rows, float64."""
+    """Return the values, one for each segment, as a table `[rows, MOST_POINTS]` of equal rows,
+    float64."""
     table = torch.zeros(MOST_POINTS, dtype=torch.float64, device=device)
     table[: len(values)] = torch.tensor(values, dtype=torch.float64)
     return table.expand(rows, -1).contiguous()
@@ -139,7 +141,7 @@ class Walk(NamedTuple):
 
     @classmethod
     def begin(cls, key: NoiseKey, condition: Condition, plan: Plan) -> "Walk":
-        """The walk at t = 1, from pure noise."""
+        """Return the walk at t = 1, from pure noise."""
         shape = tuple(condition.schedule.a.shape[1:])
         x, draw = normal(key, Stream.START, 0, shape), normal(key, Stream.STEP, 0, shape)
         one, none = torch.ones_like(condition.schedule.gamma_min), torch.zeros_like(plan.segments)
@@ -147,11 +149,11 @@ class Walk(NamedTuple):
         return _enter(condition, plan, x, one, here, none, draw, torch.zeros_like(x))
 
     def query(self, plan: Plan) -> Query:
-        """The question about x: at t for an ancestral start, else at r."""
+        """Return the question about x: at t for an ancestral start, else at r."""
         return Query(self.x, torch.where(plan.phase(self.nfe) < 0, self.t, self.r))
 
     def kernel(self, condition: Condition) -> Kernel:
-        """The kernel of the present segment."""
+        """Return the kernel of the present segment."""
         schedule = condition.schedule
         return Kernel.between(self.anchor, schedule.noise(self.t), schedule.noise(self.r))
 
@@ -164,7 +166,8 @@ class Walk(NamedTuple):
         eps: Tensor,
         x: Tensor,
     ) -> "Walk":
-        """The walk after one more answer `eps`, where `x` is what the inner chain made of it.
+        """Return the walk after one more answer `eps`, where `x` is what the inner chain made of
+        it.
 
         A row that stood at an ancestral start makes that draw instead, and one whose chain is
         over enters the next segment.
@@ -193,7 +196,8 @@ def _enter(
     draw: Tensor,
     data: Tensor,
 ) -> Walk:
-    """The beginning of the segment that leaves from `x` at `t`; past the last one, x itself."""
+    """Return the beginning of the segment that leaves from `x` at `t`; past the last one, x
+    itself."""
     r = plan.ends.time(condition, nfe // plan.length + 1)
     guess = Kernel.between(x, here, condition.schedule.noise(r)).guess(draw)
     return Walk(x, where(plan.ancestral, x, guess.to(x.dtype)), t, r, nfe, data)

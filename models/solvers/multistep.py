@@ -7,15 +7,15 @@ from models.network.schedule import NoiseLevel
 
 
 def predicted_data(x: Tensor, eps: Tensor, here: NoiseLevel) -> Tensor:
-    """The clean image (x - sigma eps) / alpha that `eps`, predicted at `x`, points to."""
+    """Return the clean image (x - sigma eps) / alpha that `eps`, predicted at `x`, points to."""
     return (x - here.sigma * eps) / here.alpha
 
 
 def carried(
     data: Tensor, previous: Tensor, before: Tensor, here: NoiseLevel, there: NoiseLevel
 ) -> Tensor:
-    """The data half-way from `here` to `there` in gamma, on the line through `previous`, predicted
-    at gamma `before`, and `data`, predicted `here` (DPM-Solver++(2M), Lu et al., 2022).
+    """Return the data half-way from `here` to `there` in gamma, on the line through `previous`,
+    predicted at gamma `before`, and `data`, predicted `here` (DPM-Solver++(2M), Lu et al., 2022).
 
     It is `data` itself in dimensions where `before` is `here`, as in the first step.
     """
@@ -25,5 +25,5 @@ def carried(
 
 
 def implied_eps(x: Tensor, data: Tensor, here: NoiseLevel) -> Tensor:
-    """The eps that points from `x` to the clean image `data`."""
+    """Return the eps that points from `x` to the clean image `data`."""
     return (x - here.alpha * data) / here.sigma

@@ -124,7 +124,7 @@ class PathSolver(Counted[Columns, State]):
         return torch.cat([leaf.flatten(1) for leaf in told], dim=1)
 
     def path(self, problem: Problem[Columns], state: State) -> Path:
-        """The result of the finished rows; that of a row that is not DONE means nothing."""
+        """Return the result of the finished rows; that of a row that is not DONE means nothing."""
         noise, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
         return Path(
             noise,
@@ -139,14 +139,14 @@ class PathSolver(Counted[Columns, State]):
         )
 
     def _s(self, columns: Columns, nfe: Tensor) -> Tensor:
-        """The network's time `[rows]` of question `nfe`: a point of the path, or the middle of a
-        fresh draw's share of the way."""
+        """Return the network's time `[rows]` of question `nfe`: a point of the path, or the middle
+        of a fresh draw's share of the way."""
         path = nfe.double() / columns.steps
         fresh = (nfe - columns.steps - 0.5).double() / columns.fresh
         return torch.where(nfe <= columns.steps, path, fresh.clamp(0, 1))
 
     def _fresh(self, problem: Problem[Columns], state: State) -> Tensor:
-        """The noise of a fresh question, `[rows, C, H, W]`."""
+        """Return the noise of a fresh question, `[rows, C, H, W]`."""
         draw = (state.nfe - problem.columns.steps).clamp(min=0)
         return normal(problem.key, Stream.FRESH, draw, tuple(state.x.shape[1:])).double()
 
@@ -189,6 +189,7 @@ class PathSolver(Counted[Columns, State]):
 
 
 def _bin(index: Tensor, count: Tensor) -> Tensor:
-    """The quarter in which piece `index` of `count` has its middle, one-hot `[rows, BINS]`."""
+    """Return the quarter in which piece `index` of `count` has its middle, one-hot `[rows,
+    BINS]`."""
     quarter = (2 * index + 1) * BINS // (2 * count)
     return (quarter[:, None] == torch.arange(BINS, device=index.device)).double()

@@ -85,7 +85,7 @@ class Rk45Solver(Adaptive[Stages]):
         return state.own.error
 
     def _time(self, state: State[Stages]) -> Tensor:
-        """The network's time `[rows]` of the stage that is asked next."""
+        """Return the network's time `[rows]` of the stage that is asked next."""
         nodes = torch.tensor(NODES, dtype=state.s.dtype, device=state.s.device)
         return advance(state.s, nodes[state.own.stage] * state.step)
 
@@ -121,7 +121,7 @@ class Rk45Solver(Adaptive[Stages]):
 
 
 def _combine(weights: Tensor, stages: Tensor) -> Tensor:
-    """The sum over the stages of `weights` `[rows, 7]` times `stages` `[rows, 7, ...]`."""
+    """Return the sum over the stages of `weights` `[rows, 7]` times `stages` `[rows, 7, ...]`."""
     shape = (*weights.shape, *[1] * (stages.ndim - 2))
     return (weights.view(shape) * stages).sum(1)
 

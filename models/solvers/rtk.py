@@ -43,13 +43,14 @@ class Rtk(Drawing[ColumnsT, State[Own]], Generic[ColumnsT, Own]):
 
     @abstractmethod
     def begin(self, x: Tensor) -> Own:
-        """The method's own state before the first segment, for x `[rows, C, H, W]`."""
+        """Return the method's own state before the first segment, for x `[rows, C, H, W]`."""
 
     @abstractmethod
     def inside(
         self, problem: Problem[ColumnsT], state: State[Own], kernel: Kernel, eps: Tensor
     ) -> tuple[Tensor, Own]:
-        """The chain's x `[rows, C, H, W]` and own state after the answer `eps` inside the chain.
+        """Return the chain's x `[rows, C, H, W]` and own state after the answer `eps` inside the
+        chain.
 
         Rows that stand at a segment's start are computed too; the walk replaces their x.
         """

@@ -111,7 +111,7 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
 def log_acceptance(
     kernel: Kernel, step: Tensor, x: Tensor, proposal: Proposal, proposal_eps: Tensor
 ) -> Tensor:
-    """The log of the Metropolis ratio `[rows]` for `proposal` from `x` at steps c `[rows]`;
+    """Return the log of the Metropolis ratio `[rows]` for `proposal` from `x` at steps c `[rows]`;
     predictions are given at both ends and half-way.
 
     -(g(y) - g(x)) + log q(x | y) - log q(y | x), where the change of g is exact in its quadratic

@@ -34,8 +34,8 @@ class Step(NamedTuple):
 
     @classmethod
     def of(cls, friction: float, h: float) -> "Step":
-        """The step of length `h`, from the variances of x and w over it and their covariance, which
-        are factored by Cholesky's rule."""
+        """Return the step of length `h`, from the variances of x and w over it and their
+        covariance, which are factored by Cholesky's rule."""
         y = friction * h
         loss = -math.expm1(-y)
         jolt = math.sqrt(-math.expm1(-2 * y))

@@ -27,7 +27,7 @@ class Stepwise(Drawing[Points, StateT]):
 
     @abstractmethod
     def begin(self, x: Tensor, nfe: Tensor) -> StateT:
-        """The state at t = 1, from pure noise `x` and a count of zero."""
+        """Return the state at t = 1, from pure noise `x` and a count of zero."""
 
     @abstractmethod
     def step(
@@ -38,7 +38,8 @@ class Stepwise(Drawing[Points, StateT]):
         here: NoiseLevel,
         there: NoiseLevel,
     ) -> StateT:
-        """The state after a step from `here` to the cleaner `there`, `eps` predicted at x_t."""
+        """Return the state after a step from `here` to the cleaner `there`, `eps` predicted at
+        x_t."""
 
     def columns(self, spec: StepwiseSpec, rows: int, device: torch.device) -> Points:
         return Points.of(spec, rows, device)
@@ -92,7 +93,7 @@ def pure_noise(problem: Problem[Points]) -> Tensor:
 
 
 def step_ends(problem: Problem[Points], step: Tensor) -> tuple[NoiseLevel, NoiseLevel]:
-    """The noise at the noisier and at the cleaner end of each row's `step` `[rows]`."""
+    """Return the noise at the noisier and at the cleaner end of each row's `step` `[rows]`."""
     points, condition = problem.columns, problem.condition
     here, there = (
         condition.schedule.noise(points.time(condition, end)) for end in (step, step + 1)

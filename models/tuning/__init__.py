@@ -1,1 +1,1 @@
-"""What chooses a checkpoint's presets, offline."""
+"""The choice of a checkpoint's presets, offline."""

@@ -15,11 +15,12 @@ class Shape(NamedTuple):
     settings: Mapping[str, object]
 
     def spec(self, budget: int) -> SamplerSpec | None:
-        """The spec with as many pieces as `budget` evaluations pay for; None for no piece."""
+        """Return the spec with as many pieces as `budget` evaluations pay for; None for no
+        piece."""
         return sampler_spec(self.name, **self.settings).within(budget)
 
     def bent(self, power: float) -> "Shape":
-        """The same shape over a grid of another power."""
+        """Return the same shape over a grid of another power."""
         return Shape(self.name, {**self.settings, "power": power})
 
 
@@ -70,7 +71,8 @@ SHAPES = tuple(shape for name in SAMPLERS for shape in _shapes_of(name))
 
 
 def untuned() -> list[SamplerSpec]:
-    """The first shape of every sampler at each budget that pays for it, and the baselines."""
+    """Return the first shape of every sampler at each budget that pays for it, and the
+    baselines."""
     first = {shape.name: shape for shape in reversed(SHAPES)}
     tried = [shape.spec(budget) for shape in reversed(first.values()) for budget in BUDGETS]
     found = [spec for spec in tried if spec is not None]

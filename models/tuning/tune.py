@@ -1,4 +1,4 @@
-"""Which settings draw best for a number of evaluations: found offline, written into a manifest.
+"""The search for the settings that draw best for a number of evaluations, offline.
 
 Settings are chosen by what a pilot draws, against training images; the winners are then measured
 with other seeds against test images, and the presets come from that table.
@@ -19,14 +19,14 @@ from models.schema.presets import PresetName, Presets
 from models.schema.specs import Ddpm, RtkMala, SamplerSpec
 from models.tuning.shapes import POWERS, SHAPES, Shape
 
-# A larger number of evaluations takes the shape that was best for this one.
+# A larger budget takes the shape that was best for this number of evaluations.
 LARGEST_PILOT = 50
 ADAPTING_IMAGES = 32
 PRESET_BUDGETS: dict[PresetName, int] = {"fast": 10, "balanced": 50, "best": 250}
 
 
 class Trial(NamedTuple):
-    """How far one shape's pilot was from the training images, and its settings there."""
+    """One shape's pilot: its distance from the training images, and its settings."""
 
     distance: float
     shape: Shape
@@ -35,7 +35,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Pilot:
-    """What the trials draw: images `count` with `seed`, for `judge`."""
+    """The draws of the trials: `count` images with `seed` each, compared by `judge`."""
 
     drawings: Drawings
     judge: Judge
@@ -43,7 +43,7 @@ class Pilot:
     seed: int
 
     def chosen(self) -> Iterator[SamplerSpec]:
-        """The best settings of every sampler at each budget, and the baselines."""
+        """Yield the best settings of every sampler at each budget, and the baselines."""
         names = list(dict.fromkeys(shape.name for shape in SHAPES))
         pilots = [budget for budget in BUDGETS if budget <= LARGEST_PILOT]
         with tqdm(total=len(names) * len(pilots), desc="settings", file=sys.stderr) as bar:
@@ -61,8 +61,8 @@ class Pilot:
         yield from (Ddpm(steps=steps) for steps in BASELINES)
 
     def best(self, name: str, budget: int) -> Trial | None:
-        """Of this sampler's shapes the best, and of its powers then the best; None where the budget
-        does not even pay for one segment."""
+        """Return the best of this sampler's shapes, bent by the best of the powers; None where the
+        budget does not even pay for one segment."""
         shapes = [shape for shape in SHAPES if shape.name == name]
         straight = list(self._trials(shapes, budget))
         if not straight:
@@ -72,7 +72,7 @@ class Pilot:
         return min([first, *bent], key=_distance)
 
     def settle(self, spec: SamplerSpec) -> SamplerSpec:
-        """The spec with its step sizes adapted, where acceptance can tell."""
+        """Return the spec, with step sizes adapted where proposals are accepted or refused."""
         if not isinstance(spec, RtkMala):
             return spec
         index = torch.arange(ADAPTING_IMAGES, device=self.drawings.device)
@@ -90,7 +90,7 @@ class Pilot:
 
 
 def winners(found: Sweep) -> Presets:
-    """The presets: whichever sampler came nearest for that many evaluations or fewer."""
+    """Return the presets: for each, the sampler that came nearest for its evaluations or fewer."""
     return {name: found.best(budget).solver for name, budget in PRESET_BUDGETS.items()}
 
 

@@ -19,8 +19,8 @@ def sample_problem(
     index: Tensor,
     latent: tuple[int, ...] | None = None,
 ) -> Problem[object]:
-    """The rows for images `index` `[rows]` (int64) of a request with `seed`, for the registered
-    sampler that `spec` names.
+    """Return the rows for images `index` `[rows]` (int64) of a request with `seed`, for the
+    registered sampler that `spec` names.
 
     `latent` names the k ones of z; left out, each image draws its own from the prior.
     """
@@ -35,7 +35,7 @@ def problem_for(
     index: Tensor,
     latent: tuple[int, ...] | None = None,
 ) -> Problem[Columns]:
-    """The same rows for any `sampler`, as `sample_problem` makes them for a registered one."""
+    """Return the rows of `sample_problem` for any `sampler`, registered or not."""
     key = NoiseKey(torch.full_like(index, seed), index)
     config = denoiser.config
     if latent is None:

@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 # Seconds between looks for messages that the subscription has missed.
 POLL_S = 5.0
-# Seconds that a result is kept for those who wait for it, whatever the bounds.
-UNREAD_S = 30.0
 # Seconds that a job's payload outlives its deadline, and at most lives.
 SLACK_S = 3_600.0
 LONGEST_S = 7 * 86_400.0
@@ -50,7 +48,7 @@ class RedisStore:
     """A store in Redis, as one process uses it.
 
     `name` identifies the process among others, and `clock` returns seconds since the epoch. Waits
-    look again every `poll_s` seconds, and results are kept for `unread_s` seconds at least.
+    look again every `poll_s` seconds.
     """
 
     def __init__(

@@ -173,7 +173,7 @@ def _all_alike(
 
 
 def _imbalance(chain: Chain, arrive: Arrival) -> float:
-    """How far the logarithms of the flows there and back are apart, over all pairs of points."""
+    """The distance between the logarithms of the flows there and back, over all pairs of points."""
     x = POINTS.repeat_interleave(len(MOVES), 0)
     _, spread = _landing(chain, lambda normals: _then(arrive(chain, x), normals), x)
     y = x + spread * MOVES.repeat(len(POINTS), 1)

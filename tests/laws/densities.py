@@ -105,7 +105,7 @@ COUPLED = Gaussian(CONFIG, torch.tensor([0.2, -0.1, 0.3]), FACTOR @ FACTOR.T, be
 
 
 def densities_converge(solver: Adaptive[Any], spec: AdaptiveSpec) -> None:
-    """By many equal steps the log-density of images is that of the model."""
+    """The log-density of images by many equal steps is that of the model."""
     exact: Any
     for denoiser, exact in ((INDEPENDENT, by_quantiles), (COUPLED, by_roots)):
         problem = _with_exact_trace(score_problem(denoiser, TOKENS, spec, seed=0, draws=1))
@@ -119,7 +119,7 @@ def densities_converge(solver: Adaptive[Any], spec: AdaptiveSpec) -> None:
 
 
 def tolerances_are_kept(solver: Adaptive[Any], spec: AdaptiveSpec) -> None:
-    """With step control the error of the log-density is within the tolerance, and claims to be."""
+    """The error of the log-density is within the tolerance, and is estimated to be."""
     for tolerance in TOLERANCES:
         asked = spec.replaced(tolerance_nats=tolerance)
         problem = score_problem(AS_SERVED, TOKENS, asked, seed=0, draws=1)
@@ -133,8 +133,8 @@ def tolerances_are_kept(solver: Adaptive[Any], spec: AdaptiveSpec) -> None:
 
 
 def paths_converge(solver: PathSolver, spec: FlowPath) -> None:
-    """By many steps and draws the log-density, the noise and every measure of the path are those of
-    the exact one; the draws' noise is given, one value for each row."""
+    """The log-density, the noise and every measure of a path of many steps and draws are those of
+    the exact one. The draws' noise is given, one for each row."""
     exact = _exact_path()
     errors: dict[str, list[float]] = {name: [] for name in exact}
     for steps in STEPS[int(spec.limit.order)]:
@@ -151,7 +151,7 @@ def paths_converge(solver: PathSolver, spec: FlowPath) -> None:
 
 
 def fresh_draws_are_new(solver: PathSolver, spec: FlowPath) -> None:
-    """No two of the fresh questions ask about the same noise on the image."""
+    """Two fresh questions never ask about the same noise on the image."""
     problem = path_problem(INDEPENDENT, TOKENS, spec.replaced(fresh=3), seed=0)
     fine, noises = type(solver)(torch.float64), []
     state = fine.init(problem)
@@ -221,7 +221,7 @@ def _exact_path() -> dict[str, Tensor]:
 
 
 def _at(problem: Problem[Any], x: Tensor, s: float) -> tuple[Tensor, Tensor, Tensor]:
-    """At the network's time s: eps squared, its rate squared, and the ELBO's term, `[rows, D]`."""
+    """Eps squared, its rate squared, and the ELBO's term at the network's time s, `[rows, D]`."""
     start, _ = _ends(problem)
 
     def eps(s: float) -> Tensor:

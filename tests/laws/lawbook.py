@@ -1,4 +1,4 @@
-"""What the laws are tried on: every registered solver, small steps, rows as serving holds them.
+"""The subjects of the laws: every registered solver, small steps, rows as serving holds them.
 
 A lane is padded to a multiple of rows before each call, as in serving: PyTorch's vectorised
 loops leave a tensor's tail to scalar code, which may differ from theirs in the last bit. Under
@@ -41,7 +41,7 @@ Rows = tuple[Problem[Any], Any]
 
 
 def specs() -> list[SolverSpec]:
-    """For every solver's parameters: small ones, and those with each other named choice in turn."""
+    """Small parameters of every solver, and those with each other named choice in turn."""
     return [spec for kind in _members(SamplerSpec | FlowSpec | FlowPath) for spec in _tries(kind)]
 
 
@@ -135,7 +135,7 @@ def finish(solver: Any, rows: Rows) -> Rows:
 
 
 def evaluations(solver: Any, rows: Rows) -> Tensor:
-    """What the rows themselves say they were evaluated."""
+    """Evaluations of each row by its own count."""
     if solver.name in SAMPLERS:
         outcome = solver.sample(*rows)
     else:
@@ -145,7 +145,7 @@ def evaluations(solver: Any, rows: Rows) -> Tensor:
 
 
 def as_wide(one: Any, other: Any) -> bool:
-    """Whether all leaves have equal shapes but for the rows."""
+    """True if all leaves have equal shapes but for the rows."""
     leaves = zip(optree.tree_leaves(one), optree.tree_leaves(other), strict=True)
     return all(a.shape[1:] == b.shape[1:] for a, b in leaves)
 

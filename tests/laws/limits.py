@@ -32,14 +32,14 @@ POINT = Gaussian(PLANE, MEAN, 0 * COVARIANCE, schedule_seed=1)
 
 
 def images_converge(sampler: AnySampler, spec: WalkSpec) -> None:
-    """From the exact law at t = 1, the law of the images of many steps is that of the data."""
+    """The images of many steps have the law of the data, from the exact law at t = 1."""
     assert isinstance(spec.limit, Steps)
     finer = (spec.with_pieces(steps) for steps in STEPS)
     falls(spec.limit.order, (_error(sampler, one) for one in finer))
 
 
 def points_are_exact(sampler: AnySampler, spec: WalkSpec) -> None:
-    """Of data that is a single image, the law of the images of few steps is that of the data."""
+    """The images of few steps have the law of the data, where that is a single image."""
     error = _error(sampler, spec.with_pieces(FEW_STEPS), POINT)
     assert error < EXACT, f"errs by {error:.3g}"
 

@@ -31,7 +31,7 @@ Law = Callable[[Any, Any], None]
 
 
 class Wrong(NamedTuple):
-    """What is wrong with the solver of `spec` after the edit, and the law that it breaks."""
+    """The fault of the solver of `spec` after the edit, and the law that it breaks."""
 
     title: str
     spec: SolverSpec

@@ -77,8 +77,8 @@ def write_card(
 
 
 def carded(manifest: Manifest) -> tuple[int, int]:
-    """The numbers of images that the card measured by the ELBO and by the ODE; without a card,
-    those that it would measure."""
+    """Return the numbers of images that the card measured by the ELBO and by the ODE; without a
+    card, those that it would measure."""
     last = _last(manifest)
     if last is None:
         return CARD_IMAGES, CARD_ODE_IMAGES

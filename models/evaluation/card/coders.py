@@ -1,4 +1,4 @@
-"""What simple lossless coders make of the same images: the mark that a model has to beat."""
+"""Code lengths of the same images by simple lossless coders, which a model has to beat."""
 
 from typing import Any
 

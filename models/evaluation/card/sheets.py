@@ -11,7 +11,7 @@ SHEET_EVALUATIONS = 20
 
 
 def sheet_file(name: str) -> str:
-    """The file name of a sampler's contact sheet."""
+    """Return the file name of a sampler's contact sheet."""
     return f"samples-{name}.png"
 
 
@@ -31,7 +31,7 @@ def tuned_sheets(manifest: Manifest) -> list[SamplerSpec]:
 
 
 def sheet_table(manifest: Manifest, sheets: Sequence[SamplerSpec]) -> str:
-    """The sheets side by side under a heading, Markdown."""
+    """Return the sheets side by side under a heading, Markdown."""
     tuned = {spec.name for spec in tuned_sheets(manifest)}
     names = [spec.name for spec in sheets]
     how = f"as tuned for {SHEET_EVALUATIONS} evaluations" if tuned else "as it comes"

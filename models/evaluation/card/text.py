@@ -42,12 +42,12 @@ class Evaluation(EvaluationRecord):
 
 
 def sheets_shown(manifest: Manifest, evaluation: Evaluation) -> list[SamplerSpec]:
-    """The samplers whose contact sheets lie beside the card."""
+    """Return the samplers whose contact sheets lie beside the card."""
     return tuned_sheets(manifest) if evaluation.sheets is None else evaluation.sheets
 
 
 def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
-    """The card, Markdown."""
+    """Return the card, Markdown."""
     parts = [
         f"# {manifest.name}",
         _architecture(manifest),
@@ -72,7 +72,7 @@ def card_text(manifest: Manifest, evaluation: Evaluation) -> str:
 
 
 def likelihood_table(figures: LikelihoodEvaluation) -> str:
-    """The table of bits/dim by ELBO and ODE, each with both latent terms, Markdown."""
+    """Return the table of bits/dim by ELBO and ODE, each with both latent terms, Markdown."""
     lines = [
         "| test bits/dim | images | with log C(n, k), a bound | with the paper's KL, not one |",
         "|---|---|---|---|",
@@ -87,7 +87,7 @@ def likelihood_table(figures: LikelihoodEvaluation) -> str:
 
 
 def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
-    """The table of the model beside simple coders of the same images, Markdown."""
+    """Return the table of the model beside simple coders of the same images, Markdown."""
     rows = {
         "this model, negative ELBO with log C(n, k)": str(figures.elbo.bound),
         "each pixel's own histogram in the training images": str(coders.marginal),
@@ -101,7 +101,7 @@ def coder_table(figures: LikelihoodEvaluation, coders: Coders) -> str:
 
 
 def recognition_table(found: Recognition) -> str:
-    """The table of samples beside real images, Markdown."""
+    """Return the table of samples beside real images, Markdown."""
     last_class = len(found.test_classes) - 1
     lines = [
         f"| | images | mean top-class confidence | images by class, 0 to {last_class} |",

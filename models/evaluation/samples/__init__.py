@@ -1,1 +1,1 @@
-"""How good a checkpoint's samples are, by sampler and number of evaluations."""
+"""The quality of a checkpoint's samples, by sampler and number of evaluations."""

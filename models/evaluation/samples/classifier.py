@@ -44,13 +44,13 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, images: Tokens) -> Tensor:
-        """Of each class, `[N, classes]`, for tokens `[N, H, W, C]`."""
+        """Return the probability of each class `[N, classes]`, for tokens `[N, H, W, C]`."""
         parts = torch.split(torch.from_numpy(images), BATCH)
         return torch.cat([self(part).softmax(dim=1) for part in parts])
 
     @torch.no_grad()
     def features(self, images: Tokens) -> Tensor:
-        """The last layer but one, float64 `[N, FEATURES]`, for tokens `[N, H, W, C]`."""
+        """Return the last layer but one, float64 `[N, FEATURES]`, for tokens `[N, H, W, C]`."""
         parts = torch.split(torch.from_numpy(images), BATCH)
         return torch.cat([self._body(part) for part in parts]).double()
 

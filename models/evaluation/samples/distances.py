@@ -1,4 +1,4 @@
-"""How far one set of images is from another, by the features of a small classifier.
+"""Distances between two sets of images, by the features of a small classifier.
 
 Not the published FID or KID, which are taken in the features of a network trained on ImageNet.
 """
@@ -45,7 +45,7 @@ class Reference(NamedTuple):
 
     @classmethod
     def of(cls, features: Tensor) -> "Reference":
-        """Of features `[M, F]` as they come."""
+        """Return the reference for features `[M, F]`, scaled here."""
         scale = torch.pdist(features.double()).median()
         return cls(features.double() / scale, scale)
 
@@ -97,7 +97,7 @@ def _off_diagonal(square: Tensor) -> Tensor:
 
 
 def _resamples(count: int, seed: int) -> Tensor:
-    """How often each of `count` rows is in each bootstrap sample, `[RESAMPLES, count]`."""
+    """Return how often each of `count` rows is in each bootstrap sample, `[RESAMPLES, count]`."""
     draws = torch.Generator().manual_seed(seed)
     chosen = torch.randint(count, (RESAMPLES, count), generator=draws)
     once = torch.ones(RESAMPLES, count, dtype=torch.float64)

@@ -60,8 +60,8 @@ def draw_samples(
 
 @dataclass(frozen=True)
 class Drawings:
-    """What one checkpoint draws. With a `folder`, every set of images is kept there and taken from
-    there again, so that a long comparison that was killed goes on."""
+    """The draws of one checkpoint. With a `folder`, every set of images is kept there and taken
+    from there again, so that a long comparison that was killed goes on."""
 
     denoiser: Denoiser
     checkpoint: str

@@ -1,4 +1,4 @@
-"""Whether a classifier that has only seen real images recognises generated ones."""
+"""Recognition of generated images by a classifier that has only seen real ones."""
 
 from typing import NamedTuple
 

@@ -52,7 +52,7 @@ class Sweep(EvaluationRecord):
         return [row.evaluations for row in self.of("ddpm") if row.evaluations in BASELINES]
 
     def of(self, *names: str, most: int | None = None) -> list[Row]:
-        """The rows of these samplers, or of all, of at most that many evaluations; by rising
+        """Return the rows of these samplers, or of all, of at most that many evaluations; by rising
         evaluations, of equal ones the nearest first."""
         rows = [
             row
@@ -62,23 +62,23 @@ class Sweep(EvaluationRecord):
         return sorted(rows, key=lambda row: (row.evaluations, row.kernel.value))
 
     def at(self, budget: int, name: str) -> Row | None:
-        """The dearest row of the sampler `name` for at most `budget` evaluations, if any."""
+        """Return the dearest row of the sampler `name` for at most `budget` evaluations, if any."""
         rows = self.of(name, most=budget)
         return rows[-1] if rows else None
 
     def best(self, budget: int, *names: str) -> Row:
-        """The row of these samplers that is nearest to the real images for at most `budget`
+        """Return the row of these samplers that is nearest to the real images for at most `budget`
         evaluations."""
         return min(self.of(*names, most=budget), key=lambda row: row.kernel.value)
 
     def baseline(self, steps: int) -> Row:
-        """The `ddpm` row of so many steps."""
+        """Return the `ddpm` row of so many steps."""
         return next(row for row in self.of("ddpm") if row.evaluations == steps)
 
     def as_good(self, steps: int, *names: str, errors: float = 0.0) -> Row | None:
-        """The cheapest row of these samplers that was measured no further from the real images
-        than `ddpm` of `steps`, but for so many standard errors of the difference; None if there
-        is none."""
+        """Return the cheapest row of these samplers that was measured no further from the real
+        images than `ddpm` of `steps`, but for so many standard errors of the difference; None if
+        there is none."""
         baseline = self.baseline(steps)
         goal = baseline.kernel
         for row in self.of(*names):
@@ -105,15 +105,16 @@ class Judge:
 
     @classmethod
     def of(cls, classifier: Classifier, real: Tokens) -> "Judge":
-        """The judge that compares with `real` images `[M, H, W, C]`."""
+        """Return the judge that compares with `real` images `[M, H, W, C]`."""
         return cls(classifier, Reference.of(classifier.features(real)))
 
     def kernel_distance(self, images: Tokens) -> Distance:
-        """The kernel distance of `images` `[N, H, W, C]` from the real ones."""
+        """Return the kernel distance of `images` `[N, H, W, C]` from the real ones."""
         return self.reference.kernel_distance(self.classifier.features(images))
 
     def distances(self, images: Tokens) -> tuple[Distance, Distance]:
-        """The kernel and the Fréchet distance of `images` `[N, H, W, C]` from the real ones."""
+        """Return the kernel and the Fréchet distance of `images` `[N, H, W, C]` from the real
+        ones."""
         features = self.classifier.features(images)
         return self.reference.kernel_distance(features), self.reference.frechet_distance(features)
 

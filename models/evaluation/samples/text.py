@@ -8,8 +8,8 @@ WITHIN = 2.0
 
 
 def sweep_table(found: Sweep) -> str:
-    """The table of kernel distances by sampler and budget, Markdown. They are small, and given a
-    thousandfold."""
+    """Return the table of kernel distances by sampler and budget, Markdown. They are small, and
+    given a thousandfold."""
     lines = [
         "| at most | " + " | ".join(f"{budget}" for budget in COLUMNS) + " |",
         "|---" * (1 + len(COLUMNS)) + "|",
@@ -21,13 +21,13 @@ def sweep_table(found: Sweep) -> str:
 
 
 def report(found: Sweep) -> str:
-    """All tables of the sweep, Markdown."""
+    """Return all tables of the sweep, Markdown."""
     return "\n\n".join([sweep_table(found), rivals_table(found), savings(found)])
 
 
 def savings(found: Sweep) -> str:
-    """The table of the cheapest sampler of all and the cheapest RTK that match each baseline, by
-    the measured distance and within its errors, Markdown."""
+    """Return the table of the cheapest sampler of all and the cheapest RTK that match each
+    baseline, by the measured distance and within its errors, Markdown."""
     lines = [
         "| `ddpm` of | is away | as near: the cheapest | and RTK "
         f"| within {WITHIN:g} standard errors: the cheapest | and RTK |",
@@ -42,7 +42,8 @@ def savings(found: Sweep) -> str:
 
 
 def rivals_table(found: Sweep) -> str:
-    """The table of the best RTK, the best DDPM and the best of all for each budget, Markdown."""
+    """Return the table of the best RTK, the best DDPM and the best of all for each budget,
+    Markdown."""
     lines = [
         "| at most | best RTK | | best DDPM | | best of all | |",
         "|---|---|---|---|---|---|---|",

@@ -74,7 +74,7 @@ def test_mixtures_agree_with_another_integrator() -> None:
 
 
 def test_a_student_interval_over_probes_covers_the_trace() -> None:
-    """At nominal 95 %, of mixtures whose Jacobian is far from diagonal."""
+    """Mixtures whose Jacobian is far from diagonal, at nominal 95 %."""
     covered: list[bool] = []
     for seed in range(4):
         denoiser = mixture(8, 4, SMALL, seed)

@@ -1,4 +1,4 @@
-"""Where steps end: by rule, or as the caller has it."""
+"""The ends of steps: by rule, or as the caller has it."""
 
 import math
 from typing import Any

@@ -25,7 +25,7 @@ TOKENS = torch.randint(
 
 
 def problem_of(denoiser: Any, **spec: Any) -> Problem[Any]:
-    """With D probes sqrt(D) e_i in the place of random ones: their mean is the trace itself."""
+    """Rows with probes sqrt(D) e_i in the place of random ones: their mean is the trace itself."""
     problem = path_problem(denoiser, TOKENS, FlowPath(**spec), seed=0)
     probes = 2 * torch.eye(4).view(1, 4, *CONFIG.chw).expand(len(TOKENS), -1, -1, -1, -1)
     return problem._replace(columns=problem.columns._replace(probes=probes))
@@ -37,7 +37,7 @@ def path_of(denoiser: Any, problem: Problem[Any]) -> Path:
 
 
 def test_few_steps_do_over_the_official_range() -> None:
-    """In 30 steps the log-density of a diagonal Gaussian is off by less than a tenth of a nat."""
+    """The log-density of a diagonal Gaussian by 30 steps is off by less than a tenth of a nat."""
     denoiser = mixture(4, 1)
     problem = path_problem(denoiser, images_of(denoiser, 6), FlowPath(), seed=0)
     path = path_of(denoiser, problem)
@@ -46,7 +46,7 @@ def test_few_steps_do_over_the_official_range() -> None:
 
 
 def test_a_step_is_the_integral_against_rho() -> None:
-    """Where the answer gains evenly with gamma, the closed form is what a fine sum comes to."""
+    """The closed form is the limit of a fine sum, where the answer gains evenly with gamma."""
     problem = problem_of(STANDARD)
     noise = [
         problem.condition.schedule.noise(torch.full((6,), t, dtype=torch.float64))

@@ -67,7 +67,7 @@ def test_a_full_covariance_agrees_with_another_integrator() -> None:
 
 
 def test_probes_average_to_the_trace() -> None:
-    """Over all 2^D sign vectors the mean is exact, and no single one is."""
+    """The mean over all 2^D sign vectors is exact, and no single one is."""
     dimensions = 3
     denoiser = mixture(dimensions, 4)
     problem = problem_of(denoiser, images_of(denoiser, 4), tolerance_nats=1e-4)

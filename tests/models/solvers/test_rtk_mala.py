@@ -42,7 +42,7 @@ def chain(denoiser: AnalyticDenoiser, problem: Problem[Any], solver: Any, state:
 def long_ratio(
     problem: Problem[Any], walk: Any, x: Tensor, y: Tensor, ends: tuple[Tensor, ...], c: float
 ) -> Tensor:
-    """-(g(y) - g(x)) + log q(x | y) - log q(y | x), as MATH.md writes it, in float64."""
+    """-(g(y) - g(x)) + log q(x | y) - log q(y | x) in long form, float64."""
     here, there = (problem.condition.schedule.noise(t) for t in (walk.t, walk.r))
     big_c = -torch.expm1(there.gamma - here.gamma)
     a, v, mass = here.alpha / there.alpha, here.sigma.square() * big_c, there.sigma.square() * big_c

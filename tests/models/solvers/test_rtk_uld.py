@@ -12,7 +12,7 @@ PRODUCTS = [1e-9, 1e-6, 1e-4, 0.003, 0.006, 0.1, 0.49, 0.51, 1.0, 2.0, 20.0, 200
 @pytest.mark.parametrize("friction", [1e-3, 2.0, 100.0])
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_moments_keep_their_digits(friction: float, product: float) -> None:
-    """Against MATH.md's formulas at 80 digits; u = 1."""
+    """The moments are those of the formulas at 80 digits, for u = 1."""
     h = product / friction
     step = Step.of(friction, h)
     with localcontext() as context:

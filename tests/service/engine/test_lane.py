@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from service.engine.tasks import Served
 from small_engine import short
 
 from models.rows.noise import Stream, normal, rademacher
-from models.rows.rows import NoiseKey, Query, pad, take
+from models.rows.rows import QUANTUM, NoiseKey, Query, pad, take
 from models.schema.specs import Ddpm
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem
 from models.work.sampling import sample_problem
 from models.work.solve import solve
-from service.engine.lane import QUANTUM, Lane, NetworkInput, evaluate
+from service.engine.lane import Lane, NetworkInput, evaluate
+from service.rows import Served
 
 
 def problem(served: Served, name: str, rows: int) -> Problem[Any]:
