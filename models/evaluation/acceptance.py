@@ -25,13 +25,8 @@ AVERAGED = 4
 def adapted(
     denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int, target: float = TARGET
 ) -> RtkMala:
-<<<<<<< HEAD
-    """Return the spec with a step size for each segment at which about `target` of proposals is
-    accepted.
-=======
     """Return the spec with a step size for each segment at which about `target` of the proposals is
     accepted, over images `index` `[rows]` of a request with `seed`; it begins from the spec's own.
->>>>>>> solvers
 
     The sizes are adapted over images `index` `[rows]`, starting from the spec's own. One walk runs
     with a long chain in every segment; after each proposal the logarithm of the step changes by
@@ -50,11 +45,7 @@ def adapted(
 
 def acceptance_by_segment(denoiser: Denoiser, spec: RtkMala, index: Tensor, seed: int) -> Tensor:
     """Return the share of proposals accepted in each segment `[segments]`, over images `index`
-<<<<<<< HEAD
-    `[rows]`."""
-=======
     `[rows]` of a request with `seed`."""
->>>>>>> solvers
     rates = torch.zeros(spec.segments, dtype=torch.float64)
     sizes = list(spec.segment_step_sizes)
     for segment, _, rate in _proposals(denoiser, spec, index, seed, sizes):

@@ -23,25 +23,16 @@ class Steps:
 class Chain:
     """A Markov chain in each segment has that segment's reverse transition kernel as its law.
 
-        With ever smaller steps and as long a chain, all proposals accepted, the error falls as the step
-    <<<<<<< HEAD
-        size to the power `order`. With next to no chain and ever more segments, the error of the draws
-        that start the chains falls as the number of segments to the power -`start`, and on data that is
-        a single image they make none; `start` is None where the start alone does not come to the law. A
-        chain that accepts or rejects its proposals is in detailed balance with the kernel, but for an
-        error of the log-ratio that falls as the length of a proposal to the power `balance`; `balance`
-        is None for a chain that accepts every proposal.
-    =======
+    With ever smaller steps and as long a chain, all proposals accepted, the error falls as the step
         size to the power `order`.
 
-        With next to no chain and ever more segments, the error of the draws that start the chains falls
-        as the number of segments to the power -`start`; on data that is a single image they make none.
-        `start` is None where the start alone does not come to the law.
+    With next to no chain and ever more segments, the error of the draws that start the chains falls
+    as the number of segments to the power -`start`; on data that is a single image they make none.
+    `start` is None where the start alone does not come to the law.
 
-        A chain that accepts or refuses its proposals is in detailed balance with the kernel, but for an
-        error of the log-ratio that falls as the length of a proposal to the power `balance`; None for a
-        chain that accepts every proposal.
-    >>>>>>> solvers
+    A chain that accepts or refuses its proposals is in detailed balance with the kernel, but for an
+    error of the log-ratio that falls as the length of a proposal to the power `balance`; None for a
+    chain that accepts every proposal.
     """
 
     order: float
