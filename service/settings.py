@@ -120,12 +120,15 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(
         30, gt=0, le=3600, description="How long the body of a request may take to arrive."
     )
+    answer_timeout_s: float = Field(
+        30, gt=0, le=3600, description="How long a client may take nothing of its answer."
+    )
     max_pending_connections: int = Field(
         1000,
         ge=1,
         le=100_000,
-        description="Connections that have yet to send a whole request, idle ones among them; "
-        "past it, the one that has waited longest is closed.",
+        description="Connections that have yet to send a whole request or to take an answer, idle "
+        "ones among them; past it, the one that has waited longest is closed.",
     )
     max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")
     max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")

@@ -1,4 +1,4 @@
-"""Connections whose next request has not arrived whole: how many there are, and for how long."""
+"""Connections whose clients owe something: how many there are, and for how long."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -13,15 +13,19 @@ _AT_ONCE = 50
 
 
 class Phase(Enum):
-    """How far a request has arrived; with none, the connection is idle."""
+    """What a connection waits for: a request, more of one, or that an answer is taken."""
 
     IDLE = "idle"
     HEADER = "header"
     BODY = "body"
+    ANSWER = "answer"
 
 
 class Arriving(Protocol):
-    """A connection that a request, or the rest of one, is expected from."""
+    """A connection whose client owes something."""
+
+    def has_moved(self) -> bool:
+        """Whether it has begun to pay since asked last, and may have as much time again."""
 
     def give_up(self, how: str) -> None:
         """Wait no longer; `how` says how the request did not arrive: "within 10 s"."""
@@ -45,6 +49,7 @@ class Arrivals:
             Phase.IDLE: inf,
             Phase.HEADER: settings.header_timeout_s,
             Phase.BODY: settings.body_timeout_s,
+            Phase.ANSWER: settings.answer_timeout_s,
         }
         self._most = settings.max_pending_connections
         # In the order in which they began to wait.
@@ -67,8 +72,11 @@ class Arrivals:
         """Give up some of those whose time is over; `now` is the loop's."""
         late = [(connection, wait) for connection, wait in self._waits.items() if wait.end <= now]
         for connection, wait in late[:_AT_ONCE]:
-            del self._waits[connection]
-            connection.give_up(f"within {self._seconds[wait.phase]:g} s")
+            if connection.has_moved():
+                self.expect(connection, wait.phase, now)
+            else:
+                del self._waits[connection]
+                connection.give_up(f"within {self._seconds[wait.phase]:g} s")
 
     def drain(self, error: Callable[[], Draining]) -> None:
         """Refuse some of the requests whose bodies are still arriving."""

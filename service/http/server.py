@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from service.api.gate import Gate, draining
 from service.http.arrivals import Arrivals
 from service.http.config import Config
-from service.http.protocol import Connection
+from service.http.connection import Connection
 from service.settings import Settings
 
+# Seconds of a stop for answers to be taken; a little less than uvicorn gives everybody.
+_TAKE_S = 2.0
 # Files and connections beside those that wait for a request.
 _OTHERS = 4096
 
@@ -45,3 +47,13 @@ class Server(uvicorn.Server):
         if self.gate.draining.is_set():
             self.arrivals.drain(draining)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close; who has not taken an answer in time has left."""
+        timer = asyncio.get_running_loop().call_later(_TAKE_S, self._abort)
+        await super().shutdown(sockets)
+        timer.cancel()
+
+    def _abort(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()

@@ -1,6 +1,7 @@
 """How long requests may take to arrive, how many may be arriving, and what a stop does to them."""
 
 import asyncio
+import socket
 
 import pytest
 from wire import BODY, GET, LAST, LENGTH, POST, Wire, answers, assert_refused, one, rest
@@ -88,6 +89,54 @@ class TestTime:
         writer.write((GET if part is HALF_HEAD else WHOLE)[len(part) :])
         assert (await one(reader)).status == 200
         writer.close()
+
+
+class TestAnswers:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(answer_timeout_s=SHORT_S)
+
+    @staticmethod
+    async def ask_for_much(wire: Wire) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int]:
+        """A client with room for little, that has asked for much; and how much that is."""
+        (answer,) = await wire.ask(LAST.replace(b"/livez", b"/openapi.json"))
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", wire.port))
+        reader, writer = await asyncio.open_connection(sock=client, limit=1024)
+        many = 90
+        writer.write(GET.replace(b"/livez", b"/openapi.json") * (many - 1))
+        writer.write(LAST.replace(b"/livez", b"/openapi.json"))
+        return reader, writer, many * len(answer.body)
+
+    async def test_whoever_takes_nothing_is_left(self, wire: Wire) -> None:
+        reader, writer, size = await self.ask_for_much(wire)
+        while wire.server.server_state.connections:
+            await asyncio.sleep(0.01)
+        assert len(await rest(reader)) < size
+        writer.close()
+
+    async def test_whoever_takes_little_at_a_time_has_all(self, wire: Wire) -> None:
+        reader, writer, size = await self.ask_for_much(wire)
+        received = 0
+        while piece := await reader.read(1 << 17):
+            received += len(piece)
+            await asyncio.sleep(SHORT_S / 10)
+        assert received > size
+        writer.close()
+
+    async def test_a_stop_does_not_wait_for_them(
+        self, wire: Wire, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reader, writer, size = await self.ask_for_much(wire)
+        while not any(one.flow.write_paused for one in wire.server.server_state.connections):
+            await asyncio.sleep(0.01)
+        wire.server.should_exit = True
+        assert len(await rest(reader)) < size
+        writer.close()
+        while wire.server.server_state.tasks:
+            await asyncio.sleep(0.01)
+        assert "Traceback" not in caplog.text
 
 
 class TestNumber:
