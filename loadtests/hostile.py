@@ -1,4 +1,4 @@
-"""What do hostile clients cost? Memory, processor time, and the wait of everybody else.
+"""Measure the cost of hostile clients: memory, processor time, and the wait of other clients.
 
 Each attack goes to the whole service; meanwhile `/livez` is asked again and again. Sizes are those
 that the default limits allow, and some past them.
@@ -100,7 +100,7 @@ class Target:
 
     @contextmanager
     def probed(self) -> Iterator[list[float]]:
-        """How long /livez takes, asked on new connections all the while."""
+        """Yield the longest time of /livez, which is requested on new connections all the while."""
         seconds, over = [0.0], threading.Event()
 
         def probe() -> None:

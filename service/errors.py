@@ -58,8 +58,8 @@ class MalformedBody(BadRequest):
 
 
 class MalformedRequest(BadRequest):
-    """What arrived is no HTTP/1.1 request: its request line, its header or the framing of its
-    body is broken."""
+    """A request that is not HTTP/1.1: its request line, its header or the framing of its body is
+    broken."""
 
     status, code, title = 400, "malformed-request", "Malformed request"
 

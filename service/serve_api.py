@@ -49,4 +49,4 @@ class Api(ApiProcess):
         await self.measure_queue(self.fleet.workers)
 
     async def finish(self) -> None:
-        """Nothing is open: the workers of the fleet go on."""
+        """Do nothing: the workers of the fleet go on."""

@@ -107,7 +107,7 @@ def parse_json(body: bytes, model: type[Model] | TypeAdapter[Model], most: int) 
 
 
 def _check_names(body: bytes) -> None:
-    """Of what is no JSON, the parser proper tells."""
+    """Refuse a name that comes twice in one object. Text that is not JSON is left to the parser."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""How much of request bodies is in memory, of each and of all that are no jobs yet."""
+"""Bounds on the bytes of request bodies in memory: of each, and of all that are not yet jobs."""
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
@@ -13,7 +13,7 @@ _RETRY_S = 2
 
 
 class Held:
-    """What one request has in memory, of what all may have."""
+    """The bytes of one request's body, counted towards the bound for all."""
 
     def __init__(self, limit: "BodyLimit") -> None:
         self._limit, self._bytes = limit, 0

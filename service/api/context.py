@@ -1,11 +1,11 @@
-"""What every route works with."""
+"""The parts of an API process that its routes use."""
 
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from service.api.gate import Gate
 from service.catalogue import Catalogue
@@ -43,3 +43,4 @@ def _context(request: Request) -> Context:
 
 
 InContext = Annotated[Context, Depends(_context)]
+JobId = Annotated[str, Path(description="Id of a job, as its creation returned it.")]

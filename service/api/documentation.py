@@ -140,8 +140,8 @@ def stream() -> dict[int | str, dict[str, Any]]:
             "data": {
                 "type": "string",
                 "contentMediaType": JSON,
-                "description": "For `progress` an object of `progress`, 0 to 1, and `preview`, "
-                "base64 of a PNG or null. For the last event the job.",
+                "description": "The data of `progress` events is an object of `progress`, 0 to 1, "
+                "and `preview`, base64 of a PNG or null. The last event has the job.",
             },
         },
         "required": ["event", "id", "data"],

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from service.api import documentation
-from service.api.context import Context, InContext
+from service.api.context import Context, InContext, JobId
 from service.api.jobs import describe, owned
 from service.errors import UnknownJob
 from service.store.base import JobSummary
@@ -35,7 +35,7 @@ _LAST = 2**53 - 1
     openapi_extra=documentation.resumption(),
 )
 async def watch_job(
-    id: str,  # noqa: A002
+    id: JobId,  # noqa: A002
     request: Request,
     context: InContext,
 ) -> EventSourceResponse:
@@ -47,7 +47,7 @@ async def watch_job(
     send, receive = anyio.create_memory_object_stream[ServerSentEvent](0)
 
     async def tell() -> None:
-        """Until the job has ended or is forgotten; a service that stops sends the watcher on."""
+        """Send events until the job has ended or was lost; a service that stops ends the stream."""
         async with send, anyio.create_task_group() as group:
 
             async def stop() -> None:
@@ -72,7 +72,8 @@ async def watch_job(
 
 
 def _number(last_event_id: str | None) -> int | None:
-    """What was heard; what is no number of ours is too old to go on from."""
+    """Return the number of the last event received. An id that is not one of ours counts as too old
+    to resume from."""
     if last_event_id is None:
         return None
     known = last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 19

@@ -1,4 +1,4 @@
-"""Whether requests are let in: not yet, now, or no longer."""
+"""The gate lets requests in once the service is ready, and none while it stops."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _DRAINING_RETRY_S = 10
 
 
 class Phase(Enum):
-    """Of a process's life."""
+    """A phase in the life of a process."""
 
     LOADING = "loading"
     READY = "ready"
@@ -21,7 +21,7 @@ class Phase(Enum):
 
 
 def draining() -> Draining:
-    """Why nobody is let in any more."""
+    """Return the error for requests that come while the service stops."""
     return Draining("the service is stopping", _DRAINING_RETRY_S)
 
 

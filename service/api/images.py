@@ -66,7 +66,8 @@ async def json_images(texts: Sequence[str], context: Context) -> list[Upload]:
 
 
 def count(parts: Sequence[Upload]) -> int:
-    """How many images the parts declare; decodes none. Raises MalformedBody, InvalidRequest."""
+    """Number of images that the parts declare; none is decoded. Raises MalformedBody,
+    InvalidRequest."""
     return sum(reading.count_images(part) for part in parts)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.api import documentation, waiting
 from service.api.bodies import read_json
-from service.api.context import Context, InContext
+from service.api.context import Context, InContext, JobId
 from service.api.job_contract import JOB_REQUEST, JobListResponse, JobResponse, QueuedWork
 from service.api.kinds import offers, take
 from service.api.negotiation import JSON, answer_type, body_type
@@ -50,7 +50,9 @@ async def list_jobs(
     request: Request,
     context: InContext,
     status: Annotated[JobStatus | None, Query(description="List only jobs of this status.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20,
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_LISTED, description="Number of jobs on a page at most.")
+    ] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.")] = None,
 ) -> JobListResponse:
     """The caller's jobs, the latest first."""
@@ -62,7 +64,7 @@ async def list_jobs(
 
 
 @router.get("/v1/jobs/{id}", summary="State of a job", responses=documentation.job())
-async def show_job(id: str, request: Request, context: InContext) -> JobResponse:  # noqa: A002
+async def show_job(id: JobId, request: Request, context: InContext) -> JobResponse:  # noqa: A002
     """The state of one job."""
     return describe(await owned(id, request, context))
 
@@ -73,7 +75,7 @@ async def show_job(id: str, request: Request, context: InContext) -> JobResponse
     response_class=Response,
     responses=documentation.results(),
 )
-async def show_result(id: str, request: Request, context: InContext) -> Response:  # noqa: A002
+async def show_result(id: JobId, request: Request, context: InContext) -> Response:  # noqa: A002
     """The body that the waiting endpoint would have returned, or its problem."""
     summary = await owned(id, request, context)
     kind = KINDS[summary.kind]
@@ -89,7 +91,7 @@ async def show_result(id: str, request: Request, context: InContext) -> Response
     status_code=204,
     responses=documentation.job(),
 )
-async def delete_job(id: str, request: Request, context: InContext) -> None:  # noqa: A002
+async def delete_job(id: JobId, request: Request, context: InContext) -> None:  # noqa: A002
     """Cancel a job: its work stops at the next network evaluation. For a job that has ended, drop
     its result."""
     summary = await owned(id, request, context)

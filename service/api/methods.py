@@ -1,4 +1,4 @@
-"""Which methods a path takes; HEAD is answered where GET is."""
+"""HTTP methods of a path. HEAD is answered where GET is."""
 
 from collections.abc import Iterable, Sequence
 
@@ -43,7 +43,7 @@ def allowed(routes: Sequence[BaseRoute], scope: Scope) -> str:
 
 
 def _matching(routes: Iterable[BaseRoute], scope: Scope) -> list[Route]:
-    """Those of the path, whatever the method."""
+    """Return the routes of the path, whatever the method."""
     return [
         route
         for route in routes

@@ -1,4 +1,4 @@
-"""Around every request, in plain ASGI: its id, its key, what became of it on its way."""
+"""Middleware in plain ASGI: request ids, API keys, and answers to requests that are refused."""
 
 import hashlib
 import hmac

@@ -1,8 +1,8 @@
 """GET /v1/models."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from models.anomaly.calibration import Calibration
 from service.api import documentation
@@ -12,6 +12,9 @@ from service.contracts.models import Latent, Limits, ModelListResponse, ModelRes
 from service.settings import Settings
 
 router = APIRouter(tags=["models"])
+
+
+ModelPath = Annotated[str, Path(description="Name of a model, as GET /v1/models lists it.")]
 
 
 @router.get(
@@ -32,14 +35,14 @@ async def list_models(context: InContext) -> ModelListResponse:
     summary="One model",
     responses=documentation.problems(401, 404, 503),
 )
-async def show_model(name: str, context: InContext) -> ModelResponse:
+async def show_model(name: ModelPath, context: InContext) -> ModelResponse:
     """One served checkpoint."""
     context.gate.check()
     return _describe(context.catalogue.get(name), context.settings)
 
 
 def _summary(calibration: Calibration) -> dict[str, Any]:
-    """What its verdicts rest on, without the numbers themselves."""
+    """Summarise a calibration without its scores."""
     wanted = {"checkpoint", "solver", "seed", "density_images", "calibration_images", "command"}
     return {
         **calibration.model_dump(mode="json", include=wanted),

@@ -51,7 +51,7 @@ def split(body: bytes, content_type: str, most: int) -> list[Part]:
 
 
 class _Form:
-    """What the parser tells."""
+    """The parts of a form, as the parser reports them."""
 
     def __init__(self, most: int) -> None:
         self.parts: list[Part] = []
@@ -90,7 +90,7 @@ class _Form:
 
 
 def to_text(content: bytes) -> str:
-    """What a form's text is. Raises MalformedBody for what is no UTF-8."""
+    """Decode the text of a field. Raises MalformedBody for text that is not UTF-8."""
     try:
         return content.decode()
     except UnicodeDecodeError as error:

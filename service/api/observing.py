@@ -1,4 +1,4 @@
-"""Around everything else: how long each request took, and what came of it."""
+"""The outermost middleware measures how long each request took, and how it was answered."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ _EVENTS = b"text/event-stream"
 
 
 class Exchange:
-    """What has been answered so far. A request without an answer is one that failed."""
+    """The answer to one request so far. A request without an answer has failed."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
@@ -52,7 +52,7 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """From the request's arrival to the last byte, or until now."""
+        """Seconds from the request's arrival to the last byte of its answer, or until now."""
         return (self._ended or time.perf_counter()) - self.began
 
 
@@ -149,5 +149,5 @@ def _outcome(problem: BaseException | None) -> str:
 
 
 def _is_refusal(problem: BaseException | None) -> bool:
-    """What befell a job that was taken is none."""
+    """Whether the problem refuses a request before it became a job."""
     return isinstance(problem, BadRequest | Busy) and problem.job is None

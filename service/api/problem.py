@@ -75,7 +75,7 @@ def shorten(text: str) -> str:
 
 
 def _message(entry: ErrorDetails) -> str:
-    """What is wrong, without what was given."""
+    """Describe a fault without repeating the input."""
     if expected := entry.get("ctx", {}).get("expected_tags"):
         return f"should be one of {expected}"
     return entry["msg"]
@@ -119,14 +119,14 @@ async def _on_service_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_wrong_parameter(request: Request, error: Exception) -> Response:
-    """What the framework reads itself: parameters of the query."""
+    """Answer faults that the framework finds in query parameters."""
     assert isinstance(error, RequestValidationError)
     faults = [(tuple(entry["loc"][1:]), str(entry["msg"])) for entry in error.errors()]
     return respond(_at_fault(faults), request)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """What the framework itself refuses: paths and methods."""
+    """Answer paths and methods that the framework refuses."""
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == MethodNotAllowed.status:

@@ -11,7 +11,7 @@ class InvalidField(ResponseModel):
     """One field at fault."""
 
     field: str = Field(description="Path of the field in the request.")
-    message: str = Field(description="Why it was refused.")
+    message: str = Field(description="The reason why the field was refused.")
 
 
 class ProblemDetails(ResponseModel):

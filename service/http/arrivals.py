@@ -13,7 +13,8 @@ _AT_ONCE = 50
 
 
 class Phase(Enum):
-    """What a connection waits for: a request, more of one, or that an answer is taken."""
+    """The phase of a connection: it waits for a request, for more of one, or for its client to take
+    an answer."""
 
     IDLE = "idle"
     HEADER = "header"
@@ -40,7 +41,7 @@ class _Wait(NamedTuple):
 
 
 class Arrivals:
-    """Who is waited for, and until when. Past `max_pending_connections`, the connection that has
+    """The connections that are waited for, each with its deadline. Past `max_pending_connections`, the connection that has
     waited longest makes room for the latest."""
 
     def __init__(self, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""How a connection ends whose client still sends, or sends no more."""
+"""The end of connections whose clients still send, or have stopped sending."""
 
 import asyncio
 import socket
@@ -43,7 +43,7 @@ class Lingering:
 
 
 class Watch:
-    """Whether a client that sends no more still waits for its answer.
+    """A watch on a client that sends no more: it may still wait for its answer.
 
     One that has closed its connection and one that has shut down its sending half look the same
     until something is sent to them: the machine of the first then answers with a reset. Sent is

@@ -1,4 +1,4 @@
-"""How uvicorn is set up."""
+"""The configuration of uvicorn."""
 
 import asyncio
 
@@ -13,7 +13,8 @@ _KEEP_ALIVE_S = 75
 
 
 class Config(uvicorn.Config):
-    """Of a server whose connections are of class `protocol` and keep to `arrivals`."""
+    """The configuration of a server whose connections are of class `protocol` and keep to
+    `arrivals`."""
 
     def __init__(self, app: FastAPI, protocol: type[asyncio.Protocol], arrivals: Arrivals) -> None:
         super().__init__(

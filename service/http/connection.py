@@ -70,7 +70,7 @@ class Connection(Reading):
         self._wait()
 
     def resume_writing(self) -> None:
-        """It has taken most of it."""
+        """Go on writing: the client has taken most of the answer."""
         super().resume_writing()
         self._wait()
 
@@ -149,7 +149,7 @@ class Connection(Reading):
             self.refuse(error)
 
     def timeout_keep_alive_handler(self) -> None:
-        """No other request has come."""
+        """Close the connection, because no other request has come in time."""
         self._end()
 
     def _end(self) -> None:

@@ -8,7 +8,7 @@ from service.jobs import Tokens
 
 
 def count_images(part: Upload) -> int:
-    """How many images a part declares; decodes none.
+    """Number of images that a part declares; none is decoded.
 
     Raises MalformedBody, UnsupportedMediaType, InvalidRequest.
     """

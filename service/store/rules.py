@@ -123,7 +123,7 @@ class Load:
         return None
 
     def _of_share(self) -> str:
-        """What a refusal adds where several owners share the queue."""
+        """Return the end of a refusal's text where several owners share the queue."""
         if self.owners == 1:
             return ""
         return (

@@ -2,7 +2,7 @@
 
 
 class Turns:
-    """Whose job is taken next, so that owners with waiting jobs get equal shares of the work.
+    """The order of owners that gives those with queued jobs equal shares of the work.
 
     Each owner has the tag at which its work would end if all owners were served evenly, in
     row-evaluations. The owner with the lowest starting tag is served next; an owner that was away

@@ -13,8 +13,8 @@ Order = tuple[int, int]
 
 
 class WaitingJobs:
-    """Within one owner's jobs the highest priority is first, then the oldest job; owners take
-    turns (`Turns`), whatever the priorities of their jobs."""
+    """The queued jobs of all owners. Of one owner's jobs the highest priority is first, then the
+    oldest job. Owners take turns (`Turns`), whatever the priorities of their jobs."""
 
     def __init__(self) -> None:
         self._queues: dict[tuple[str, str], list[tuple[Order, str]]] = {}

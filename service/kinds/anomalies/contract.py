@@ -50,7 +50,7 @@ class ImageVerdict(ResponseModel):
     status: Literal["ok", "failed"]
     score: float | None = Field(description="Higher is more anomalous.")
     p_value: float = Field(description="(1 + number of calibration scores >= score) / (m + 1).")
-    is_anomaly: bool = Field(description="p_value <= alpha.")
+    is_anomaly: bool = Field(description="True if the p-value is at most alpha.")
     statistics: dict[str, float] = Field(
         description="Statistics that the score was made of, by name."
     )
