@@ -23,9 +23,7 @@ class Limits(ResponseModel):
     max_row_evaluations: int = Field(
         description="Predicted price of one request: images x draws x (1 + probes) x steps."
     )
-    max_timeout_s: float = Field(
-        description="The longest `timeout_s` that a request may name, in seconds."
-    )
+    max_timeout_s: float = Field(description="The longest `timeout_s` of a request, in seconds.")
 
 
 class ModelResponse(ResponseModel):

@@ -41,8 +41,8 @@ class _Wait(NamedTuple):
 
 
 class Arrivals:
-    """The connections that are waited for, each with its deadline. Past `max_pending_connections`, the connection that has
-    waited longest makes room for the latest."""
+    """The connections that are waited for, each with its deadline. Past
+    `max_pending_connections`, the connection that has waited longest makes room for the latest."""
 
     def __init__(self, settings: Settings) -> None:
         self._seconds = {

@@ -111,8 +111,8 @@ class Reading(HttpToolsProtocol, ABC):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Handle a request whose header is complete. At an `Upgrade` the parser stops, and another one
-        begins."""
+        """Handle a request whose header is complete. At an `Upgrade` the parser stops, and another
+        one begins."""
         if self.parser.should_upgrade():
             return
         version = self.parser.get_http_version()

@@ -16,7 +16,8 @@ _LARGEST_AXIS = 2**53
 
 
 def count_npy(part: Upload) -> int:
-    """Number of images that a part declares; none is decoded. Raises MalformedBody, InvalidRequest."""
+    """Number of images that a part declares; none is decoded. Raises MalformedBody,
+    InvalidRequest."""
     shape, _, _ = _header(part)
     if not shape:
         raise _not_a_batch(part, shape)

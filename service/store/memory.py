@@ -278,8 +278,8 @@ class MemoryStore:
             del self._keys[entry.key.scope]
 
     def _load(self, owner: str = "") -> rules.Load:
-        """Return how much is queued, in all and of an owner, and how the queue has drained since jobs
-        began to wait."""
+        """Return how much is queued, in all and of an owner, and how the queue has drained since
+        jobs began to wait."""
         since = self._drained[0][0] if self._drained else self._clock()
         return rules.Load(
             len(self._waiting),

@@ -78,8 +78,8 @@ def load(now: float, *numbers: bytes | int) -> Load:
 
 
 def overload(now: float, *numbers: bytes | int) -> Load:
-    """Read the reply of the scripts when too much is queued: the numbers of `load`, then the owner's
-    jobs, their cost, and the number of owners."""
+    """Read the reply of the scripts when too much is queued: the numbers of `load`, then the
+    owner's jobs, their cost, and the number of owners."""
     *queue, own, own_cost, owners = numbers
     share = Share(int(own), int(own_cost))
     return replace(load(now, *queue), own=share, owners=int(owners))
