@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from balance import acceptance_is_counted, keeps_balance
-from densities import (
+from balance_law import acceptance_is_counted, keeps_balance
+from density_laws import (
     densities_converge,
     fresh_draws_are_new,
     paths_converge,
     tolerances_are_kept,
 )
-from limits import chains_converge, images_converge, points_are_exact, starts_converge
+from image_laws import chains_converge, images_converge, points_are_exact, starts_converge
 from mutations import Edit
 
 from models.schema.specs import (

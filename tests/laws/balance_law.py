@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from affine import noise_from
-from limits import falls
+from image_laws import falls
 from torch import Tensor
 
 from models.evaluation.analytic import AnalyticDenoiser, Mixture
