@@ -153,16 +153,8 @@ WRONG = [
         weighs_the_gradients_twice=("rtk_mala", "per_row(step) / 4", "per_row(step) / 2"),
         accepts_what_it_should_refuse=("rtk_mala", ".log() < ratio", ".log() > ratio"),
         accepts_everything=("rtk_mala", "accept = awaited.judged &", "accept = awaited.judged |"),
-        keeps_a_stale_prediction=(
-            "rtk_mala",
-            "where(accept | awaited.first,",
-            "where(awaited.first,",
-        ),
-        takes_over_what_it_refused=(
-            "rtk_mala",
-            "where(accept | turn",
-            "where(awaited.judged | turn",
-        ),
+        keeps_a_stale_prediction=("rtk_mala", "where(accept | ", "where("),
+        takes_over_what_it_refused=("rtk_mala", "where(accept |", "where(awaited.judged |"),
         proposes_from_a_stale_one=("rtk_mala", "langevin(x, kept", "langevin(x, proposal.eps"),
         judges_by_the_prediction_at_x=("rtk_mala", "x, judged, eps)", "x, judged, proposal.eps)"),
     ),
