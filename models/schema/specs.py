@@ -55,10 +55,6 @@ class RtkUla(RtkSpec):
     name: Literal["rtk-ula"] = "rtk-ula"
     step_size: LangevinStep = 0.4
 
-    @property
-    def chain(self) -> int:
-        return self.inner_steps
-
 
 class RtkMala(RtkSpec):
     """RTK with Metropolis-adjusted Langevin steps, from scores alone (algorithm 2 of the paper).
@@ -76,12 +72,11 @@ class RtkMala(RtkSpec):
 
     @property
     def evaluations_per_step(self) -> int:
-        """Network evaluations of one step of the inner chain."""
         return 2 if self.energy == "simpson" else 1
 
     @property
     def chain(self) -> int:
-        return 1 + self.evaluations_per_step * self.inner_steps
+        return 1 + super().chain
 
     @property
     def limit(self) -> Chain:
@@ -98,10 +93,6 @@ class RtkUld(RtkSpec):
         1.0, description="Time step h, in units of the square root of mass."
     )
     friction: float = Field(2.0, ge=1e-3, le=100, description="Friction; 2 is critical.")
-
-    @property
-    def chain(self) -> int:
-        return self.inner_steps
 
 
 SamplerSpec = Annotated[

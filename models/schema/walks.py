@@ -133,9 +133,14 @@ class RtkSpec(WalkSpec):
         return self.replaced(segments=pieces)
 
     @property
-    @abstractmethod
+    def evaluations_per_step(self) -> int:
+        """Network evaluations of one step of the inner chain."""
+        return 1
+
+    @property
     def chain(self) -> int:
         """Network evaluations of the inner chain of one segment."""
+        return self.evaluations_per_step * self.inner_steps
 
     @property
     def evaluations(self) -> int:

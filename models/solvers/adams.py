@@ -24,7 +24,7 @@ SHRINKING, GROWING, ORDER = 6.0, 16.0, 2.0
 MAX_FACTOR = 1.2
 
 
-class Memory(NamedTuple):
+class LastStep(NamedTuple):
     """The last step, of length `before` (0 at the start), and the errors so far; all float64.
 
     `eps` and `rate` are the answer at its end, `slope` and `bend` the rates of both by s over it.
@@ -43,7 +43,7 @@ class Memory(NamedTuple):
     drift: Tensor
 
 
-class AdamsSolver(Adaptive[Memory]):
+class AdamsSolver(Adaptive[LastStep]):
     """Adams, Bashforth and Moulton's pair of second order in exponential form (`flow`).
 
     A step is predicted with eps on a line through the last two answers and corrected, once the
@@ -65,20 +65,20 @@ class AdamsSolver(Adaptive[Memory]):
     max_gamma = 0.27
     refused = REFUSED
 
-    def begin(self, columns: Columns) -> Memory:
+    def begin(self, columns: Columns) -> LastStep:
         zero, still = torch.zeros_like(columns.tolerance), torch.zeros_like(columns.image)
         rate = columns.image.new_zeros(columns.probes.shape[:2])
-        return Memory(zero, still, still, rate, rate, zero + 1, zero, zero)
+        return LastStep(zero, still, still, rate, rate, zero + 1, zero, zero)
 
-    def ahead(self, problem: Problem[Columns], state: State[Memory]) -> tuple[Tensor, Tensor]:
+    def ahead(self, problem: Problem[Columns], state: State[LastStep]) -> tuple[Tensor, Tensor]:
         # Nothing is known before the first answer, which is that at the start.
         step = torch.where(state.nfe == 0, 0.0, state.step)
         s, x, _, _ = self._predict(problem, state, step)
         return s, x
 
     def hear(
-        self, problem: Problem[Columns], state: State[Memory], eps: Tensor, rate: Tensor
-    ) -> State[Memory]:
+        self, problem: Problem[Columns], state: State[LastStep], eps: Tensor, rate: Tensor
+    ) -> State[LastStep]:
         own = state.own
         h, change, gained = state.step, eps - own.eps, rate - own.rate
         s, predicted, here, there = self._predict(problem, state, h)
@@ -91,7 +91,7 @@ class AdamsSolver(Adaptive[Memory]):
         scatter = nats / (SHARE * problem.columns.tolerance * h.sqrt())
         trend = (own.drift + gain).abs() / (TREND * problem.columns.tolerance * s.sqrt())
         excess = (scatter * trend.clamp(min=1)).clamp(min=torch.finfo(h.dtype).tiny)
-        memory = Memory(
+        memory = LastStep(
             before=h,
             eps=eps,
             slope=change / per_row(h),
@@ -106,7 +106,7 @@ class AdamsSolver(Adaptive[Memory]):
         first = state._replace(own=own._replace(eps=eps, rate=rate))
         return where(state.nfe == 1, first, self.judge(problem, state, accepted, excess))
 
-    def growth(self, state: State[Memory], excess: Tensor) -> Tensor:
+    def growth(self, state: State[LastStep], excess: Tensor) -> Tensor:
         errors = excess * state.own.excess
         damping = torch.where(errors > 1, SHRINKING, GROWING)
         return (errors ** (-1 / (ORDER * damping))).clamp(max=MAX_FACTOR)
@@ -114,11 +114,11 @@ class AdamsSolver(Adaptive[Memory]):
     def shrinkage(self, excess: Tensor) -> Tensor:
         return (SAFETY * excess ** (-1 / ORDER)).clamp(min=MIN_RETRY)
 
-    def error(self, state: State[Memory]) -> Tensor:
+    def error(self, state: State[LastStep]) -> Tensor:
         return (state.own.squares + state.own.drift.square()).sqrt()
 
     def _predict(
-        self, problem: Problem[Columns], state: State[Memory], step: Tensor
+        self, problem: Problem[Columns], state: State[LastStep], step: Tensor
     ) -> tuple[Tensor, Tensor, NoiseLevel, NoiseLevel]:
         """Return the end of the step, x_t / alpha predicted there, and the noise at both its
         ends."""

@@ -72,7 +72,7 @@ class Kernel(NamedTuple):
         return torch.where(self.mass > STILL, square / self.mass.clamp(min=STILL), 0.0)
 
 
-class Plan(NamedTuple):
+class WalkPlan(NamedTuple):
     """The shape of the walk, one value a row: the segments' `ends`, the evaluations of each
     segment's inner `chain`, whether one more at t comes before them (`ancestral`), and whether that
     start is `multistep`."""
@@ -83,7 +83,7 @@ class Plan(NamedTuple):
     multistep: Tensor
 
     @classmethod
-    def of(cls, spec: RtkSpec, rows: int, device: torch.device) -> "Plan":
+    def of(cls, spec: RtkSpec, rows: int, device: torch.device) -> "WalkPlan":
         """Return the walk of `spec`, the same for `rows` rows."""
         return cls(
             Points.of(spec, rows, device),
@@ -140,7 +140,7 @@ class Walk(NamedTuple):
     data: Tensor
 
     @classmethod
-    def begin(cls, key: NoiseKey, condition: Condition, plan: Plan) -> "Walk":
+    def begin(cls, key: NoiseKey, condition: Condition, plan: WalkPlan) -> "Walk":
         """Return the walk at t = 1, from pure noise."""
         shape = tuple(condition.schedule.a.shape[1:])
         x, draw = normal(key, Stream.START, 0, shape), normal(key, Stream.STEP, 0, shape)
@@ -148,7 +148,7 @@ class Walk(NamedTuple):
         here = condition.schedule.noise(one)
         return _enter(condition, plan, x, one, here, none, draw, torch.zeros_like(x))
 
-    def query(self, plan: Plan) -> Query:
+    def query(self, plan: WalkPlan) -> Query:
         """Return the question about x: at t for an ancestral start, else at r."""
         return Query(self.x, torch.where(plan.phase(self.nfe) < 0, self.t, self.r))
 
@@ -161,7 +161,7 @@ class Walk(NamedTuple):
         self,
         key: NoiseKey,
         condition: Condition,
-        plan: Plan,
+        plan: WalkPlan,
         kernel: Kernel,
         eps: Tensor,
         x: Tensor,
@@ -188,7 +188,7 @@ class Walk(NamedTuple):
 
 def _enter(
     condition: Condition,
-    plan: Plan,
+    plan: WalkPlan,
     x: Tensor,
     t: Tensor,
     here: NoiseLevel,

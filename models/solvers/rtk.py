@@ -8,7 +8,7 @@ from torch import Tensor
 from models.rows.rows import Answer, Query
 from models.solvers.base import Problem
 from models.solvers.counted import Drawing
-from models.solvers.kernel import Kernel, Plan, Walk
+from models.solvers.kernel import Kernel, Walk, WalkPlan
 
 Own = TypeVar("Own")
 
@@ -17,7 +17,7 @@ class Planned(Protocol):
     """Columns that hold the plan of the walk."""
 
     @property
-    def plan(self) -> Plan: ...
+    def plan(self) -> WalkPlan: ...
 
 
 ColumnsT = TypeVar("ColumnsT", bound=Planned)

@@ -11,7 +11,7 @@ from models.rows.noise import Stream, normal, uniform
 from models.rows.rows import Query, where
 from models.schema.specs import RtkMala
 from models.solvers.base import Problem, Sample, flag_column
-from models.solvers.kernel import Kernel, Plan, segment_table
+from models.solvers.kernel import Kernel, WalkPlan, segment_table
 from models.solvers.rtk import Rtk, State
 
 
@@ -19,7 +19,7 @@ class Columns(NamedTuple):
     """The plan, each segment's step size `[rows, MOST_POINTS]`, and whether the line integral goes
     by Simpson's rule."""
 
-    plan: Plan
+    plan: WalkPlan
     step_size: Tensor
     simpson: Tensor
 
@@ -34,7 +34,7 @@ class Proposal(NamedTuple):
     accepted: Tensor
 
 
-class Turn(NamedTuple):
+class Awaited(NamedTuple):
     """The meaning of the next answer, `[rows]` booleans: the chain's first prediction, the one
     half-way to the proposal, or the one at the proposal; at an ancestral start, none of them."""
 
@@ -55,7 +55,7 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
     def columns(self, spec: RtkMala, rows: int, device: torch.device) -> Columns:
         step_size = segment_table(spec.segment_step_sizes, rows, device)
         simpson = flag_column(spec.energy == "simpson", rows, device)
-        return Columns(Plan.of(spec, rows, device), step_size, simpson)
+        return Columns(WalkPlan.of(spec, rows, device), step_size, simpson)
 
     def begin(self, x: Tensor) -> Proposal:
         nothing = torch.zeros_like(x)
@@ -64,9 +64,9 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
 
     def ask(self, problem: Problem[Columns], state: State[Proposal]) -> Query:
         walk, proposal = state
-        turn = self._turn(problem.columns, walk.nfe)
-        x = where(turn.judged, proposal.x, walk.x)
-        x = where(turn.midway, (walk.x + proposal.x) / 2, x)
+        awaited = self._awaited(problem.columns, walk.nfe)
+        x = where(awaited.judged, proposal.x, walk.x)
+        x = where(awaited.midway, (walk.x + proposal.x) / 2, x)
         return super().ask(problem, state)._replace(x=x)
 
     def inside(
@@ -74,19 +74,19 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
     ) -> tuple[Tensor, Proposal]:
         key, _, (plan, step_sizes, simpson) = problem
         walk, proposal = state
-        turn = self._turn(problem.columns, walk.nfe)
+        awaited = self._awaited(problem.columns, walk.nfe)
         step_size = plan.of_segment(step_sizes, walk.nfe)
-        middle = where(turn.midway, eps, proposal.middle)
+        middle = where(awaited.midway, eps, proposal.middle)
         judged = proposal._replace(middle=where(simpson, middle, (proposal.eps + eps) / 2))
         ratio = self.log_ratio(kernel, step_size, walk.x, judged, eps)
-        accept = turn.judged & (uniform(key, Stream.ACCEPT, walk.nfe, ()).log() < ratio)
+        accept = awaited.judged & (uniform(key, Stream.ACCEPT, walk.nfe, ()).log() < ratio)
         x = where(accept, proposal.x, walk.x)
         x = where(eps.isfinite().flatten(1).all(1), x, torch.full_like(x, torch.nan))
-        kept = where(accept | turn.first, eps, proposal.eps)
+        kept = where(accept | awaited.first, eps, proposal.eps)
         draw = normal(key, Stream.PROPOSAL, walk.nfe, tuple(x.shape[1:]))
         proposed = kernel.langevin(x, kept, step_size, draw)
         return x, Proposal(
-            kept, where(turn.midway, proposal.x, proposed), middle, proposal.accepted + accept
+            kept, where(awaited.midway, proposal.x, proposed), middle, proposal.accepted + accept
         )
 
     def sample(self, problem: Problem[Columns], state: State[Proposal]) -> Sample:
@@ -101,11 +101,11 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
         """`log_acceptance` of the proposal, where the prediction is `eps`, from `x`."""
         return log_acceptance(kernel, step, x, proposal, eps)
 
-    def _turn(self, columns: Columns, nfe: Tensor) -> Turn:
+    def _awaited(self, columns: Columns, nfe: Tensor) -> Awaited:
         phase = columns.plan.phase(nfe)
         midway = columns.simpson & (phase % 2 == 1)
         step = phase > 0
-        return Turn(phase == 0, step & midway, step & ~midway)
+        return Awaited(phase == 0, step & midway, step & ~midway)
 
 
 def log_acceptance(

@@ -8,14 +8,14 @@ from torch import Tensor
 from models.rows.noise import Stream, normal
 from models.schema.specs import RtkUla
 from models.solvers.base import Problem
-from models.solvers.kernel import Kernel, Plan, segment_table
+from models.solvers.kernel import Kernel, WalkPlan, segment_table
 from models.solvers.rtk import Rtk, State
 
 
 class Columns(NamedTuple):
     """The plan, and the step size of each segment, `[rows, MOST_POINTS]`."""
 
-    plan: Plan
+    plan: WalkPlan
     step_size: Tensor
 
 
@@ -26,7 +26,7 @@ class RtkUlaSolver(Rtk[Columns, tuple[()]]):
     name = "rtk-ula"
 
     def columns(self, spec: RtkUla, rows: int, device: torch.device) -> Columns:
-        plan = Plan.of(spec, rows, device)
+        plan = WalkPlan.of(spec, rows, device)
         return Columns(plan, segment_table(spec.segment_step_sizes, rows, device))
 
     def begin(self, x: Tensor) -> tuple[()]:

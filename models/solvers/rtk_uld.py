@@ -11,7 +11,7 @@ from models.rows.noise import Stream, normal
 from models.rows.rows import where
 from models.schema.specs import RtkUld
 from models.solvers.base import Problem
-from models.solvers.kernel import Kernel, Plan, segment_table
+from models.solvers.kernel import Kernel, WalkPlan, segment_table
 from models.solvers.rtk import Rtk, State
 
 # Below this argument a remainder is summed as a series, whose terms beyond so many are nothing.
@@ -53,7 +53,7 @@ class Step(NamedTuple):
 class Columns(NamedTuple):
     """The plan, and the fields of `Step`, each for each segment, `[rows, MOST_POINTS]`."""
 
-    plan: Plan
+    plan: WalkPlan
     decay: Tensor
     glide: Tensor
     fall: Tensor
@@ -76,7 +76,7 @@ class RtkUldSolver(Rtk[Columns, Tensor]):
         steps = (Step.of(spec.friction, h) for h in spec.segment_step_sizes)
         fields = zip(*steps, strict=True)
         tables = (segment_table(values, rows, device) for values in fields)
-        return Columns(Plan.of(spec, rows, device), *tables)
+        return Columns(WalkPlan.of(spec, rows, device), *tables)
 
     def begin(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)

@@ -1,10 +1,10 @@
 """Every registered solver comes to the exact law or density at its declared order."""
 
-import densities
+import density_laws
+import image_laws
 import lawbook as law
-import limits
 import pytest
-from balance import acceptance_is_counted, keeps_balance
+from balance_law import acceptance_is_counted, keeps_balance
 
 from models.schema.limits import Chain, Steps
 from models.schema.specs import AdaptiveSpec, FlowPath
@@ -40,22 +40,22 @@ def test_every_spec_has_a_law_of_its_limit() -> None:
 
 @every(WalkSpec, Steps)
 def test_the_images_of_many_steps_have_the_law_of_the_data(spec: WalkSpec) -> None:
-    limits.images_converge(SAMPLERS[spec.name], spec)
+    image_laws.images_converge(SAMPLERS[spec.name], spec)
 
 
 @pytest.mark.parametrize("spec", EXACT, ids=repr)
 def test_few_steps_are_exact_on_a_single_image(spec: WalkSpec) -> None:
-    limits.points_are_exact(SAMPLERS[spec.name], spec)
+    image_laws.points_are_exact(SAMPLERS[spec.name], spec)
 
 
 @every(RtkSpec, Chain)
 def test_long_chains_of_small_steps_draw_from_the_kernel(spec: RtkSpec) -> None:
-    limits.chains_converge(SAMPLERS[spec.name], spec)
+    image_laws.chains_converge(SAMPLERS[spec.name], spec)
 
 
 @pytest.mark.parametrize("spec", STARTING, ids=repr)
 def test_many_starts_alone_have_the_law_of_the_data(spec: RtkSpec) -> None:
-    limits.starts_converge(SAMPLERS[spec.name], spec)
+    image_laws.starts_converge(SAMPLERS[spec.name], spec)
 
 
 @pytest.mark.parametrize("spec", ACCEPTING, ids=repr)
@@ -70,19 +70,19 @@ def test_the_share_accepted_is_counted(spec: RtkSpec) -> None:
 
 @every(AdaptiveSpec, Steps)
 def test_the_density_of_many_steps_is_that_of_the_model(spec: AdaptiveSpec) -> None:
-    densities.densities_converge(SOLVERS[spec.name], spec)
+    density_laws.densities_converge(SOLVERS[spec.name], spec)
 
 
 @every(AdaptiveSpec, Steps)
 def test_the_tolerance_is_kept(spec: AdaptiveSpec) -> None:
-    densities.tolerances_are_kept(SOLVERS[spec.name], spec)
+    density_laws.tolerances_are_kept(SOLVERS[spec.name], spec)
 
 
 @every(FlowPath, Steps)
 def test_a_path_of_many_steps_is_the_exact_one(spec: FlowPath) -> None:
-    densities.paths_converge(SOLVERS[spec.name], spec)
+    density_laws.paths_converge(SOLVERS[spec.name], spec)
 
 
 @every(FlowPath, Steps)
 def test_every_fresh_draw_is_a_new_one(spec: FlowPath) -> None:
-    densities.fresh_draws_are_new(SOLVERS[spec.name], spec)
+    density_laws.fresh_draws_are_new(SOLVERS[spec.name], spec)

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from balance import acceptance_is_counted, keeps_balance
-from densities import (
+from balance_law import acceptance_is_counted, keeps_balance
+from density_laws import (
     densities_converge,
     fresh_draws_are_new,
     paths_converge,
     tolerances_are_kept,
 )
-from limits import chains_converge, images_converge, points_are_exact, starts_converge
+from image_laws import chains_converge, images_converge, points_are_exact, starts_converge
 from mutations import Edit
 
 from models.schema.specs import (
@@ -152,9 +152,9 @@ WRONG = [
         turns_the_ratio_of_proposals_over=("rtk_mala", "(bend - gradients)", "(bend + gradients)"),
         weighs_the_gradients_twice=("rtk_mala", "per_row(step) / 4", "per_row(step) / 2"),
         accepts_what_it_should_refuse=("rtk_mala", ".log() < ratio", ".log() > ratio"),
-        accepts_everything=("rtk_mala", "accept = turn.judged &", "accept = turn.judged |"),
-        keeps_a_stale_prediction=("rtk_mala", "where(accept | turn.first,", "where(turn.first,"),
-        takes_over_what_it_refused=("rtk_mala", "where(accept | turn", "where(turn.judged | turn"),
+        accepts_everything=("rtk_mala", "accept = awaited.judged &", "accept = awaited.judged |"),
+        keeps_a_stale_prediction=("rtk_mala", "where(accept | ", "where("),
+        takes_over_what_it_refused=("rtk_mala", "where(accept |", "where(awaited.judged |"),
         proposes_from_a_stale_one=("rtk_mala", "langevin(x, kept", "langevin(x, proposal.eps"),
         judges_by_the_prediction_at_x=("rtk_mala", "x, judged, eps)", "x, judged, proposal.eps)"),
     ),
@@ -175,8 +175,8 @@ WRONG = [
         bends_the_wrong_way=("rtk_mala", "(bend - gradients)", "(-bend - gradients)"),
         takes_the_first_for_the_middle=(
             "rtk_mala",
-            "where(turn.midway, eps",
-            "where(turn.first, eps",
+            "where(awaited.midway, eps",
+            "where(awaited.first, eps",
         ),
     ),
     *_broken(

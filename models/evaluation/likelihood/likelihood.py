@@ -22,7 +22,7 @@ from models.schema.config import ModelConfig
 from models.schema.errors import EvaluationError
 from models.schema.scores import Score
 from models.schema.specs import Adams, FlowSpec
-from models.solvers.adams import AdamsSolver, Memory
+from models.solvers.adams import AdamsSolver, LastStep
 from models.solvers.adaptive import State
 from models.solvers.base import Problem, RowStatus
 from models.solvers.flow import Columns
@@ -167,11 +167,11 @@ def score(
 
 def _follow(
     bar: "tqdm[None]", solver: AdamsSolver, problem: Problem[Columns], draws: int
-) -> Callable[[State[Memory]], None]:
+) -> Callable[[State[LastStep]], None]:
     """Return a callback that advances the bar, in images, by the progress of one batch's rows."""
     before = bar.n
 
-    def show(state: State[Memory]) -> None:
+    def show(state: State[LastStep]) -> None:
         done = int((solver.status(problem, state) != RowStatus.RUNNING).sum())
         calls = int(state.nfe.max())
         bar.set_postfix_str(f"{calls} evaluations, {done}/{len(state.s)} rows done", refresh=False)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.rows.rows import QUANTUM, concat, pad, split, take
-from models.solvers.adams import AdamsSolver, Memory
+from models.solvers.adams import AdamsSolver, LastStep
 from models.solvers.adaptive import State
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, LogDensity
@@ -42,14 +42,16 @@ class Rows:
         return first(problem, last_row - first_row)
 
     def collect(
-        self, rows: NDArray[np.int64], problem: Problem[Columns], state: State[Memory]
+        self, rows: NDArray[np.int64], problem: Problem[Columns], state: State[LastStep]
     ) -> None:
         """Keep the log-densities of rows that have ended."""
         density = self.solver.density(problem, state)
         row = torch.as_tensor(rows, device=self._served.device)
         self._pieces.append((row, first(density, len(rows))))
 
-    def preview(self, rows: int, problem: Problem[Columns], state: State[Memory]) -> Tokens | None:
+    def preview(
+        self, rows: int, problem: Problem[Columns], state: State[LastStep]
+    ) -> Tokens | None:
         """None: a solve towards noise draws no image."""
         return None
 

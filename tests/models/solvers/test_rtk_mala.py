@@ -76,14 +76,14 @@ def test_every_decision_is_that_of_the_long_form(energy: Energy) -> None:
         query = SOLVER.ask(rows_, state)
         answer = denoiser.evaluate(query, rows_.condition)
         told = SOLVER.tell(rows_, state, answer)
-        turn = SOLVER._turn(rows_.columns, state.walk.nfe)
-        if turn.first.all():
+        awaited = SOLVER._awaited(rows_.columns, state.walk.nfe)
+        if awaited.first.all():
             ends["x"] = answer.eps
-        if turn.midway.all():
+        if awaited.midway.all():
             ends["middle"] = answer.eps
             middle = (state.walk.x.double() + state.own.x.double()) / 2
             torch.testing.assert_close(query.x.double(), middle, rtol=0, atol=1e-6)
-        if turn.judged.all():
+        if awaited.judged.all():
             x, y = state.walk.x, query.x
             middle = ends["middle"] if energy == "simpson" else (ends["x"] + answer.eps) / 2
             ratio = long_ratio(rows_, state.walk, x, y, (ends["x"], middle, answer.eps), c)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from affine import noise_from
-from limits import falls
+from image_laws import falls
 from torch import Tensor
 
 from models.anomaly.rows import path_problem

@@ -23,7 +23,7 @@ TOYS = {"euler": "EulerSolver", "heun": "HeunSolver"}
 # A wrong edit of each template, which its law must catch.
 WRONG_TOYS = """
 import pytest
-from limits import images_converge
+from image_laws import images_converge
 from mutations import Edit, mutated
 
 from models.schema.specs import sampler_spec

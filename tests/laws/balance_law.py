@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import torch
 from affine import noise_from
-from limits import falls
+from image_laws import falls
 from torch import Tensor
 
 from models.evaluation.analytic import AnalyticDenoiser, Mixture
 from models.rows.noise import Stream, normal
 from models.rows.rows import Answer, NoiseKey, take
 from models.schema.config import ModelConfig
-from models.schema.specs import RtkMala
+from models.schema.walks import RtkSpec
 from models.solvers.base import AnySampler, Problem
 from models.work.sampling import problem_for
 from models.work.solve import solve
@@ -59,10 +59,10 @@ class History(NamedTuple):
     moves: tuple[Move, ...]
 
 
-class Chain:
+class GivenChain:
     """The inner chain of a single segment, whose noise is given."""
 
-    def __init__(self, sampler: AnySampler, spec: RtkMala, denoiser: AnalyticDenoiser) -> None:
+    def __init__(self, sampler: AnySampler, spec: RtkSpec, denoiser: AnalyticDenoiser) -> None:
         self.sampler, self.denoiser = sampler, denoiser
         self.spec = spec.with_pieces(1).replaced(start="kernel")
         self.history = History(POINTS, ())
@@ -141,23 +141,23 @@ class Chain:
         return x
 
 
-Arrival = Callable[[Chain, Tensor], History]
+Arrival = Callable[[GivenChain, Tensor], History]
 
 
-def keeps_balance(sampler: AnySampler, spec: RtkMala) -> None:
+def keeps_balance(sampler: AnySampler, spec: RtkSpec) -> None:
     """The chain is in detailed balance with its kernel: exactly where the density is Gaussian, and
     else but for an error of the declared order; whether the move before was accepted, refused, or
     none at all."""
     assert spec.limit.balance is not None
     for arrive in (_at_once, _after_a_refusal, _after_a_move):
-        exact = Chain(sampler, spec.replaced(step_size=LARGE), ONE_MODE)
+        exact = GivenChain(sampler, spec.replaced(step_size=LARGE), ONE_MODE)
         imbalance = _imbalance(exact, arrive)
         assert imbalance < EXACT, f"out of balance by {imbalance:.3g} on a Gaussian"
-        curved = (Chain(sampler, spec.replaced(step_size=c), TWO_MODES) for c in SMALL)
+        curved = (GivenChain(sampler, spec.replaced(step_size=c), TWO_MODES) for c in SMALL)
         falls(spec.limit.balance, (_imbalance(chain, arrive) for chain in curved))
 
 
-def acceptance_is_counted(sampler: AnySampler, spec: RtkMala) -> None:
+def acceptance_is_counted(sampler: AnySampler, spec: RtkSpec) -> None:
     """The reported share of proposals that were accepted is 1 where all were, and 0 where none."""
     problem = problem_for(sampler, TWO_MODES, spec, 0, torch.arange(2), latent=(1,))
     for number, share in ((0.0, 1.0), (torch.inf, 0.0)):
@@ -172,7 +172,7 @@ def _all_alike(
     return torch.full((len(key.seed), *shape), number, dtype=torch.float64)
 
 
-def _imbalance(chain: Chain, arrive: Arrival) -> float:
+def _imbalance(chain: GivenChain, arrive: Arrival) -> float:
     """The distance between the logarithms of the flows there and back, over all pairs of points."""
     x = POINTS.repeat_interleave(len(MOVES), 0)
     _, spread = _landing(chain, lambda normals: _then(arrive(chain, x), normals), x)
@@ -180,7 +180,7 @@ def _imbalance(chain: Chain, arrive: Arrival) -> float:
     return float((_log_flow(chain, arrive, x, y) - _log_flow(chain, arrive, y, x)).norm())
 
 
-def _log_flow(chain: Chain, arrive: Arrival, x: Tensor, y: Tensor) -> Tensor:
+def _log_flow(chain: GivenChain, arrive: Arrival, x: Tensor, y: Tensor) -> Tensor:
     """The logarithm of how often a chain that has its kernel as its law goes from x to y."""
     there = arrive(chain, x)
     normals, spread = _landing(chain, lambda normals: _then(there, normals), y)
@@ -188,23 +188,23 @@ def _log_flow(chain: Chain, arrive: Arrival, x: Tensor, y: Tensor) -> Tensor:
     return chain.log_density(x) + log_density + chain.threshold(_then(there, normals))
 
 
-def _at_once(chain: Chain, x: Tensor) -> History:
+def _at_once(chain: GivenChain, x: Tensor) -> History:
     start, _ = _landing(chain, lambda normals: _refused(History(normals, ())), x)
     return History(start, ())
 
 
-def _after_a_refusal(chain: Chain, x: Tensor) -> History:
+def _after_a_refusal(chain: GivenChain, x: Tensor) -> History:
     return _refused(_at_once(chain, x))
 
 
-def _after_a_move(chain: Chain, x: Tensor) -> History:
+def _after_a_move(chain: GivenChain, x: Tensor) -> History:
     begun = History(torch.zeros_like(x), ())
     normals, _ = _landing(chain, lambda normals: _then(begun, normals), x)
     return _then(begun, normals)
 
 
 def _landing(
-    chain: Chain, history: Callable[[Tensor], History], x: Tensor
+    chain: GivenChain, history: Callable[[Tensor], History], x: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The normals for which a history ends at x `[rows, 2]`, and by how much one of them moves it:
     the end is affine in them."""
