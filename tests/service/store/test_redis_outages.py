@@ -13,7 +13,7 @@ from store_setup import RESULT, bounds, claim, is_result, job
 
 from service.errors import ServeError, StoreUnavailable
 from service.store.base import Claim
-from service.store.connection import check, connect, reaching, shown
+from service.store.connection import check, connect, reaching
 from service.store.fleet import Fleet
 from service.store.redis import RedisStore
 from service.telemetry.observers import StoreObserver
@@ -155,8 +155,3 @@ async def test_settings_that_lose_jobs_are_told(
     await check(client)
     assert "set noeviction" in caplog.text
     assert "append-only" in caplog.text
-
-
-def test_a_password_is_not_shown() -> None:
-    assert shown("redis://user:secret@example:6379/1") == "redis://example:6379/1"
-    assert shown("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
