@@ -43,8 +43,8 @@ CALIBRATION = "calibration.json"
 NOT_FINITE = "the score is not finite"
 # The smallest p-value of 19 calibration images is 0.05: fewer flag nothing at the usual alpha.
 FEWEST = 20
-# A million calibration images have scores of about 20 bytes each.
-MOST_BYTES = 32 << 20
+# Room for the scores of 400,000 calibration images, about 20 bytes each.
+MOST_BYTES = 8 << 20
 
 
 class _Record(BaseModel):

@@ -26,7 +26,8 @@ _WHOLE = {1: "B", 3: "H", 4: "I"}
 _EXIF_PREFIX = b"Exif\0\0"
 _PROFILES = (b"Raw profile type exif", b"Raw profile type APP1", b"Raw profile type xmp")
 _XMP = b"XML:com.adobe.xmp"
-_XMP_ORIENTATION = re.compile(rb"(?<!/)\btiff:Orientation\s*(?:=\s*[\"']|>)\s*(\d{0,5})")
+_XMP_NAME = b"tiff:Orientation"
+_XMP_ORIENTATION = re.compile(_XMP_NAME + rb"\s*(?:=\s*[\"']|>)\s*(\d{0,5})")
 # EXIF and XMP have at most 64 kB each, and 128 kB in hexadecimal.
 _MOST_TEXT_BYTES = 256 << 10
 
@@ -106,8 +107,11 @@ class OrientationReader:
         return text
 
     def _xmp(self, text: bytes) -> None:
-        for digits in _XMP_ORIENTATION.findall(text):
-            self._say(int(digits or b"0"))
+        # Searching for plain bytes first is many times faster.
+        for match in _XMP_ORIENTATION.finditer(text) if _XMP_NAME in text else ():
+            # An element has its name twice, and ends with </tiff:Orientation>.
+            if text[match.start() - 1 : match.start()] != b"/":
+                self._say(int(match[1] or b"0"))
 
     def _say(self, value: int) -> None:
         if not UPRIGHT <= value <= MOST:

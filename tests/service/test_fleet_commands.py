@@ -293,21 +293,19 @@ def test_nothing_to_serve_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["api", "worker"])
 @pytest.mark.parametrize(
-    ("url", "code", "words"),
+    ("url", "code"),
     [
-        ("localhost:6379", 2, "MULAN_STORE (--store)"),
-        (
-            "redis://user:secret@localhost:port/0",
-            1,
-            "redis://localhost:port/0 is no URL of a Redis",
-        ),
+        ("localhost:6379", 2),
+        ("redis://user:secret@localhost:port/0", 2),
+        ("redis://user:secret@localhost/0?secret=secret", 1),
     ],
 )
-def test_no_url_of_a_redis_is_one_line(part: str, url: str, code: int, words: str) -> None:
+def test_no_url_of_a_redis_is_one_line(part: str, url: str, code: int) -> None:
     result = CliRunner().invoke(main, [part, "--port", "0", "--store", url])
     assert result.exit_code == code
-    assert words in result.output
+    assert "MULAN_STORE (--store)" in result.output
     assert "secret" not in result.output
+    assert "localhost" not in result.output
     assert len(result.output.splitlines()) == 1
 
 
