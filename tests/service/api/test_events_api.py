@@ -14,7 +14,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from service.api import events as events_route
 from service.store import rules
 from service.store.base import Claim
-from service.store.news import KEPT, News, Reset
+from service.store.news import RECENT, News, Reset
 
 pytestmark = pytest.mark.anyio
 
@@ -104,7 +104,7 @@ async def test_a_stream_that_cannot_go_on_starts_again(
     path = await queue(client)
     other = asyncio.ensure_future(listen(client, path))
     claim = await watched(service, path)
-    for number in range(1, KEPT + 9):
+    for number in range(1, RECENT + 9):
         await service.store.report(claim, number / 100)
     service.worker.proceed.set()
     await other
