@@ -7,14 +7,15 @@ that the default limits allow, and some past them.
 """
 
 import argparse
+import multiprocessing
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from loadtests.local import running_process
@@ -24,6 +25,7 @@ MB = 1 << 20
 LARGE = 16 * MB - 4096
 PROBE_EVERY_S = 0.02
 TIMEOUT_S = 60.0
+STALL_S = 10.0
 
 
 def post(path: str, length: int, kind: str = "application/json") -> bytes:
@@ -100,23 +102,29 @@ class Target:
 
     @contextmanager
     def probed(self) -> Iterator[list[float]]:
-        """Yield the longest time of /livez, which is requested on new connections all the while."""
-        seconds, over = [0.0], threading.Event()
-
-        def probe() -> None:
-            while not over.wait(PROBE_EVERY_S):
-                began = time.monotonic()
-                answer = self.exchange(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-                alive = answer.startswith(b"HTTP/1.1 200")
-                seconds.append(time.monotonic() - began if alive else float("inf"))
-
-        thread = threading.Thread(target=probe)
-        thread.start()
+        """Yield the longest time of /livez, which another process requests on new connections."""
+        results: multiprocessing.SimpleQueue[float]
+        over, results = multiprocessing.Event(), multiprocessing.SimpleQueue()
+        prober = multiprocessing.Process(target=probe, args=(self, over, results))
+        prober.start()
+        slowest: list[float] = []
         try:
-            yield seconds
+            yield slowest
         finally:
             over.set()
-            thread.join()
+            slowest.append(results.get())
+            prober.join()
+
+
+def probe(target: Target, over: Event, results: "multiprocessing.SimpleQueue[float]") -> None:
+    """Tell of the slowest answer until it is over."""
+    slowest = 0.0
+    while not over.wait(PROBE_EVERY_S):
+        began = time.monotonic()
+        answer = target.exchange(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        alive = answer.startswith(b"HTTP/1.1 200")
+        slowest = max(slowest, time.monotonic() - began if alive else float("inf"))
+    results.put(slowest)
 
 
 def at_once(number: int, attack: Callable[[], bytes]) -> bytes:
@@ -141,6 +149,22 @@ def held(target: Target, number: int, *pieces: bytes) -> bytes:
             answer = client.recv(1 << 16) or answer
         client.close()
     return answer
+
+
+def stalled(target: Target, number: int, request: bytes) -> bytes:
+    """Connections that ask for much, and read nothing until they are ended."""
+    clients = []
+    for _ in range(number):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", target.port))
+        with suppress(OSError):
+            client.sendall(request)
+        clients.append(client)
+    time.sleep(STALL_S)
+    for client in clients:
+        client.close()
+    return b""
 
 
 def attacks(target: Target) -> dict[str, Callable[[], bytes]]:
@@ -170,6 +194,8 @@ def attacks(target: Target) -> dict[str, Callable[[], bytes]]:
             target, 100, post("/v1/samples", LARGE), b" " * (LARGE - 1)
         ),
     }
+    unread = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 90
+    found["200 clients that read no answer"] = lambda: stalled(target, 200, unread)
     for name, body in BODIES.items():
         path = "/v1/likelihoods" if body.startswith(IMAGES) else "/v1/samples"
         found[name] = lambda path=path, body=body: target.exchange(post(path, len(body)), body)

@@ -1,7 +1,10 @@
 """The end of connections whose clients still send, or have stopped sending."""
 
 import asyncio
+import fcntl
 import socket
+import struct
+import termios
 from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -40,6 +43,14 @@ class Lingering:
             self._closing = True
             self._transport.write_eof()
             self._loop.call_later(LINGER_S, self._transport.close)
+
+
+def untaken(transport: asyncio.Transport) -> int:
+    """Bytes of answers that have not reached the client. Those that the kernel has count: it tells
+    of room by the megabyte, for which a slow client takes minutes."""
+    connection: socket.socket = transport.get_extra_info("socket")
+    (kept,) = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))
+    return transport.get_write_buffer_size() + int(kept)
 
 
 class Watch:

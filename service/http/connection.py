@@ -8,7 +8,7 @@ from uvicorn.server import ServerState
 
 from service.errors import Draining, RequestTimeout, ServiceError
 from service.http.arrivals import Phase
-from service.http.closing import LINGER_BYTES, Watch
+from service.http.closing import LINGER_BYTES, Watch, untaken
 from service.http.config import Config
 from service.http.reading import Reading
 
@@ -130,8 +130,10 @@ class Connection(Reading):
 
     def has_moved(self) -> bool:
         """Whether more of an answer was taken since asked last."""
-        before, self.untaken = self.untaken, self.transport.get_write_buffer_size()
-        return self.expected is Phase.ANSWER and self.untaken < before
+        if self.expected is not Phase.ANSWER:
+            return False
+        before, self.untaken = self.untaken, untaken(self.transport)
+        return self.untaken < before
 
     def give_up(self, how: str) -> None:
         """Wait no longer: for the rest of a request, which is refused, or for anything else."""
@@ -176,7 +178,9 @@ class Connection(Reading):
 
     def _expect(self, phase: Phase) -> None:
         if phase is not self.expected:
-            self.expected, self.untaken = phase, self.transport.get_write_buffer_size()
+            self.expected = phase
+            if phase is Phase.ANSWER:
+                self.untaken = untaken(self.transport)
             self.arrivals.expect(self, phase, self.loop.time())
 
     def _is_ending(self) -> bool:
