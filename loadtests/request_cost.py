@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=8000)
     wanted = parser.parse_args()
     found: dict[tuple[str, str], list[float]] = {}
-    with ExitStack() as stack, runner() as loop:
+    new_loop = uvloop.new_event_loop
+    with ExitStack() as stack, asyncio.Runner(loop_factory=new_loop) as loop:
         servers = {}
         for reader in READERS:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
