@@ -16,7 +16,7 @@ class DataMetrics:
         metrics = [metric for kind in KINDS.values() for metric in kind.metrics]
         self._collectors = {metric.name: _collector(metric, registry) for metric in metrics}
 
-    def found(self, model: str, task: Task, result: Result) -> None:
+    def record(self, model: str, task: Task, result: Result) -> None:
         """Count the images of a result."""
         for metric, value, labels in KINDS[task.kind].measure(task, result):
             match self._collectors[metric.name].labels(model, *labels):

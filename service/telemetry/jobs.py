@@ -50,8 +50,8 @@ class JobMetrics(JobObserver):
     def left_engine(self, job: Job, seconds: float) -> None:
         self._running.labels(*self._labels(job)).observe(seconds)
 
-    def found(self, job: Job, result: Result) -> None:
-        self._data.found(self._names[job.checkpoint], job.task, result)
+    def result_stored(self, job: Job, result: Result) -> None:
+        self._data.record(self._names[job.checkpoint], job.task, result)
 
     def _labels(self, job: Job) -> tuple[str, str, str]:
         return job.task.kind, self._names[job.checkpoint], job.task.solver.name

@@ -12,7 +12,7 @@ from dockerfile_parse import DockerfileParser
 from tools import ROOT, run
 
 from service.cli import main
-from service.hosting import _FLUSH_S
+from service.http.config import FLUSH_S
 from service.settings import PREFIX, Settings, read_settings
 from service.worker import JOIN_WITHIN
 
@@ -129,7 +129,7 @@ def parse(command: list[str]) -> str:
 def longest_stop_s(settings: Settings) -> float:
     """Seconds that a process may take from SIGTERM to its exit: the drain, the last answers, and
     the tick under way."""
-    return settings.drain_s + 2 * _FLUSH_S + JOIN_WITHIN
+    return settings.drain_s + 2 * FLUSH_S + JOIN_WITHIN
 
 
 def listed(path: Path) -> list[str]:

@@ -16,12 +16,14 @@ import pytest
 from process_harness import SOON, running, until
 from prometheus_client import CollectorRegistry
 from redis_server import RedisServer
-from service.codec import encode_npy
 from tiny_zoo import CONFIG, write_checkpoint
 
 from models.schema.manifest import read_manifest
 from models.schema.specs import Adams, Ddpm
-from service.jobs import Job, SampleTask, ScoreTask, Task
+from service.images.npy import encode_npy
+from service.jobs import Job, Task
+from service.kinds.likelihoods.task import ScoreTask
+from service.kinds.samples.task import SampleTask
 from service.process import Process
 from service.serve import Serve
 from service.serve_api import Api

@@ -43,7 +43,7 @@ class Till(EngineObserver):
     def __init__(self) -> None:
         self.work = 0
 
-    def ticked(self, tick: Tick) -> None:
+    def tick_ended(self, tick: Tick) -> None:
         self.work += sum(call.work for call in tick.calls)
 
 

@@ -122,7 +122,7 @@ def test_its_jobs_and_results_go_over_the_wire() -> None:
 
 @pytest.mark.anyio
 async def test_its_metrics_are_counted(running: RunningJob) -> None:
-    running.jobs.found(job("a", AverageTask(2)), AverageResult((1.5, 2.5), "cpu/test"))
+    running.jobs.result_stored(job("a", AverageTask(2)), AverageResult((1.5, 2.5), "cpu/test"))
     labels = {"model": "small"}
     assert running.registry.get_sample_value("mulan_average_level_count", labels) == 2
     assert running.registry.get_sample_value("mulan_average_level_sum", labels) == 4
