@@ -53,5 +53,5 @@ def test_a_bad_one_hides_itself_alone(root: Path) -> None:
             find(name, root)
         with pytest.raises(CheckpointError, match=name):
             find(str(root / name), root)
-    with pytest.raises(CheckpointError, match="there are: first, last, elsewhere"):
+    with pytest.raises(CheckpointError, match="available: first, last, elsewhere"):
         find("notes", root)
