@@ -55,7 +55,7 @@ async def test_text_for_an_image_is_told_what_it_should_be(
 ) -> None:
     response = await send(client, form(MODEL, (b'form-data; name="images"', text)))
     problem = assert_problem(response, 422, "invalid-request")
-    assert "files" in str(problem["detail"])
+    assert "is not a file; PNG and .npy are read" in str(problem["detail"])
 
 
 async def test_a_file_of_another_name_is_named(client: httpx.AsyncClient) -> None:
