@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.network.network_time import NetworkTime
-from models.network.schedule import Schedule, per_row
+from models.network.schedule import NoiseLevel, Schedule, per_row
 
 # Lanes hold their rows in multiples of this many. Vectorised CPU loops leave a tensor's tail to
 # scalar code, which may round differently. Of a multiple of 32 rows the tail is empty whatever the
@@ -26,12 +26,23 @@ class NoiseKey(NamedTuple):
     number: Tensor
 
 
+class Moment(NamedTuple):
+    """A diffusion time of each row, `[rows]` in [0, 1], and the noise there."""
+
+    t: Tensor
+    noise: NoiseLevel
+
+
 class Condition(NamedTuple):
     """The conditioning of the network, fixed for a row's life: the latent and its schedule."""
 
     latent: Tensor
     schedule: Schedule
     network_time: NetworkTime
+
+    def moment(self, t: Tensor) -> Moment:
+        """Return the times `t` `[rows]` together with the noise there."""
+        return Moment(t, self.schedule.noise(t))
 
     def dgamma_ds(self, t: Tensor) -> Tensor:
         """Return the derivative of gamma by the network's time at times `t` `[rows]`, `[rows, C, H,
@@ -44,12 +55,14 @@ class Condition(NamedTuple):
 class Query(NamedTuple):
     """A solver's query: the network at x `[rows, C, H, W]` and diffusion time t `[rows]`.
 
-    With `cotangents` `[rows, probes, C, H, W]` it also asks for the pull-back of each.
+    With `cotangents` `[rows, probes, C, H, W]` it also asks for the pull-back of each. `noise` is
+    the noise at t, where the solver has it already.
     """
 
     x: Tensor
     t: Tensor
     cotangents: Tensor | None = None
+    noise: NoiseLevel | None = None
 
 
 class Answer(NamedTuple):

@@ -33,8 +33,8 @@ class EagerDenoiser:
             pairs = zip(split(query, rows_of), split(condition, rows_of), strict=True)
             return concat([self._on_copies(*pair) for pair in pairs])
         rows = torch.arange(count(query), device=query.x.device)
-        (x, t, cotangents), condition = pad((query, condition), self.quantum)
-        noise = condition.schedule.noise(t)
+        (x, t, cotangents, noise), condition = pad((query, condition), self.quantum)
+        noise = noise or condition.schedule.noise(t)
         network_time = condition.network_time.s(t).to(x.dtype)
         with torch.set_grad_enabled(cotangents is not None):
             x = x.detach().requires_grad_(cotangents is not None)
@@ -49,8 +49,8 @@ class EagerDenoiser:
         assert query.cotangents is not None
         products = query.cotangents[0][:, None]
         copies = torch.zeros(len(products), dtype=torch.int64, device=products.device)
-        x, t, condition = take((query.x, query.t, condition), copies)
-        eps, pulled = self.evaluate(Query(x, t, products), condition)
+        x, t, noise, condition = take((query.x, query.t, query.noise, condition), copies)
+        eps, pulled = self.evaluate(Query(x, t, products, noise), condition)
         assert pulled is not None
         return Answer(eps[:1], pulled.transpose(0, 1))
 
