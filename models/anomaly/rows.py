@@ -1,7 +1,7 @@
 """Rows of a path solve for images of pixel tokens, and the readings of the finished rows."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,14 +18,17 @@ from models.rows.rows import NoiseKey
 from models.schema.specs import FlowPath
 from models.solvers.base import Problem, RowStatus, count_column
 from models.solvers.path import Columns, Path, PathSolver
-from models.work.likelihood import content_seed, dequantize
+from models.work.likelihood import content_seeds, dequantize
 from models.work.solve import solve
 
 BATCH = 64
 
 
-def path_problem(denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int) -> Problem[Columns]:
-    """Return rows for images `tokens` `[rows, C, H, W]`, uint8.
+def path_problem(
+    denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int | Sequence[int]
+) -> Problem[Columns]:
+    """Return rows for images `tokens` `[rows, C, H, W]`, uint8. `seed` is the same for all images,
+    or has one for each.
 
     All noise is keyed by (seed, the image's content). The encoder runs once for each image.
     """
@@ -33,7 +36,7 @@ def path_problem(denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int) 
     clean = tokens_to_data(tokens, config.vocabulary)
     logits = denoiser.encode(clean.float())
     latent = top_k(logits, config.latent_k)
-    seeds = torch.tensor([content_seed(seed, image) for image in tokens], device=device)
+    seeds = content_seeds(seed, tokens)
     key = NoiseKey(seeds, torch.zeros_like(seeds))
     dequantized = dequantize(config, clean, key)
     columns = Columns(

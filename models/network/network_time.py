@@ -8,7 +8,7 @@ from torch import Tensor
 from models.network.schedule import Schedule, integrated, quartic
 
 PIECES = 256
-NEWTON_STEPS = 3
+NEWTON_STEPS = 2
 
 
 class NetworkTime(NamedTuple):

@@ -36,33 +36,53 @@ class LaneBatch(NamedTuple, Generic[ColumnsT, StateT]):
 
 
 class Lane(Generic[ColumnsT, StateT]):
-    """Problem, state and ids of the rows that one solver carries, in one padded block.
+    """Problem, state and ids of the rows that one solver carries, in padded blocks.
 
-    All problems have one structure. A batch is computed apart and then written back, so that a row
-    outside the batch, or in a batch that fails, keeps its state. An `adaptive` solver decides for
-    each row when it has ended.
+    All problems have one structure. The rows stand at the front of the block of problems, which has
+    room to spare and is changed in place; what stands behind them is copies of rows, old or new.
+    The block of states ends with the padding. A batch is computed apart and then written back, so
+    that a row outside the batch, or in a batch that fails, keeps its state. An `adaptive` solver
+    decides for each row when it has ended.
     """
 
     def __init__(
         self, solver: Solver[ColumnsT, StateT], adaptive: bool, ids: Ids, problem: Problem[ColumnsT]
     ) -> None:
         self.solver, self.adaptive, self.ids = solver, adaptive, ids
-        self._block = self._begin(problem)
+        self._problems = pad(problem, QUANTUM)
+        self._states = solver.init(self._problems)
+        # Leaves of a solver's state may share memory with each other and with the problem's.
+        self._shared = True
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def admit(self, ids: Ids, problem: Problem[ColumnsT]) -> None:
         """Begin new rows; `problem` has one for each of `ids`."""
-        old, new = first(self._block, len(self)), first(self._begin(problem), len(ids))
-        self._block = pad(concat([old, new]), QUANTUM)
+        old, rows = len(self), len(self) + len(ids)
+        new = pad(problem, QUANTUM)
+        states = first(self.solver.init(new), len(ids))
+        self._reserve(padded_count(rows))
+        _write(self._problems, slice(old, rows), problem)
+        self._states = pad(concat([first(self._states, old), states]), QUANTUM)
+        self._shared = False
         self.ids = np.append(self.ids, ids)
 
     def discard(self, ids: Ids) -> None:
-        """Drop these rows; at least one row must stay."""
-        stay = ~np.isin(self.ids, ids)
-        self._block = self._select(self._places(stay))
-        self.ids = self.ids[stay]
+        """Drop these rows; at least one row must stay. The last ones move to the places that become
+        free."""
+        gone = np.isin(self.ids, ids)
+        rows = len(self) - int(gone.sum())
+        free = np.flatnonzero(gone[:rows])
+        movers = rows + np.flatnonzero(~gone[rows:])
+        order = np.arange(rows)
+        order[free] = movers
+        self.ids = self.ids[order]
+        if len(free):
+            moved = take(self._problems, self._index(movers))
+            _write(self._problems, self._index(free), moved)
+        self._states = pad(take(self._states, self._index(order)), QUANTUM)
+        self._shared = False
 
     def among(self, ids: Ids) -> Ids:
         """Return the ids among `ids` that are in this lane, in the lane's order."""
@@ -70,13 +90,14 @@ class Lane(Generic[ColumnsT, StateT]):
 
     def rows(self, ids: Ids) -> tuple[Problem[ColumnsT], StateT]:
         """Return problem and state of `ids`, which are in the lane's order; both are padded."""
-        return self._select(self._places(np.isin(self.ids, ids)))
+        return self._select(self._index(np.flatnonzero(np.isin(self.ids, ids))))
 
     def batch(self, ids: Ids) -> LaneBatch[ColumnsT, StateT]:
         """Make a batch of `ids`, which are in the lane's order. A batch of all rows is no copy."""
         if len(ids) == len(self):
-            return LaneBatch(len(self), None, *self._block)
-        places = self._places(np.isin(self.ids, ids))
+            problems = first(self._problems, padded_count(len(self)))
+            return LaneBatch(len(self), None, problems, self._states)
+        places = self._index(np.flatnonzero(np.isin(self.ids, ids)))
         return LaneBatch(len(ids), places, *self._select(places))
 
     def ask(self, batch: LaneBatch[ColumnsT, StateT]) -> NetworkInput:
@@ -93,12 +114,12 @@ class Lane(Generic[ColumnsT, StateT]):
 
     def write_back(self, batch: LaneBatch[ColumnsT, StateT]) -> None:
         """Make a batch's state the lane's own."""
-        problem, state = self._block
         if batch.places is None:
-            self._block = problem, batch.state
-        else:
-            told = first(batch.state, batch.rows)
-            self._block = problem, _overwrite(state, batch.places, told)
+            self._states, self._shared = batch.state, True
+            return
+        if self._shared:
+            self._states, self._shared = _copy(self._states), False
+        _write(self._states, batch.places, first(batch.state, batch.rows))
 
     def progress(self, batch: LaneBatch[ColumnsT, StateT]) -> RowProgress:
         """Read from the device how far each real row of a batch has come."""
@@ -107,15 +128,22 @@ class Lane(Generic[ColumnsT, StateT]):
         ended = torch.where(status == RowStatus.RUNNING, progress.nan_to_num(), 1.0)
         return ended[: batch.rows].cpu().numpy()
 
-    def _begin(self, problem: Problem[ColumnsT]) -> tuple[Problem[ColumnsT], StateT]:
-        padded = pad(problem, QUANTUM)
-        return padded, self.solver.init(padded)
-
     def _select(self, places: Tensor) -> tuple[Problem[ColumnsT], StateT]:
-        return pad(take(self._block, places), QUANTUM)
+        return pad(take((self._problems, self._states), places), QUANTUM)
 
-    def _places(self, chosen: NDArray[np.bool_]) -> Tensor:
-        return torch.as_tensor(np.flatnonzero(chosen), device=self._block[0].key.seed.device)
+    def _index(self, places: NDArray[np.intp]) -> Tensor:
+        return torch.as_tensor(places, device=self._problems.key.seed.device)
+
+    def _reserve(self, rows: int) -> None:
+        """Make room in the block of problems for so many rows."""
+        if count(self._problems) < rows:
+            # Twice as many, so that a lane that fills row by row is copied seldom.
+            self._problems = pad(self._problems, 2 * rows)
+
+
+def padded_count(rows: int) -> int:
+    """Return the number of rows of a padded block of `rows`."""
+    return -(-rows // QUANTUM) * QUANTUM
 
 
 def evaluate(denoiser: Denoiser, inputs: Sequence[NetworkInput]) -> list[Answer]:
@@ -128,13 +156,18 @@ def evaluate(denoiser: Denoiser, inputs: Sequence[NetworkInput]) -> list[Answer]
     return split(answer, [count(part) for part, _ in inputs])
 
 
-def _overwrite(tree: Tree, places: Tensor, rows: Tree) -> Tree:
-    """Return the tree with `rows` at `places`; nothing is changed in place."""
+def _write(tree: Tree, places: Tensor | slice, rows: Tree) -> None:
+    """Write `rows` to `places` of a tree, in place."""
 
     def leaf(old: Tensor, new: Tensor) -> Tensor:
-        return old.index_copy(0, places, new)
+        old[places] = new
+        return old
 
-    return cast(Tree, optree.tree_map(leaf, cast(Any, tree), cast(Any, rows)))
+    optree.tree_map(leaf, cast(Any, tree), cast(Any, rows))
+
+
+def _copy(tree: Tree) -> Tree:
+    return cast(Tree, optree.tree_map(torch.clone, cast(Any, tree)))
 
 
 AnyLane = Lane[Any, Any]

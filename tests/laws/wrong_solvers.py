@@ -87,7 +87,7 @@ WRONG = [
         Ddim(),
         steps_the_wrong_way=("ddim", "(there.rho - here.rho)", "(here.rho - there.rho)"),
         keeps_the_scale_of_the_noisier_end=("ddim", "there.alpha *", "here.alpha *"),
-        skips_a_point=("stepwise", "condition, state.nfe + 1)", "condition, state.nfe + 2)"),
+        takes_no_step=("stepwise", "state.here.noise, there.noise", "there.noise, there.noise"),
     ),
     *_broken(
         images_converge,
