@@ -4,15 +4,14 @@ Each kind has a class `Rows(task, served)` of the form `JobRows` in the module `
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
-import optree
 import torch
 from torch import Tensor
 
 from models.rows.denoiser import Denoiser
-from models.rows.rows import concat, count, take
+from models.rows.rows import concat, take
 from models.solvers.base import Problem, Solver
 from service.jobs import Result, Tokens
 
@@ -20,7 +19,6 @@ ColumnsT = TypeVar("ColumnsT")
 StateT = TypeVar("StateT")
 EndedT = TypeVar("EndedT")
 RowsT = TypeVar("RowsT")
-Tree = TypeVar("Tree")
 
 
 class Served(NamedTuple):
@@ -108,10 +106,3 @@ def channels_first(images: Sequence[Tokens], device: torch.device) -> Tensor:
     """Return images `[N, H, W, C]` of several jobs as one tensor `[rows, C, H, W]` on a device."""
     joined = np.ascontiguousarray(np.concatenate(images).transpose(0, 3, 1, 2))
     return torch.from_numpy(joined).to(device)
-
-
-def first(tree: Tree, rows: int) -> Tree:
-    """The first `rows` rows of every leaf, as views."""
-    if rows == count(tree):
-        return tree
-    return cast(Tree, optree.tree_map(lambda leaf: leaf[:rows], cast(Any, tree)))

@@ -14,7 +14,7 @@ from models.network.encoder import top_k
 from models.network.mulan import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, rademacher
-from models.rows.rows import NoiseKey
+from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.schema.specs import FlowPath
 from models.solvers.base import Problem, RowStatus, count_column
 from models.solvers.path import Columns, Path, PathSolver
@@ -32,11 +32,12 @@ def path_problem(
 
     All noise is keyed by (seed, the image's content). The encoder runs once for each image.
     """
-    config, device = denoiser.config, tokens.device
-    clean = tokens_to_data(tokens, config.vocabulary)
+    config, device, rows = denoiser.config, tokens.device, len(tokens)
+    clean, seeds = tokens_to_data(tokens, config.vocabulary), content_seeds(seed, tokens)
     logits = denoiser.encode(clean.float())
+    # What follows is computed without tails, and once for each row.
+    clean, seeds, logits = pad((clean, seeds, logits), QUANTUM)
     latent = top_k(logits, config.latent_k)
-    seeds = content_seeds(seed, tokens)
     key = NoiseKey(seeds, torch.zeros_like(seeds))
     dequantized = dequantize(config, clean, key)
     columns = Columns(
@@ -45,9 +46,10 @@ def path_problem(
         rademacher(key, Stream.PROBE, 0, (spec.probes, *config.chw)),
         dequantized.cost,
         latent_mass(logits, latent),
-        count_column(spec.steps, len(tokens), device),
-        count_column(spec.fresh, len(tokens), device),
+        count_column(spec.steps, len(seeds), device),
+        count_column(spec.fresh, len(seeds), device),
     )
+    key, latent, columns = first((key, latent, columns), rows)
     return Problem(key, denoiser.condition(latent), columns)
 
 

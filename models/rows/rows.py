@@ -1,6 +1,7 @@
 """Rows, the unit of work. Every leaf of these types has the row axis first."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -11,9 +12,8 @@ from torch import Tensor
 from models.network.network_time import NetworkTime
 from models.network.schedule import NoiseLevel, Schedule, per_row
 
-# Lanes hold their rows in multiples of this many. Vectorised CPU loops leave a tensor's tail to
-# scalar code, which may round differently. Of a multiple of 32 rows the tail is empty whatever the
-# vector width and the shape of a row.
+# Vectorised CPU loops leave a tensor's tail to scalar code, which may round differently. A tensor
+# with a multiple of 32 elements has no tail, whatever the vector width.
 QUANTUM = 32
 
 Tree = TypeVar("Tree")
@@ -108,6 +108,28 @@ def pad(tree: Tree, multiple: int) -> Tree:
     if not missing:
         return tree
     return _map(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), tree)
+
+
+def first(tree: Tree, rows: int) -> Tree:
+    """Return the first `rows` rows, as views."""
+    if rows == count(tree):
+        return tree
+    return _map(lambda leaf: leaf[:rows], tree)
+
+
+def row_quantum(dimensions: int) -> int:
+    """Return the number of rows whose multiples leave no tail of images of so many `dimensions`,
+    nor of the halves that normal noise is drawn in."""
+    return QUANTUM // math.gcd(QUANTUM, dimensions // 2 if dimensions % 2 == 0 else dimensions)
+
+
+def whole(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:
+    """Return `function` of columns `[rows, ...]`, computed without a tail.
+
+    Columns are too short for `row_quantum`. Sums, products, quotients and roots need no `whole`,
+    because they round correctly everywhere; powers, exponentials and logarithms do.
+    """
+    return function(*pad(columns, QUANTUM))[: len(columns[0])]
 
 
 def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:

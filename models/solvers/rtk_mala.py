@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.network.schedule import per_row
 from models.rows.noise import NORMAL, UNIFORM, Draw, Stream
-from models.rows.rows import Query, where
+from models.rows.rows import Query, where, whole
 from models.schema.specs import RtkMala
 from models.solvers.base import Problem, Sample, flag_column
 from models.solvers.kernel import Kernel, WalkPlan, segment_table
@@ -91,7 +91,7 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
         middle = where(awaited.midway, eps, proposal.middle)
         judged = proposal._replace(middle=where(simpson, middle, (proposal.eps + eps) / 2))
         ratio = self.log_ratio(kernel, step_size, walk.x, judged, eps)
-        accept = awaited.judged & (chance.log() < ratio)
+        accept = awaited.judged & (whole(torch.log, chance) < ratio)
         x = where(accept, proposal.x, walk.x)
         x = where(eps.isfinite().flatten(1).all(1), x, torch.full_like(x, torch.nan))
         kept = where(accept | awaited.first, eps, proposal.eps)

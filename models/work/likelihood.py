@@ -17,7 +17,7 @@ from models.network.encoder import top_k
 from models.network.mulan import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, rademacher, uniform
-from models.rows.rows import NoiseKey
+from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.rows.subsets import draw_subset, log_probability
 from models.schema.config import ModelConfig
 from models.schema.scores import Score
@@ -59,10 +59,12 @@ def score_problem(
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config.vocabulary)
-    logits = denoiser.encode(clean.float())
-    seeds = content_seeds(seed, tokens)
+    logits, seeds = denoiser.encode(clean.float()), content_seeds(seed, tokens)
     image = torch.arange(len(tokens), device=device).repeat_interleave(draws)
-    key = NoiseKey(seeds[image], torch.arange(draws, device=device).repeat(len(tokens)))
+    number = torch.arange(draws, device=device).repeat(len(tokens))
+    # What follows is computed without tails, and once for each row.
+    image, number = pad((image, number), QUANTUM)
+    key = NoiseKey(seeds[image], number)
     chosen = choose_latent(config, logits[image], spec, key)
     dequantized = dequantize(config, clean[image], key)
     columns = Columns(
@@ -73,7 +75,8 @@ def score_problem(
         column(spec.tolerance_nats, len(image), device),
         count_column(spec.max_evaluations, len(image), device),
     )
-    return Problem(key, denoiser.condition(chosen.latent), columns)
+    key, latent, columns = first((key, chosen.latent, columns), draws * len(tokens))
+    return Problem(key, denoiser.condition(latent), columns)
 
 
 def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: NoiseKey) -> Chosen:

@@ -1,7 +1,7 @@
 """A lane: the rows that one solver carries for one checkpoint, whichever jobs they belong to."""
 
 from collections.abc import Sequence
-from typing import Any, Generic, NamedTuple, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 import optree
@@ -10,11 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.rows.denoiser import Denoiser
-from models.rows.rows import QUANTUM, Answer, Condition, Query, concat, count, pad, split, take
+from models.rows.rows import (
+    Answer,
+    Condition,
+    Query,
+    concat,
+    count,
+    first,
+    pad,
+    row_quantum,
+    split,
+    take,
+)
 from models.solvers.base import Problem, RowStatus, Solver
 from service.engine.scheduler import Ids
-from service.rows import ColumnsT, StateT, Tree, first
+from service.rows import ColumnsT, StateT
 
+Tree = TypeVar("Tree")
 # For each row, the share of its way that it has gone, from 0 to 1; 1 means that it has ended.
 RowProgress = NDArray[np.float64]
 # What some rows give to the network: their queries, and the conditions that these are put under.
@@ -49,7 +61,8 @@ class Lane(Generic[ColumnsT, StateT]):
         self, solver: Solver[ColumnsT, StateT], adaptive: bool, ids: Ids, problem: Problem[ColumnsT]
     ) -> None:
         self.solver, self.adaptive, self.ids = solver, adaptive, ids
-        self._problems = pad(problem, QUANTUM)
+        self._quantum = row_quantum(problem.condition.schedule.a[0].numel())
+        self._problems = pad(problem, self._quantum)
         self._states = solver.init(self._problems)
         # Leaves of a solver's state may share memory with each other and with the problem's.
         self._shared = True
@@ -60,11 +73,11 @@ class Lane(Generic[ColumnsT, StateT]):
     def admit(self, ids: Ids, problem: Problem[ColumnsT]) -> None:
         """Begin new rows; `problem` has one for each of `ids`."""
         old, rows = len(self), len(self) + len(ids)
-        new = pad(problem, QUANTUM)
+        new = pad(problem, self._quantum)
         states = first(self.solver.init(new), len(ids))
-        self._reserve(padded_count(rows))
+        self._reserve(rows)
         _write(self._problems, slice(old, rows), problem)
-        self._states = pad(concat([first(self._states, old), states]), QUANTUM)
+        self._states = pad(concat([first(self._states, old), states]), self._quantum)
         self._shared = False
         self.ids = np.append(self.ids, ids)
 
@@ -81,7 +94,7 @@ class Lane(Generic[ColumnsT, StateT]):
         if len(free):
             moved = take(self._problems, self._index(movers))
             _write(self._problems, self._index(free), moved)
-        self._states = pad(take(self._states, self._index(order)), QUANTUM)
+        self._states = pad(take(self._states, self._index(order)), self._quantum)
         self._shared = False
 
     def among(self, ids: Ids) -> Ids:
@@ -95,7 +108,7 @@ class Lane(Generic[ColumnsT, StateT]):
     def batch(self, ids: Ids) -> LaneBatch[ColumnsT, StateT]:
         """Make a batch of `ids`, which are in the lane's order. A batch of all rows is no copy."""
         if len(ids) == len(self):
-            problems = first(self._problems, padded_count(len(self)))
+            problems = first(self._problems, count(self._states))
             return LaneBatch(len(self), None, problems, self._states)
         places = self._index(np.flatnonzero(np.isin(self.ids, ids)))
         return LaneBatch(len(ids), places, *self._select(places))
@@ -109,7 +122,7 @@ class Lane(Generic[ColumnsT, StateT]):
         self, batch: LaneBatch[ColumnsT, StateT], answer: Answer
     ) -> LaneBatch[ColumnsT, StateT]:
         """Return the batch with its state after the network's answer to its real rows."""
-        answer = pad(answer, QUANTUM)
+        answer = pad(answer, self._quantum)
         return batch._replace(state=self.solver.tell(batch.problem, batch.state, answer))
 
     def write_back(self, batch: LaneBatch[ColumnsT, StateT]) -> None:
@@ -129,21 +142,16 @@ class Lane(Generic[ColumnsT, StateT]):
         return ended[: batch.rows].cpu().numpy()
 
     def _select(self, places: Tensor) -> tuple[Problem[ColumnsT], StateT]:
-        return pad(take((self._problems, self._states), places), QUANTUM)
+        return pad(take((self._problems, self._states), places), self._quantum)
 
     def _index(self, places: NDArray[np.intp]) -> Tensor:
         return torch.as_tensor(places, device=self._problems.key.seed.device)
 
     def _reserve(self, rows: int) -> None:
-        """Make room in the block of problems for so many rows."""
-        if count(self._problems) < rows:
+        """Make room in the block of problems for so many rows, padded."""
+        if count(self._problems) < rows + self._quantum:
             # Twice as many, so that a lane that fills row by row is copied seldom.
-            self._problems = pad(self._problems, 2 * rows)
-
-
-def padded_count(rows: int) -> int:
-    """Return the number of rows of a padded block of `rows`."""
-    return -(-rows // QUANTUM) * QUANTUM
+            self._problems = pad(self._problems, 2 * (rows + self._quantum))
 
 
 def evaluate(denoiser: Denoiser, inputs: Sequence[NetworkInput]) -> list[Answer]:

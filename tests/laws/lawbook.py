@@ -33,6 +33,13 @@ DENOISER = Mixture(
     torch.linspace(-0.8, 0.8, 18).view(6, 3).T,
     torch.full((3, 6), 0.05),
 )
+# Its images are whole vectors, so that rows need no padding.
+WHOLE = Mixture(
+    ModelConfig(image_shape=(8, 8, 1), vocabulary=17, latent_size=4, latent_k=1),
+    torch.tensor([0.5, 0.3, 0.2]),
+    torch.linspace(-0.8, 0.8, 192).view(64, 3).T,
+    torch.full((3, 64), 0.05),
+)
 PIECES, LOOSE = 3, 2.0
 ROWS = 11
 
@@ -88,19 +95,21 @@ def solver_of(spec: Any) -> Any:
     return SOLVERS[spec.name]
 
 
-def problem_of(spec: Any, index: Tensor, seed: int = 0) -> Problem[Any]:
+def problem_of(
+    spec: Any, index: Tensor, seed: int = 0, denoiser: Mixture = DENOISER
+) -> Problem[Any]:
     """Rows `index` of a request: images to draw, or random images to score."""
     padded = pad(index, QUANTUM)
     if spec.name in SAMPLERS:
-        problem: Problem[Any] = sample_problem(DENOISER, spec, seed, padded)
+        problem: Problem[Any] = sample_problem(denoiser, spec, seed, padded)
     else:
         dice = torch.Generator().manual_seed(17)
-        images = torch.randint(17, (int(index.max()) + 1, *CONFIG.chw), generator=dice)
+        images = torch.randint(17, (int(index.max()) + 1, *denoiser.config.chw), generator=dice)
         tokens = images[padded].to(torch.uint8)
         if isinstance(spec, FlowPath):
-            problem = path_problem(DENOISER, tokens, spec, seed)
+            problem = path_problem(denoiser, tokens, spec, seed)
         else:
-            problem = score_problem(DENOISER, tokens, spec, seed, draws=1)
+            problem = score_problem(denoiser, tokens, spec, seed, draws=1)
     return take(problem, torch.arange(len(index)))
 
 

@@ -6,12 +6,12 @@ from typing import Self
 
 from models.anomaly.readings import Reading
 from models.anomaly.rows import path_problem, readings
-from models.rows.rows import QUANTUM, pad
+from models.rows.rows import first
 from models.solvers.base import Problem
 from models.solvers.path import Columns, PathSolver, State
 from service.jobs import Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
-from service.rows import Part, Served, channels_first, first, in_groups
+from service.rows import Part, Served, channels_first, in_groups
 
 
 class Rows:
@@ -40,11 +40,8 @@ class Rows:
         tokens = channels_first(
             [job._task.images[begin:end] for job, begin, end in parts], served.device
         )
-        padded = pad(tokens, QUANTUM)
         seeds = [part.job._task.seed for part in parts for _ in range(part.first, part.last)]
-        seeds += seeds[-1:] * (len(padded) - len(tokens))
-        problem = path_problem(served.denoiser, padded, task.solver, seeds)
-        return first(problem, len(tokens))
+        return path_problem(served.denoiser, tokens, task.solver, seeds)
 
     def read(self, rows: int, problem: Problem[Columns], state: State) -> Sequence[Reading]:
         """Read rows that have ended."""

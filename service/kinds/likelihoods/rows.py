@@ -1,10 +1,9 @@
 """The rows of a task of scoring: `draws` rows an image, which begin together, of unknown length."""
 
-import math
 from collections.abc import Sequence
 from typing import Self
 
-from models.rows.rows import QUANTUM, concat, pad, split
+from models.rows.rows import concat, first, split
 from models.solvers.adams import AdamsSolver, LastStep
 from models.solvers.adaptive import State
 from models.solvers.base import Problem
@@ -12,7 +11,7 @@ from models.solvers.flow import Columns, LogDensity
 from models.work.likelihood import score_problem, summarise
 from service.jobs import Tokens
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
-from service.rows import Part, Served, channels_first, first, in_groups
+from service.rows import Part, Served, channels_first, in_groups
 
 
 class Rows:
@@ -44,10 +43,7 @@ class Rows:
             part.job._task.seed for part, some in zip(parts, images, strict=True) for _ in some
         ]
         tokens = channels_first(images, served.device)
-        padded = pad(tokens, QUANTUM // math.gcd(QUANTUM, draws))
-        seeds += seeds[-1:] * (len(padded) - len(tokens))
-        problem = score_problem(served.denoiser, padded, one._task.solver, seeds, draws)
-        return first(problem, draws * len(tokens))
+        return score_problem(served.denoiser, tokens, one._task.solver, seeds, draws)
 
     def read(
         self, rows: int, problem: Problem[Columns], state: State[LastStep]

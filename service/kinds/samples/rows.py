@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from models.network.mulan import data_to_tokens
+from models.rows.rows import first
 from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem, RowStatus, Sampler
@@ -14,7 +15,7 @@ from models.work.sampling import Images, joint_problem
 from service.errors import ComputationFailed
 from service.jobs import Tokens
 from service.kinds.samples.task import SampleResult, SampleTask
-from service.rows import Part, Served, first
+from service.rows import Part, Served
 
 
 class _Image(NamedTuple):
