@@ -49,8 +49,8 @@ def path_problem(
         count_column(spec.steps, len(seeds), device),
         count_column(spec.fresh, len(seeds), device),
     )
-    key, latent, columns = first((key, latent, columns), rows)
-    return Problem(key, denoiser.condition(latent), columns)
+    problem = Problem(key, denoiser.condition(latent), columns)
+    return first(problem, rows)
 
 
 @torch.no_grad()

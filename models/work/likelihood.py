@@ -75,8 +75,8 @@ def score_problem(
         column(spec.tolerance_nats, len(image), device),
         count_column(spec.max_evaluations, len(image), device),
     )
-    key, latent, columns = first((key, chosen.latent, columns), draws * len(tokens))
-    return Problem(key, denoiser.condition(latent), columns)
+    problem = Problem(key, denoiser.condition(chosen.latent), columns)
+    return first(problem, draws * len(tokens))
 
 
 def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: NoiseKey) -> Chosen:
