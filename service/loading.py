@@ -11,6 +11,7 @@ import torch
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import folders
+from models.runtimes.runtime import Runtime
 from models.runtimes.warmup import warm_up
 from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import Manifest
@@ -63,14 +64,10 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def execution(device: torch.device) -> str:
+def execution(device: torch.device, runtime: Runtime) -> str:
     """Return the name of what determines a result's bytes beside the request: device type, runtime,
-    dtype and build."""
-    build = f"torch-{torch.__version__.partition('+')[0]}"
-    if device.type == "cuda":
-        major, minor = torch.cuda.get_device_capability(device)
-        return f"cuda/eager/float32/{build}-sm{major}{minor}"
-    return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
+    precision and build."""
+    return f"{device.type}/{runtime.name}/{runtime.precision}/{runtime.version}"
 
 
 def device_memory() -> list[DeviceMemory]:
@@ -93,7 +90,7 @@ def _load(folder: Path, device: torch.device, rows: int) -> LoadedModel:
     presets(manifest)
     denoiser = warm_up(model, rows)
     logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
-    served = Served(denoiser, device, execution(device))
+    served = Served(denoiser, device, execution(device, denoiser.runtime))
     calibration = _calibration(folder, manifest)
     return LoadedModel(manifest, served, calibration, time.perf_counter() - began)
 
