@@ -54,6 +54,7 @@ def fake_cuda() -> Iterator[None]:
         with (
             _guard_of_cuda(),
             patch("torch.autograd.grad", _gradients),
+            patch("torch.cuda.get_device_capability", lambda device: (9, 0)),
             FakeTensorMode(allow_non_fake_inputs=False),
         ):
             yield
@@ -69,8 +70,8 @@ def on_cuda(tree: Any) -> Any:
 
 
 class Unwaiting(TorchDispatchMode):
-    """Raises a `FaultError`, with the operation and the line, where the host would wait for the device,
-    data crosses between them, devices are mixed, or a shape depends on data.
+    """Raises a `FaultError`, with the operation and the line, where the host would wait for the
+    device, data crosses between them, devices are mixed, or a shape depends on data.
 
     Copies by the function `but_in` are let pass.
     """
@@ -145,14 +146,17 @@ def _gradients(
     inputs: Tensor | Sequence[Tensor],
     grad_outputs: Tensor | None = None,
     retain_graph: bool | None = None,
-    **options: Any,
+    is_grads_batched: bool = False,
 ) -> tuple[Tensor, ...]:
     """`torch.autograd.grad` of one output, by the backward functions themselves.
 
     The engine would record streams of a device that is not there.
     """
-    if options:
-        raise NotImplementedError(f"the fake device's autograd takes no {', '.join(options)}")
+    if is_grads_batched:
+        by_row: tuple[Tensor, ...] = torch.vmap(lambda grad: _gradients(outputs, inputs, grad))(
+            grad_outputs
+        )
+        return by_row
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     first = outputs.grad_fn
     assert first is not None

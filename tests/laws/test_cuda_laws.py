@@ -16,7 +16,8 @@ from torch import Tensor
 from models.network.mulan import Mulan
 from models.rows.constants import constant
 from models.rows.rows import Answer
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.specs import Ddim
 from models.solvers import SOLVERS
 from models.solvers.adaptive import Adaptive
@@ -75,23 +76,25 @@ class Broken(DdimSolver):
 
 
 @pytest.fixture(scope="module")
-def host() -> EagerDenoiser:
+def host() -> NetworkDenoiser:
     """The network with values, with which problems are made."""
     torch.manual_seed(0)
-    return EagerDenoiser(Mulan(tiny_zoo.CONFIG).eval().requires_grad_(False))
+    return eager_denoiser(Mulan(tiny_zoo.CONFIG).eval().requires_grad_(False))
 
 
 @contextmanager
-def on_the_device(spec: Any, host: EagerDenoiser) -> Iterator[tuple[Problem[Any], EagerDenoiser]]:
+def on_the_device(
+    spec: Any, host: NetworkDenoiser
+) -> Iterator[tuple[Problem[Any], NetworkDenoiser]]:
     """Rows of `spec` and the network, both on the device."""
     problem = law.problem_of(spec, torch.arange(ROWS), denoiser=host)
     with fake_cuda(), torch.no_grad():
         with torch.device(CUDA):
             model = Mulan(tiny_zoo.CONFIG).eval().requires_grad_(False)
-        yield on_cuda(problem), EagerDenoiser(model)
+        yield on_cuda(problem), eager_denoiser(model)
 
 
-def tick(solver: AnySolver, problem: Problem[Any], state: Any, denoiser: EagerDenoiser) -> Any:
+def tick(solver: AnySolver, problem: Problem[Any], state: Any, denoiser: NetworkDenoiser) -> Any:
     answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
     state = solver.tell(problem, state, answer)
     solver.status(problem, state)
@@ -99,13 +102,13 @@ def tick(solver: AnySolver, problem: Problem[Any], state: Any, denoiser: EagerDe
     return state
 
 
-def first_tick(solver: AnySolver, problem: Problem[Any], denoiser: EagerDenoiser) -> Any:
+def first_tick(solver: AnySolver, problem: Problem[Any], denoiser: NetworkDenoiser) -> Any:
     """A tick that may bring constants to the device, as the first in a process does."""
     with Unwaiting(but_in=constant.__wrapped__):
         return tick(solver, problem, solver.init(problem), denoiser)
 
 
-def run(solver: AnySolver, spec: Any, host: EagerDenoiser) -> None:
+def run(solver: AnySolver, spec: Any, host: NetworkDenoiser) -> None:
     """Run ticks in which nothing may wait."""
     with on_the_device(spec, host) as (problem, denoiser):
         state = first_tick(solver, problem, denoiser)
@@ -114,7 +117,7 @@ def run(solver: AnySolver, spec: Any, host: EagerDenoiser) -> None:
                 state = tick(solver, problem, state, denoiser)
 
 
-def launches(solver: AnySolver, spec: Any, host: EagerDenoiser) -> int:
+def launches(solver: AnySolver, spec: Any, host: NetworkDenoiser) -> int:
     """Count the operations of one tick outside the network, in which nothing may wait.
 
     The engine asks a row how far it has come where rows decide that for themselves.
@@ -135,26 +138,28 @@ def launches(solver: AnySolver, spec: Any, host: EagerDenoiser) -> int:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_a_tick_neither_waits_nor_copies(name: str, host: EagerDenoiser) -> None:
+def test_a_tick_neither_waits_nor_copies(name: str, host: NetworkDenoiser) -> None:
     run(law.solver_of(SPECS[name]), SPECS[name], host)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_a_tick_launches_few_operations(name: str, host: EagerDenoiser) -> None:
+def test_a_tick_launches_few_operations(name: str, host: NetworkDenoiser) -> None:
     assert launches(SOLVERS[name], SPECS[name], host) <= MOST_LAUNCHES[name]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("law_of_ticks", [run, launches])
 def test_a_broken_solver_is_found_and_its_line_named(
-    fault: str, law_of_ticks: Callable[[AnySolver, Any, EagerDenoiser], object], host: EagerDenoiser
+    fault: str,
+    law_of_ticks: Callable[[AnySolver, Any, NetworkDenoiser], object],
+    host: NetworkDenoiser,
 ) -> None:
     solver, spec = Broken(FAULTS[fault]), Ddim(steps=9)
     with pytest.raises(FaultError, match=rf'test_cuda_laws.py:\d+: "{fault}": lambda x: '):
         law_of_ticks(solver, spec, host)
 
 
-def test_a_solver_that_launches_more_is_found(host: EagerDenoiser) -> None:
+def test_a_solver_that_launches_more_is_found(host: NetworkDenoiser) -> None:
     plain, more = (
         launches(Broken(line), Ddim(steps=9), host)
         for line in (lambda x: x.detach(), lambda x: (x.view(-1) + 1).exp_())
@@ -162,7 +167,7 @@ def test_a_solver_that_launches_more_is_found(host: EagerDenoiser) -> None:
     assert more == plain + 2
 
 
-def test_the_network_and_what_begins_a_row_neither_wait_nor_copy(host: EagerDenoiser) -> None:
+def test_the_network_and_what_begins_a_row_neither_wait_nor_copy(host: NetworkDenoiser) -> None:
     with on_the_device(Ddim(steps=9), host) as (problem, denoiser), Unwaiting():
         denoiser.encode(torch.empty(3, *tiny_zoo.CONFIG.chw, device=CUDA))
         denoiser.condition(problem.condition.latent)

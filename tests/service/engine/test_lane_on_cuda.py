@@ -10,7 +10,8 @@ from small_engine import CONFIG, images, short, small_served
 
 from models.network.mulan import Mulan
 from models.rows.constants import constant
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.specs import Adams
 from models.solvers import SAMPLERS, SOLVERS
 from models.solvers.base import Problem
@@ -30,7 +31,7 @@ def problem_of(name: str) -> Problem[Any]:
     return sample_problem(denoiser, short(name), 3, torch.arange(ROWS))
 
 
-def advance(lane: Lane[Any, Any], denoiser: EagerDenoiser, ids: Any) -> None:
+def advance(lane: Lane[Any, Any], denoiser: NetworkDenoiser, ids: Any) -> None:
     batch = lane.batch(ids)
     (answer,) = evaluate(denoiser, [lane.ask(batch)])
     lane.write_back(lane.tell(batch, answer))
@@ -42,7 +43,7 @@ def test_a_tick_of_a_lane_neither_waits_nor_copies(name: str) -> None:
     problem = problem_of(name)
     with fake_cuda(), torch.no_grad():
         with torch.device(CUDA):
-            denoiser = EagerDenoiser(Mulan(CONFIG).eval().requires_grad_(False))
+            denoiser = eager_denoiser(Mulan(CONFIG).eval().requires_grad_(False))
         lane = Lane(SOLVERS[name], name == "adams", np.arange(ROWS), on_cuda(problem))
         with Unwaiting(but_in=constant.__wrapped__):
             advance(lane, denoiser, lane.ids)
