@@ -18,6 +18,7 @@ from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
 from service.engine.scheduler import SchedulerLimits
+from service.errors import ServeError
 from service.rows import Served
 from service.telemetry.device import DeviceMemory
 
@@ -59,9 +60,47 @@ def load_models(
     return models
 
 
+def load_on(devices: Sequence[torch.device], root: Path, rows: int) -> list[list[LoadedModel]]:
+    """Load the checkpoints below `root` on each device, as `load_models` does, and return for each
+    those that all of them serve, in one order.
+
+    Raises ServeError where the bytes of results would depend on which of the devices runs a job.
+    """
+    loaded = [
+        {model.manifest.sha256: model for model in load_models(root, device, rows)}
+        for device in devices
+    ]
+    everywhere = [sha256 for sha256 in loaded[0] if all(sha256 in models for models in loaded)]
+    for sha256 in everywhere:
+        executions = sorted({models[sha256].served.execution for models in loaded})
+        if len(executions) > 1:
+            name = loaded[0][sha256].manifest.name
+            raise ServeError(
+                f"{name} would run as {' and as '.join(executions)}, and results would depend on "
+                "where: choose devices of one kind (MULAN_DEVICES)"
+            )
+    return [[models[sha256] for sha256 in everywhere] for models in loaded]
+
+
 def best_device() -> torch.device:
     """Return the CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def find_devices(names: str) -> list[torch.device]:
+    """Return the devices that the setting `devices` names.
+
+    Raises ServeError for a device that this machine does not have.
+    """
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    wanted = (found or ["cpu"]) if names == "all" else names.split(",")
+    for name in wanted:
+        if name not in ("cpu", *found):
+            here = ", ".join(found) or "none"
+            raise ServeError(
+                f"there is no device {name} (MULAN_DEVICES); CUDA devices here: {here}"
+            )
+    return [torch.device(name) for name in wanted]
 
 
 def execution(device: torch.device, runtime: Runtime) -> str:
