@@ -23,7 +23,7 @@ from models.checkpoints.flax_import import import_flax
 from models.checkpoints.flax_names import official_path, official_shape
 from models.checkpoints.official import NAMED
 from models.network.mulan import Mulan
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.config import ModelConfig
 from models.schema.specs import Adams, Ddpm
 from models.solvers import SAMPLERS
@@ -82,7 +82,7 @@ def load_it(_: Path, folder: Path) -> str:
 
 
 def sample_it(_: Path, folder: Path) -> str:
-    denoiser, spec = EagerDenoiser(load_checkpoint(folder).model, quantum=1), Ddpm(steps=2)
+    denoiser, spec = eager_denoiser(load_checkpoint(folder).model, quantum=1), Ddpm(steps=2)
     solver = SAMPLERS[spec.name]
     problem = sample_problem(denoiser, spec, 0, torch.arange(1))
     x = solver.sample(problem, solve(solver, problem, denoiser)).x
@@ -90,7 +90,7 @@ def sample_it(_: Path, folder: Path) -> str:
 
 
 def score_it(_: Path, folder: Path) -> str:
-    denoiser, solver = EagerDenoiser(load_checkpoint(folder).model, quantum=1), AdamsSolver(1)
+    denoiser, solver = eager_denoiser(load_checkpoint(folder).model, quantum=1), AdamsSolver(1)
     tokens = torch.zeros((1, 3, 32, 32), dtype=torch.uint8)
     problem = score_problem(denoiser, tokens, Adams(probes=1), 0, 1)
     density = solver.density(problem, solve(solver, problem, denoiser))

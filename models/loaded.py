@@ -27,7 +27,7 @@ from models.network.encoder import categorical_kl, top_k
 from models.network.mulan import Mulan, data_to_tokens, tokens_to_data
 from models.network.objective import negative_elbo
 from models.rows.rows import Condition, Query
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.solvers.ddpm import ancestral_step
 
 Array = NDArray[Any]
@@ -75,7 +75,7 @@ class LoadedCheckpoint:
         self.model = model.to(self.dtype).eval().requires_grad_(False)
         self.config = model.config
         self.device = self.model.device
-        self._denoiser = EagerDenoiser(self.model, quantum=1)
+        self._denoiser = eager_denoiser(self.model, quantum=1)
 
     # Images and latents
 

@@ -11,12 +11,14 @@ import torch
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import folders
+from models.runtimes.runtime import Runtime
 from models.runtimes.warmup import warm_up
 from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
 from service.engine.scheduler import SchedulerLimits
+from service.errors import ServeError
 from service.rows import Served
 from service.telemetry.device import DeviceMemory
 
@@ -58,19 +60,53 @@ def load_models(
     return models
 
 
+def load_on(devices: Sequence[torch.device], root: Path, rows: int) -> list[list[LoadedModel]]:
+    """Load the checkpoints below `root` on each device, as `load_models` does, and return for each
+    those that all of them serve, in one order.
+
+    Raises ServeError where the bytes of results would depend on which of the devices runs a job.
+    """
+    loaded = [
+        {model.manifest.sha256: model for model in load_models(root, device, rows)}
+        for device in devices
+    ]
+    everywhere = [sha256 for sha256 in loaded[0] if all(sha256 in models for models in loaded)]
+    for sha256 in everywhere:
+        executions = sorted({models[sha256].served.execution for models in loaded})
+        if len(executions) > 1:
+            name = loaded[0][sha256].manifest.name
+            raise ServeError(
+                f"{name} would run as {' and as '.join(executions)}, and results would depend on "
+                "where: choose devices of one kind (MULAN_DEVICES)"
+            )
+    return [[models[sha256] for sha256 in everywhere] for models in loaded]
+
+
 def best_device() -> torch.device:
     """Return the CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def execution(device: torch.device) -> str:
+def find_devices(names: str) -> list[torch.device]:
+    """Return the devices that the setting `devices` names.
+
+    Raises ServeError for a device that this machine does not have.
+    """
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    wanted = (found or ["cpu"]) if names == "all" else names.split(",")
+    for name in wanted:
+        if name not in ("cpu", *found):
+            here = ", ".join(found) or "none"
+            raise ServeError(
+                f"there is no device {name} (MULAN_DEVICES); CUDA devices here: {here}"
+            )
+    return [torch.device(name) for name in wanted]
+
+
+def execution(device: torch.device, runtime: Runtime) -> str:
     """Return the name of what determines a result's bytes beside the request: device type, runtime,
-    dtype and build."""
-    build = f"torch-{torch.__version__.partition('+')[0]}"
-    if device.type == "cuda":
-        major, minor = torch.cuda.get_device_capability(device)
-        return f"cuda/eager/float32/{build}-sm{major}{minor}"
-    return f"{device.type}/eager/float32/{build}-{torch.backends.cpu.get_cpu_capability().lower()}"
+    precision and build."""
+    return f"{device.type}/{runtime.name}/{runtime.precision}/{runtime.version}"
 
 
 def device_memory() -> list[DeviceMemory]:
@@ -93,7 +129,7 @@ def _load(folder: Path, device: torch.device, rows: int) -> LoadedModel:
     presets(manifest)
     denoiser = warm_up(model, rows)
     logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
-    served = Served(denoiser, device, execution(device))
+    served = Served(denoiser, device, execution(device, denoiser.runtime))
     calibration = _calibration(folder, manifest)
     return LoadedModel(manifest, served, calibration, time.perf_counter() - began)
 

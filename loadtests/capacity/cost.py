@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from models.files.shelf import find
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.denoiser import NetworkDenoiser
 from models.schema.specs import Adams, Ddpm
 from service.engine.engine import Engine
 from service.engine.scheduler import SchedulerLimits
@@ -25,7 +25,7 @@ from service.jobs import Job, Task
 from service.kinds.anomalies.task import AnomalyTask
 from service.kinds.likelihoods.task import ScoreTask
 from service.kinds.samples.task import SampleTask
-from service.loading import LoadedModel, execution, load_models
+from service.loading import LoadedModel, load_models
 from service.price import price
 
 FOREVER = 1e12
@@ -97,7 +97,7 @@ def measure(
     root = find(model)[0].parent
     (loaded,) = (one for one in load_models(root, device) if one.manifest.name == model)
     denoiser = loaded.served.denoiser
-    assert isinstance(denoiser, EagerDenoiser)
+    assert isinstance(denoiser, NetworkDenoiser)
     limits, quantum = SchedulerLimits(), denoiser.quantum
     calls = {}
     for probes in PROBES:
@@ -106,7 +106,9 @@ def measure(
         calls[probes] = tuple(
             (size, _tick(loaded, probes, min(size, most), clock, pick)) for size in sizes
         )
-    return Cost(execution(device), model, threads, quantum, calls, job=_job(loaded, clock, pick))
+    return Cost(
+        loaded.served.execution, model, threads, quantum, calls, job=_job(loaded, clock, pick)
+    )
 
 
 def mean(one: Cost, other: Cost) -> Cost:

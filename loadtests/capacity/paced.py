@@ -16,18 +16,19 @@ import service.loading
 from loadtests.capacity.cost import Cost
 from models.network.mulan import Mulan
 from models.rows.rows import Answer, Condition, Query, count
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.eager import EagerRuntime
 from service.cli import main
 
 # Seconds between two calls if the second was prepared while the first ran.
 OVERLAP_S = 0.03
 
 
-class PacedDenoiser(EagerDenoiser):
+class PacedDenoiser(NetworkDenoiser):
     """A denoiser that takes the cost's time for each call."""
 
     def __init__(self, model: Mulan, cost: Cost) -> None:
-        super().__init__(model, cost.quantum)
+        super().__init__(model, EagerRuntime(model), cost.quantum)
         self._cost, self._due = cost, 0.0
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:

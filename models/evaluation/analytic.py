@@ -20,6 +20,8 @@ class AnalyticDenoiser(ABC):
     float64, the answer in the query's dtype.
     """
 
+    quantum = 1
+
     def __init__(self, config: ModelConfig, schedule_seed: int = 0, bend: float = 1.0) -> None:
         self.config = config
         draws = torch.Generator().manual_seed(schedule_seed)

@@ -1,6 +1,7 @@
 """The three trained networks of a MULAN model. Their parameterisation is known here alone."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -81,15 +82,45 @@ class Mulan(nn.Module):
         """Return the predicted noise `[rows, C, H, W]` in x_t, whatever the network itself
         predicts.
 
-        `x` is x_t, `network_time` `[rows]` the time input, `latent` `[rows, n]`. A velocity is v =
-        alpha eps - sigma x0, so eps = alpha v + sigma x_t. A "velocity from epsilon" network
-        predicts eps itself, which is used directly: converting it to a velocity and back cancels
-        badly near gamma_max.
+        `x` is x_t, `network_time` `[rows]` the time input, `latent` `[rows, n]`.
         """
-        out: Tensor = self.score(x, network_time, latent)
+        return self.reading(x, noise).epsilon(self.score(x, network_time, latent), x)
+
+    def reading(self, x: Tensor, noise: NoiseLevel) -> "Reading":
+        """Return how the network's output at x_t is read as noise, in the dtype of `x`.
+
+        A velocity is v = alpha eps - sigma x0, so eps = alpha v + sigma x_t. A "velocity from
+        epsilon" network predicts eps itself, which is used directly: converting it to a velocity
+        and back cancels badly near gamma_max.
+        """
         if self.config.parameterisation == "velocity":
-            return noise.alpha.to(x) * out + noise.sigma.to(x) * x
-        return out
+            return Reading(noise.alpha.to(x), noise.sigma.to(x))
+        return Reading(None, None)
+
+
+class Reading(NamedTuple):
+    """The linear map from a network's output to noise: eps = of_output * output + of_x * x_t.
+
+    Both factors are `[rows, C, H, W]`, or None where the output is eps itself.
+    """
+
+    of_output: Tensor | None
+    of_x: Tensor | None
+
+    def epsilon(self, output: Tensor, x: Tensor) -> Tensor:
+        """Return the predicted noise, shaped as `output`."""
+        if self.of_output is None or self.of_x is None:
+            return output
+        return self.of_output * output + self.of_x * x
+
+    def weighted(self, cotangents: Tensor) -> Tensor:
+        """Return the cotangents of the output for those of eps, `[rows, probes, C, H, W]`."""
+        return cotangents if self.of_output is None else self.of_output[:, None] * cotangents
+
+    def pulled_back(self, pulled: Tensor, cotangents: Tensor) -> Tensor:
+        """Return J^T v of eps for `cotangents` v, of which `pulled` is the part through the
+        output."""
+        return pulled if self.of_x is None else pulled + self.of_x[:, None] * cotangents
 
 
 def tokens_to_data(tokens: Tensor, vocabulary: int) -> Tensor:

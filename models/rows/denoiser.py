@@ -12,10 +12,12 @@ class Denoiser(Protocol):
     """A trained model, or a closed form, behind three calls.
 
     Parameterisation, precision, padding and runtime are hidden here. All tensors are on one device;
-    every result depends only on its own row.
+    every result depends only on its own row. An evaluation costs as much as the next multiple of
+    `quantum` rows.
     """
 
     config: ModelConfig
+    quantum: int
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
         """Return the predicted noise at each row's (x, t), and the query's cotangents pulled

@@ -1,6 +1,7 @@
 """Warm-up of a runtime: its first calls, and the batch size from which bytes stay the same."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,22 +10,43 @@ from models.network.encoder import top_k
 from models.network.mulan import Mulan
 from models.rows.noise import Stream, normal, rademacher, uniform
 from models.rows.rows import NoiseKey, Query, take
-from models.runtimes.eager import LEAST_QUANTUM, EagerDenoiser
+from models.runtimes.denoiser import EAGER_QUANTUM, NetworkDenoiser
+from models.runtimes.eager import EagerRuntime
+from models.runtimes.runtime import Runtime
+
+# Multiples of a quantum that are tried: calls of all sizes would take seconds at start.
+TRIED = (1, 2, 3, 5, 9, 17, 33)
 
 
-def warm_up(model: Mulan, rows: int) -> EagerDenoiser:
+class Rows(NamedTuple):
+    """Points, times, latents and cotangents like those of solvers' queries."""
+
+    x: Tensor
+    t: Tensor
+    latent: Tensor
+    cotangents: Tensor
+
+
+Outputs = Callable[[NetworkDenoiser, Rows], Iterator[Tensor]]
+
+
+def warm_up(model: Mulan, rows: int, runtime: Runtime | None = None) -> NetworkDenoiser:
     """Return a denoiser whose bytes for one row are the same in every call of at most `rows` rows.
 
-    Its quantum is the least of 16, 32, 64 ... that passes the test. A quantum of `rows` or more
-    always does, because then all calls have one size.
+    Its quantum is the least of the runtime's own, doubled as often as needed, that passes the
+    test; so is that of encoder and schedule, from 16. A quantum of `rows` or more always passes,
+    because then all calls have one size. The runtime is eager by default.
     """
     be_exact()
-    quantum = LEAST_QUANTUM
-    while quantum < rows and not agrees(EagerDenoiser(model, quantum), rows):
-        quantum *= 2
-    denoiser = EagerDenoiser(model, quantum)
-    if quantum >= rows:
-        for _ in _outputs(denoiser, *_rows_of_all_kinds(denoiser, rows)):
+    denoiser = NetworkDenoiser(model, runtime or EagerRuntime(model), eager_quantum=EAGER_QUANTUM)
+    while denoiser.eager_quantum < rows and not _agrees(
+        denoiser, rows, denoiser.eager_quantum, _encoded
+    ):
+        denoiser.eager_quantum *= 2
+    while denoiser.quantum < rows and not agrees(denoiser, rows):
+        denoiser.quantum *= 2
+    for outputs in _encoded, _evaluated:
+        for _ in outputs(denoiser, rows_of_all_kinds(denoiser, rows)):
             pass
     return denoiser
 
@@ -37,28 +59,19 @@ def be_exact() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def agrees(denoiser: EagerDenoiser, rows: int) -> bool:
-    """Return True if rows get the same bytes at every multiple of the quantum up to `rows`."""
-    largest = _rows_of_all_kinds(denoiser, rows)
-    expected = list(_outputs(denoiser, *largest))
-    for size in range(denoiser.quantum, rows, denoiser.quantum):
-        # Taking the last rows changes their places in the batch too.
-        last = torch.arange(rows - size, rows, device=largest[0].device)
-        found = _outputs(denoiser, *take(largest, last))
-        for whole, part in zip(expected, found, strict=True):
-            both = min(len(whole), len(part))
-            if not torch.equal(whole[len(whole) - both :], part[len(part) - both :]):
-                return False
-    return True
+def agrees(denoiser: NetworkDenoiser, rows: int) -> bool:
+    """Return True if rows get the same bytes in calls of any multiple of the quantum up to
+    `rows`, as far as a few multiples show."""
+    return _agrees(denoiser, rows, denoiser.quantum, _evaluated)
 
 
-def _rows_of_all_kinds(denoiser: EagerDenoiser, rows: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return points, times, latents and cotangents like those of solvers' queries."""
+def rows_of_all_kinds(denoiser: NetworkDenoiser, rows: int) -> Rows:
+    """Return `rows` rows with times all over [0, 1]."""
     device = denoiser.model.device
     key = NoiseKey(*torch.arange(rows, device=device).expand(2, rows))
     config = denoiser.config
     latents = uniform(key, Stream.LATENT, 0, (config.latent_size,))
-    return (
+    return Rows(
         normal(key, Stream.START, 0, config.chw),
         uniform(key, Stream.STEP, 0, ()),
         top_k(latents, config.latent_k).float(),
@@ -66,21 +79,37 @@ def _rows_of_all_kinds(denoiser: EagerDenoiser, rows: int) -> tuple[Tensor, Tens
     )
 
 
-def _outputs(
-    denoiser: EagerDenoiser, x: Tensor, t: Tensor, latent: Tensor, cotangents: Tensor
-) -> Iterator[Tensor]:
-    """Yield all outputs of the networks for these rows, which are the last ones of each tensor.
+def _agrees(denoiser: NetworkDenoiser, rows: int, quantum: int, outputs: Outputs) -> bool:
+    largest = rows_of_all_kinds(denoiser, rows)
+    expected = list(outputs(denoiser, largest))
+    for size in (quantum * times for times in TRIED if quantum * times < rows):
+        # Taking the last rows changes their places in the batch too.
+        last = torch.arange(rows - size, rows, device=largest.x.device)
+        for whole, part in zip(expected, outputs(denoiser, take(largest, last)), strict=True):
+            both = min(len(whole), len(part))
+            if not torch.equal(whole[len(whole) - both :], part[len(part) - both :]):
+                return False
+    return True
+
+
+def _encoded(denoiser: NetworkDenoiser, rows: Rows) -> Iterator[Tensor]:
+    """Yield what runs once for each row."""
+    condition = denoiser.condition(rows.latent)
+    yield denoiser.encode(rows.x.clamp(-1, 1))
+    yield from condition.schedule
+    yield from condition.network_time
+
+
+def _evaluated(denoiser: NetworkDenoiser, rows: Rows) -> Iterator[Tensor]:
+    """Yield what the score network gives for these rows, which are the last ones of each tensor.
 
     A row with cotangents costs at least two evaluations, so half as many share a call.
     """
-    condition = denoiser.condition(latent)
-    yield denoiser.encode(x.clamp(-1, 1))
-    yield from condition.schedule
-    yield from condition.network_time
-    yield denoiser.evaluate(Query(x, t), condition).eps
-    half = torch.arange(len(x) // 2, len(x), device=x.device)
-    query, condition = take((Query(x, t, cotangents), condition), half)
-    answer = denoiser.evaluate(query, condition)
+    condition = denoiser.condition(rows.latent)
+    yield denoiser.evaluate(Query(rows.x, rows.t), condition).eps
+    half = torch.arange(len(rows.x) // 2, len(rows.x), device=rows.x.device)
+    (x, t, _, cotangents), condition = take((rows, condition), half)
+    answer = denoiser.evaluate(Query(x, t, cotangents), condition)
     yield answer.eps
     assert answer.vjps is not None
     yield answer.vjps

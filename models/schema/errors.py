@@ -11,7 +11,8 @@ ModelError
 │       └── PictureDepthError    it has more than 8 bits a value
 ├── EvaluationError   a figure that cannot be computed
 ├── MissingExtraError an optional package that is not installed
-└── TrainingError     a training run that cannot go on
+├── TrainingError     a training run that cannot go on
+└── UnavailableRuntimeError   a runtime that this machine cannot run
 """
 
 
@@ -61,3 +62,7 @@ class MissingExtraError(ModelError):
 
 class TrainingError(ModelError):
     """A training run that diverged, or whose saved state does not belong to it."""
+
+
+class UnavailableRuntimeError(ModelError):
+    """A runtime that this machine cannot run; the text says what it lacks."""

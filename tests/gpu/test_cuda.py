@@ -5,7 +5,7 @@ import torch
 
 from models.network.mulan import data_to_tokens
 from models.rows.rows import take
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.denoiser import NetworkDenoiser
 from models.schema.specs import Adams, Ddpm
 from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.gpu
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
 
-def _denoiser(device: torch.device) -> EagerDenoiser:
+def _denoiser(device: torch.device) -> NetworkDenoiser:
     loaded = {model.manifest.name: model for model in load_models(ZOO, device)}
     denoiser = loaded["digits"].served.denoiser
-    assert isinstance(denoiser, EagerDenoiser)
+    assert isinstance(denoiser, NetworkDenoiser)
     return denoiser
 
 
-def _images(denoiser: EagerDenoiser, index: torch.Tensor) -> torch.Tensor:
+def _images(denoiser: NetworkDenoiser, index: torch.Tensor) -> torch.Tensor:
     spec = Ddpm(steps=20)
     problem = sample_problem(denoiser, spec, 3, index)
     solver = SAMPLERS[spec.name]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.anomaly.rows import path_problem
 from models.evaluation.analytic import Mixture
+from models.rows.denoiser import Denoiser
 from models.rows.rows import QUANTUM, Answer, count, pad, take
 from models.schema.config import ModelConfig
 from models.schema.specs import AdaptiveSpec, FlowPath, FlowSpec, SamplerSpec
@@ -96,7 +97,7 @@ def solver_of(spec: Any) -> Any:
 
 
 def problem_of(
-    spec: Any, index: Tensor, seed: int = 0, denoiser: Mixture = DENOISER
+    spec: Any, index: Tensor, seed: int = 0, denoiser: Denoiser = DENOISER
 ) -> Problem[Any]:
     """Rows `index` of a request: images to draw, or random images to score."""
     padded = pad(index, QUANTUM)

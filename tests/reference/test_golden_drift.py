@@ -6,7 +6,7 @@ import torch
 from golden import CASES, to_chw, to_hwc
 
 from models.rows.rows import Query
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 
 pytestmark = [
     pytest.mark.golden,
@@ -23,7 +23,7 @@ class Flow:
 
     def __init__(self, reference):
         self.x = reference.images("z")
-        self.denoiser = EagerDenoiser(reference.model, quantum=1)
+        self.denoiser = eager_denoiser(reference.model, quantum=1)
         self.condition = self.denoiser.condition(reference.latents("net_embedding"))
 
     def __call__(self, t, cotangent):

@@ -18,7 +18,7 @@ from models.evaluation.likelihood.paper import (
     paper_sample,
 )
 from models.network.mulan import tokens_to_data
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 
 pytestmark = pytest.mark.golden
 PAIR = 2
@@ -36,7 +36,7 @@ class Official:
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         self.inputs, self.outputs = reference.case.inputs, reference.case.outputs
-        self.denoiser = EagerDenoiser(reference.model, quantum=1)
+        self.denoiser = eager_denoiser(reference.model, quantum=1)
         self.tokens = to_chw(self.inputs["images"][:PAIR], torch.uint8)
 
     def draw(self, number: int, **options: object) -> PaperDraw:
@@ -96,7 +96,7 @@ def test_where_a_solve_starts(reference: Reference) -> None:
 @cases("vel_e64", "eps_e64", precision="float32")
 def test_sampling_by_the_ode(reference: Reference) -> None:
     prior, latent = reference.images("odesample_prior"), reference.case.inputs["khot_random"]
-    denoiser = EagerDenoiser(reference.model, quantum=1)
+    denoiser = eager_denoiser(reference.model, quantum=1)
     z0, nfe = paper_sample(denoiser, torch.from_numpy(latent).float(), prior)
     expected = reference.case.outputs["odesample_z0"]
     np.testing.assert_allclose(to_hwc(z0), expected, rtol=0, atol=2e-3 * np.abs(expected).max())
@@ -106,7 +106,7 @@ def test_sampling_by_the_ode(reference: Reference) -> None:
 @cases("vel_e64", "eps_e64", "vfe_e64", "attn_e64", "deg_e32", precision="float64")
 def test_what_the_released_code_calls_high_precision(reference: Reference) -> None:
     x, latent = reference.images("z"), reference.latents("net_embedding")
-    denoiser = EagerDenoiser(reference.model, quantum=1)
+    denoiser = eager_denoiser(reference.model, quantum=1)
     probes = to_chw(reference.case.inputs["ode_rademacher"][0], torch.float64)
     flow = Flow(denoiser, denoiser.condition(latent), probes, torch.float64, high_precision=True)
     for index, t in enumerate(reference.case.inputs["t_values"][:3]):

@@ -7,7 +7,7 @@ from golden import ELBO_CASES, Reference, to_hwc
 
 from models.network.mulan import data_to_tokens
 from models.rows.rows import Query
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.solvers.ddpm import ancestral_step
 
 pytestmark = pytest.mark.golden
@@ -25,7 +25,7 @@ class Sampler:
     """Ancestral steps with given noise."""
 
     def __init__(self, reference, latent):
-        self.denoiser = EagerDenoiser(reference.model, quantum=1)
+        self.denoiser = eager_denoiser(reference.model, quantum=1)
         self.condition = self.denoiser.condition(latent)
 
     def step(self, x, draw, i, total):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from models.network.mulan import Mulan
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.config import ModelConfig
 from models.schema.specs import Adams, SamplerSpec, sampler_spec
 from service.engine.engine import Engine
@@ -55,7 +55,7 @@ def small_model(seed: int = 0, config: ModelConfig = CONFIG) -> Mulan:
 
 def small_served() -> Served:
     """The small network, ready to serve."""
-    return Served(EagerDenoiser(small_model()), torch.device("cpu"), "cpu/test")
+    return Served(eager_denoiser(small_model()), torch.device("cpu"), "cpu/test")
 
 
 def job(name: str, task: Task, deadline: float = FOREVER, checkpoint: str = CHECKPOINT) -> Job:

@@ -18,7 +18,7 @@ from models.evaluation.likelihood.likelihood import BAR
 from models.evaluation.likelihood.paper import Flow
 from models.evaluation.measurement import EvaluationRecord
 from models.rows.denoiser import Denoiser
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.adaptive import Adaptive
@@ -93,7 +93,7 @@ class Precise(NamedTuple):
     def of(cls, checkpoint: Checkpoint) -> "Precise":
         model = checkpoint.model
         # The bytes of the reference solution may depend on the batch.
-        return cls(EagerDenoiser(model), EagerDenoiser(copy.deepcopy(model).double(), quantum=1))
+        return cls(eager_denoiser(model), eager_denoiser(copy.deepcopy(model).double(), quantum=1))
 
 
 @torch.no_grad()

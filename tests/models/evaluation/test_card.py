@@ -19,7 +19,7 @@ from models.evaluation.recorded_data import RecordedData
 from models.evaluation.samples import classifier
 from models.evaluation.samples.recognition import real_images
 from models.files.images import digest, fingerprint, load_tokens
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.manifest import Manifest, read_manifest
 from models.solvers import SAMPLERS
 
@@ -39,7 +39,7 @@ def carded(
         manifest = write_card(
             folder,
             checkpoint,
-            EagerDenoiser(checkpoint.model),
+            eager_denoiser(checkpoint.model),
             real_images(RecordedData(checkpoint.manifest)),
             images=30,
             ode_images=3,

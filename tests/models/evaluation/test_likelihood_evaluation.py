@@ -15,7 +15,7 @@ from models.evaluation.likelihood.likelihood import LikelihoodEvaluation, evalua
 from models.files.images import Tokens
 from models.network.mulan import Mulan
 from models.network.schedule import NoiseLevel
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.config import ModelConfig
 from models.schema.errors import EvaluationError
 from models.schema.specs import Adams
@@ -54,7 +54,7 @@ def evaluated(kind: type[Mulan] = Standard, **options: Any) -> LikelihoodEvaluat
     torch.manual_seed(0)
     model = kind(CONFIG).eval().requires_grad_(False)
     spec = options.pop("spec", Adams(tolerance_nats=0.01))
-    return evaluate_likelihood(model, EagerDenoiser(model), IMAGES, spec, **options)
+    return evaluate_likelihood(model, eager_denoiser(model), IMAGES, spec, **options)
 
 
 def expected_bits() -> np.ndarray:

@@ -22,9 +22,10 @@ from models.evaluation.likelihood.paper import (
     paper_kl,
 )
 from models.files.images import load_tokens
-from models.network.mulan import Mulan
+from models.network.mulan import Mulan, Reading
 from models.network.schedule import NoiseLevel
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.eager import eager_denoiser
 from models.schema.config import ModelConfig
 from models.schema.manifest import read_manifest
 
@@ -45,20 +46,21 @@ ROWS = 3
 class Standard(Mulan):
     """Knows its data to be N(0, I), so that the flow stands still."""
 
-    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
-        return noise.sigma.to(x) * x
+    def reading(self, x: Tensor, noise: NoiseLevel) -> Reading:
+        return Reading(torch.zeros_like(x), noise.sigma.to(x))
 
 
 class Wide(Mulan):
     """Knows its data to be N(0, 4 I)."""
 
-    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
-        return (noise.sigma / (4 * noise.alpha.square() + noise.sigma.square())).to(x) * x
+    def reading(self, x: Tensor, noise: NoiseLevel) -> Reading:
+        share = noise.sigma / (4 * noise.alpha.square() + noise.sigma.square())
+        return Reading(torch.zeros_like(x), share.to(x))
 
 
-def denoiser(kind: type[Mulan] = Standard) -> EagerDenoiser:
+def denoiser(kind: type[Mulan] = Standard) -> NetworkDenoiser:
     torch.manual_seed(0)
-    return EagerDenoiser(kind(CONFIG).double().eval().requires_grad_(False), quantum=1)
+    return eager_denoiser(kind(CONFIG).double().eval().requires_grad_(False), quantum=1)
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_bits(given: Any) -> None:
 
 def test_evaluation_is_determined_by_its_seed(given: Any) -> None:
     tokens, *_ = given
-    model = EagerDenoiser(denoiser(Wide).model.float(), quantum=1)
+    model = eager_denoiser(denoiser(Wide).model.float(), quantum=1)
     one, again, other = (
         evaluate_paper(model, tokens, seed=seed, draws=2, batch=2) for seed in (0, 0, 1)
     )

@@ -18,7 +18,8 @@ from models.evaluation.samples.drawing import Drawings, draw_samples
 from models.evaluation.samples.sweep import RTK, Row, Sweep, Tuning
 from models.evaluation.samples.text import rivals_table, savings, sweep_table
 from models.rows.rows import Answer, Condition, Query
-from models.runtimes.eager import EagerDenoiser
+from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.eager import EagerRuntime, eager_denoiser
 from models.schema.manifest import read_manifest
 from models.schema.presets import presets
 from models.schema.specs import Ddpm, Dpm2m, RtkMala, RtkUla, SamplerSpec
@@ -143,7 +144,7 @@ def test_every_sampler_has_shapes_and_is_measured_untuned() -> None:
     }
 
 
-class Counting(EagerDenoiser):
+class Counting(NetworkDenoiser):
     """Counts the rows that it evaluates."""
 
     rows = 0
@@ -155,7 +156,8 @@ class Counting(EagerDenoiser):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_what_is_counted_is_what_the_network_evaluated(name: str, small_checkpoint: Path) -> None:
-    denoiser = Counting(load_checkpoint(small_checkpoint).model)
+    model = load_checkpoint(small_checkpoint).model
+    denoiser = Counting(model, EagerRuntime(model))
     spec = next(shape for shape in SHAPES if shape.name == name).spec(9)
     assert spec is not None
     drawn = draw_samples(denoiser, spec, 5, 0, torch.device("cpu"), batch=2)
@@ -232,7 +234,7 @@ def test_samples_measures_the_tuned_settings_again(
 
 
 def test_drawing_in_parts_changes_nothing(small_checkpoint: Path) -> None:
-    denoiser = EagerDenoiser(load_checkpoint(small_checkpoint).model)
+    denoiser = eager_denoiser(load_checkpoint(small_checkpoint).model)
     one, two = (
         draw_samples(denoiser, Ddpm(steps=3), 7, 0, torch.device("cpu"), batch=batch)
         for batch in (2, 64)
@@ -243,7 +245,7 @@ def test_drawing_in_parts_changes_nothing(small_checkpoint: Path) -> None:
 def test_what_was_drawn_is_taken_again(small_checkpoint: Path, tmp_path: Path) -> None:
     """From a folder, for the same checkpoint, settings, number and seed only."""
     checkpoint = load_checkpoint(small_checkpoint)
-    denoiser = Counting(checkpoint.model)
+    denoiser = Counting(checkpoint.model, EagerRuntime(checkpoint.model))
     spec = RtkMala(segments=2)
     for sha256, settings, count, seed, fresh in (
         ("a", spec, 5, 0, True),

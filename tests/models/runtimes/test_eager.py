@@ -5,7 +5,8 @@ import torch
 from models.network.mulan import Mulan
 from models.rows.noise import Stream, rademacher
 from models.rows.rows import NoiseKey, Query, take
-from models.runtimes.eager import MANY, EagerDenoiser
+from models.runtimes.denoiser import MANY
+from models.runtimes.eager import eager_denoiser
 from models.schema.config import ModelConfig
 
 CONFIG = ModelConfig(
@@ -16,7 +17,7 @@ ROWS = 3
 
 def test_many_products_are_those_of_the_same_cotangents_a_few_at_a_time() -> None:
     torch.manual_seed(0)
-    denoiser = EagerDenoiser(Mulan(CONFIG).eval().requires_grad_(False))
+    denoiser = eager_denoiser(Mulan(CONFIG).eval().requires_grad_(False))
     key = NoiseKey(torch.arange(ROWS), torch.arange(ROWS))
     probes = rademacher(key, Stream.PROBE, 0, (MANY, *CONFIG.chw)).float()
     condition = denoiser.condition(torch.eye(4)[:ROWS])

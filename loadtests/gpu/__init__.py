@@ -1,0 +1,1 @@
+"""All that is claimed about GPUs, measured by one command."""

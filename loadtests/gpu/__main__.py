@@ -1,0 +1,89 @@
+"""Measure all that this project claims about GPUs, by one command, on a machine that has one.
+
+The network has the official CIFAR-10 size and random weights, in float32 without TF32. Measured
+are the network's calls in each runtime; images by DDPM in 1000 steps and in 20 evaluations, and
+likelihoods, through the engine; the share of a bare loop's rate that the engine and the whole
+service reach; how busy the device is; and whether a row's bytes depend on its neighbours. The
+figures go to a JSON file and a Markdown table, both named after the device.
+
+    python -m loadtests.gpu --out docs/benchmarks
+    python -m loadtests.gpu --device cpu --tiny --seconds 0.2
+
+The second command measures nothing of interest. It runs every line of the first in a minute, and so
+shows that the first will run.
+"""
+
+import argparse
+import json
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from loadtests.gpu import measures
+from loadtests.gpu.place import Place, build, runtimes
+from loadtests.gpu.report import markdown
+from models.checkpoints.official import NAMED
+from models.runtimes.versions import torch_version
+from models.runtimes.warmup import warm_up
+from models.schema.config import ModelConfig
+
+TINY = ModelConfig(
+    image_shape=(8, 8, 1),
+    vocabulary=17,
+    width=16,
+    depth=1,
+    encoder_depth=1,
+    groups=4,
+    latent_size=6,
+    latent_k=2,
+    gamma_min=-7.9,
+    schedule_width=8,
+)
+
+
+def measured(place: Place, tick: int) -> dict[str, Any]:
+    """Return all figures, with what they are of."""
+    # What the service would take: of the runtimes, the last.
+    denoiser = warm_up(place.model, tick, runtimes(place.model)[-1])
+    with torch.no_grad():
+        sampling = measures.sampling(place, denoiser, tick)
+        found = {
+            "device": place.name,
+            "build": torch_version(place.device),
+            "host": f"{platform.machine()}, {platform.python_version()}",
+            "parameters": sum(parameter.numel() for parameter in place.model.parameters()),
+            "tick": tick,
+            "quantum": denoiser.quantum,
+            "network": measures.network(place),
+            "engine": sampling + measures.scoring(place, denoiser, tick),
+            "invariance": measures.invariance(place, denoiser),
+        }
+    bare = sampling[0]["bare_row_evaluations_per_s"]
+    return found | {"service": measures.service(place, bare)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement")
+    parser.add_argument("--tick", type=int, default=128, help="price of the engine's tick")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder of the two files")
+    arguments = parser.parse_args()
+    config = TINY if arguments.tiny else ModelConfig.model_validate(NAMED["cifar10"])
+    place = Place(build(config, torch.device(arguments.device)), arguments.seconds)
+    figures = measured(place, arguments.tick)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    name = arguments.out / ("gpu-" + re.sub(r"[^a-z0-9]+", "-", place.name.lower()))
+    name.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    name.with_suffix(".md").write_text(markdown(figures))
+    print(markdown(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The measurements, each a list of figures."""
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loadtests.engine_overhead import service_rate
+from loadtests.gpu.place import PROBES, Place, flops_of_a_row, inputs, runtimes
+from loadtests.local import running_service
+from models.checkpoints.checkpoint import save_manifest, save_weights
+from models.network.mulan import Mulan, data_to_tokens
+from models.rows.rows import take
+from models.runtimes.denoiser import NetworkDenoiser
+from models.schema.manifest import Manifest
+from models.schema.specs import Adams, Ddpm, Dpm2m, SamplerSpec
+from models.solvers import SAMPLERS
+from models.solvers.adams import AdamsSolver
+from models.work.likelihood import score_problem
+from models.work.sampling import sample_problem
+from models.work.solve import solve
+from service.engine.engine import Engine
+from service.engine.events import Ended
+from service.engine.scheduler import SchedulerLimits
+from service.jobs import Job, Task
+from service.kinds.likelihoods.task import ScoreResult, ScoreTask
+from service.kinds.samples.task import SampleResult, SampleTask
+from service.rows import Served
+from service.settings import Settings
+from service.telemetry.observers import EngineObserver
+from service.telemetry.ticks import Tick
+
+Figures = list[dict[str, Any]]
+SIZES = (1, 8, 16, 32, 64, 128)
+IMAGES, JOBS_INSIDE = 64, 8
+WARM_TICKS, PROFILED_TICKS = 5, 10
+DRAWN: tuple[SamplerSpec, ...] = (Ddpm(steps=1000), Ddpm(steps=20), Dpm2m(steps=20))
+SCORED = Adams(probes=PROBES)
+NAME, FOREVER = "random", 1e12
+
+
+def network(place: Place) -> Figures:
+    """Measure calls of the network alone: each runtime and size, forward and with two probes."""
+    config, found = place.model.config, []
+    flops = flops_of_a_row(config)
+    for runtime, rows in itertools.product(runtimes(place.model), SIZES):
+        *asked, cotangents = inputs(config, rows, place.device)
+        forward = place.rate(lambda call=runtime.score, given=asked: call(*given))
+        pulling = place.rate(
+            lambda call=runtime.score_and_pull, given=(*asked, cotangents): call(*given)
+        )
+        found.append(
+            {
+                "runtime": runtime.name,
+                "rows": rows,
+                "forward_ms": 1000 / forward,
+                "with_two_probes_ms": 1000 / pulling,
+                "forward_tflops": forward * rows * flops / 1e12,
+            }
+        )
+    return found
+
+
+class _Busy(EngineObserver):
+    """An engine that never runs out of jobs of one kind. It counts row-evaluations, and those of
+    images that have ended."""
+
+    def __init__(
+        self, place: Place, denoiser: NetworkDenoiser, tick: int, task: Callable[[int], Task]
+    ) -> None:
+        served = Served(denoiser, place.device, "measured")
+        self.engine = Engine({NAME: served}, SchedulerLimits(tick=tick), self)
+        self.numbers, self.task, self.rows, self.taken = itertools.count(), task, 0, list[int]()
+
+    def tick(self) -> None:
+        while len(self.engine) < JOBS_INSIDE:
+            number = next(self.numbers)
+            self.engine.submit(Job(f"job {number}", NAME, self.task(number), FOREVER, 0.0))
+        for event in self.engine.step(0.0):
+            if isinstance(event, Ended) and isinstance(event.outcome, ScoreResult):
+                self.taken += [score.nfe for score in event.outcome.scores]
+            elif isinstance(event, Ended) and not isinstance(event.outcome, SampleResult):
+                raise RuntimeError(f"a job failed: {event.outcome}")
+
+    def tick_ended(self, tick: Tick) -> None:
+        self.rows += sum(sum(call.rows.values()) for call in tick.calls)
+
+
+def sampling(place: Place, denoiser: NetworkDenoiser, tick: int) -> Figures:
+    """Measure an engine that is full of images to draw, beside a bare loop of equal calls."""
+    given = inputs(place.model.config, tick, place.device)[:3]
+    bare = tick * place.rate(lambda: denoiser.runtime.score(*given))
+    return [
+        {
+            "kind": f"{spec.name}, {spec.evaluations} evaluations",
+            **_full(place, denoiser, tick, lambda seed, spec=spec: SampleTask(spec, seed, IMAGES)),
+            "bare_row_evaluations_per_s": bare,
+            "evaluations": spec.evaluations,
+        }
+        for spec in DRAWN
+    ]
+
+
+def scoring(place: Place, denoiser: NetworkDenoiser, tick: int) -> Figures:
+    """Measure an engine that is full of images to score, beside a bare loop of equal calls."""
+    config, rows = place.model.config, tick // (1 + PROBES)
+    shape = (IMAGES, *config.image_shape)
+    images = np.random.default_rng(0).integers(0, config.vocabulary, shape, dtype=np.uint8)
+    given = inputs(config, rows, place.device)
+    found = _full(place, denoiser, tick, lambda seed: ScoreTask(SCORED, seed, 1, images))
+    bare = rows * place.rate(lambda: denoiser.runtime.score_and_pull(*given))
+    return [{"kind": "likelihoods by adams", **found, "bare_row_evaluations_per_s": bare}]
+
+
+def _full(
+    place: Place, denoiser: NetworkDenoiser, tick: int, task: Callable[[int], Task]
+) -> dict[str, Any]:
+    busy = _Busy(place, denoiser, tick, task)
+    for _ in range(WARM_TICKS):
+        busy.tick()
+    place.wait()
+    busy.rows = 0
+    _, spent = place.repeat(busy.tick)
+    rate = busy.rows / spent
+    share = place.busy_share(lambda: [busy.tick() for _ in range(PROFILED_TICKS)])
+    if isinstance(task(0), ScoreTask):
+        while not busy.taken:
+            busy.tick()
+    mean = {"evaluations": float(np.mean(busy.taken))} if busy.taken else {}
+    return {"row_evaluations_per_s": rate, "device_busy": share, **mean}
+
+
+def service(place: Place, bare: float) -> Figures:
+    """Measure the whole service, HTTP and pictures included, in requests of 16 images."""
+    name = str(place.device) if place.on_cuda else "cpu"
+    chosen = ["--devices", name, "--threads", "1"]
+    if place.on_cuda and "runtime" in Settings.model_fields:
+        chosen += ["--runtime", "cuda-graph"]
+    with tempfile.TemporaryDirectory() as folder:
+        _save(place.model, Path(folder) / NAME)
+        with running_service("--models", folder, *chosen) as address:
+            asyncio.run(service_rate(address, NAME, requests=8, steps=5))
+            steps = 100 if place.on_cuda else 5
+            rate = asyncio.run(service_rate(address, NAME, requests=24, steps=steps))
+    return [
+        {
+            "kind": f"the service, ddpm of {steps} steps",
+            "row_evaluations_per_s": rate,
+            "bare_row_evaluations_per_s": bare,
+        }
+    ]
+
+
+def _save(model: Mulan, folder: Path) -> None:
+    tensors = model.state_dict()
+    sha256 = save_weights(folder, model.config, tensors)
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    save_manifest(
+        folder, Manifest(name=NAME, config=model.config, sha256=sha256, parameters=parameters)
+    )
+
+
+def invariance(place: Place, denoiser: NetworkDenoiser) -> dict[str, Any]:
+    """Compare images and scores computed alone with the same ones among others."""
+    device, spec = place.device, Ddpm(steps=20)
+    sampler, scorer = SAMPLERS[spec.name], AdamsSolver()
+
+    def drawn(index: Tensor) -> Tensor:
+        problem = sample_problem(denoiser, spec, 3, index)
+        return sampler.sample(problem, solve(sampler, problem, denoiser)).x
+
+    def scored(tokens: Tensor) -> Tensor:
+        problem = score_problem(denoiser, tokens, SCORED, 0, 1)
+        density = scorer.density(problem, solve(scorer, problem, denoiser))
+        return density.prior + density.log_det.mean(1) + density.dequantization
+
+    among, place_of_one = drawn(torch.arange(IMAGES, device=device)), 40
+    alone = drawn(torch.tensor([place_of_one], device=device))
+    tokens = data_to_tokens(among[:16], place.model.config)
+    together, single = scored(tokens), scored(take(tokens, torch.tensor([9], device=device)))
+    return {
+        "image_bytes_equal": bool(torch.equal(among[place_of_one], alone[0])),
+        "score_difference_nats": float((together[9] - single[0]).abs()),
+    }
