@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +22,15 @@ LONGEST_MS = str(3600 * 1000)
 class Peer(NamedTuple):
     """A server: what it is, and the commands for a port and a folder of its own.
 
-    `likelihoods` says whether it scores images; `once` that it runs in the first round alone.
+    `likelihoods` says whether it scores images; `slow` that it is shown a few cells alone, in the
+    first round, because it answers few requests of most.
     """
 
     name: str
     title: str
     commands: Callable[[Choice, int, Path], list[list[str]]]
     likelihoods: bool = True
-    once: bool = False
+    slow: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -97,7 +98,7 @@ PEERS = {
         ),
         Peer("litserve-batch", "LitServe, batches of requests", _module("litserve_batch")),
         Peer("mosec", "Mosec, dynamic batching", _mosec),
-        Peer("fastapi", "FastAPI, one request at a time", _module("plain"), once=True),
+        Peer("fastapi", "FastAPI, one request at a time", _module("plain"), slow=True),
     )
 }
 
@@ -112,20 +113,14 @@ def redis_server() -> str:
 
 
 @contextmanager
-def started(peer: Peer, choice: Choice, folder: Path, warm: dict[str, object]) -> Iterator[Running]:
-    """Start a server, yield it once it answers the request `warm`, and stop it."""
+def launched(peer: Peer, choice: Choice, folder: Path) -> Iterator[Running]:
+    """Launch a server, yield it at once, and stop it."""
     port, own = free_port(), folder / peer.name
     own.mkdir(parents=True, exist_ok=True)
     commands = peer.commands(choice, port, own)
-    running = Running(
-        peer,
-        f"http://127.0.0.1:{port}",
-        Deployment(commands, choice.environment(), own / "log"),
-    )
+    deployment = Deployment(commands, choice.environment(), own / "log")
     try:
-        running.deployment.start()
-        running.await_answer(warm)
-        yield running
+        deployment.start()
+        yield Running(peer, f"http://127.0.0.1:{port}", deployment)
     finally:
-        with suppress(ProcessLookupError):
-            running.deployment.stop()
+        deployment.stop()
