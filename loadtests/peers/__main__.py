@@ -1,13 +1,15 @@
 """Measure the service beside its peers, in one run; see `loadtests.peers`."""
 
 import argparse
+import shlex
+import sys
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 
 from loadtests.peers.core import EAGER, FREE, RUNTIMES, Choice
-from loadtests.peers.measures import Played, agreements, cell
-from loadtests.peers.report import agreement_table, tables, users_lines, write_csv
+from loadtests.peers.measures import agreements, by_cell
+from loadtests.peers.plots import goodputs, latencies
+from loadtests.peers.report import page, write_csv
 from loadtests.peers.runner import Run
 from loadtests.peers.scenarios import FULL, QUICK
 from loadtests.peers.servers.catalogue import OURS, PEERS
@@ -47,18 +49,17 @@ def main() -> None:
     peers = [PEERS[name] for name in arguments.only]
     with tempfile.TemporaryDirectory() as folder:
         found = Run(plan, choice, peers, Path(folder)).play()
-    grouped: dict[tuple[str, float, str], list[Played]] = defaultdict(list)
-    for played in found.played:
-        grouped[played.scenario, played.load, played.server].append(played)
-    cells = [cell(rounds) for rounds in grouped.values()]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    write_csv(cells, arguments.out / f"{choice.runtime}.csv")
-    print(tables(cells, plan.scenarios))
-    print(agreement_table(dict(agreements(found.played, OURS))))
-    print("\nbare loop:", " ".join(f"{rate:.0f}" for rate in found.bare))
-    print("idle:", found.idle)
-    own, shared = users_lines()
-    print(f"continuous loop: {own} lines of code, and {shared} shared")
+    cells = by_cell(found.played, arguments.only)
+    agreement = agreements(found.played, OURS)
+    out, name = arguments.out, choice.runtime
+    out.mkdir(parents=True, exist_ok=True)
+    command = f"python -m loadtests.peers {shlex.join(sys.argv[1:])}".strip()
+    text = page(command, choice, plan, found, cells, agreement)
+    (out / f"{name}.md").write_text(text, encoding="utf-8")
+    write_csv(cells, out / f"{name}.csv")
+    latencies(cells, plan.scenarios, out / f"{name}-latency.png")
+    goodputs(cells, plan.scenarios, out / f"{name}-goodput.png")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ Scores = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request: `ended` is in seconds from the beginning, or None where no answer
+    """The fate of a request: `ended` is in seconds from the beginning, or None where no answer
     came in time; `late` is by how much the client itself was late in sending it.
 
     An answer has images, PNGs in base64, or scores, in nats; NaN is one that failed.

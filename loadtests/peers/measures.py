@@ -83,6 +83,16 @@ class Cell:
     client_late_ms: float
 
 
+def by_cell(played: Sequence[Played], servers: Sequence[str]) -> list[Cell]:
+    """Return the numbers of all cells, each over its rounds: in the order in which they were first
+    played, and within each in the order of `servers`."""
+    cells: dict[tuple[str, float], dict[str, list[Played]]] = {}
+    for one in played:
+        of_servers = cells.setdefault((one.scenario, one.load), {name: [] for name in servers})
+        of_servers[one.server].append(one)
+    return [cell(rounds) for found in cells.values() for rounds in found.values() if rounds]
+
+
 def cell(rounds: Sequence[Played]) -> Cell:
     """Return the numbers of one server's rounds of one cell."""
     first = rounds[0]
@@ -124,7 +134,7 @@ def percentile(ascending: np.ndarray, share: float) -> float:
 
 @dataclass
 class Agreement:
-    """How many answers of a server are those of the reference, of as many as both gave."""
+    """The number of answers that both a server and the reference gave, and of equal ones."""
 
     images: int = 0
     same_images: int = 0

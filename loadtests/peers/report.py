@@ -1,25 +1,26 @@
-"""The report of a run: a CSV of all cells, a table of them, and what else was found."""
+"""The report of a run: a CSV of all cells, and a page with tables."""
 
 import csv
 import dataclasses
-import io
 import math
-import tokenize
-from collections.abc import Sequence
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
-from loadtests.peers.measures import Agreement, Cell
+from loadtests.peers.core import Choice
+from loadtests.peers.lines import users_lines
+from loadtests.peers.measures import SLACK, Agreement, Cell
+from loadtests.peers.runner import Found
+from loadtests.peers.scenarios import Plan
 from loadtests.peers.traffic import Scenario
 
-SERVERS = Path(__file__).with_name("servers")
-# What a user writes for the continuous loop: the loop itself, and what LitServe asks for.
-CONTINUOUS = ("continuous.py", "litserve_continuous.py")
-# What every peer needs besides: requests as rows, and rows as answers.
-SHARED = ("solving.py",)
-HEADER = (
-    "| server | answered | p50, s | p95, s | p99, s | in time | goodput | throughput "
-    "| of bare loop | long jobs end, s | processor, ms a request |"
+COLUMNS = (
+    *("server", "answered", "p50, s", "p95, s", "p99, s", "in time", "goodput", "throughput"),
+    *("of bare loop", "long jobs end, s", "processor, ms a request"),
 )
+PACKAGES = ("litserve", "mosec", "fastapi", "uvicorn", "redis", "torch", "onnxruntime")
 
 
 def write_csv(cells: Sequence[Cell], path: Path) -> None:
@@ -27,7 +28,54 @@ def write_csv(cells: Sequence[Cell], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([column.name for column in dataclasses.fields(Cell)])
-        writer.writerows([_plain(value) for value in dataclasses.astuple(cell)] for cell in cells)
+        writer.writerows([map(_plain, dataclasses.astuple(cell)) for cell in cells])
+
+
+def page(
+    command: str,
+    choice: Choice,
+    plan: Plan,
+    found: Found,
+    cells: Sequence[Cell],
+    agreements: Mapping[str, Agreement],
+) -> str:
+    """Return everything that a run found as a page in Markdown."""
+    own, shared = users_lines()
+    rates = sorted(found.bare)
+    middle = rates[len(rates) // 2]
+    late = max((cell.client_late_ms for cell in cells), default=0.0)
+    return "\n".join(
+        [
+            f"# The service beside its peers: {choice.model}, {choice.runtime}",
+            "",
+            f"{datetime.now(UTC):%Y-%m-%d}, `{command}`: {plan.rounds} rounds, network threads: "
+            f"{choice.threads}. {machine()}. {versions()}. [What was compared, and how to read "
+            "this](README.md).",
+            "",
+            f"The bare loop made {found.bare[0]:.0f} row-evaluations/s at the start, which load 1 "
+            f"means, and {middle:.0f} in the median of {len(rates)} measurements over the run, "
+            f"from {rates[0]:.0f} to {rates[-1]:.0f}. The client was at most {late:.0f} ms late in "
+            f"sending. A request is in time within {SLACK:g} times what its evaluations take in "
+            "full calls of the bare loop. Goodput and throughput are in row-evaluations/s.",
+            "",
+            f"![Latency]({choice.runtime}-latency.png)",
+            "",
+            f"![Goodput]({choice.runtime}-goodput.png)",
+            "",
+            tables(cells, plan.scenarios),
+            "## Answers compared with ours",
+            "",
+            agreement_table(agreements),
+            "",
+            "## Servers",
+            "",
+            server_table(found, cells),
+            "",
+            f"The continuous loop is {own} lines of code by its user, beside {shared} that every "
+            "peer needs to read requests and make answers.",
+            "",
+        ]
+    )
 
 
 def tables(cells: Sequence[Cell], scenarios: Sequence[Scenario]) -> str:
@@ -37,66 +85,77 @@ def tables(cells: Sequence[Cell], scenarios: Sequence[Scenario]) -> str:
         for load in scenario.loads:
             here = [cell for cell in cells if (cell.scenario, cell.load) == (scenario.name, load)]
             if here:
-                lines += [f"### {_heading(scenario, load)}", "", HEADER]
-                lines += ["|---" * HEADER.count("| ") + "|", *map(_row, here), ""]
+                lines += [
+                    f"## {heading(scenario, load)}",
+                    "",
+                    *_table(COLUMNS, map(_row, here)),
+                    "",
+                ]
     return "\n".join(lines)
 
 
-def agreement_table(agreements: dict[str, Agreement]) -> str:
+def agreement_table(agreements: Mapping[str, Agreement]) -> str:
     """Return how many answers of each server were those of the reference."""
-    lines = ["| server | pictures compared | equal | scores compared | equal |"]
-    lines.append("|---" * 5 + "|")
-    for name, one in agreements.items():
-        cells = (name, one.images, one.same_images, one.scores, one.same_scores)
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
-
-
-def code_lines(path: Path) -> int:
-    """Return the number of a module's lines that hold code, without docstrings and comments."""
-    source = path.read_bytes()
-    skipped = {
-        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
-        tokenize.ENCODING, tokenize.ENDMARKER,
-    }  # fmt: skip
-    lines: set[int] = set()
-    fresh = True
-    for token in tokenize.tokenize(io.BytesIO(source).readline):
-        if token.type not in skipped and not (fresh and token.type == tokenize.STRING):
-            lines.update(range(token.start[0], token.end[0] + 1))
-        if token.type not in (tokenize.COMMENT, tokenize.NL):
-            fresh = token.type in skipped
-    return len(lines)
-
-
-def users_lines() -> tuple[int, int]:
-    """Return the lines of code that a user writes for the continuous loop, and those that every
-    peer needs for requests and answers."""
-    own, shared = (
-        sum(code_lines(SERVERS / name) for name in names) for names in (CONTINUOUS, SHARED)
+    rows = (
+        (name, *map(str, (one.images, one.same_images, one.scores, one.same_scores)))
+        for name, one in agreements.items()
     )
-    return own, shared
+    columns = ("server", "pictures compared", "equal", "scores compared", "equal to 1e-6")
+    return "\n".join(_table(columns, rows))
 
 
-def _heading(scenario: Scenario, load: float) -> str:
-    if scenario.arrivals == "at once" or scenario.name == "free":
-        return scenario.title.capitalize()
-    return f"{scenario.title.capitalize()}, load {load}"
+def server_table(found: Found, cells: Sequence[Cell]) -> str:
+    """Return each server's memory, and the processors that it keeps busy without requests."""
+    names = dict.fromkeys(cell.server for cell in cells)
+    rows = (
+        (
+            name,
+            f"{max(cell.resident_mb for cell in cells if cell.server == name):.0f}",
+            f"{found.idle[name]:.2f}" if name in found.idle else "",
+        )
+        for name in names
+    )
+    columns = ("server", "resident memory, MB", "processors busy while idle")
+    return "\n".join(_table(columns, rows))
 
 
-def _row(cell: Cell) -> str:
+def heading(scenario: Scenario, load: float) -> str:
+    """Return a title of a cell, with its load where that means something."""
+    title = scenario.title[:1].upper() + scenario.title[1:]
+    return title if scenario.arrivals == "at once" or load == 1.0 else f"{title}, load {load}"
+
+
+def versions() -> str:
+    """Return the versions of what is compared, of packages that are installed."""
+    installed = {found.metadata["Name"].lower() for found in metadata.distributions()}
+    named = [f"{name} {metadata.version(name)}" for name in PACKAGES if name in installed]
+    return ", ".join([f"Python {platform.python_version()}", *named])
+
+
+def machine() -> str:
+    """Return the name and the number of the processors."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
     long = "" if cell.long_end_s is None else _seconds(cell.long_end_s)
-    values = (
-        *(cell.server, f"{cell.answered}/{cell.requests}"),
+    return (
+        *(cell.server, f"{cell.answered} of {cell.requests}"),
         *(_seconds(cell.p50), _seconds(cell.p95), _seconds(cell.p99)),
         *(f"{cell.attainment:.0%}", f"{cell.goodput:.0f}", f"{cell.throughput:.0f}"),
         *(f"{cell.of_bare:.2f}", long, f"{cell.spent_ms:.1f}"),
     )
-    return f"| {' | '.join(values)} |"
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f}" if math.isfinite(seconds) else "none"
+    return f"{seconds:.2f}" if math.isfinite(seconds) else "not answered"
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What every peer has in common: a request as rows of our solvers, and finished rows as an answer.
+"""The part that all peers share: a request as rows of our solvers, and finished rows as an answer.
 
 Requests and answers have the form of our own API.
 """

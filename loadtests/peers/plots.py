@@ -1,0 +1,83 @@
+"""Drawings of a run: latencies, goodput, and the share of requests in time, cell by cell."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loadtests.peers.measures import Cell
+from loadtests.peers.report import heading
+from loadtests.peers.traffic import Scenario
+
+# Ours in blue, the peers in greys and browns.
+COLOURS = {
+    "ours": "#08519c",
+    "ours-redis": "#6baed6",
+    "litserve-continuous": "#b35806",
+    "litserve-batch": "#fdb863",
+    "mosec": "#7f7f7f",
+    "fastapi": "#c7c7c7",
+}
+COLUMNS = 3
+INCHES = (4.2, 1.9)
+DOTS_PER_INCH = 110
+Draw = Callable[[Axes, Sequence[Cell]], None]
+
+
+def latencies(cells: Sequence[Cell], scenarios: Sequence[Scenario], path: Path) -> None:
+    """Draw p50, p95 and p99 of every server in every cell; what was not answered is left out."""
+    _draw(
+        cells, scenarios, "latency from the intended time: p50, p95 (bar), p99, s", path, _latency
+    )
+
+
+def goodputs(cells: Sequence[Cell], scenarios: Sequence[Scenario], path: Path) -> None:
+    """Draw the goodput of every server in every cell, with the share of its requests in time."""
+    title = "row-evaluations/s of requests in time, and their share of all requests"
+    _draw(cells, scenarios, title, path, _goodput)
+
+
+def _draw(
+    cells: Sequence[Cell], scenarios: Sequence[Scenario], title: str, path: Path, draw: Draw
+) -> None:
+    """Draw one panel for each scenario and load."""
+    panels = [
+        (heading(scenario, load), here)
+        for scenario in scenarios
+        for load in scenario.loads
+        if (here := [c for c in cells if (c.scenario, c.load) == (scenario.name, load)])
+    ]
+    rows = -(-len(panels) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * INCHES[0], rows * INCHES[1] + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    grid = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
+    for axes, (name, here) in zip(grid, panels, strict=False):
+        axes.set_title(name, fontsize=8)
+        axes.set_yticks(range(len(here)), [cell.server for cell in here], fontsize=7)
+        axes.invert_yaxis()
+        axes.tick_params(axis="x", labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes, here)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def _latency(axes: Axes, cells: Sequence[Cell]) -> None:
+    axes.set_xscale("log")
+    for place, cell in enumerate(cells):
+        colour = COLOURS.get(cell.server, "black")
+        if math.isfinite(cell.p95):
+            axes.plot([cell.p50, cell.p95], [place, place], color=colour, linewidth=5, alpha=0.7)
+        for value, marker in ((cell.p50, "o"), (cell.p99, "|")):
+            if math.isfinite(value):
+                axes.plot([value], [place], marker, color=colour, markersize=7)
+
+
+def _goodput(axes: Axes, cells: Sequence[Cell]) -> None:
+    for place, cell in enumerate(cells):
+        axes.barh(place, cell.goodput, color=COLOURS.get(cell.server, "black"))
+        axes.annotate(f" {cell.attainment:.0%}", (cell.goodput, place), fontsize=7, va="center")
+    axes.margins(x=0.15)
