@@ -72,22 +72,21 @@ class Deployment:
     def stop(self) -> None:
         """End all processes, those that a server started itself among them."""
         self.thaw()
-        started = self.pids()
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_WITHIN_S)
-        for pid in {*started, *self.pids()}:
-            if _session(pid) in self._sessions:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         for process in self._processes:
             process.wait()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        while self.pids() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
         self._processes.clear()
 
     def pids(self) -> list[int]:
-        """Return all processes of the server's sessions."""
+        """Return all processes of the server's sessions that have not ended."""
         numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in numbers if _session(pid) in self._sessions]
 
@@ -98,7 +97,8 @@ class Deployment:
 
     def resident_mb(self) -> float:
         """Return the resident memory of all processes, in MB; what they share counts in each."""
-        pages = sum(int(_stat(pid)[21]) for pid in self.pids() if _stat(pid))
+        found = (_stat(pid) for pid in self.pids())
+        pages = sum(int(fields[21]) for fields in found if fields)
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     @property
@@ -121,5 +121,6 @@ def _stat(pid: int) -> list[str]:
 
 
 def _session(pid: int) -> int:
+    """Return the session of a process, or -1 of one that has ended."""
     fields = _stat(pid)
-    return int(fields[3]) if fields else -1
+    return int(fields[3]) if fields and fields[0] != "Z" else -1
