@@ -11,7 +11,6 @@ from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import find
 from models.rows.denoiser import Denoiser
 from models.rows.rows import Answer, Condition, Query
-from models.runtimes.eager import EagerDenoiser
 from models.runtimes.warmup import warm_up
 
 EAGER = "eager"
@@ -50,8 +49,8 @@ class Choice(NamedTuple):
     def denoiser(self) -> Denoiser:
         """Load the checkpoint, and return its denoiser on the chosen runtime, warmed up."""
         torch.set_num_threads(self.threads)
-        model = load_checkpoint(find(self.model)[0]).model
-        return FreeDenoiser(model) if self.runtime == FREE else warm_up(model, ROWS)
+        denoiser = warm_up(load_checkpoint(find(self.model)[0]).model, ROWS)
+        return FreeDenoiser(denoiser) if self.runtime == FREE else denoiser
 
     def ours(self, command: str, folder: Path) -> list[str]:
         """Return the command line of `mulan <command>` with this choice alone, without its port.
@@ -69,8 +68,12 @@ class Choice(NamedTuple):
         return [*mulan, command, "--threads", str(self.threads), "--models", str(shelf)]
 
 
-class FreeDenoiser(EagerDenoiser):
-    """A denoiser whose network predicts no noise, in no time; conditions are real."""
+class FreeDenoiser:
+    """A denoiser whose network predicts no noise, in no time; the rest is that of another one."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.config = denoiser.config
+        self.encode, self.condition = denoiser.encode, denoiser.condition
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
         pulled = None if query.cotangents is None else torch.zeros_like(query.cotangents)

@@ -49,10 +49,11 @@ def _draw(
         for load in scenario.loads
         if (here := [c for c in cells if (c.scenario, c.load) == (scenario.name, load)])
     ]
-    rows = -(-len(panels) // COLUMNS)
-    figure = Figure(figsize=(COLUMNS * INCHES[0], rows * INCHES[1] + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    grid = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(columns * INCHES[0], rows * INCHES[1] + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (name, here) in zip(grid, panels, strict=False):
         axes.set_title(name, fontsize=8)
         axes.set_yticks(range(len(here)), [cell.server for cell in here], fontsize=7)
@@ -67,6 +68,9 @@ def _draw(
 
 def _latency(axes: Axes, cells: Sequence[Cell]) -> None:
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="x", which="minor", labelsize=5)
     for place, cell in enumerate(cells):
         colour = COLOURS.get(cell.server, "black")
         if math.isfinite(cell.p95):

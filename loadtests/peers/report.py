@@ -85,12 +85,8 @@ def tables(cells: Sequence[Cell], scenarios: Sequence[Scenario]) -> str:
         for load in scenario.loads:
             here = [cell for cell in cells if (cell.scenario, cell.load) == (scenario.name, load)]
             if here:
-                lines += [
-                    f"## {heading(scenario, load)}",
-                    "",
-                    *_table(COLUMNS, map(_row, here)),
-                    "",
-                ]
+                rows = [_row(cell, scenario) for cell in here]
+                lines += [f"## {heading(scenario, load)}", "", *_table(COLUMNS, rows), ""]
     return "\n".join(lines)
 
 
@@ -144,13 +140,15 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
-def _row(cell: Cell) -> tuple[str, ...]:
+def _row(cell: Cell, scenario: Scenario) -> tuple[str, ...]:
+    # Below saturation it would only repeat the load.
+    of_bare = f"{cell.of_bare:.2f}" if scenario.arrivals == "at once" else ""
     long = "" if cell.long_end_s is None else _seconds(cell.long_end_s)
     return (
         *(cell.server, f"{cell.answered} of {cell.requests}"),
         *(_seconds(cell.p50), _seconds(cell.p95), _seconds(cell.p99)),
         *(f"{cell.attainment:.0%}", f"{cell.goodput:.0f}", f"{cell.throughput:.0f}"),
-        *(f"{cell.of_bare:.2f}", long, f"{cell.spent_ms:.1f}"),
+        *(of_bare, long, f"{cell.spent_ms:.1f}"),
     )
 
 

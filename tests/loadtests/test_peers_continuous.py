@@ -8,11 +8,14 @@ import pytest
 import torch
 from tiny_zoo import CONFIG
 
+from loadtests.peers.core import FreeDenoiser
 from loadtests.peers.servers.continuous import ContinuousBatch
 from loadtests.peers.servers.solving import Json, solve_together
 from models.files.pictures import encode_png
 from models.network.mulan import Mulan
-from models.runtimes.eager import EagerDenoiser
+from models.rows.denoiser import Denoiser
+from models.rows.rows import Answer, Condition, Query
+from models.runtimes.warmup import warm_up
 from models.schema.specs import Adams, sampler_spec
 from models.solvers import SAMPLERS
 from service.engine.engine import Engine
@@ -26,12 +29,12 @@ SHA256 = "0" * 64
 
 
 @pytest.fixture(scope="module")
-def denoiser() -> EagerDenoiser:
+def denoiser() -> Denoiser:
     torch.manual_seed(3)
-    return EagerDenoiser(Mulan(CONFIG).eval().requires_grad_(False))
+    return warm_up(Mulan(CONFIG).eval().requires_grad_(False), 32)
 
 
-def ours(denoiser: EagerDenoiser, task: Task) -> Any:
+def ours(denoiser: Denoiser, task: Task) -> Any:
     """The engine's result of a task."""
     engine = Engine({SHA256: Served(denoiser, torch.device("cpu"), "cpu/test")})
     engine.submit(Job("one", SHA256, task, float("inf"), 0.0))
@@ -42,7 +45,7 @@ def ours(denoiser: EagerDenoiser, task: Task) -> Any:
     raise AssertionError("the job did not end")
 
 
-def pictures(denoiser: EagerDenoiser, request: Json) -> list[str]:
+def pictures(denoiser: Denoiser, request: Json) -> list[str]:
     """What our service answers to a request for images."""
     task = SampleTask(sampler_spec(**request["solver"]), request["seed"], request["count"])
     result = ours(denoiser, task)
@@ -63,7 +66,7 @@ def of_all_solvers() -> list[Json]:
     ]
 
 
-def test_the_continuous_loop_gives_our_pictures(denoiser: EagerDenoiser) -> None:
+def test_the_continuous_loop_gives_our_pictures(denoiser: Denoiser) -> None:
     batch, answers = ContinuousBatch(denoiser, capacity=8), {}
     requests = of_all_solvers()
     for number, request in enumerate(requests):
@@ -77,15 +80,15 @@ def test_the_continuous_loop_gives_our_pictures(denoiser: EagerDenoiser) -> None
         assert found(answers[str(number)]) == pictures(denoiser, request), request
 
 
-def test_every_row_advances_in_one_call(denoiser: EagerDenoiser) -> None:
+def test_every_row_advances_in_one_call(denoiser: Denoiser) -> None:
     calls = []
 
-    class Watched(EagerDenoiser):
-        def evaluate(self, query: Any, condition: Any) -> Any:
+    class Watched(FreeDenoiser):
+        def evaluate(self, query: Query, condition: Condition) -> Answer:
             calls.append(len(query.x))
             return super().evaluate(query, condition)
 
-    batch = ContinuousBatch(Watched(denoiser.model), capacity=64)
+    batch = ContinuousBatch(Watched(denoiser), capacity=64)
     for number, steps in enumerate((2, 4)):
         batch.add(
             f"ddpm {number}", {"solver": {"name": "ddpm", "steps": steps}, "seed": 1, "count": 2}
@@ -100,13 +103,13 @@ def test_every_row_advances_in_one_call(denoiser: EagerDenoiser) -> None:
     assert batch.step() == []
 
 
-def test_batches_of_requests_give_our_pictures(denoiser: EagerDenoiser) -> None:
+def test_batches_of_requests_give_our_pictures(denoiser: Denoiser) -> None:
     requests = of_all_solvers()
     for request, answer in zip(requests, solve_together(denoiser, requests), strict=True):
         assert found(answer) == pictures(denoiser, request), request
 
 
-def test_batches_of_requests_give_our_scores(denoiser: EagerDenoiser) -> None:
+def test_batches_of_requests_give_our_scores(denoiser: Denoiser) -> None:
     drawn = {"solver": {"name": "ddpm", "steps": 3}, "seed": 4, "count": 2}
     png = found(solve_together(denoiser, [drawn])[0])
     scored = {"images": png, "probes": 2, "tolerance_nats": 0.5, "seed": 6}

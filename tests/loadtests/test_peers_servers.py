@@ -95,9 +95,16 @@ class _OneAtATime(BaseHTTPRequestHandler):
         return
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Does not print that a client has left."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        return
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _OneAtATime) as server:
+    with _Quiet(("127.0.0.1", 0), _OneAtATime) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         nothing = Deployment([], {}, tmp_path / "log")
