@@ -62,7 +62,8 @@ class Cell:
     A percentile is infinite where too few requests were answered. `goodput` counts the work of
     requests in time, `throughput` that of all; `attainment` is the share of requests in time.
     `of_bare` is the throughput over the rate of the bare loop, `spent_ms` the processor time of a
-    request. `long_end_s` is the mean end of long jobs, None without.
+    request. All are those of short requests, but for `long_end_s`, the mean latency of long ones,
+    None without any.
     """
 
     scenario: str

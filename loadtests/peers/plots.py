@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from loadtests.peers.measures import Cell
 from loadtests.peers.report import heading
@@ -20,6 +21,7 @@ COLOURS = {
     "mosec": "#7f7f7f",
     "fastapi": "#c7c7c7",
 }
+ROUND = (1.0, 2.0, 5.0)
 COLUMNS = 3
 INCHES = (4.2, 1.9)
 DOTS_PER_INCH = 110
@@ -68,9 +70,11 @@ def _draw(
 
 def _latency(axes: Axes, cells: Sequence[Cell]) -> None:
     axes.set_xscale("log")
+    seconds = [value for cell in cells for value in (cell.p50, cell.p95, cell.p99)]
+    axes.set_xlim(*_round_limits([value for value in seconds if math.isfinite(value)]))
+    axes.xaxis.set_major_locator(LogLocator(subs=ROUND))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="x", which="minor", labelsize=5)
     for place, cell in enumerate(cells):
         colour = COLOURS.get(cell.server, "black")
         if math.isfinite(cell.p95):
@@ -78,6 +82,16 @@ def _latency(axes: Axes, cells: Sequence[Cell]) -> None:
         for value, marker in ((cell.p50, "o"), (cell.p99, "|")):
             if math.isfinite(value):
                 axes.plot([value], [place], marker, color=colour, markersize=7)
+
+
+def _round_limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the closest round numbers around all of the values, a little widened."""
+    if not values:
+        return 0.1, 1.0
+    steps = [digit * 10.0**power for power in range(-4, 5) for digit in ROUND]
+    below = [step for step in steps if step <= min(values)]
+    above = [step for step in steps if step >= max(values)]
+    return max(below, default=steps[0]) / 1.1, min(above, default=steps[-1]) * 1.1
 
 
 def _goodput(axes: Axes, cells: Sequence[Cell]) -> None:

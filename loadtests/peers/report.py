@@ -18,7 +18,7 @@ from loadtests.peers.traffic import Scenario
 
 COLUMNS = (
     *("server", "answered", "p50, s", "p95, s", "p99, s", "in time", "goodput", "throughput"),
-    *("of bare loop", "long jobs end, s", "processor, ms a request"),
+    *("of bare loop", "long ones, mean s", "processor, ms a request"),
 )
 PACKAGES = ("litserve", "mosec", "fastapi", "uvicorn", "redis", "torch", "onnxruntime")
 

@@ -53,7 +53,7 @@ FREE_RATE = 40.0
 def beside_long(jobs: int, images: int, steps: int) -> Scenario:
     """Return one-image requests beside `jobs` jobs of `images` images and many DDPM steps."""
     long = Kind(f"{images} x {steps}", images=images, solver={"name": "ddpm", "steps": steps})
-    title = f"one image beside {jobs} jobs of {images} images by {steps} steps"
+    title = f"one image beside {jobs} x {images} images of {steps} steps"
     return Scenario("long", title, (ONE,), (0.3,), long=(long,) * jobs)
 
 
@@ -116,7 +116,7 @@ QUICK = Plan(
     rounds=1,
     span_s=1.0,
     fewest=12,
-    patience_s=8.0,
+    patience_s=15.0,
     long_span_s=2.0,
     long_patience_s=15.0,
     saturating=64,

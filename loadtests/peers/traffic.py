@@ -71,7 +71,8 @@ class Kind:
 class Scenario:
     """Requests of several kinds at one or more loads.
 
-    `long` begin before all others and do not count in their load. Bursts are of `burst` requests.
+    Jobs of `long` begin before all others and do not count in their load. Bursts are of `burst`
+    requests.
     """
 
     name: str
@@ -85,7 +86,10 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request and when it is meant to be sent, in seconds from the beginning."""
+    """A request and when it is meant to be sent, in seconds from the beginning.
+
+    Long ones, likelihoods among them, are what the short ones run beside.
+    """
 
     at: float
     kind: Kind
@@ -111,8 +115,10 @@ def arrivals(
     chosen = draws.choice(len(scenario.kinds), requests, p=frequencies / frequencies.sum())
     first = SEEDS_A_ROUND * number
     short = [
-        Arrival(float(at), scenario.kinds[which], first + place)
-        for place, (at, which) in enumerate(zip(times, chosen, strict=True))
+        Arrival(float(at), kind, first + place, long=not kind.samples)
+        for place, (at, kind) in enumerate(
+            zip(times, (scenario.kinds[which] for which in chosen), strict=True)
+        )
     ]
     long = [
         Arrival(0.0, kind, first + requests + place, long=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadtests.peers.scenarios import FULL, QUICK, STEPS, Plan, beside_long
+from loadtests.peers.scenarios import FULL, QUICK, SCORING, STEPS, Plan, beside_long
 from loadtests.peers.traffic import LEAD_S, Kind, Scenario, arrivals
 
 RATE = 700.0
@@ -53,6 +53,12 @@ def test_long_jobs_come_first_and_are_no_part_of_the_load() -> None:
     assert [one.at for one in coming[:2]] == [0.0, 0.0]
     assert min(one.at for one in coming[2:]) > LEAD_S
     assert len({one.seed for one in coming}) == 32
+
+
+def test_likelihoods_are_what_short_requests_run_beside() -> None:
+    coming = arrivals(SCORING, 0.6, RATE, 2_000, number=0)
+    assert 0 < sum(one.long for one in coming) < 1_000
+    assert all(one.long == (not one.kind.samples) for one in coming)
 
 
 def test_a_likelihood_is_priced_with_its_probes() -> None:

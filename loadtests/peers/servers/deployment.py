@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[3]
 READY_WITHIN_S = 90.0
 STOP_WITHIN_S = 10.0
 POLL_S = 0.05
+LAST_LINES = 20
 # Settings of this shell that are none of a server's.
 FOREIGN = ("MULAN_", "MOSEC_", "LITSERVE_", "PEERS_")
 
@@ -54,12 +55,12 @@ class Deployment:
         while time.monotonic() < deadline:
             for process in self._processes:
                 if process.poll() is not None:
-                    raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+                    raise RuntimeError(f"ended with {process.returncode}: {self._told(process)}")
             with contextlib.suppress(httpx.TransportError):
                 if answers():
                     return
             time.sleep(POLL_S)
-        raise RuntimeError(f"not ready within {READY_WITHIN_S:.0f} s, see {self._log}")
+        raise RuntimeError(f"not ready within {READY_WITHIN_S:.0f} s: {self._told()}")
 
     def freeze(self) -> None:
         """Stop all processes where they are."""
@@ -104,6 +105,11 @@ class Deployment:
     @property
     def _sessions(self) -> set[int]:
         return {process.pid for process in self._processes}
+
+    def _told(self, process: subprocess.Popen[bytes] | None = None) -> str:
+        """Return a process's command line, or all of them, and the end of the log."""
+        lines = self._log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        return "\n".join([str(process.args if process else self._commands), *lines])
 
     def _signal(self, number: signal.Signals) -> None:
         for pid in self.pids():
