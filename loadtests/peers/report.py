@@ -71,11 +71,23 @@ def page(
             "",
             server_table(found, cells),
             "",
+            *_alone(found),
             f"The continuous loop is {own} lines of code by its user, beside {shared} that every "
             "peer needs to read requests and make answers.",
             "",
         ]
     )
+
+
+def _alone(found: Found) -> list[str]:
+    """Return how much of a request's processor time at the free network is no server's."""
+    if found.alone_ms is None:
+        return []
+    return [
+        f"At the network that costs nothing, {found.alone_ms:.1f} ms of a request's processor time "
+        "are the solver's and the picture's own, measured without any server.",
+        "",
+    ]
 
 
 def tables(cells: Sequence[Cell], scenarios: Sequence[Scenario]) -> str:

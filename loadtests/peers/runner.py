@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from loadtests.peers.client import Outcome, play
-from loadtests.peers.core import FREE, ROWS, Choice
+from loadtests.peers.core import FREE, ROWS, Choice, FreeDenoiser
 from loadtests.peers.measures import Played
 from loadtests.peers.scenarios import FREE as FREE_SCENARIO
 from loadtests.peers.scenarios import FREE_RATE, Plan
@@ -22,6 +22,8 @@ from models.rows.rows import Query
 
 BARE_S = 0.7
 IDLE_S = 1.0
+# Requests that are solved without a server.
+ALONE = 60
 # The kind of request that shows whether a server answers.
 PROBE = Kind("probe", solver={"name": "ddpm", "steps": 2})
 # Images that requests for likelihoods score, drawn before the run.
@@ -31,11 +33,15 @@ SCORED = Kind("scored", images=16, solver={"name": "dpm-2m", "steps": 10})
 @dataclass
 class Found:
     """All that a run measured: what was played, the rate of the bare loop each time it was
-    measured, and the processors that each idle server kept busy."""
+    measured, and the processors that each idle server kept busy.
+
+    `alone_ms` is the processor time of a request at the free network without any server.
+    """
 
     played: list[Played] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
     idle: dict[str, float] = field(default_factory=dict)
+    alone_ms: float | None = None
 
 
 class Run:
@@ -94,6 +100,7 @@ class Run:
                 fleet.settle(peer)
             if choice.runtime == FREE:
                 self.found.idle |= {peer.name: fleet.idle(peer) for peer in peers}
+                self.found.alone_ms = alone_ms(self._denoiser, self.choice.model)
             previous: tuple[int, Scenario, float] | None = None
             for number, scenario, load, peer in turns:
                 bar.set_postfix_str(f"{scenario.name} {load} {peer.name}")
@@ -168,6 +175,18 @@ class _Fleet:
         spent = running.deployment.spent_s() - before
         running.deployment.freeze()
         return spent / (time.perf_counter() - began)
+
+
+def alone_ms(denoiser: Denoiser, model: str) -> float:
+    """Return the processor time in ms of the work that a request at the free network is, from its
+    JSON to the picture, without any server."""
+    free, (kind,) = FreeDenoiser(denoiser), FREE_SCENARIO.kinds
+    requests = [kind.body(model, seed, ()) for seed in range(ALONE)]
+    solve_together(free, requests[:1])
+    before = time.process_time()
+    for request in requests:
+        solve_together(free, [request])
+    return 1e3 * (time.process_time() - before) / ALONE
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 from tiny_zoo import CONFIG
 
 from loadtests.peers.core import FreeDenoiser
+from loadtests.peers.runner import alone_ms, bare_rate
 from loadtests.peers.servers.continuous import ContinuousBatch
 from loadtests.peers.servers.solving import Json, solve_together
 from models.files.pictures import encode_png
@@ -123,3 +124,17 @@ def test_batches_of_requests_give_our_scores(denoiser: Denoiser) -> None:
     assert [one["log_px_lower_bound"] for one in scores["results"]] == pytest.approx(
         expected, rel=1e-6
     )
+
+
+def test_rates_without_a_server(denoiser: Denoiser) -> None:
+    rate = bare_rate(denoiser, seconds=0.2)
+    calls = []
+
+    class Watched(FreeDenoiser):
+        def evaluate(self, query: Query, condition: Condition) -> Answer:
+            calls.append(len(query.x))
+            return super().evaluate(query, condition)
+
+    assert bare_rate(Watched(denoiser), seconds=0.2) > rate > 0
+    assert set(calls) == {64}
+    assert alone_ms(denoiser, "tiny") > 0

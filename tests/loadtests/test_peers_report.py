@@ -31,7 +31,7 @@ SCENARIOS = (EQUAL, SATURATED)
 
 def test_the_page_has_every_cell() -> None:
     plan = FULL._replace(scenarios=SCENARIOS)
-    found = Found(bare=[700.0, 710.0, 650.0], idle={"mosec": 0.5})
+    found = Found(bare=[700.0, 710.0, 650.0], idle={"mosec": 0.5}, alone_ms=5.25)
     agreement = {"mosec": Agreement(images=20, same_images=19)}
     text = page("python -m loadtests.peers", Choice(), plan, found, CELLS, agreement)
     rows = [line for line in text.splitlines() if line.startswith("| ours |")]
@@ -42,6 +42,7 @@ def test_the_page_has_every_cell() -> None:
     assert "## One image, 20 evaluations, load 0.4" in text
     assert "## One image, all requests at once\n" in text
     assert "load 0.8" not in text
+    assert "5.2 ms of a request's processor time" in text
     assert "700 row-evaluations/s at the start" in text
     assert "700 in the median of 3 measurements over the run, from 650 to 710" in text
 
