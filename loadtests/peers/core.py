@@ -72,7 +72,7 @@ class FreeDenoiser:
     """A denoiser whose network predicts no noise, in no time; the rest is that of another one."""
 
     def __init__(self, denoiser: Denoiser) -> None:
-        self.config = denoiser.config
+        self.config, self.quantum = denoiser.config, 1
         self.encode, self.condition = denoiser.encode, denoiser.condition
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:

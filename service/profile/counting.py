@@ -22,7 +22,7 @@ class MarkedDenoiser:
 
     def __init__(self, denoiser: Denoiser) -> None:
         self._denoiser = denoiser
-        self.config = denoiser.config
+        self.config, self.quantum = denoiser.config, denoiser.quantum
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
         with torch.profiler.record_function(NETWORK):
