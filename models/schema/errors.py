@@ -11,6 +11,7 @@ ModelError
 │       └── PictureDepthError    it has more than 8 bits a value
 ├── EvaluationError   a figure that cannot be computed
 ├── MissingExtraError an optional package that is not installed
+├── RuntimeUnfitError a runtime that cannot serve a checkpoint on this machine
 └── TrainingError     a training run that cannot go on
 """
 
@@ -57,6 +58,10 @@ class EvaluationError(ModelError):
 
 class MissingExtraError(ModelError):
     """An optional package that is not installed; the text says how to install it."""
+
+
+class RuntimeUnfitError(ModelError):
+    """A runtime that cannot serve a checkpoint here; the text says what to do, or what differs."""
 
 
 class TrainingError(ModelError):
