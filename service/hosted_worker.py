@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+from models.runtimes.choice import Wish
 from service.background import in_background
 from service.catalogue import Catalogue
 from service.engine.scheduler import SchedulerLimits
 from service.errors import ServeError, StoreUnavailable
-from service.loading import LoadedModel, device_memory, load_models
+from service.loading import LoadedModel, device_memory, find_devices, load_on
 from service.process import Resources
+from service.rows import Served
 from service.store.fleet import AnnouncedModel
 from service.telemetry.device import DeviceMetrics
 from service.telemetry.engine import EngineMetrics
@@ -22,12 +24,18 @@ from service.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+# The price of a tick by the type of device. That of CUDA is the size of the largest graph; it has
+# not been measured.
+_TICKS = {"cpu": 64, "cuda": 128}
+# Rows that may have begun, in ticks.
+_RESIDENT_TICKS = 8
 # The name of a worker whose store is in memory.
 _ALONE = "here"
 
 
 class HostedWorker:
-    """The worker of one process. It loads its models, and adds them to the process's `catalogue`.
+    """The worker of one process. It loads its models on each device that the settings name, and
+    adds them to the process's `catalogue`.
 
     All methods belong to one event loop.
     """
@@ -42,11 +50,14 @@ class HostedWorker:
     async def start(self) -> None:
         """Load the models, wait until the store answers, and begin to claim jobs.
 
-        Raises ServeError if no model can be served, or Redis is too old.
+        Raises ServeError if a device is not there, no model can be served, or Redis is too old.
         """
-        limits, settings = SchedulerLimits(), self._settings
-        load = partial(load_models, settings.models, rows=limits.tick)
-        loaded = await in_background("loading", load)
+        settings = self._settings
+        devices = find_devices(settings.devices)
+        limits = _limits(settings.tick, devices[0].type)
+        wish = Wish(settings.runtime, settings.sample_dtype, settings.cache)
+        load = partial(load_on, devices, settings.models, limits.tick, wish)
+        loaded, *others = await in_background("loading", load)
         if not loaded:
             raise ServeError(f"no checkpoint in {settings.models} can be served")
         self._announced = [
@@ -58,11 +69,12 @@ class HostedWorker:
             await self._shared.wait_until_reachable()
         worker = Worker(
             self._resources.store,
-            {model.manifest.sha256: model.served for model in loaded},
+            _served(loaded),
             limits,
             renew_every=settings.lease_s / 3,
             max_tick=settings.max_tick_s,
             observers=self._observers(loaded),
+            others=[_served(models) for models in others],
         )
         await worker.start()
         self._worker, self._since = worker, time.time()
@@ -103,3 +115,13 @@ class HostedWorker:
         names = {model.manifest.sha256: model.manifest.name for model in models}
         jobs = CompositeObserver(JobMetrics(registry, names), JobLog(self.name), tracing.jobs)
         return Observers(jobs, EngineMetrics(registry, names))
+
+
+def _limits(tick: int, device_type: str) -> SchedulerLimits:
+    """The bounds of an engine whose tick has this price, or 0 for that of the device."""
+    tick = tick or _TICKS[device_type]
+    return SchedulerLimits(tick=tick, resident=_RESIDENT_TICKS * tick)
+
+
+def _served(models: Sequence[LoadedModel]) -> dict[str, Served]:
+    return {model.manifest.sha256: model.served for model in models}

@@ -11,17 +11,20 @@ import torch
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import folders
+from models.runtimes.choice import Wish, choose
 from models.runtimes.runtime import Runtime
-from models.runtimes.warmup import warm_up
 from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
 from service.engine.scheduler import SchedulerLimits
+from service.errors import ServeError
 from service.rows import Served
 from service.telemetry.device import DeviceMemory
 
 logger = logging.getLogger(__name__)
+
+DEFAULT = Wish()
 
 
 class LoadedModel(NamedTuple):
@@ -34,9 +37,13 @@ class LoadedModel(NamedTuple):
 
 
 def load_models(
-    root: Path = ZOO, device: torch.device | None = None, rows: int = SchedulerLimits().tick
+    root: Path = ZOO,
+    device: torch.device | None = None,
+    rows: int = SchedulerLimits().tick,
+    wish: Wish = DEFAULT,
 ) -> list[LoadedModel]:
-    """Load every checkpoint directly below `root`, for network calls of at most `rows` rows.
+    """Load every checkpoint directly below `root`, for network calls of at most `rows` rows, in the
+    runtime that is wished for.
 
     A checkpoint that cannot be served is left out, with a line in the log.
     """
@@ -45,7 +52,7 @@ def load_models(
     for folder in folders(root):
         logger.info("loading %s", folder.name)
         try:
-            loaded = _load(folder, device, rows)
+            loaded = _load(folder, device, rows, wish)
             _check_unique(loaded.manifest, models)
         except NoManifestError as error:
             logger.info("%s", error)
@@ -59,9 +66,49 @@ def load_models(
     return models
 
 
+def load_on(
+    devices: Sequence[torch.device], root: Path, rows: int, wish: Wish = DEFAULT
+) -> list[list[LoadedModel]]:
+    """Load the checkpoints below `root` on each device, as `load_models` does, and return for each
+    those that all of them serve, in one order.
+
+    Raises ServeError where the bytes of results would depend on which of the devices runs a job.
+    """
+    loaded = [
+        {model.manifest.sha256: model for model in load_models(root, device, rows, wish)}
+        for device in devices
+    ]
+    everywhere = [sha256 for sha256 in loaded[0] if all(sha256 in models for models in loaded)]
+    for sha256 in everywhere:
+        executions = sorted({models[sha256].served.execution for models in loaded})
+        if len(executions) > 1:
+            name = loaded[0][sha256].manifest.name
+            raise ServeError(
+                f"{name} would run as {' and as '.join(executions)}, and results would depend on "
+                "where: choose devices of one kind (MULAN_DEVICES)"
+            )
+    return [[models[sha256] for sha256 in everywhere] for models in loaded]
+
+
 def best_device() -> torch.device:
     """Return the CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def find_devices(names: str) -> list[torch.device]:
+    """Return the devices that the setting `devices` names.
+
+    Raises ServeError for a device that this machine does not have.
+    """
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    wanted = (found or ["cpu"]) if names == "all" else names.split(",")
+    for name in wanted:
+        if name not in ("cpu", *found):
+            here = ", ".join(found) or "none"
+            raise ServeError(
+                f"there is no device {name} (MULAN_DEVICES); CUDA devices here: {here}"
+            )
+    return [torch.device(name) for name in wanted]
 
 
 def execution(device: torch.device, runtime: Runtime) -> str:
@@ -84,13 +131,15 @@ def device_memory() -> list[DeviceMemory]:
     ]
 
 
-def _load(folder: Path, device: torch.device, rows: int) -> LoadedModel:
+def _load(folder: Path, device: torch.device, rows: int, wish: Wish) -> LoadedModel:
     began = time.perf_counter()
-    manifest, model = load_checkpoint(folder, device)
+    checkpoint = load_checkpoint(folder, device)
+    manifest = checkpoint.manifest
     presets(manifest)
-    denoiser = warm_up(model, rows)
-    logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
-    served = Served(denoiser, device, execution(device, denoiser.runtime))
+    chosen = choose(checkpoint, folder, rows, wish)
+    logger.debug("%s: calls are padded to %d rows", manifest.name, chosen.denoiser.quantum)
+    executions = [execution(device, denoiser.runtime) for denoiser in chosen]
+    served = Served(chosen.denoiser, device, *executions)
     calibration = _calibration(folder, manifest)
     return LoadedModel(manifest, served, calibration, time.perf_counter() - began)
 

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -60,6 +61,22 @@ def _collector(text: str) -> str:
     return text
 
 
+def _devices(text: str) -> str:
+    """Check the names of devices. Raises ValueError."""
+    names = text.split(",")
+    if text not in ("all", "cpu") and not all(re.fullmatch(r"cuda:\d+", name) for name in names):
+        raise ValueError("should be cpu, all, or CUDA devices, as cuda:0,cuda:1")
+    if len(set(names)) < len(names):
+        raise ValueError("names a device twice")
+    return text
+
+
+def _cache() -> Path:
+    """The user's folder of what can be made again; a user may have no home."""
+    home = Path(os.environ.get("HOME", "/"))
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "mulan-serve"
+
+
 Rate = Annotated[str, AfterValidator(_rate)]
 
 
@@ -106,6 +123,32 @@ class Settings(BaseSettings):
         ge=1,
         le=1024,
         description="CPU threads of the networks; by default one for each core, and at most 4.",
+    )
+    runtime: Literal["auto", "onnx", "eager", "cuda-graph"] = Field(
+        "auto",
+        description="What runs the networks: onnx is ONNX Runtime, eager is PyTorch, cuda-graph is "
+        "PyTorch in CUDA graphs; auto takes the fastest that gives eager's numbers.",
+    )
+    sample_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Precision of the networks that draw samples; likelihoods and verdicts are "
+        "always computed in float32.",
+    )
+    cache: Path = Field(
+        _cache(),
+        description="Folder in which a worker keeps what it measured of its runtimes.",
+    )
+    devices: Annotated[str, AfterValidator(_devices)] = Field(
+        "all",
+        description="Devices that compute, each with an engine of its own: cpu, or cuda:0,cuda:1; "
+        "all stands for every CUDA device, or for the CPU where there is none.",
+    )
+    tick: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Price of one tick of an engine, in row-evaluations; 0 stands for 64 on the "
+        "CPU and 128 on CUDA devices.",
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="Largest request body.")
     max_pending_body_bytes: int = Field(

@@ -1,14 +1,15 @@
-"""The worker: it claims jobs from the store, has the engine run them, and stores their outcomes."""
+"""The worker: it claims jobs from the store, has its engines run them, and stores the outcomes."""
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from models.files.pictures import contact_sheet
 from service.engine.engine import Engine
 from service.engine.events import Event, Progress
+from service.engine.pool import EnginePool
 from service.engine.scheduler import SchedulerLimits
 from service.engine.thread import EngineThread
 from service.errors import ServiceError, StoreUnavailable
@@ -45,9 +46,10 @@ NULL_OBSERVERS = Observers()
 class Worker:
     """A worker for the checkpoints `models`, by SHA-256. All methods belong to one event loop.
 
-    A worker is started once and stopped once. It holds at most `max_jobs` jobs, and renews their
-    leases every `renew_every` seconds; a tick of more than `max_tick` seconds is a hang. A suspect
-    waits `patience` seconds to run alone.
+    `others` are the same checkpoints on other devices, each of which has an engine too. A worker is
+    started once and stopped once. It holds at most `max_jobs` jobs for each engine, and renews
+    their leases every `renew_every` seconds; a tick of more than `max_tick` seconds is a hang. A
+    suspect waits `patience` seconds to run alone.
     """
 
     def __init__(
@@ -60,11 +62,15 @@ class Worker:
         max_tick: float = MAX_TICK,
         patience: float = PATIENCE,
         observers: Observers = NULL_OBSERVERS,
+        others: Sequence[Mapping[str, Served]] = (),
     ) -> None:
         self._store, self._checkpoints = store, tuple(models)
         self._observer = observers.jobs
-        self._max_jobs, self._renew_every, self._max_tick = max_jobs, renew_every, max_tick
-        self._thread = EngineThread(Engine(models, limits, observers.engine), self._post)
+        engines = [Engine(models, limits, observers.engine)]
+        engines += [Engine(other, limits, observers.engine.beside()) for other in others]
+        self._engines = EnginePool([EngineThread(engine, self._post) for engine in engines])
+        self._max_jobs = max_jobs * len(engines)
+        self._renew_every, self._max_tick = renew_every, max_tick
         self._held = HeldJobs()
         self._quarantine = Quarantine(self._held, patience)
         self._progress: dict[str, Progress] = {}
@@ -76,7 +82,7 @@ class Worker:
     async def start(self) -> None:
         """Start the engine, and begin to claim jobs."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._engines.start()
         # The worker listens before it claims, so that every job it holds can be cancelled.
         for name, loop in (
             ("listen", self._listen),
@@ -112,7 +118,7 @@ class Worker:
             logger.warning("handing back %d unfinished jobs", len(left))
         await cancel_all(*self._loops.values(), *self._held.ending)
         await asyncio.gather(*(self._hand_back(claim) for claim in left))
-        if not await asyncio.to_thread(self._thread.stop, JOIN_WITHIN):
+        if not await asyncio.to_thread(self._engines.stop, JOIN_WITHIN):
             logger.error("the engine did not finish its tick within %.0f s", JOIN_WITHIN)
 
     def hurry(self) -> None:
@@ -121,13 +127,13 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the engine's thread and all loops are running."""
-        return self._thread.alive and not any(task.done() for task in self._loops.values())
+        """Whether the engines' threads and all loops are running."""
+        return self._engines.alive and not any(task.done() for task in self._loops.values())
 
     @property
     def tick_age(self) -> float:
         """Seconds since the present tick began, or 0 without work."""
-        return self._thread.tick_age
+        return self._engines.tick_age
 
     @property
     def hung(self) -> bool:
@@ -137,7 +143,7 @@ class Worker:
     @property
     def _ticks(self) -> bool:
         """Whether the engine is neither dead nor hung."""
-        return self._thread.alive and not self.hung
+        return self._engines.alive and not self.hung
 
     @property
     def jobs(self) -> int:
@@ -159,7 +165,7 @@ class Worker:
             if claim.alone:
                 await self._run_alone(claim)
             else:
-                self._thread.submit(claim.job)
+                self._engines.submit(claim.job)
 
     async def _run_alone(self, claim: Claim) -> None:
         """Run a suspect and nothing beside it, or hand it back."""
@@ -172,7 +178,7 @@ class Worker:
             if not begins and self._held.has(claim):
                 await self._hand_back(claim)
         if begins:
-            self._thread.submit(claim.job)
+            self._engines.submit(claim.job)
             # Its outcome is stored too before another job can bring the worker down.
             await self._held.wait_until_only()
 
@@ -226,7 +232,7 @@ class Worker:
     def _set_watched(self, job_id: str, watched: bool) -> None:
         """Have previews drawn for a job only while somebody watches it."""
         if watched != (job_id in self._watched) and job_id in self._held.running:
-            self._thread.watch(job_id, watched)
+            self._engines.watch(job_id, watched)
             (self._watched.add if watched else self._watched.discard)(job_id)
 
     def _post(self, events: list[Event]) -> None:
@@ -242,6 +248,7 @@ class Worker:
                 self._reportable.set()
             else:
                 self._held.pop(event.job_id)
+                self._engines.ended(event.job_id)
                 self._watched.discard(event.job_id)
                 self._observer.left_engine(claim.job, time.monotonic() - claim.since)
                 task = asyncio.create_task(self._complete(claim, event.outcome))
@@ -271,7 +278,7 @@ class Worker:
         if claim := self._held.pop(job_id):
             self._observer.ended(claim.job, ending)
             self._watched.discard(job_id)
-            self._thread.abort(job_id)
+            self._engines.abort(job_id)
         return claim is not None
 
 

@@ -79,9 +79,7 @@ def graphs(model: Mulan) -> dict[str, Graph]:
     asked = {"x": x, "network_time": network_time, "latent": latent}
     cotangents = torch.randn(ROWS, PROBES, *config.chw, generator=draws)
     found = {
-        "score": Graph(
-            _OfWeights(model.score), _weights(model, "score"), asked, ("prediction",)
-        ),
+        "score": Graph(_OfWeights(model.score), _weights(model, "score"), asked, ("prediction",)),
         "score_vjp": Graph(
             PullBack(model.score, config.chw, config.latent_size),
             _weights(model, "score"),

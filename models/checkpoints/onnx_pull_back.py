@@ -6,7 +6,7 @@ the forward pass is computed once a row, and the cotangents are rows of the rest
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -69,14 +69,14 @@ class _Replay(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         if n.op == "output":
-            return tuple(self._together(result) for result in n.args[0])  # type: ignore[union-attr, arg-type]
+            return tuple(self._together(result) for result in n.all_input_nodes)
         if n.op != "call_function":
             return super().run_node(n)
         backward = n in self.backward
         rows = self.rows * self.probes if backward else self.rows
         if backward and n.target in _BROADCAST and self._of_rows(n):
             shared = [self._broadcast(argument) for argument in n.args]
-            self.apart[n] = n.target(*shared, **n.kwargs)  # type: ignore[operator]
+            self.apart[n] = n.target(*shared, **n.kwargs)
             return None
 
         def found(argument: Any) -> Any:
@@ -87,18 +87,16 @@ class _Replay(fx.Interpreter):
                 return argument // ROWS * rows
             return argument
 
-        args, kwargs = map_aggregate((n.args, dict(n.kwargs)), found)  # type: ignore[misc]
+        args, kwargs = cast(Any, map_aggregate((n.args, dict(n.kwargs)), found))
         return n.target(*args, **kwargs)  # type: ignore[operator]
 
     def _of_rows(self, node: fx.Node) -> bool:
         """Return True if all operands are tensors with as many dimensions, rows first."""
-        shapes = [
-            argument.meta["val"].shape if isinstance(argument, fx.Node) else ()
-            for argument in node.args
-        ]
-        return all(len(shape) and shape[0] == ROWS for shape in shapes) and (
-            len({len(shape) for shape in shapes}) == 1
-        )
+        if len(node.all_input_nodes) < len(node.args):
+            return False
+        shapes: list[torch.Size] = [given.meta["val"].shape for given in node.all_input_nodes]
+        rows_first = all(len(shape) and shape[0] == ROWS for shape in shapes)
+        return rows_first and len({len(shape) for shape in shapes}) == 1
 
     def _broadcast(self, argument: Any) -> Tensor:
         value: Tensor = self.env[argument]
@@ -122,9 +120,9 @@ class _Replay(fx.Interpreter):
         return self.repeats[node]
 
     def _repeat(self, value: Any, recorded: Any) -> Any:
-        if not isinstance(value, Tensor) or not recorded.ndim or recorded.shape[0] % ROWS:
+        if not isinstance(value, Tensor) or not value.ndim or recorded.shape[0] % ROWS:
             return value
-        rows, *rest = recorded.shape[0] // ROWS * self.rows, *recorded.shape[1:]
+        rows, rest = recorded.shape[0] // ROWS * self.rows, list(value.shape[1:])
         return value.expand(self.probes, rows, *rest).reshape(self.probes * rows, *rest)
 
 
@@ -211,6 +209,13 @@ def _group_norm_backward(
     return pulled.view(x.shape), None, None
 
 
+def _softmax_backward(cotangent: Tensor, out: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
+    """Sum by a matrix product, whose order does not depend on where a row lies in memory."""
+    assert dim in (-1, out.ndim - 1)
+    ones = torch.ones(out.shape[-1], 1, dtype=out.dtype, device=out.device)
+    return out * cotangent - out * ((out * cotangent) @ ones)
+
+
 def _group_norm(
     x: Tensor,
     weight: Tensor,
@@ -258,6 +263,7 @@ def _join_factors(graph: fx.Graph, backward: set[fx.Node]) -> None:
 def _decompositions() -> dict[Any, Callable[..., Any]]:
     return dict(core_aten_decompositions()) | {
         aten.convolution_backward.default: _convolution_backward,
+        aten._softmax_backward_data.default: _softmax_backward,
         aten.silu_backward.default: _silu_backward,
         aten.native_group_norm.default: _group_norm,
         aten.native_group_norm_backward.default: _group_norm_backward,

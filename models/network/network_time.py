@@ -30,10 +30,7 @@ class NetworkTime(NamedTuple):
         powers = torch.stack([term.mean(1) for term in terms], dim=1)
         powers = powers / powers.sum(1, keepdim=True)
         s = torch.linspace(0, 1, KNOTS, dtype=powers.dtype, device=powers.device)
-        low, high = (
-            torch.zeros(len(powers), KNOTS).to(powers),
-            torch.ones(len(powers), KNOTS).to(powers),
-        )
+        low, high = powers.new_zeros(len(powers), KNOTS), powers.new_ones(len(powers), KNOTS)
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             below = _polynomial(powers[:, None], middle) < s

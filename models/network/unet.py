@@ -35,7 +35,8 @@ def fourier_features(x: Tensor, config: ModelConfig, s: Tensor) -> Tensor:
     """
     if not config.fourier:
         return x
-    w = x.new_tensor([2 * math.pi * 2.0**p for p in config.fourier])
+    # Numbers that the host keeps as a list would be copied, and a GPU's host waits for a copy.
+    w = torch.stack([x.new_full((), 2 * math.pi * 2.0**p) for p in config.fourier])
     angles = x[:, :, None] * w[:, None, None]
     waves = torch.stack([angles.sin(), angles.cos()], dim=1)
     if config.fourier_fade:

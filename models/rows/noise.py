@@ -34,16 +34,23 @@ class Stream(IntEnum):
 def philox(counter: Tensor, key: Tensor) -> Tensor:
     """Apply ten rounds to `counter` `[..., 4]` under `key` `[..., 2]`; int64 tensors of 32-bit
     words."""
-    multipliers = torch.tensor(MULTIPLIERS, device=counter.device)
-    weyl = torch.tensor(WEYL, device=counter.device)
+    multipliers = _pair(*MULTIPLIERS, counter.device)
+    rounds = torch.arange(ROUNDS, device=counter.device)[:, None]
+    keys = key[..., None, :] + rounds * _pair(*WEYL, counter.device)
     even, odd = counter[..., 0::2], counter[..., 1::2]
-    for _ in range(ROUNDS):
-        # Signed overflow keeps the low 64 bits; the masks undo the sign.
-        product = even * multipliers
-        high, low = (product >> 32) & WORD, product & WORD
-        even, odd = high.flip(-1) ^ odd ^ key, low.flip(-1)
-        key = (key + weyl) & WORD
-    return torch.stack([even, odd], dim=-1).flatten(-2)
+    for round_key in keys.unbind(-2):
+        # Signed overflow keeps the low 64 bits. What lies above a word's 32 is masked only where a
+        # product would feel it: before the next round, and at the end.
+        product = (even * multipliers).flip(-1)
+        even, odd = ((product >> 32) ^ odd ^ round_key) & WORD, product
+    return torch.stack([even, odd & WORD], dim=-1).flatten(-2)
+
+
+def _pair(first: int, second: int, device: torch.device) -> Tensor:
+    """Return two numbers as a tensor that the device makes itself: one that the host made would be
+    copied there, and a GPU's host waits for that."""
+    step = second - first
+    return torch.arange(first, first + 2 * step, step, device=device)
 
 
 def _words(key: NoiseKey, stream: Stream, draw: Tensor | int, words: int) -> Tensor:

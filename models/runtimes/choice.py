@@ -12,13 +12,16 @@ import torch
 
 from models.checkpoints.checkpoint import Checkpoint
 from models.files.folders import write_atomically
-from models.runtimes.denoiser import NetworkDenoiser
+from models.rows.denoiser import Denoiser
+from models.rows.rows import Query, take
+from models.runtimes.cuda_graph import cuda_graph_runtime
+from models.runtimes.denoiser import NetworkDenoiser, TwoPrecisions
 from models.runtimes.eager import EagerRuntime
 from models.runtimes.gate import check, questions
 from models.runtimes.onnx import OnnxRuntime
 from models.runtimes.runtime import Precision, Runtime
 from models.runtimes.warmup import be_exact, warm_up
-from models.schema.errors import CheckpointError, RuntimeUnfitError
+from models.schema.errors import CheckpointError, UnavailableRuntimeError
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +34,24 @@ TRIED: dict[str, tuple[RuntimeName, ...]] = {
 REPEATS = 2
 
 
+class Chosen(NamedTuple):
+    """The denoiser of likelihoods and verdicts, in float32, and that of samples."""
+
+    exact: NetworkDenoiser
+    samples: NetworkDenoiser
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """Both as one."""
+        return self.exact if self.exact is self.samples else TwoPrecisions(*self)
+
+
 class Wish(NamedTuple):
     """What an operator asks for, and the folder in which measurements are kept, if any."""
 
     runtime: RuntimeName = "auto"
     sample_dtype: Precision = "float32"
     cache: Path | None = None
-
-
-class Chosen(NamedTuple):
-    """The denoiser of likelihoods and verdicts, in float32, and that of samples."""
-
-    exact: NetworkDenoiser
-    samples: NetworkDenoiser
 
 
 def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chosen:
@@ -62,7 +70,7 @@ def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chose
             denoiser = NetworkDenoiser(model, _runtime(name, checkpoint, folder))
             if name != "eager":
                 check(denoiser, eager)
-        except RuntimeUnfitError as error:
+        except UnavailableRuntimeError as error:
             if wish.runtime != "auto":
                 raise CheckpointError(f"not served by {name}: {error}") from error
             logger.info("%s is not served by %s: %s", manifest.name, name, error)
@@ -74,19 +82,18 @@ def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chose
     samples = NetworkDenoiser(model, EagerRuntime(model, "bfloat16"))
     try:
         check(samples, eager)
-    except RuntimeUnfitError as error:
+    except UnavailableRuntimeError as error:
         raise CheckpointError(f"no samples in {wish.sample_dtype}: {error}") from error
     return Chosen(exact, warm_up(model, rows, samples.runtime))
 
 
 def _runtime(name: RuntimeName, checkpoint: Checkpoint, folder: Path) -> Runtime:
     model = checkpoint.model
-    builders: dict[RuntimeName, Callable[[], Runtime]] = {
+    builders: dict[str, Callable[[], Runtime]] = {
         "eager": lambda: EagerRuntime(model),
         "onnx": lambda: OnnxRuntime(model, folder),
+        "cuda-graph": lambda: cuda_graph_runtime(model),
     }
-    if name not in builders:
-        raise RuntimeUnfitError(f"it does not run on {model.device.type}")
     return builders[name]()
 
 
@@ -98,9 +105,7 @@ def _fastest(fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None) ->
     return fit[min(range(len(fit)), key=lambda index: measured[index])]
 
 
-def _remembered(
-    fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None
-) -> list[float]:
+def _remembered(fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None) -> list[float]:
     """Return the seconds of each; they are kept by all on which they depend."""
     runtimes = [f"{found.runtime.name} {found.runtime.version}" for found in fit]
     device = fit[0].model.device
@@ -116,7 +121,9 @@ def _remembered(
         except (OSError, ValueError, KeyError, TypeError):
             pass
     seconds = [_seconds(found) for found in fit]
-    logger.debug("seconds of a small and a large call: %s", dict(zip(runtimes, seconds, strict=True)))
+    logger.debug(
+        "seconds of a small and a large call: %s", dict(zip(runtimes, seconds, strict=True))
+    )
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,14 +136,14 @@ def _remembered(
 def _seconds(denoiser: NetworkDenoiser) -> float:
     """Return the time of a call with one row and of one with sixteen, the best of a few."""
     query, condition = questions(denoiser)
-    query = query._replace(cotangents=None)
     total = 0.0
     for rows in 1, len(query.x):
-        part = query._replace(x=query.x[:rows], t=query.t[:rows])
+        index = torch.arange(rows, device=query.x.device)
+        x, t, part = take((query.x, query.t, condition), index)
         taken = []
         for _ in range(REPEATS):
             began = time.perf_counter()
-            denoiser.evaluate(part, first(condition, rows)).eps.sum().item()
+            denoiser.evaluate(Query(x, t), part).eps.sum().item()
             taken.append(time.perf_counter() - began)
         total += min(taken)
     return total

@@ -10,7 +10,7 @@ from models.network.schedule import per_row
 from models.rows.noise import Stream, normal, rademacher, uniform
 from models.rows.rows import Condition, NoiseKey, Query
 from models.runtimes.denoiser import NetworkDenoiser
-from models.schema.errors import RuntimeUnfitError
+from models.schema.errors import UnavailableRuntimeError
 
 QUARTERS, ROWS_A_QUARTER, PROBES = 4, 4, 2
 # Root mean square of the difference over that of eager's answer. Float32 runtimes that are right
@@ -34,8 +34,8 @@ class Differences(NamedTuple):
 def check(found: NetworkDenoiser, eager: NetworkDenoiser) -> Differences:
     """Return how far a runtime is from eager float32.
 
-    Raises RuntimeUnfitError where that is more than 0.1 % in float32, or 1 % in bfloat16, which
-    serves predictions alone.
+    Raises UnavailableRuntimeError where that is more than 0.1 % in float32, or 1 % in bfloat16,
+    which serves predictions alone.
     """
     pulls = found.runtime.precision == "float32"
     differences = compare(found, eager, pulls=pulls)
@@ -43,7 +43,7 @@ def check(found: NetworkDenoiser, eager: NetworkDenoiser) -> Differences:
     for what, quarters in differences._asdict().items():
         for quarter, error in enumerate(quarters):
             if not error <= limit:
-                raise RuntimeUnfitError(
+                raise UnavailableRuntimeError(
                     f"its {what} differ from eager float32 by {error:.1e} of their size in the "
                     f"{_ORDINALS[quarter]} quarter of t; {limit:.0e} is allowed"
                 )
@@ -54,8 +54,8 @@ _ORDINALS = "first", "second", "third", "last"
 
 
 def compare(found: NetworkDenoiser, eager: NetworkDenoiser, *, pulls: bool) -> Differences:
-    """Return the differences on noised random images, as likely at every time."""
-    query, condition = _questions(eager)
+    """Return the differences on noised random images."""
+    query, condition = questions(eager)
     if not pulls:
         query = query._replace(cotangents=None)
     ours, theirs = (denoiser.evaluate(query, condition) for denoiser in (found, eager))
@@ -69,7 +69,7 @@ def compare(found: NetworkDenoiser, eager: NetworkDenoiser, *, pulls: bool) -> D
     return Differences(_by_quarter(ours.eps, theirs.eps), vjps)
 
 
-def _questions(denoiser: NetworkDenoiser) -> tuple[Query, Condition]:
+def questions(denoiser: NetworkDenoiser) -> tuple[Query, Condition]:
     """Return rows whose times are spread over [0, 1], quarter after quarter."""
     device, config = denoiser.model.device, denoiser.config
     rows = QUARTERS * ROWS_A_QUARTER

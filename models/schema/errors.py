@@ -11,8 +11,8 @@ ModelError
 │       └── PictureDepthError    it has more than 8 bits a value
 ├── EvaluationError   a figure that cannot be computed
 ├── MissingExtraError an optional package that is not installed
-├── RuntimeUnfitError a runtime that cannot serve a checkpoint on this machine
-└── TrainingError     a training run that cannot go on
+├── TrainingError     a training run that cannot go on
+└── UnavailableRuntimeError   a runtime that cannot serve a checkpoint here
 """
 
 
@@ -60,9 +60,10 @@ class MissingExtraError(ModelError):
     """An optional package that is not installed; the text says how to install it."""
 
 
-class RuntimeUnfitError(ModelError):
-    """A runtime that cannot serve a checkpoint here; the text says what to do, or what differs."""
-
-
 class TrainingError(ModelError):
     """A training run that diverged, or whose saved state does not belong to it."""
+
+
+class UnavailableRuntimeError(ModelError):
+    """A runtime that cannot serve a checkpoint on this machine; the text says what it lacks, or how
+    far its answers are from the right ones."""

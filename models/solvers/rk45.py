@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from models.network.schedule import NoiseLevel, per_row
+from models.rows.constants import constant
 from models.rows.rows import where
 from models.solvers.adaptive import Adaptive, State
 from models.solvers.base import Problem
@@ -56,7 +57,7 @@ class Rk45Solver(Adaptive[Stages]):
         )
 
     def ahead(self, problem: Problem[Columns], state: State[Stages]) -> tuple[Tensor, Tensor]:
-        weights = torch.tensor(WEIGHTS, dtype=state.s.dtype, device=state.s.device)
+        weights = constant(WEIGHTS, state.s.dtype, state.s.device)
         stage, slopes = state.own.stage, state.own.slopes
         return self._time(state), state.x + per_row(state.step) * _combine(weights[stage], slopes)
 
@@ -86,7 +87,7 @@ class Rk45Solver(Adaptive[Stages]):
 
     def _time(self, state: State[Stages]) -> Tensor:
         """Return the network's time `[rows]` of the stage that is asked next."""
-        nodes = torch.tensor(NODES, dtype=state.s.dtype, device=state.s.device)
+        nodes = constant(NODES, state.s.dtype, state.s.device)
         return advance(state.s, nodes[state.own.stage] * state.step)
 
     def _conclude(
@@ -95,7 +96,7 @@ class Rk45Solver(Adaptive[Stages]):
         """Accept or refuse a step all of whose slopes are known; `noise` and `eps` at its end."""
         h, (_, slopes, rates, so_far) = state.step, state.own
         solution, error, quintic = (
-            torch.tensor(row, dtype=h.dtype, device=h.device).expand(len(h), STAGES)
+            constant(row, h.dtype, h.device).expand(len(h), STAGES)
             for row in (WEIGHTS[-1], ERROR, QUINTIC)
         )
         drift = per_row(h) * _combine(error, slopes) / noise.rho

@@ -1,6 +1,7 @@
 """Metrics of the engine: where the time of ticks goes, how full calls are, and why no fuller."""
 
 from collections.abc import Mapping
+from copy import copy
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,7 +14,7 @@ _SHA_DIGITS = 12
 
 
 class EngineMetrics(EngineObserver):
-    """Metrics of one engine. `names` has the name of each checkpoint, by SHA-256."""
+    """Metrics of an engine. `names` has the name of each checkpoint, by SHA-256."""
 
     def __init__(self, registry: CollectorRegistry, names: Mapping[str, str]) -> None:
         self._names = names
@@ -67,7 +68,12 @@ class EngineMetrics(EngineObserver):
             namespace=PREFIX,
             registry=registry,
         )
-        self._lanes: set[LaneName] = set()
+        self._shown: dict[tuple[LaneName, str], int] = {}
+
+    def beside(self) -> "EngineMetrics":
+        other = copy(self)
+        other._shown = {}
+        return other
 
     def tick_began(self, tick: Tick) -> None:
         self._set_rows(tick.active, tick.waiting)
@@ -94,8 +100,10 @@ class EngineMetrics(EngineObserver):
 
     def _set_rows(self, active: Mapping[LaneName, int], waiting: Mapping[LaneName, int]) -> None:
         """Show the rows of each lane; a lane that is gone stays, with none."""
-        self._lanes |= active.keys() | waiting.keys()
-        for lane in self._lanes:
+        for lane in active.keys() | waiting.keys() | {lane for lane, _ in self._shown}:
             labels = self._names[lane.checkpoint], lane.solver
-            self._rows.labels(*labels, "active").set(active.get(lane, 0))
-            self._rows.labels(*labels, "waiting").set(waiting.get(lane, 0))
+            for state, lanes in (("active", active), ("waiting", waiting)):
+                # Other engines add to the same gauge.
+                rows, before = lanes.get(lane, 0), self._shown.get((lane, state), 0)
+                self._rows.labels(*labels, state).inc(rows - before)
+                self._shown[lane, state] = rows

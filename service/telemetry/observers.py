@@ -38,6 +38,10 @@ class EngineObserver:
     def went_idle(self) -> None:
         """The engine has no work left."""
 
+    def beside(self) -> "EngineObserver":
+        """Return the observer of one more engine, whose figures are added to this one's."""
+        return self
+
 
 class JobObserver:
     """An observer of the jobs of one worker. Times are in seconds."""

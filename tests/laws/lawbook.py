@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.anomaly.rows import path_problem
 from models.evaluation.analytic import Mixture
+from models.rows.denoiser import Denoiser
 from models.rows.rows import QUANTUM, Answer, count, pad, take
 from models.schema.config import ModelConfig
 from models.schema.specs import AdaptiveSpec, FlowPath, FlowSpec, SamplerSpec
@@ -88,19 +89,21 @@ def solver_of(spec: Any) -> Any:
     return SOLVERS[spec.name]
 
 
-def problem_of(spec: Any, index: Tensor, seed: int = 0) -> Problem[Any]:
+def problem_of(
+    spec: Any, index: Tensor, seed: int = 0, denoiser: Denoiser = DENOISER
+) -> Problem[Any]:
     """Rows `index` of a request: images to draw, or random images to score."""
     padded = pad(index, QUANTUM)
     if spec.name in SAMPLERS:
-        problem: Problem[Any] = sample_problem(DENOISER, spec, seed, padded)
+        problem: Problem[Any] = sample_problem(denoiser, spec, seed, padded)
     else:
         dice = torch.Generator().manual_seed(17)
-        images = torch.randint(17, (int(index.max()) + 1, *CONFIG.chw), generator=dice)
+        images = torch.randint(17, (int(index.max()) + 1, *denoiser.config.chw), generator=dice)
         tokens = images[padded].to(torch.uint8)
         if isinstance(spec, FlowPath):
-            problem = path_problem(DENOISER, tokens, spec, seed)
+            problem = path_problem(denoiser, tokens, spec, seed)
         else:
-            problem = score_problem(DENOISER, tokens, spec, seed, draws=1)
+            problem = score_problem(denoiser, tokens, spec, seed, draws=1)
     return take(problem, torch.arange(len(index)))
 
 

@@ -109,6 +109,27 @@ def test_rows_are_told_before_the_first_call_which_may_hang(served: Served) -> N
     assert seen == [3]
 
 
+def test_engines_add_to_one_figure(served: Served) -> None:
+    registry, seen = CollectorRegistry(), []
+    labels = {"model": "small", "solver": "ddpm", "state": "active"}
+    one = EngineMetrics(registry, {CHECKPOINT: "small"})
+    other = one.beside()
+
+    def during() -> None:
+        drive(Engine({CHECKPOINT: served}, observer=other), [samples("b", Ddpm(steps=1), 4)])
+        seen.append(registry.get_sample_value("mulan_engine_rows", labels))
+        other.tick_began(Tick(active=Counter({LaneName(CHECKPOINT, "ddpm"): 5})))
+        seen.append(registry.get_sample_value("mulan_engine_rows", labels))
+        other.went_idle()
+
+    hung = served._replace(denoiser=_Hung(served, during))
+    drive(Engine({CHECKPOINT: hung}, observer=one), [samples("a", Ddpm(steps=1), 3)])
+    one.went_idle()
+    seen.append(registry.get_sample_value("mulan_engine_rows", labels))
+    assert seen == [7, 8, 0]
+    assert registry.get_sample_value("mulan_engine_tick_seconds_count") == 2
+
+
 @pytest.mark.parametrize(
     ("limits", "count", "reason"),
     [
