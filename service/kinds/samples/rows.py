@@ -80,7 +80,7 @@ class Rows:
             nfe=tuple(nfe.tolist()),
             acceptance_rate=tuple(None if np.isnan(r) else r for r in rate.tolist()),
             latents=tuple(tuple(np.flatnonzero(z).tolist()) for z in latent),
-            execution=self._served.execution,
+            execution=self._served.sample_execution or self._served.execution,
         )
 
     def _tokens(self, x: Tensor) -> Tensor:
