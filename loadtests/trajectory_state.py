@@ -25,7 +25,7 @@ from service.kinds.likelihoods.task import ScoreTask
 from service.kinds.samples.task import SampleTask
 from service.loading import load_models
 from service.price import price
-from service.rows import AnyJobRows, Served
+from service.rows import AnyJobRows, Part, Served
 
 ROWS = SchedulerLimits().tick
 REPEATS = 7
@@ -45,7 +45,7 @@ def milliseconds(call: Callable[[], object]) -> float:
 def row(name: str, work: AnyJobRows, served: Served) -> str:
     """Return one line of the table."""
     rows = ROWS // price(rows=1, probes=work.probes)
-    problem = pad(work.problem(0, rows), QUANTUM)
+    problem = pad(work.problem([Part(work, 0, rows)]), QUANTUM)
     state = work.solver.init(problem)
     leaves = [leaf for leaf in optree.tree_leaves(state) if isinstance(leaf, torch.Tensor)]
 

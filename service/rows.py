@@ -3,21 +3,22 @@
 Each kind has a class `Rows(task, served)` of the form `JobRows` in the module `rows` of its folder.
 """
 
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
-import optree
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from models.rows.denoiser import Denoiser
-from models.rows.rows import count
+from models.rows.rows import concat, take
 from models.solvers.base import Problem, Solver
 from service.jobs import Result, Tokens
 
 ColumnsT = TypeVar("ColumnsT")
 StateT = TypeVar("StateT")
-Tree = TypeVar("Tree")
+EndedT = TypeVar("EndedT")
+RowsT = TypeVar("RowsT")
 
 
 class Served(NamedTuple):
@@ -32,12 +33,20 @@ class Served(NamedTuple):
     sample_execution: str = ""
 
 
-class JobRows(Protocol[ColumnsT, StateT]):
+class Part(NamedTuple, Generic[RowsT]):
+    """Rows `first` to `last` - 1 of a job, which are whole groups."""
+
+    job: RowsT
+    first: int
+    last: int
+
+
+class JobRows(Protocol[ColumnsT, StateT, EndedT]):
     """One job's rows: `rows` of them, which begin in groups of `group`.
 
     `evaluations` is the number of network evaluations of a row, exact unless the rows are
     `adaptive`, then a guess. Rows with equal `probes` can share a network call, and with an equal
-    solver a lane too.
+    solver a lane too. Jobs of one lane begin together and are read together.
     """
 
     adaptive: bool
@@ -51,12 +60,18 @@ class JobRows(Protocol[ColumnsT, StateT]):
         """The method that solves the rows."""
         ...
 
-    def problem(self, first_row: int, last_row: int) -> Problem[ColumnsT]:
-        """The problem of rows `first_row` to `last_row` - 1, which are whole groups."""
+    @classmethod
+    def problem(cls, parts: Sequence[Part[Self]]) -> Problem[ColumnsT]:
+        """The problem of rows of several jobs of one lane, one part after another."""
         ...
 
-    def collect(self, rows: NDArray[np.int64], problem: Problem[ColumnsT], state: StateT) -> None:
-        """Take over rows that have ended; the tensors may be padded beyond them."""
+    def read(self, rows: int, problem: Problem[ColumnsT], state: StateT) -> Sequence[EndedT]:
+        """Read the first `rows` rows, which have ended, from the device. They are of any jobs of
+        the lane, and the tensors may be padded beyond them."""
+        ...
+
+    def collect(self, rows: Sequence[int], ended: Sequence[EndedT]) -> None:
+        """Take over these rows of the job, as they were read."""
         ...
 
     def preview(self, rows: int, problem: Problem[ColumnsT], state: StateT) -> Tokens | None:
@@ -68,11 +83,30 @@ class JobRows(Protocol[ColumnsT, StateT]):
         ...
 
 
-AnyJobRows = JobRows[Any, Any]
+AnyJobRows = JobRows[Any, Any, Any]
 
 
-def first(tree: Tree, rows: int) -> Tree:
-    """The first `rows` rows of every leaf, as views."""
-    if rows == count(tree):
-        return tree
-    return cast(Tree, optree.tree_map(lambda leaf: leaf[:rows], cast(Any, tree)))
+def in_groups(
+    parts: Sequence[Part[RowsT]],
+    key: Callable[[RowsT], Hashable],
+    problem: Callable[[Sequence[Part[RowsT]]], Problem[ColumnsT]],
+) -> Problem[ColumnsT]:
+    """Return the problem of all parts, in their order, where only jobs of equal `key` can begin as
+    one."""
+    groups: dict[Hashable, list[int]] = {}
+    for place, part in enumerate(parts):
+        groups.setdefault(key(part.job), []).append(place)
+    if len(groups) == 1:
+        return problem(parts)
+    made = concat([problem([parts[place] for place in places]) for places in groups.values()])
+    order = [place for places in groups.values() for place in places]
+    sizes = torch.tensor([part.last - part.first for part in parts])
+    index = torch.split(torch.arange(int(sizes.sum())), sizes[order].tolist())
+    back = [index[order.index(place)] for place in range(len(parts))]
+    return take(made, torch.cat(back).to(made.key.seed.device))
+
+
+def channels_first(images: Sequence[Tokens], device: torch.device) -> Tensor:
+    """Return images `[N, H, W, C]` of several jobs as one tensor `[rows, C, H, W]` on a device."""
+    joined = np.ascontiguousarray(np.concatenate(images).transpose(0, 3, 1, 2))
+    return torch.from_numpy(joined).to(device)

@@ -7,6 +7,7 @@ the same. No random number is drawn, so orders of convergence can be tested with
 error.
 """
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ import torch
 from torch import Tensor
 
 from models.evaluation.analytic import Gaussian
-from models.rows.noise import Stream
+from models.rows.noise import NORMAL, UNIFORM, Draw, Stream
 from models.rows.rows import NoiseKey, take
 from models.solvers.base import AnySampler, Problem, RowStatus
 
 # One call draws at most so many normals for each value of an image.
 MOST_DRAWS = 5
+# Fields of states that depend on the schedule alone.
+FIXED = {"here", "there", "before"}
 
 Draws = Callable[[NoiseKey, Stream, Tensor | int, tuple[int, ...]], Tensor]
 Slot = tuple[Stream, int]
@@ -51,12 +54,17 @@ class Sampled(NamedTuple):
 @contextmanager
 def noise_from(normal: Draws, uniform: Draws) -> Iterator[None]:
     """Let every solver draw its noise from these functions."""
+
+    def draw(key: NoiseKey, *wanted: Draw) -> list[Tensor]:
+        laws = {NORMAL: normal, UNIFORM: uniform}
+        return [laws[one.law](key, one.stream, one.use, one.shape) for one in wanted]
+
     with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("models.solvers"):
-                for drawn, function in (("normal", normal), ("uniform", uniform)):
-                    if hasattr(module, drawn):
-                        patch.setattr(module, drawn, function)
+        for path, module in list(sys.modules.items()):
+            if path.startswith("models.solvers"):
+                for name, function in (("normal", normal), ("uniform", uniform), ("draw", draw)):
+                    if hasattr(module, name):
+                        patch.setattr(module, name, function)
         yield
 
 
@@ -160,9 +168,19 @@ class _Pushed:
             self.factor[place] = self.factor[place] + kicks[at]
 
 
+def _images(state: Any) -> list[bool]:
+    """For each leaf, whether it holds images. Levels of noise have their shape too, and are fixed
+    by the schedule."""
+    accessors, leaves, _ = optree.tree_flatten_with_accessor(state)
+    return [
+        leaf.ndim == 4 and FIXED.isdisjoint(getattr(entry, "field", "") for entry in accessor)
+        for accessor, leaf in zip(accessors, leaves, strict=True)
+    ]
+
+
 def _vector(state: Any) -> Tensor:
-    """All leaves of the shape of images, side by side, `[rows, size]`."""
-    leaves = [leaf for leaf in optree.tree_leaves(state) if leaf.ndim == 4]
+    """All images, side by side, `[rows, size]`."""
+    leaves = itertools.compress(optree.tree_leaves(state), _images(state))
     return torch.cat([leaf.flatten(1) for leaf in leaves], dim=1).double()
 
 
@@ -173,8 +191,14 @@ def _units(state: Any) -> Any:
     basis = torch.zeros_like(vector)
     basis[1 : 1 + vector.shape[1]] = torch.eye(vector.shape[1], dtype=vector.dtype)
     basis[-1] = 1
-    sizes = [leaf[0].numel() for leaf in optree.tree_leaves(state) if leaf.ndim == 4]
+    leaves, structure = optree.tree_flatten(state)
+    images = _images(state)
+    sizes = [leaf[0].numel() for leaf in itertools.compress(leaves, images)]
     columns = iter(basis.split(sizes, dim=1))
-    return optree.tree_map(
-        lambda leaf: next(columns).reshape(leaf.shape) if leaf.ndim == 4 else leaf, state
+    return optree.tree_unflatten(
+        structure,
+        [
+            next(columns).reshape(leaf.shape) if image else leaf
+            for leaf, image in zip(leaves, images, strict=True)
+        ],
     )

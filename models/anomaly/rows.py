@@ -1,7 +1,7 @@
 """Rows of a path solve for images of pixel tokens, and the readings of the finished rows."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,26 +14,30 @@ from models.network.encoder import top_k
 from models.network.mulan import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, rademacher
-from models.rows.rows import NoiseKey
+from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.schema.specs import FlowPath
 from models.solvers.base import Problem, RowStatus, count_column
 from models.solvers.path import Columns, Path, PathSolver
-from models.work.likelihood import content_seed, dequantize
+from models.work.likelihood import content_seeds, dequantize
 from models.work.solve import solve
 
 BATCH = 64
 
 
-def path_problem(denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int) -> Problem[Columns]:
-    """Return rows for images `tokens` `[rows, C, H, W]`, uint8.
+def path_problem(
+    denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int | Sequence[int]
+) -> Problem[Columns]:
+    """Return rows for images `tokens` `[rows, C, H, W]`, uint8. `seed` is the same for all images,
+    or has one for each.
 
     All noise is keyed by (seed, the image's content). The encoder runs once for each image.
     """
-    config, device = denoiser.config, tokens.device
-    clean = tokens_to_data(tokens, config.vocabulary)
+    config, device, rows = denoiser.config, tokens.device, len(tokens)
+    clean, seeds = tokens_to_data(tokens, config.vocabulary), content_seeds(seed, tokens)
     logits = denoiser.encode(clean.float())
+    # What follows is computed without tails, and once for each row.
+    clean, seeds, logits = pad((clean, seeds, logits), QUANTUM)
     latent = top_k(logits, config.latent_k)
-    seeds = torch.tensor([content_seed(seed, image) for image in tokens], device=device)
     key = NoiseKey(seeds, torch.zeros_like(seeds))
     dequantized = dequantize(config, clean, key)
     columns = Columns(
@@ -42,10 +46,11 @@ def path_problem(denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int) 
         rademacher(key, Stream.PROBE, 0, (spec.probes, *config.chw)),
         dequantized.cost,
         latent_mass(logits, latent),
-        count_column(spec.steps, len(tokens), device),
-        count_column(spec.fresh, len(tokens), device),
+        count_column(spec.steps, len(seeds), device),
+        count_column(spec.fresh, len(seeds), device),
     )
-    return Problem(key, denoiser.condition(latent), columns)
+    problem = Problem(key, denoiser.condition(latent), columns)
+    return first(problem, rows)
 
 
 @torch.no_grad()

@@ -5,65 +5,55 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.network.schedule import Schedule
+from models.network.schedule import Schedule, integrated, quartic
 
-KNOTS = 257
-BISECTIONS = 40
-NEWTON_STEPS = 4
+PIECES = 256
+NEWTON_STEPS = 2
 
 
 class NetworkTime(NamedTuple):
     """The functions s(t), the mean of gamma scaled to [0, 1], and t(s), float64.
 
-    A mean of degree-5 polynomials is one itself: s(t) = sum of `powers[:, p-1]` t^p, `[rows, 5]`.
-    `table` `[rows, 257]` holds t at evenly spaced s.
+    A mean of degree-5 polynomials is one itself: s(t) = t q(t), and q as well as ds/dt have the
+    five coefficients `quartics` `[rows, 2, 5]`, lowest first. `table` `[rows, 257]` holds s at
+    evenly spaced t.
     """
 
-    powers: Tensor
+    quartics: Tensor
     table: Tensor
 
     @classmethod
     def of(cls, schedule: Schedule) -> "NetworkTime":
-        """Return the network time of a schedule, with its inverse tabulated by bisection."""
+        """Return the network time of a schedule."""
         a, b, c = (leaf.double().flatten(1) for leaf in (schedule.a, schedule.b, schedule.c))
-        terms = [c * c, b * c, (b * b + 2 * a * c) / 3, a * b / 2, a * a / 5]
-        powers = torch.stack([term.mean(1) for term in terms], dim=1)
+        powers = torch.stack([term.mean(1) for term in integrated(a, b, c)], dim=1)
         powers = powers / powers.sum(1, keepdim=True)
-        s = torch.linspace(0, 1, KNOTS, dtype=powers.dtype, device=powers.device)
-        low, high = powers.new_zeros(len(powers), KNOTS), powers.new_ones(len(powers), KNOTS)
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            below = _polynomial(powers[:, None], middle) < s
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        table = (low + high) / 2
-        table[:, 0], table[:, -1] = 0.0, 1.0
-        return cls(powers, table)
+        degrees = torch.arange(1, 6, device=powers.device)
+        quartics = torch.stack([powers, powers * degrees], dim=1)
+        t = torch.arange(PIECES + 1, device=powers.device).double() / PIECES
+        return cls(quartics, t * quartic(powers[:, None].unbind(-1), t))
 
     def s(self, t: Tensor) -> Tensor:
         """Return the network time `[rows]` at diffusion time `t` `[rows]`."""
-        return _polynomial(self.powers, t)
+        return t * quartic(self.quartics[:, 0].unbind(-1), t)
 
     def ds_dt(self, t: Tensor) -> Tensor:
         """Return the derivative of the network time by `t`, `[rows]`."""
-        p1, p2, p3, p4, p5 = self.powers.unbind(1)
-        return (((5 * p5 * t + 4 * p4) * t + 3 * p3) * t + 2 * p2) * t + p1
+        return quartic(self.quartics[:, 1].unbind(-1), t)
 
     def t(self, s: Tensor) -> Tensor:
-        """Return the diffusion time `[rows]` at network time `s` `[rows]`, by the table and
-        Newton's method."""
-        position = s * (KNOTS - 1)
-        knot = position.floor().clamp(0, KNOTS - 2)
-        low = self.table.gather(1, knot.long()[:, None])[:, 0]
-        high = self.table.gather(1, knot.long()[:, None] + 1)[:, 0]
-        t = low + (position - knot) * (high - low)
+        """Return the diffusion time `[rows]` at network time `s` `[rows]`: by the table, then by
+        Newton's method within the piece that the table finds."""
+        piece = torch.searchsorted(self.table, s[:, None].contiguous(), right=True).clamp_(
+            1, PIECES
+        )
+        below, above = self.table.gather(1, piece - 1)[:, 0], self.table.gather(1, piece)[:, 0]
+        low, tiny = (piece[:, 0] - 1).double() / PIECES, torch.finfo(s.dtype).tiny
+        high = low + 1 / PIECES
+        t = low + (s - below) / (above - below).clamp(min=tiny) / PIECES
+        coefficients = self.quartics.unbind(-1)
         for _ in range(NEWTON_STEPS):
-            slope = self.ds_dt(t)
-            t = torch.where(slope > 0, t - (self.s(t) - s) / slope, t)
-            t = torch.minimum(torch.maximum(t, low), high)
+            q, slope = quartic(coefficients, t[:, None]).unbind(1)
+            # Where the schedule stands still, the bounds of the piece stop the step.
+            t = (t - (t * q - s) / slope.clamp(min=tiny)).clamp(low, high)
         return torch.where(s <= 0, 0.0, torch.where(s >= 1, 1.0, t))
-
-
-def _polynomial(powers: Tensor, t: Tensor) -> Tensor:
-    """Return the sum of powers[..., p-1] t^p by Horner's rule."""
-    p1, p2, p3, p4, p5 = powers.unbind(-1)
-    return ((((p5 * t + p4) * t + p3) * t + p2) * t + p1) * t

@@ -1,5 +1,6 @@
 """The learned noise schedule: one degree-5 polynomial for each row, pixel and channel."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,14 +39,17 @@ class Schedule(NamedTuple):
         cls, a: Tensor, b: Tensor, c: Tensor, gamma_min: float, gamma_max: float
     ) -> "Schedule":
         """Scale raw coefficients `[rows, C, H, W]` so that gamma(1) is gamma_max everywhere."""
-        scale = torch.sqrt((gamma_max - gamma_min) / _integral(a, b, c, 1.0))
+        rise = torch.stack(integrated(a, b, c)).sum(0)
+        scale = torch.sqrt((gamma_max - gamma_min) / rise)
         low, high = (torch.full_like(a[:, 0, 0, 0], end) for end in (gamma_min, gamma_max))
         return cls(a * scale, b * scale, c * scale, low, high)
 
     def gamma(self, t: Tensor) -> Tensor:
         """Return the log noise-to-signal ratio `[rows, C, H, W]` at times `t` `[rows]` in [0,
         1]."""
-        return per_row(self.gamma_min) + _integral(self.a, self.b, self.c, per_row(t))
+        t = per_row(t)
+        rise = quartic(integrated(self.a, self.b, self.c), t)
+        return per_row(self.gamma_min) + rise * t
 
     def dgamma_dt(self, t: Tensor) -> Tensor:
         """Return the derivative of gamma by time `[rows, C, H, W]`, which is never negative."""
@@ -72,7 +76,15 @@ def per_row(column: Tensor) -> Tensor:
     return column[:, None, None, None]
 
 
-def _integral(a: Tensor, b: Tensor, c: Tensor, t: Tensor | float) -> Tensor:
-    """Return the integral of (a u^2 + b u + c)^2 over u in [0, t]."""
-    fifth, fourth, third, second = a * a / 5, a * b / 2, (b * b + 2 * a * c) / 3, b * c
-    return ((((fifth * t + fourth) * t + third) * t + second) * t + c * c) * t
+def quartic(coefficients: Sequence[Tensor], t: Tensor) -> Tensor:
+    """Return the polynomial with five `coefficients`, lowest first, at `t`, by Horner's rule."""
+    *lower, value = coefficients
+    for coefficient in reversed(lower):
+        value = value * t + coefficient
+    return value
+
+
+def integrated(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    """Return the five coefficients, lowest first, of q, where t q(t) is the integral of
+    (a u^2 + b u + c)^2 over u in [0, t]."""
+    return c * c, b * c, (b * b + 2 * a * c) / 3, a * b / 2, a * a / 5

@@ -1,6 +1,7 @@
 """Rows, the unit of work. Every leaf of these types has the row axis first."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -9,11 +10,10 @@ import torch
 from torch import Tensor
 
 from models.network.network_time import NetworkTime
-from models.network.schedule import Schedule, per_row
+from models.network.schedule import NoiseLevel, Schedule, per_row
 
-# Lanes hold their rows in multiples of this many. Vectorised CPU loops leave a tensor's tail to
-# scalar code, which may round differently. Of a multiple of 32 rows the tail is empty whatever the
-# vector width and the shape of a row.
+# Vectorised CPU loops leave a tensor's tail to scalar code, which may round differently. A tensor
+# with a multiple of 32 elements has no tail, whatever the vector width.
 QUANTUM = 32
 
 Tree = TypeVar("Tree")
@@ -26,12 +26,23 @@ class NoiseKey(NamedTuple):
     number: Tensor
 
 
+class Moment(NamedTuple):
+    """A diffusion time of each row, `[rows]` in [0, 1], and the noise there."""
+
+    t: Tensor
+    noise: NoiseLevel
+
+
 class Condition(NamedTuple):
     """The conditioning of the network, fixed for a row's life: the latent and its schedule."""
 
     latent: Tensor
     schedule: Schedule
     network_time: NetworkTime
+
+    def moment(self, t: Tensor) -> Moment:
+        """Return the times `t` `[rows]` together with the noise there."""
+        return Moment(t, self.schedule.noise(t))
 
     def dgamma_ds(self, t: Tensor) -> Tensor:
         """Return the derivative of gamma by the network's time at times `t` `[rows]`, `[rows, C, H,
@@ -44,12 +55,14 @@ class Condition(NamedTuple):
 class Query(NamedTuple):
     """A solver's query: the network at x `[rows, C, H, W]` and diffusion time t `[rows]`.
 
-    With `cotangents` `[rows, probes, C, H, W]` it also asks for the pull-back of each.
+    With `cotangents` `[rows, probes, C, H, W]` it also asks for the pull-back of each. `noise` is
+    the noise at t, where the solver has it already.
     """
 
     x: Tensor
     t: Tensor
     cotangents: Tensor | None = None
+    noise: NoiseLevel | None = None
 
 
 class Answer(NamedTuple):
@@ -95,6 +108,28 @@ def pad(tree: Tree, multiple: int) -> Tree:
     if not missing:
         return tree
     return _map(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), tree)
+
+
+def first(tree: Tree, rows: int) -> Tree:
+    """Return the first `rows` rows, as views."""
+    if rows == count(tree):
+        return tree
+    return _map(lambda leaf: leaf[:rows], tree)
+
+
+def row_quantum(dimensions: int) -> int:
+    """Return the number of rows whose multiples leave no tail of images of so many `dimensions`,
+    nor of the halves that normal noise is drawn in."""
+    return QUANTUM // math.gcd(QUANTUM, dimensions // 2 if dimensions % 2 == 0 else dimensions)
+
+
+def whole(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:
+    """Return `function` of columns `[rows, ...]`, computed without a tail.
+
+    Columns are too short for `row_quantum`. Sums, products, quotients and roots need no `whole`,
+    because they round correctly everywhere; powers, exponentials and logarithms do.
+    """
+    return function(*pad(columns, QUANTUM))[: len(columns[0])]
 
 
 def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:

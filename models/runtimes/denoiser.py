@@ -48,7 +48,7 @@ class NetworkDenoiser:
             pairs = zip(split(query, rows_of), split(condition, rows_of), strict=True)
             return concat([self._on_copies(*pair) for pair in pairs])
         x, rows = query.x, count(query)
-        reading = self.model.reading(x, self._noise(query.t, condition))
+        reading = self.model.reading(x, query.noise or self._noise(query.t, condition))
         asked = x, condition.network_time.s(query.t).to(x.dtype), condition.latent
         if cotangents is None:
             out = self.runtime.score(*pad(asked, self.quantum))
@@ -71,8 +71,8 @@ class NetworkDenoiser:
         assert query.cotangents is not None
         products = query.cotangents[0][:, None]
         copies = torch.zeros(len(products), dtype=torch.int64, device=products.device)
-        x, t, condition = take((query.x, query.t, condition), copies)
-        eps, pulled = self.evaluate(Query(x, t, products), condition)
+        x, t, noise, condition = take((query.x, query.t, query.noise, condition), copies)
+        eps, pulled = self.evaluate(Query(x, t, products, noise), condition)
         assert pulled is not None
         return Answer(eps[:1], pulled.transpose(0, 1))
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.network.schedule import NoiseLevel, per_row
-from models.rows.rows import where
+from models.rows.rows import where, whole
 from models.solvers.adaptive import Adaptive, State
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, advance, at, line
@@ -87,7 +87,7 @@ class AdamsSolver(Adaptive[LastStep]):
         slip = (predicted - x) / per_row(3 * (1 + ratio)) / there.rho
         kink = (gained - h[:, None] * own.bend).mean(1)
         gain = -h.square() / (6 * (h + own.before)) * kink - (eps * slip).flatten(1).sum(1)
-        nats = torch.hypot(gain, slip.flatten(1).norm(dim=1))
+        nats = (gain.square() + slip.flatten(1).square().sum(1)).sqrt()
         scatter = nats / (SHARE * problem.columns.tolerance * h.sqrt())
         trend = (own.drift + gain).abs() / (TREND * problem.columns.tolerance * s.sqrt())
         excess = (scatter * trend.clamp(min=1)).clamp(min=torch.finfo(h.dtype).tiny)
@@ -109,10 +109,11 @@ class AdamsSolver(Adaptive[LastStep]):
     def growth(self, state: State[LastStep], excess: Tensor) -> Tensor:
         errors = excess * state.own.excess
         damping = torch.where(errors > 1, SHRINKING, GROWING)
-        return (errors ** (-1 / (ORDER * damping))).clamp(max=MAX_FACTOR)
+        return whole(torch.pow, errors, -1 / (ORDER * damping)).clamp(max=MAX_FACTOR)
 
     def shrinkage(self, excess: Tensor) -> Tensor:
-        return (SAFETY * excess ** (-1 / ORDER)).clamp(min=MIN_RETRY)
+        # To the power of minus one over the order.
+        return (SAFETY / excess.sqrt()).clamp(min=MIN_RETRY)
 
     def error(self, state: State[LastStep]) -> Tensor:
         return (state.own.squares + state.own.drift.square()).sqrt()

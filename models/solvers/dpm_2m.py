@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.network.schedule import NoiseLevel
 from models.rows.noise import Stream, normal
+from models.rows.rows import Moment
 from models.solvers.base import Problem
 from models.solvers.ddim import ode_step
 from models.solvers.ddpm import ancestral_step
@@ -17,34 +18,29 @@ from models.solvers.stepwise import Stepwise
 
 
 class State(NamedTuple):
-    """x_t `[rows, C, H, W]`, the number of evaluations told, and the data predicted one step
-    before."""
+    """As `stepwise.Standing`; and from one step before, the data predicted and gamma there, both
+    `[rows, C, H, W]`."""
 
     x: Tensor
     nfe: Tensor
+    here: Moment
     previous: Tensor
+    before: Tensor
 
 
 class _Multistep(Stepwise[State]):
     """A step by the data carried half-way along the line through the last two predictions."""
 
-    def begin(self, x: Tensor, nfe: Tensor) -> State:
-        return State(x, nfe, torch.zeros_like(x))
+    def begin(self, x: Tensor, nfe: Tensor, here: Moment) -> State:
+        return State(x, nfe, here, torch.zeros_like(x), here.noise.gamma)
 
-    def step(
-        self,
-        problem: Problem[Points],
-        state: State,
-        eps: Tensor,
-        here: NoiseLevel,
-        there: NoiseLevel,
-    ) -> State:
-        points, condition = problem.columns, problem.condition
-        before = condition.schedule.gamma(points.time(condition, (state.nfe - 1).clamp(min=0)))
+    def step(self, problem: Problem[Points], state: State, eps: Tensor, there: Moment) -> State:
+        here = state.here.noise
         data = predicted_data(state.x, eps, here)
-        eps = implied_eps(state.x, carried(data, state.previous, before, here, there), here)
-        x = self.onward(problem, state, eps, here, there)
-        return State(x, state.nfe + 1, data.to(state.x.dtype))
+        onward = carried(data, state.previous, state.before, here, there.noise)
+        eps = implied_eps(state.x, onward, here)
+        x = self.onward(problem, state, eps, here, there.noise)
+        return State(x, state.nfe + 1, there, data.to(state.x.dtype), here.gamma)
 
     @abstractmethod
     def onward(

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from models.network.schedule import NoiseLevel, Schedule
-from models.rows.rows import Answer, Condition, Query
+from models.rows.rows import Answer, Condition, Query, whole
 
 # Below this, a difference of gamma within a step is taken for none.
 SMALL = 1e-4
@@ -105,6 +106,6 @@ def end(schedule: Schedule, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor,
     noise = schedule.noise(torch.ones_like(schedule.gamma_max)).alpha * x
     dimensions = noise[0].numel()
     prior = -0.5 * (noise.flatten(1).square().sum(1) + dimensions * math.log(2 * math.pi))
-    softplus = torch.nn.functional.softplus
-    shrinking = softplus(schedule.gamma_max) - softplus(schedule.gamma_min)
+    high, low = (whole(softplus, end) for end in (schedule.gamma_max, schedule.gamma_min))
+    shrinking = high - low
     return noise, prior, log_det - 0.5 * dimensions * shrinking[:, None]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from models.rows.rows import Condition
+from models.rows.rows import Condition, Moment, whole
 from models.schema.fields import MOST_POINTS, Grid
 from models.schema.walks import WalkSpec
 from models.solvers.base import column, count_column
@@ -36,19 +36,25 @@ class Points(NamedTuple):
         power = column(spec.power, rows, device)
         return cls(count_column(spec.pieces, rows, device), rule, power, own)
 
+    def moment(self, condition: Condition, index: Tensor) -> Moment:
+        """Return time and noise of point `index` `[rows]`."""
+        return condition.moment(self.time(condition, index))
+
     def time(self, condition: Condition, index: Tensor) -> Tensor:
-        """Diffusion time `[rows]` of point `index` `[rows]`: 1 at 0, 0 at `steps` and beyond."""
+        """Return the diffusion time `[rows]` of point `index` `[rows]`: 1 at 0, 0 at `steps` and
+        beyond."""
         index = torch.minimum(index, self.steps)
-        left = (1 - index.double() / self.steps).pow(self.power)
+        left = whole(torch.pow, 1 - index.double() / self.steps, self.power)
         own = self.own.gather(1, index.clamp(max=MOST_POINTS)[:, None])[:, 0]
         s = torch.where(self.rule == GRIDS.index("ou"), _ou(condition, left), left)
-        t = condition.network_time.t(torch.where(own.isnan(), s, own))
-        return torch.where((self.rule == GRIDS.index("time")) & own.isnan(), left, t)
+        ruled = own.isnan()
+        t = condition.network_time.t(torch.where(ruled, s, own))
+        return torch.where((self.rule == GRIDS.index("time")) & ruled, left, t)
 
 
 def _ou(condition: Condition, left: Tensor) -> Tensor:
     """Network time where the Ornstein-Uhlenbeck process dx = -x dt + sqrt(2) dW, whose gamma is
     log(e^2t - 1), has the share `left` of its time behind it."""
     low, high = condition.schedule.gamma_min, condition.schedule.gamma_max
-    gamma = torch.log(torch.expm1(left * softplus(high)))
+    gamma = whole(lambda left, high: (left * softplus(high)).expm1().log(), left, high)
     return ((gamma - low) / (high - low)).clamp(0, 1)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from models.network.schedule import NoiseLevel, per_row
-from models.rows.noise import Stream, normal
-from models.rows.rows import Condition, NoiseKey, Query, where
+from models.rows.noise import NORMAL, Draw, Stream, draw
+from models.rows.rows import Condition, Moment, NoiseKey, Query, where
 from models.schema.fields import MOST_POINTS
 from models.schema.walks import RtkSpec
 from models.solvers.base import count_column, flag_column
@@ -128,76 +128,74 @@ def segment_table(values: Sequence[float], rows: int, device: torch.device) -> T
 
 
 class Walk(NamedTuple):
-    """The place of a row: the `anchor` x_t that its segment left from, the chain's `x`, the
-    segment's ends `t` and `r`, the evaluations told so far, and the `data` predicted at the last
-    start."""
+    """The place of a row: the `anchor` x_t that its segment left from `here`, t, for `there`, r;
+    the chain's `x`; the evaluations told so far; the `data` predicted at the last start, and gamma
+    `before`, at the start of the segment before this one."""
 
     anchor: Tensor
     x: Tensor
-    t: Tensor
-    r: Tensor
+    here: Moment
+    there: Moment
     nfe: Tensor
     data: Tensor
+    before: Tensor
 
     @classmethod
     def begin(cls, key: NoiseKey, condition: Condition, plan: WalkPlan) -> "Walk":
         """Return the walk at t = 1, from pure noise."""
         shape = tuple(condition.schedule.a.shape[1:])
-        x, draw = normal(key, Stream.START, 0, shape), normal(key, Stream.STEP, 0, shape)
-        one, none = torch.ones_like(condition.schedule.gamma_min), torch.zeros_like(plan.segments)
-        here = condition.schedule.noise(one)
-        return _enter(condition, plan, x, one, here, none, draw, torch.zeros_like(x))
+        start, guess = (Draw(NORMAL, stream, 0, shape) for stream in (Stream.START, Stream.STEP))
+        x, draws = draw(key, start, guess)
+        none = torch.zeros_like(plan.segments)
+        here = plan.ends.moment(condition, none)
+        there = plan.ends.moment(condition, none + 1)
+        walk = cls(x, x, here, here, none, torch.zeros_like(x), here.noise.gamma)
+        return walk._enter(plan, x, there, draws)
 
     def query(self, plan: WalkPlan) -> Query:
         """Return the question about x: at t for an ancestral start, else at r."""
-        return Query(self.x, torch.where(plan.phase(self.nfe) < 0, self.t, self.r))
+        asked = where(plan.phase(self.nfe) < 0, self.here, self.there)
+        return Query(self.x, asked.t, noise=asked.noise)
 
-    def kernel(self, condition: Condition) -> Kernel:
+    def kernel(self) -> Kernel:
         """Return the kernel of the present segment."""
-        schedule = condition.schedule
-        return Kernel.between(self.anchor, schedule.noise(self.t), schedule.noise(self.r))
+        return Kernel.between(self.anchor, self.here.noise, self.there.noise)
+
+    def draw(self, plan: WalkPlan) -> Draw:
+        """Return the draw that the next answer needs: to leave this segment's start, or to guess at
+        the next one's."""
+        use = self.nfe // plan.length + ~plan.ancestral
+        return Draw(NORMAL, Stream.STEP, use, tuple(self.x.shape[1:]))
 
     def advance(
         self,
-        key: NoiseKey,
         condition: Condition,
         plan: WalkPlan,
         kernel: Kernel,
         eps: Tensor,
         x: Tensor,
+        draw: Tensor,
     ) -> "Walk":
         """Return the walk after one more answer `eps`, where `x` is what the inner chain made of
-        it.
+        it, by standard normals for its own `draw`.
 
         A row that stood at an ancestral start makes that draw instead, and one whose chain is
         over enters the next segment.
         """
-        phase, segment = plan.phase(self.nfe), self.nfe // plan.length
-        # A row needs its draw either to leave this segment's start or to guess at the next one's.
-        draw = normal(key, Stream.STEP, segment + ~plan.ancestral, tuple(x.shape[1:]))
+        phase, nfe = plan.phase(self.nfe), self.nfe + 1
         predicted = predicted_data(self.anchor, eps, kernel.here)
-        before = condition.schedule.gamma(plan.ends.time(condition, (segment - 1).clamp(min=0)))
-        onward = carried(predicted, self.data, before, kernel.here, kernel.there)
+        onward = carried(predicted, self.data, self.before, kernel.here, kernel.there)
         eps = where(plan.multistep, implied_eps(self.anchor, onward, kernel.here), eps.double())
         drawn = ancestral_step(self.anchor, eps, kernel.here, kernel.there, draw)
         x, data = where(phase < 0, (drawn, predicted.to(x.dtype)), (x, self.data))
-        inside = Walk(self.anchor, x, self.t, self.r, self.nfe + 1, data)
-        entered = _enter(condition, plan, x, self.r, kernel.there, self.nfe + 1, draw, data)
-        return where(phase == plan.chain - 1, entered, inside)
+        inside = self._replace(x=x, nfe=nfe, data=data)
+        there = plan.ends.moment(condition, nfe // plan.length + 1)
+        return where(phase == plan.chain - 1, inside._enter(plan, x, there, draw), inside)
 
-
-def _enter(
-    condition: Condition,
-    plan: WalkPlan,
-    x: Tensor,
-    t: Tensor,
-    here: NoiseLevel,
-    nfe: Tensor,
-    draw: Tensor,
-    data: Tensor,
-) -> Walk:
-    """Return the beginning of the segment that leaves from `x` at `t`; past the last one, x
-    itself."""
-    r = plan.ends.time(condition, nfe // plan.length + 1)
-    guess = Kernel.between(x, here, condition.schedule.noise(r)).guess(draw)
-    return Walk(x, where(plan.ancestral, x, guess.to(x.dtype)), t, r, nfe, data)
+    def _enter(self, plan: WalkPlan, x: Tensor, there: Moment, draw: Tensor) -> "Walk":
+        """Return the beginning of the segment that leaves from `x`, at the end of this one, for
+        `there`; past the last segment, x itself."""
+        guess = Kernel.between(x, self.there.noise, there.noise).guess(draw)
+        start = where(plan.ancestral, x, guess.to(x.dtype))
+        gamma = self.here.noise.gamma
+        return Walk(x, start, self.there, there, self.nfe, self.data, gamma)

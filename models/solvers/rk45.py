@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.network.schedule import NoiseLevel, per_row
 from models.rows.constants import constant
-from models.rows.rows import where
+from models.rows.rows import where, whole
 from models.solvers.adaptive import Adaptive, State
 from models.solvers.base import Problem
 from models.solvers.dormand_prince import ERROR, NODES, ORDER, QUINTIC, ROUGHNESS, STAGES, WEIGHTS
@@ -80,7 +80,8 @@ class Rk45Solver(Adaptive[Stages]):
         return self.shrinkage(excess)
 
     def shrinkage(self, excess: Tensor) -> Tensor:
-        return (SAFETY * excess ** (-1 / (ORDER - 1))).clamp(MIN_FACTOR, MAX_FACTOR)
+        factor = whole(lambda one: SAFETY * one ** (-1 / (ORDER - 1)), excess)
+        return factor.clamp(MIN_FACTOR, MAX_FACTOR)
 
     def error(self, state: State[Stages]) -> Tensor:
         return state.own.error

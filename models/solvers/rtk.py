@@ -1,10 +1,12 @@
 """The shape of every reverse-transition-kernel sampler: a walk, an inner chain in each segment."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
+from models.rows.noise import Draw, draw
 from models.rows.rows import Answer, Query
 from models.solvers.base import Problem
 from models.solvers.counted import Drawing
@@ -46,11 +48,20 @@ class Rtk(Drawing[ColumnsT, State[Own]], Generic[ColumnsT, Own]):
         """Return the method's own state before the first segment, for x `[rows, C, H, W]`."""
 
     @abstractmethod
+    def draws(self, state: State[Own]) -> tuple[Draw, ...]:
+        """Return the draws that an answer inside the chain needs."""
+
+    @abstractmethod
     def inside(
-        self, problem: Problem[ColumnsT], state: State[Own], kernel: Kernel, eps: Tensor
+        self,
+        problem: Problem[ColumnsT],
+        state: State[Own],
+        kernel: Kernel,
+        eps: Tensor,
+        draws: Sequence[Tensor],
     ) -> tuple[Tensor, Own]:
         """Return the chain's x `[rows, C, H, W]` and own state after the answer `eps` inside the
-        chain.
+        chain, by the values of its `draws`.
 
         Rows that stand at a segment's start are computed too; the walk replaces their x.
         """
@@ -67,7 +78,8 @@ class Rtk(Drawing[ColumnsT, State[Own]], Generic[ColumnsT, Own]):
 
     def move(self, problem: Problem[ColumnsT], state: State[Own], answer: Answer) -> State[Own]:
         key, condition, columns = problem
-        kernel = state.walk.kernel(condition)
-        x, own = self.inside(problem, state, kernel, answer.eps)
-        walk = state.walk.advance(key, condition, columns.plan, kernel, answer.eps, x)
+        kernel = state.walk.kernel()
+        onward, *draws = draw(key, state.walk.draw(columns.plan), *self.draws(state))
+        x, own = self.inside(problem, state, kernel, answer.eps, draws)
+        walk = state.walk.advance(condition, columns.plan, kernel, answer.eps, x, onward)
         return State(walk, own)

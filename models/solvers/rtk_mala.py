@@ -1,14 +1,15 @@
 """RTK with Metropolis-adjusted Langevin steps, from scores alone (Huang et al., NeurIPS 2024,
 algorithm 2, with the change of log-density a line integral of the score)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from models.network.schedule import per_row
-from models.rows.noise import Stream, normal, uniform
-from models.rows.rows import Query, where
+from models.rows.noise import NORMAL, UNIFORM, Draw, Stream
+from models.rows.rows import Query, where, whole
 from models.schema.specs import RtkMala
 from models.solvers.base import Problem, Sample, flag_column
 from models.solvers.kernel import Kernel, WalkPlan, segment_table
@@ -69,22 +70,32 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
         x = where(awaited.midway, (walk.x + proposal.x) / 2, x)
         return super().ask(problem, state)._replace(x=x)
 
+    def draws(self, state: State[Proposal]) -> tuple[Draw, ...]:
+        walk = state.walk
+        proposal = Draw(NORMAL, Stream.PROPOSAL, walk.nfe, tuple(walk.x.shape[1:]))
+        return proposal, Draw(UNIFORM, Stream.ACCEPT, walk.nfe, ())
+
     def inside(
-        self, problem: Problem[Columns], state: State[Proposal], kernel: Kernel, eps: Tensor
+        self,
+        problem: Problem[Columns],
+        state: State[Proposal],
+        kernel: Kernel,
+        eps: Tensor,
+        draws: Sequence[Tensor],
     ) -> tuple[Tensor, Proposal]:
-        key, _, (plan, step_sizes, simpson) = problem
+        plan, step_sizes, simpson = problem.columns
+        direction, chance = draws
         walk, proposal = state
         awaited = self._awaited(problem.columns, walk.nfe)
         step_size = plan.of_segment(step_sizes, walk.nfe)
         middle = where(awaited.midway, eps, proposal.middle)
         judged = proposal._replace(middle=where(simpson, middle, (proposal.eps + eps) / 2))
         ratio = self.log_ratio(kernel, step_size, walk.x, judged, eps)
-        accept = awaited.judged & (uniform(key, Stream.ACCEPT, walk.nfe, ()).log() < ratio)
+        accept = awaited.judged & (whole(torch.log, chance) < ratio)
         x = where(accept, proposal.x, walk.x)
         x = where(eps.isfinite().flatten(1).all(1), x, torch.full_like(x, torch.nan))
         kept = where(accept | awaited.first, eps, proposal.eps)
-        draw = normal(key, Stream.PROPOSAL, walk.nfe, tuple(x.shape[1:]))
-        proposed = kernel.langevin(x, kept, step_size, draw)
+        proposed = kernel.langevin(x, kept, step_size, direction)
         return x, Proposal(
             kept, where(awaited.midway, proposal.x, proposed), middle, proposal.accepted + accept
         )

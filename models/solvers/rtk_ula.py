@@ -1,11 +1,12 @@
 """RTK with unadjusted Langevin steps (Huang et al., NeurIPS 2024); the mass is DDPM's variance."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.rows.noise import Stream, normal
+from models.rows.noise import NORMAL, Draw, Stream
 from models.schema.specs import RtkUla
 from models.solvers.base import Problem
 from models.solvers.kernel import Kernel, WalkPlan, segment_table
@@ -32,10 +33,18 @@ class RtkUlaSolver(Rtk[Columns, tuple[()]]):
     def begin(self, x: Tensor) -> tuple[()]:
         return ()
 
+    def draws(self, state: State[tuple[()]]) -> tuple[Draw, ...]:
+        walk = state.walk
+        return (Draw(NORMAL, Stream.PROPOSAL, walk.nfe, tuple(walk.x.shape[1:])),)
+
     def inside(
-        self, problem: Problem[Columns], state: State[tuple[()]], kernel: Kernel, eps: Tensor
+        self,
+        problem: Problem[Columns],
+        state: State[tuple[()]],
+        kernel: Kernel,
+        eps: Tensor,
+        draws: Sequence[Tensor],
     ) -> tuple[Tensor, tuple[()]]:
         plan, step_size = problem.columns
-        walk = state.walk
-        draw = normal(problem.key, Stream.PROPOSAL, walk.nfe, tuple(walk.x.shape[1:]))
-        return kernel.langevin(walk.x, eps, plan.of_segment(step_size, walk.nfe), draw), ()
+        step = plan.of_segment(step_size, state.nfe)
+        return kernel.langevin(state.x, eps, step, *draws), ()

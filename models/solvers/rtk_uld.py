@@ -1,13 +1,14 @@
 """RTK with underdamped Langevin steps (Huang et al., NeurIPS 2024, algorithm 3)."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from models.network.schedule import per_row
-from models.rows.noise import Stream, normal
+from models.rows.noise import NORMAL, Draw, Stream
 from models.rows.rows import where
 from models.schema.specs import RtkUld
 from models.solvers.base import Problem
@@ -81,15 +82,23 @@ class RtkUldSolver(Rtk[Columns, Tensor]):
     def begin(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
+    def draws(self, state: State[Tensor]) -> tuple[Draw, ...]:
+        walk = state.walk
+        return (Draw(NORMAL, Stream.PROPOSAL, walk.nfe, (3, *walk.x.shape[1:])),)
+
     def inside(
-        self, problem: Problem[Columns], state: State[Tensor], kernel: Kernel, eps: Tensor
+        self,
+        problem: Problem[Columns],
+        state: State[Tensor],
+        kernel: Kernel,
+        eps: Tensor,
+        draws: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
         walk, (plan, *tables) = state.walk, problem.columns
         decay, glide, fall, jolt, lean, spread = (
             per_row(plan.of_segment(table, walk.nfe)) for table in tables
         )
-        draws = normal(problem.key, Stream.PROPOSAL, walk.nfe, (3, *walk.x.shape[1:]))
-        fresh, first, second = (kernel.mass.sqrt()[:, None] * draws).unbind(1)
+        fresh, first, second = (kernel.mass.sqrt()[:, None] * draws[0]).unbind(1)
         w = where(plan.phase(walk.nfe) == 0, fresh, state.own.double())
         drift = kernel.drift(walk.x, eps)
         x = walk.x + glide * w - fall * drift + lean * first + spread * second

@@ -1,45 +1,55 @@
 """The shape of every sampler that takes one evaluation a step, at the step's noisier end."""
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from models.network.schedule import NoiseLevel
 from models.rows.noise import Stream, normal
-from models.rows.rows import Answer, Query
+from models.rows.rows import Answer, Moment, Query
 from models.schema.walks import StepwiseSpec
 from models.solvers.base import Problem
-from models.solvers.counted import Drawing, StateT
+from models.solvers.counted import Drawing
 from models.solvers.grid import Points
 
 
+class Standing(Protocol):
+    """A state that holds x_t `[rows, C, H, W]`, the number of evaluations told, which is that of
+    steps taken, and the moment `here` at which x_t stands."""
+
+    @property
+    def x(self) -> Tensor: ...
+
+    @property
+    def nfe(self) -> Tensor: ...
+
+    @property
+    def here(self) -> Moment: ...
+
+
+StateT = TypeVar("StateT", bound=Standing)
+
+
 class State(NamedTuple):
-    """x_t `[rows, C, H, W]`, and the number of evaluations told, which is that of steps taken."""
+    """The least that a walk carries; see `Standing`."""
 
     x: Tensor
     nfe: Tensor
+    here: Moment
 
 
 class Stepwise(Drawing[Points, StateT]):
     """A walk over `Points`; a method says where it begins and what one step does."""
 
     @abstractmethod
-    def begin(self, x: Tensor, nfe: Tensor) -> StateT:
-        """Return the state at t = 1, from pure noise `x` and a count of zero."""
+    def begin(self, x: Tensor, nfe: Tensor, here: Moment) -> StateT:
+        """Return the state at t = 1, from pure noise `x`, a count of zero and the moment."""
 
     @abstractmethod
-    def step(
-        self,
-        problem: Problem[Points],
-        state: StateT,
-        eps: Tensor,
-        here: NoiseLevel,
-        there: NoiseLevel,
-    ) -> StateT:
-        """Return the state after a step from `here` to the cleaner `there`, `eps` predicted at
-        x_t."""
+    def step(self, problem: Problem[Points], state: StateT, eps: Tensor, there: Moment) -> StateT:
+        """Return the state after a step to the cleaner `there`, `eps` predicted at x_t."""
 
     def columns(self, spec: StepwiseSpec, rows: int, device: torch.device) -> Points:
         return Points.of(spec, rows, device)
@@ -48,14 +58,16 @@ class Stepwise(Drawing[Points, StateT]):
         return columns.steps
 
     def init(self, problem: Problem[Points]) -> StateT:
-        return self.begin(pure_noise(problem), torch.zeros_like(problem.columns.steps))
+        none = torch.zeros_like(problem.columns.steps)
+        here = problem.columns.moment(problem.condition, none)
+        return self.begin(pure_noise(problem), none, here)
 
     def ask(self, problem: Problem[Points], state: StateT) -> Query:
-        return Query(state.x, problem.columns.time(problem.condition, state.nfe))
+        return Query(state.x, state.here.t, noise=state.here.noise)
 
     def move(self, problem: Problem[Points], state: StateT, answer: Answer) -> StateT:
-        here, there = step_ends(problem, state.nfe)
-        return self.step(problem, state, answer.eps, here, there)
+        there = problem.columns.moment(problem.condition, state.nfe + 1)
+        return self.step(problem, state, answer.eps, there)
 
 
 class OneStep(Stepwise[State]):
@@ -72,30 +84,15 @@ class OneStep(Stepwise[State]):
     ) -> Tensor:
         """x at `there` `[rows, C, H, W]` after a step from `here`, `eps` predicted at x_t."""
 
-    def begin(self, x: Tensor, nfe: Tensor) -> State:
-        return State(x, nfe)
+    def begin(self, x: Tensor, nfe: Tensor, here: Moment) -> State:
+        return State(x, nfe, here)
 
-    def step(
-        self,
-        problem: Problem[Points],
-        state: State,
-        eps: Tensor,
-        here: NoiseLevel,
-        there: NoiseLevel,
-    ) -> State:
-        return State(self.onward(problem, state, eps, here, there), state.nfe + 1)
+    def step(self, problem: Problem[Points], state: State, eps: Tensor, there: Moment) -> State:
+        x = self.onward(problem, state, eps, state.here.noise, there.noise)
+        return State(x, state.nfe + 1, there)
 
 
 def pure_noise(problem: Problem[Points]) -> Tensor:
     """x at t = 1: standard normals `[rows, C, H, W]`."""
     shape = tuple(problem.condition.schedule.a.shape[1:])
     return normal(problem.key, Stream.START, 0, shape)
-
-
-def step_ends(problem: Problem[Points], step: Tensor) -> tuple[NoiseLevel, NoiseLevel]:
-    """Return the noise at the noisier and at the cleaner end of each row's `step` `[rows]`."""
-    points, condition = problem.columns, problem.condition
-    here, there = (
-        condition.schedule.noise(points.time(condition, end)) for end in (step, step + 1)
-    )
-    return here, there

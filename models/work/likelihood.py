@@ -7,6 +7,7 @@ density is kept for each row.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from models.network.encoder import top_k
 from models.network.mulan import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, rademacher, uniform
-from models.rows.rows import NoiseKey
+from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.rows.subsets import draw_subset, log_probability
 from models.schema.config import ModelConfig
 from models.schema.scores import Score
@@ -43,10 +44,14 @@ class Chosen(NamedTuple):
 
 
 def score_problem(
-    denoiser: Denoiser, tokens: Tensor, spec: Adams | Rk45, seed: int, draws: int
+    denoiser: Denoiser,
+    tokens: Tensor,
+    spec: Adams | Rk45,
+    seed: int | Sequence[int],
+    draws: int,
 ) -> Problem[Columns]:
     """Return the rows for images `tokens` `[N, C, H, W]`, uint8: `draws` of one image, then of the
-    next.
+    next. `seed` is the same for all images, or has one for each.
 
     All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
     by the number of the draw; the draws of one image share its probes. The encoder runs once for
@@ -54,10 +59,12 @@ def score_problem(
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config.vocabulary)
-    logits = denoiser.encode(clean.float())
-    seeds = torch.tensor([content_seed(seed, image) for image in tokens], device=device)
+    logits, seeds = denoiser.encode(clean.float()), content_seeds(seed, tokens)
     image = torch.arange(len(tokens), device=device).repeat_interleave(draws)
-    key = NoiseKey(seeds[image], torch.arange(draws, device=device).repeat(len(tokens)))
+    number = torch.arange(draws, device=device).repeat(len(tokens))
+    # What follows is computed without tails, and once for each row.
+    image, number = pad((image, number), QUANTUM)
+    key = NoiseKey(seeds[image], number)
     chosen = choose_latent(config, logits[image], spec, key)
     dequantized = dequantize(config, clean[image], key)
     columns = Columns(
@@ -68,7 +75,8 @@ def score_problem(
         column(spec.tolerance_nats, len(image), device),
         count_column(spec.max_evaluations, len(image), device),
     )
-    return Problem(key, denoiser.condition(chosen.latent), columns)
+    problem = Problem(key, denoiser.condition(chosen.latent), columns)
+    return first(problem, draws * len(tokens))
 
 
 def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: NoiseKey) -> Chosen:
@@ -99,6 +107,14 @@ def trace_vectors(config: ModelConfig, spec: Adams | Rk45, seeds: Tensor) -> Ten
         unit = torch.eye(config.dimensions, device=seeds.device).view(shape)
         return (math.sqrt(config.dimensions) * unit).expand(len(seeds), *shape)
     return rademacher(NoiseKey(seeds, torch.zeros_like(seeds)), Stream.PROBE, 0, shape)
+
+
+def content_seeds(seed: int | Sequence[int], tokens: Tensor) -> Tensor:
+    """Return the noise seeds `[N]` of images `tokens` `[N, C, H, W]`, under one seed for all or one
+    for each."""
+    each = [seed] * len(tokens) if isinstance(seed, int) else seed
+    pairs = zip(each, tokens, strict=True)
+    return torch.tensor([content_seed(*pair) for pair in pairs], device=tokens.device)
 
 
 def content_seed(seed: int, image: Tensor) -> int:

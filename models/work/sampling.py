@@ -1,4 +1,7 @@
-"""The rows of a request for images."""
+"""The rows of requests for images."""
+
+from collections.abc import Sequence
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor
@@ -6,10 +9,20 @@ from torch import Tensor
 from models.network.encoder import top_k
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, uniform
-from models.rows.rows import NoiseKey
+from models.rows.rows import NoiseKey, concat, take
 from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Columns, Problem, Sampler, SpecT, StateT
+
+
+class Images(NamedTuple, Generic[SpecT]):
+    """Images `numbers` of one request with a `seed`. `latent` names the k ones of z; None lets
+    every image draw its own from the prior."""
+
+    spec: SpecT
+    seed: int
+    numbers: Sequence[int]
+    latent: tuple[int, ...] | None = None
 
 
 def sample_problem(
@@ -36,13 +49,44 @@ def problem_for(
     latent: tuple[int, ...] | None = None,
 ) -> Problem[Columns]:
     """Return the rows of `sample_problem` for any `sampler`, registered or not."""
-    key = NoiseKey(torch.full_like(index, seed), index)
-    config = denoiser.config
-    if latent is None:
-        keys = uniform(key, Stream.LATENT, 0, (config.latent_size,))
-        z = top_k(keys, config.latent_k).float()
-    else:
-        z = torch.zeros(len(index), config.latent_size, device=index.device)
-        z[:, list(latent)] = 1.0
-    columns = sampler.columns(spec, len(index), index.device)
-    return Problem(key, denoiser.condition(z), columns)
+    images = Images(spec, seed, index.tolist(), latent)
+    return joint_problem(sampler, denoiser, [images], index.device)
+
+
+def joint_problem(
+    sampler: Sampler[SpecT, Columns, StateT],
+    denoiser: Denoiser,
+    wanted: Sequence[Images[SpecT]],
+    device: torch.device,
+) -> Problem[Columns]:
+    """Return the rows of several requests, one after another, by one pass of the schedule."""
+    specs = list(dict.fromkeys(images.spec for images in wanted))
+    keys = [
+        (specs.index(images.spec), images.seed, number)
+        for images in wanted
+        for number in images.numbers
+    ]
+    which, seeds, numbers = torch.tensor(keys, dtype=torch.int64).T.contiguous().to(device)
+    key = NoiseKey(seeds, numbers)
+    latent = _latents(denoiser, wanted, key)
+    columns = concat([sampler.columns(spec, 1, device) for spec in specs])
+    return Problem(key, denoiser.condition(latent), take(columns, which))
+
+
+def _latents(denoiser: Denoiser, wanted: Sequence[Images[SpecT]], key: NoiseKey) -> Tensor:
+    """Return the k-hot latent of each row `[rows, n]`: the one that its request names, or a draw
+    from the prior."""
+    size, k = denoiser.config.latent_size, denoiser.config.latent_k
+    latent = top_k(uniform(key, Stream.LATENT, 0, (size,)), k).float()
+    if all(images.latent is None for images in wanted):
+        return latent
+    named = torch.zeros(len(latent), size)
+    chosen = torch.zeros(len(latent), dtype=torch.bool)
+    first = 0
+    for images in wanted:
+        last = first + len(images.numbers)
+        if images.latent is not None:
+            named[first:last, list(images.latent)], chosen[first:last] = 1.0, True
+        first = last
+    named, chosen = named.to(latent.device), chosen.to(latent.device)
+    return torch.where(chosen[:, None], named, latent)

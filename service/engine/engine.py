@@ -6,7 +6,7 @@ lose their rows between two network calls.
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from service.engine.scheduler import (
 from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
 from service.price import price
-from service.rows import Served
+from service.rows import Part, Served
 from service.telemetry.lines import log_fields
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import NetworkCall, Reason, Tick
@@ -111,8 +111,11 @@ class Engine:
             self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
         plan = self._scheduler.plan()
         tick.lap("plan")
+        admissions: dict[LaneKey, list[Admission]] = defaultdict(list)
         for admission in plan.admissions:
-            self._admit(admission)
+            admissions[self._running[admission.job].lane].append(admission)
+        for key, several in admissions.items():
+            self._admit(key, several)
         tick.lap("begin")
         self._count()
         # The observer hears of the rows before the calls, because a call may hang.
@@ -137,18 +140,26 @@ class Engine:
         for number, running in self._running.items():
             self._tick.waiting[running.lane.name] += self._scheduler.to_begin(number)
 
-    def _admit(self, admission: Admission) -> None:
-        number, first, last = admission
-        running = self._running[number]
-        work, key, ids = running.work, running.lane, row_ids(number, np.arange(first, last))
+    def _admit(self, key: LaneKey, admissions: Sequence[Admission]) -> None:
+        """Begin rows of jobs of one lane, all as one; if that raises, each job alone, so that only
+        the one at fault fails."""
+        ids = [row_ids(job, np.arange(first, last)) for job, first, last in admissions]
+        parts = [Part(self._running[job].work, first, last) for job, first, last in admissions]
+        work = parts[0].job
         try:
-            problem = work.problem(first, last)
+            problem = work.problem(parts)
             if key in self._lanes:
-                self._lanes[key].admit(ids, problem)
+                self._lanes[key].admit(np.concatenate(ids), problem)
             else:
-                self._lanes[key] = Lane(work.solver, work.adaptive, ids, problem)
+                self._lanes[key] = Lane(work.solver, work.adaptive, np.concatenate(ids), problem)
         except Exception as error:
-            self._fail(number, _service_error(error, running.job))
+            if len(admissions) == 1:
+                number = admissions[0].job
+                self._fail(number, _service_error(error, self._running[number].job))
+                return
+            logger.warning("%d jobs failed to begin, trying each alone: %r", len(parts), error)
+            for admission in admissions:
+                self._admit(key, [admission])
 
     def _advance(self, keys: list[LaneKey], ids: Ids, reason: Reason) -> None:
         """Evaluate the rows among `ids` that are in these lanes of one checkpoint, in one call.
@@ -207,13 +218,30 @@ class Engine:
             self._advance([key], rows, reason)
 
     def _retire(self, key: LaneKey, ids: Ids) -> None:
-        """Hand rows that have ended to their jobs, and end each job that has no row left."""
+        """Hand rows that have ended to their jobs, and end each job that has no row left.
+
+        All rows are read as one; if that raises, those of each job alone, so that only the one at
+        fault fails.
+        """
         lane = self._lanes[key]
+        ids = lane.among(ids)
+        jobs = by_job(ids)
+        try:
+            ended = self._running[jobs[0][0]].work.read(len(ids), *lane.rows(ids))
+        except Exception as error:
+            if len(jobs) == 1:
+                number = jobs[0][0]
+                self._fail(number, _service_error(error, self._running[number].job))
+                return
+            logger.warning("%d jobs failed to be read, trying each alone: %r", len(jobs), error)
+            for _, positions in jobs:
+                self._retire(key, ids[positions])
+            return
         ends: list[tuple[int, Outcome]] = []
-        for number, positions in by_job(ids):
+        for number, positions in jobs:
             running, mine = self._running[number], ids[positions]
             try:
-                running.work.collect(rows_of(mine), *lane.rows(mine))
+                running.work.collect(rows_of(mine).tolist(), [ended[row] for row in positions])
                 running.uncollected -= len(mine)
                 if not running.uncollected:
                     ends.append((number, running.work.result()))
@@ -228,9 +256,10 @@ class Engine:
 
     def _discard(self, key: LaneKey, ids: Ids) -> None:
         lane = self._lanes[key]
-        if len(lane.among(ids)) == len(lane):
+        gone = len(lane.among(ids))
+        if gone == len(lane):
             del self._lanes[key]
-        else:
+        elif gone:
             lane.discard(ids)
 
     def _fail(self, number: int, error: ServiceError) -> None:

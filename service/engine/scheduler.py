@@ -31,9 +31,11 @@ def jobs_of(ids: Ids) -> NDArray[np.int64]:
 
 
 def by_job(ids: Ids) -> list[tuple[int, NDArray[np.intp]]]:
-    """Return each job that has rows among `ids`, with the positions of these rows."""
+    """Return each job that has rows among `ids`, with the positions of these rows, ascending."""
     jobs = jobs_of(ids)
-    return [(int(job), np.flatnonzero(jobs == job)) for job in np.unique(jobs)]
+    order = np.argsort(jobs, kind="stable")
+    numbers, starts = np.unique(jobs[order], return_index=True)
+    return list(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if len(ids) else []
 
 
 def rows_of(ids: Ids) -> NDArray[np.int64]:

@@ -34,6 +34,13 @@ DENOISER = Mixture(
     torch.linspace(-0.8, 0.8, 18).view(6, 3).T,
     torch.full((3, 6), 0.05),
 )
+# Its images are whole vectors, so that rows need no padding.
+WHOLE = Mixture(
+    ModelConfig(image_shape=(8, 8, 1), vocabulary=17, latent_size=4, latent_k=1),
+    torch.tensor([0.5, 0.3, 0.2]),
+    torch.linspace(-0.8, 0.8, 192).view(64, 3).T,
+    torch.full((3, 64), 0.05),
+)
 PIECES, LOOSE = 3, 2.0
 ROWS = 11
 

@@ -7,7 +7,7 @@ import optree
 import pytest
 import torch
 
-from models.rows.rows import QUANTUM, Answer, concat, count, pad, take
+from models.rows.rows import QUANTUM, Answer, concat, count, pad, row_quantum, take
 from models.schema.specs import AdaptiveSpec
 from models.solvers import SAMPLERS, SOLVERS
 from models.solvers.base import RowStatus
@@ -30,6 +30,32 @@ def test_a_row_comes_to_the_same_alone_and_among_others(spec: Any) -> None:
         chosen = torch.tensor([index])
         alone = law.finish(solver, law.rows_of(spec, chosen))
         assert law.same(alone, take(together, chosen))
+
+
+@EVERY_SPEC
+@pytest.mark.parametrize("rows", [1, 2, 33])
+def test_rows_of_whole_vectors_need_no_padding(spec: Any, rows: int) -> None:
+    """A lane pads only as far as images need it; `whole` sees to the columns."""
+    assert row_quantum(law.WHOLE.config.dimensions) == 1
+    solver = law.solver_of(spec)
+    bent = spec.replaced(power=1.7) if hasattr(spec, "power") else spec
+    index = torch.arange(40)
+    problem = law.problem_of(bent, index, denoiser=law.WHOLE)
+    some = problem, solver.init(problem)
+    few = take(problem, index[:rows]), solver.init(take(problem, index[:rows]))
+    dice = torch.Generator().manual_seed(0)
+    for _ in range(12):
+        query = solver.ask(*some)
+        assert law.same(solver.ask(*few), take(query, index[:rows]))
+        cotangents = query.cotangents
+        answer = Answer(
+            torch.randn(query.x.shape, generator=dice),
+            None if cotangents is None else torch.randn(cotangents.shape, generator=dice),
+        )
+        some = problem, solver.tell(*some, answer)
+        few = few[0], solver.tell(*few, take(answer, index[:rows]))
+        assert law.same(few[1], take(some[1], index[:rows]))
+        assert torch.equal(solver.status(*few), solver.status(*some)[:rows])
 
 
 @EVERY_SPEC

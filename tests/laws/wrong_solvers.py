@@ -55,11 +55,11 @@ def _broken(
 
 
 TRAPEZOID, SIMPSON = RtkMala(energy="trapezoid"), RtkMala(energy="simpson")
-LATE = ("stepwise", "condition, state.nfe))", "condition, state.nfe + 1))")
-CHAIN_EARLY = ("kernel", "< 0, self.t, self.r)", "< 0, self.t, self.t)")
+STAYS = ("stepwise", "State(x, state.nfe + 1, there)", "State(x, state.nfe + 1, state.here)")
+CHAIN_EARLY = ("kernel", "< 0, self.here, self.there)", "< 0, self.here, self.here)")
 UPHILL = ("kernel", "x - c * self.drift", "x + c * self.drift")
 BACKWARDS = ("multistep", "data + reach", "data - reach")
-FIRST_DATA = ("dpm_2m", "data.to(state.x.dtype))", "state.previous)")
+FIRST_DATA = ("dpm_2m", "data.to(state.x.dtype),", "state.previous,")
 WRONG_SIGMA = ("ddpm", "there.sigma * c.sqrt()", "here.sigma * c.sqrt()")
 NO_SCALES = ("flow", "prior, log_det - 0.5", "prior, log_det - 0.0")
 
@@ -67,7 +67,7 @@ WRONG = [
     *_broken(
         points_are_exact,
         (Ddpm(), Ddim()),
-        asks_at_the_cleaner_end=LATE,
+        stays_at_the_first_point=STAYS,
     ),
     *_broken(
         points_are_exact,
@@ -87,7 +87,7 @@ WRONG = [
         Ddim(),
         steps_the_wrong_way=("ddim", "(there.rho - here.rho)", "(here.rho - there.rho)"),
         keeps_the_scale_of_the_noisier_end=("ddim", "there.alpha *", "here.alpha *"),
-        skips_a_point=("stepwise", "(step, step + 1)", "(step, step + 2)"),
+        takes_no_step=("stepwise", "state.here.noise, there.noise", "there.noise, there.noise"),
     ),
     *_broken(
         images_converge,
@@ -95,7 +95,7 @@ WRONG = [
         carries_the_data_backwards=BACKWARDS,
         keeps_the_first_prediction=FIRST_DATA,
         carries_the_data_twice_as_far=("multistep", "(2 * past", "(past"),
-        forgets_where_it_predicted_before=("dpm_2m", "(state.nfe - 1).clamp(min=0)", "state.nfe"),
+        forgets_where_it_predicted_before=("dpm_2m", ", here.gamma)", ", there.noise.gamma)"),
         takes_sigma_for_alpha=("multistep", "here.alpha * data", "here.sigma * data"),
     ),
     *_broken(
@@ -125,10 +125,22 @@ WRONG = [
     *_broken(
         starts_converge,
         RtkUla(start="multistep"),
-        predicts_at_the_cleaner_end=("kernel", "< 0, self.t, self.r)", "< 0, self.r, self.r)"),
+        predicts_at_the_cleaner_end=(
+            "kernel",
+            "< 0, self.here, self.there)",
+            "< 0, self.there, self.there)",
+        ),
         keeps_the_first_prediction=("kernel", "predicted.to(x.dtype))", "self.data)"),
-        forgets_where_it_predicted_before=("kernel", "(segment - 1).clamp(min=0)", "segment"),
-        starts_with_the_same_noise_again=("kernel", "segment + ~plan.ancestral,", "0 * segment,"),
+        forgets_where_it_predicted_before=(
+            "kernel",
+            "gamma = self.here.noise",
+            "gamma = self.there.noise",
+        ),
+        starts_with_the_same_noise_again=(
+            "kernel",
+            "self.nfe // plan.length + ~",
+            "0 * self.nfe + 0 * ~",
+        ),
     ),
     *_broken(
         chains_converge,

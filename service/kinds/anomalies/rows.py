@@ -1,19 +1,17 @@
 """The rows of a task of judging: one row an image, a known number of evaluations."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import Self
 
 from models.anomaly.readings import Reading
 from models.anomaly.rows import path_problem, readings
-from models.rows.rows import QUANTUM, pad
+from models.rows.rows import first
 from models.solvers.base import Problem
 from models.solvers.path import Columns, PathSolver, State
 from service.jobs import Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
-from service.rows import Served, first
+from service.rows import Part, Served, channels_first, in_groups
 
 
 class Rows:
@@ -30,18 +28,28 @@ class Rows:
         self._task, self._served = task, served
         self._readings: dict[int, Reading] = {}
 
-    def problem(self, first_row: int, last_row: int) -> Problem[Columns]:
+    @classmethod
+    def problem(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
         """The problem of these images, dequantized and encoded."""
-        task, served = self._task, self._served
-        images = task.images[first_row:last_row].transpose(0, 3, 1, 2).copy()
-        padded = pad(torch.as_tensor(images, device=served.device), QUANTUM)
-        problem = path_problem(served.denoiser, padded, task.solver, task.seed)
-        return first(problem, last_row - first_row)
+        return in_groups(parts, lambda job: job._task.solver, cls._alike)
 
-    def collect(self, rows: NDArray[np.int64], problem: Problem[Columns], state: State) -> None:
+    @classmethod
+    def _alike(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
+        """The same, for jobs that differ in nothing but their images and seeds."""
+        task, served = parts[0].job._task, parts[0].job._served
+        tokens = channels_first(
+            [job._task.images[begin:end] for job, begin, end in parts], served.device
+        )
+        seeds = [part.job._task.seed for part in parts for _ in range(part.first, part.last)]
+        return path_problem(served.denoiser, tokens, task.solver, seeds)
+
+    def read(self, rows: int, problem: Problem[Columns], state: State) -> Sequence[Reading]:
         """Read rows that have ended."""
-        ended = first((problem, self.solver.path(problem, state)), len(rows))
-        for row, reading in zip(rows.tolist(), readings(*ended), strict=True):
+        return list(readings(*first((problem, self.solver.path(problem, state)), rows)))
+
+    def collect(self, rows: Sequence[int], ended: Sequence[Reading]) -> None:
+        """Keep readings, and what each pixel adds to them only where a heatmap is wanted."""
+        for row, reading in zip(rows, ended, strict=True):
             wanted = reading if self._task.heatmap else replace(reading, contribution=None)
             self._readings[row] = wanted
 

@@ -1,13 +1,9 @@
 """The rows of a task of scoring: `draws` rows an image, which begin together, of unknown length."""
 
-import math
+from collections.abc import Sequence
+from typing import Self
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from models.rows.rows import QUANTUM, concat, pad, split, take
+from models.rows.rows import concat, first, split
 from models.solvers.adams import AdamsSolver, LastStep
 from models.solvers.adaptive import State
 from models.solvers.base import Problem
@@ -15,7 +11,7 @@ from models.solvers.flow import Columns, LogDensity
 from models.work.likelihood import score_problem, summarise
 from service.jobs import Tokens
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
-from service.rows import Served, first
+from service.rows import Part, Served, channels_first, in_groups
 
 
 class Rows:
@@ -30,24 +26,35 @@ class Rows:
         self.evaluations = task.solver.expected_evaluations
         self.probes = task.solver.products(served.denoiser.config.dimensions)
         self._task, self._served = task, served
-        self._pieces: list[tuple[Tensor, LogDensity]] = []
+        self._densities: dict[int, LogDensity] = {}
 
-    def problem(self, first_row: int, last_row: int) -> Problem[Columns]:
+    @classmethod
+    def problem(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
         """The problem of all draws of these images, dequantized and encoded."""
-        task, draws = self._task, self._task.draws
-        images = task.images[first_row // draws : last_row // draws].transpose(0, 3, 1, 2)
-        tokens = torch.as_tensor(np.ascontiguousarray(images), device=self._served.device)
-        padded = pad(tokens, QUANTUM // math.gcd(QUANTUM, draws))
-        problem = score_problem(self._served.denoiser, padded, task.solver, task.seed, draws)
-        return first(problem, last_row - first_row)
+        return in_groups(parts, lambda job: (job._task.solver, job._task.draws), cls._alike)
 
-    def collect(
-        self, rows: NDArray[np.int64], problem: Problem[Columns], state: State[LastStep]
-    ) -> None:
+    @classmethod
+    def _alike(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
+        """The same, for jobs that differ in nothing but their images and seeds."""
+        one = parts[0].job
+        draws, served = one._task.draws, one._served
+        images = [job._task.images[begin // draws : end // draws] for job, begin, end in parts]
+        seeds = [
+            part.job._task.seed for part, some in zip(parts, images, strict=True) for _ in some
+        ]
+        tokens = channels_first(images, served.device)
+        return score_problem(served.denoiser, tokens, one._task.solver, seeds, draws)
+
+    def read(
+        self, rows: int, problem: Problem[Columns], state: State[LastStep]
+    ) -> Sequence[LogDensity]:
+        """The log-densities of rows that have ended."""
+        density = first(self.solver.density(problem, state), rows)
+        return split(LogDensity(*(leaf.cpu() for leaf in density)), [1] * rows)
+
+    def collect(self, rows: Sequence[int], ended: Sequence[LogDensity]) -> None:
         """Keep the log-densities of rows that have ended."""
-        density = self.solver.density(problem, state)
-        row = torch.as_tensor(rows, device=self._served.device)
-        self._pieces.append((row, first(density, len(rows))))
+        self._densities.update(zip(rows, ended, strict=True))
 
     def preview(
         self, rows: int, problem: Problem[Columns], state: State[LastStep]
@@ -57,10 +64,8 @@ class Rows:
 
     def result(self) -> ScoreResult:
         """One score for each image, from all of its draws."""
-        row, density = concat(self._pieces)
-        density = take(density, row.argsort())
-        density = LogDensity(*(leaf.cpu() for leaf in density))
         draws, config = self._task.draws, self._served.denoiser.config
+        density = concat([self._densities[row] for row in range(self.rows)])
         images = split(density, [draws] * (self.rows // draws))
         scores = (summarise(config, one, self._task.solver) for one in images)
         return ScoreResult(tuple(scores), self._served.execution)

@@ -1,33 +1,32 @@
 """The rows of a task of drawing images: one row an image, a known number of evaluations."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from models.network.mulan import data_to_tokens
-from models.rows.rows import QUANTUM, concat, pad
+from models.rows.rows import first
 from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Problem, RowStatus, Sampler
-from models.work.sampling import sample_problem
+from models.work.sampling import Images, joint_problem
 from service.errors import ComputationFailed
 from service.jobs import Tokens
 from service.kinds.samples.task import SampleResult, SampleTask
-from service.rows import Served, first
+from service.rows import Part, Served
 
 
-class _Piece(NamedTuple):
-    """Images that are finished, on the device; every leaf leads with the row axis."""
+class _Image(NamedTuple):
+    """An image that is finished, tokens `[H, W, C]`. `acceptance_rate` may be NaN; `latent` is
+    k-hot."""
 
-    row: Tensor
-    tokens: Tensor
-    nfe: Tensor
-    acceptance_rate: Tensor
-    latent: Tensor
-    status: Tensor
+    tokens: Tokens
+    nfe: int
+    acceptance_rate: float
+    latent: Tokens
+    status: int
 
 
 class Rows:
@@ -42,24 +41,38 @@ class Rows:
         self.rows = task.count
         self.evaluations = task.solver.evaluations
         self._task, self._served = task, served
-        self._pieces: list[_Piece] = []
+        self._images: dict[int, _Image] = {}
 
-    def problem(self, first_row: int, last_row: int) -> Problem[object]:
+    @classmethod
+    def problem(cls, parts: Sequence[Part[Self]]) -> Problem[object]:
         """The problem of these images, each with its own noise."""
-        index = pad(torch.arange(first_row, last_row, device=self._served.device), QUANTUM)
-        task = self._task
-        problem = sample_problem(self._served.denoiser, task.solver, task.seed, index, task.latent)
-        return first(problem, last_row - first_row)
+        one = parts[0].job
+        wanted = [
+            Images(job._task.solver, job._task.seed, range(begin, end), job._task.latent)
+            for job, begin, end in parts
+        ]
+        return joint_problem(one.solver, one._served.denoiser, wanted, one._served.device)
 
-    def collect(self, rows: NDArray[np.int64], problem: Problem[object], state: object) -> None:
-        """Keep images that are finished."""
+    def read(self, rows: int, problem: Problem[object], state: object) -> Sequence[_Image]:
+        """Images that are finished."""
         sample = self.solver.sample(problem, state)
-        tokens = self._tokens(sample.x)
-        status = self.solver.status(problem, state)
-        latent = problem.condition.latent
-        piece = (tokens, sample.nfe, sample.acceptance_rate, latent, status)
-        row = torch.as_tensor(rows, device=self._served.device)
-        self._pieces.append(_Piece(row, *first(piece, len(rows))))
+        found = first(
+            (
+                self._tokens(sample.x),
+                sample.nfe,
+                sample.acceptance_rate,
+                problem.condition.latent.bool(),
+                self.solver.status(problem, state),
+            ),
+            rows,
+        )
+        tokens, nfe, rate, latent, status = (leaf.cpu().numpy() for leaf in found)
+        columns = (tokens, nfe.tolist(), rate.tolist(), latent, status.tolist())
+        return [_Image(*row) for row in zip(*columns, strict=True)]
+
+    def collect(self, rows: Sequence[int], ended: Sequence[_Image]) -> None:
+        """Keep images that are finished."""
+        self._images.update(zip(rows, ended, strict=True))
 
     def preview(self, rows: int, problem: Problem[object], state: object) -> Tokens:
         """Images as far as they are drawn."""
@@ -68,18 +81,17 @@ class Rows:
 
     def result(self) -> SampleResult:
         """All images in the order of their index. Raises ComputationFailed if any failed."""
-        piece = concat(self._pieces)
-        order = piece.row.argsort()
-        _, tokens, nfe, rate, latent, status = (leaf[order].cpu().numpy() for leaf in piece)
-        failed = status[status != RowStatus.DONE]
-        if len(failed):
+        images = [self._images[row] for row in range(self.rows)]
+        failed = [image.status for image in images if image.status != RowStatus.DONE]
+        if failed:
             reason = RowStatus(failed[0]).reason
-            raise ComputationFailed(f"{len(failed)} of {len(status)} images failed: {reason}")
+            raise ComputationFailed(f"{len(failed)} of {len(images)} images failed: {reason}")
+        rates = (image.acceptance_rate for image in images)
         return SampleResult(
-            images=tokens,
-            nfe=tuple(nfe.tolist()),
-            acceptance_rate=tuple(None if np.isnan(r) else r for r in rate.tolist()),
-            latents=tuple(tuple(np.flatnonzero(z).tolist()) for z in latent),
+            images=np.stack([image.tokens for image in images]),
+            nfe=tuple(image.nfe for image in images),
+            acceptance_rate=tuple(None if np.isnan(rate) else rate for rate in rates),
+            latents=tuple(tuple(np.flatnonzero(image.latent).tolist()) for image in images),
             execution=self._served.sample_execution or self._served.execution,
         )
 

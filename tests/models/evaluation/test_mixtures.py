@@ -99,7 +99,9 @@ def test_the_density_decides_as_the_line_integral_of_the_score_does() -> None:
     proposal = state.own
     x, y, count = walk.x.double(), proposal.x.double(), 400
     along = sum(
-        mixture.evaluate(Query(x + (y - x) * (i + 0.5) / count, walk.r), problem.condition).eps
+        mixture.evaluate(
+            Query(x + (y - x) * (i + 0.5) / count, walk.there.t), problem.condition
+        ).eps
         for i in range(count)
     )
     middle = (6 * along / count - proposal.eps.double() - eps.double()) / 4

@@ -1,10 +1,25 @@
 """Trees of tensors that lead with their rows."""
 
+from typing import Any
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.rows.rows import NoiseKey, Query, concat, count, pad, split, take, where
+from models.rows.rows import (
+    QUANTUM,
+    NoiseKey,
+    Query,
+    concat,
+    count,
+    pad,
+    row_quantum,
+    split,
+    take,
+    where,
+    whole,
+)
 
 
 def query(rows: int) -> Query:
@@ -67,3 +82,21 @@ def test_where_chooses_row_by_row() -> None:
 def test_where_keeps_what_is_not_chosen_out() -> None:
     poisoned = query(2)._replace(x=torch.full((2, 1, 2, 3), torch.nan))
     assert torch.equal(where(torch.tensor([False, False]), poisoned, query(2)).x, query(2).x)
+
+
+@pytest.mark.parametrize("function", [torch.pow, torch.hypot, lambda a, b: (a * b).expm1().log()])
+def test_a_column_comes_to_the_same_whatever_its_length(function: Any) -> None:
+    draws = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 500, generator=draws, dtype=torch.float64)
+    together = whole(function, a, b)
+    for rows in (1, 3, 31, 33):
+        parts = zip(a.split(rows), b.split(rows), strict=True)
+        assert torch.equal(torch.cat([whole(function, *part) for part in parts]), together)
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "rows"), [(64, 1), (784, 4), (3072, 1), (6, 32), (25, 32), (2, 32)]
+)
+def test_a_quantum_of_rows_leaves_no_tail(dimensions: int, rows: int) -> None:
+    assert row_quantum(dimensions) == rows
+    assert rows * dimensions % QUANTUM == 0

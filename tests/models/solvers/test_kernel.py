@@ -117,7 +117,7 @@ def test_every_segment_guesses_with_noise_of_its_own() -> None:
     solver: Any = SAMPLERS[spec.name]
     state, draws = solver.init(problem), []
     for _ in range(3):
-        kernel = state.walk.kernel(problem.condition)
+        kernel = state.walk.kernel()
         draws.append(((state.x - kernel.centre) / (kernel.mass / kernel.pull).sqrt()).flatten())
         answer = DENOISER.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)

@@ -43,7 +43,7 @@ def long_ratio(
     problem: Problem[Any], walk: Any, x: Tensor, y: Tensor, ends: tuple[Tensor, ...], c: float
 ) -> Tensor:
     """-(g(y) - g(x)) + log q(x | y) - log q(y | x) in long form, float64."""
-    here, there = (problem.condition.schedule.noise(t) for t in (walk.t, walk.r))
+    here, there = walk.here.noise, walk.there.noise
     big_c = -torch.expm1(there.gamma - here.gamma)
     a, v, mass = here.alpha / there.alpha, here.sigma.square() * big_c, there.sigma.square() * big_c
     x, y, anchor, ex, em, ey = (leaf.double() for leaf in (x, y, walk.anchor, *ends))
@@ -122,7 +122,7 @@ def two_mode_distance(spec: RtkMala | RtkUla) -> float:
     state = state._replace(walk=walk)
     x = solver.sample(rows, chain(denoiser, rows, solver, state)).x.flatten()
     one = take(rows, torch.zeros(1, dtype=torch.int64))
-    here, there = (one.condition.schedule.noise(t[:1]) for t in (walk.t, walk.r))
+    here, there = (one.condition.schedule.noise(m.t[:1]) for m in (walk.here, walk.there))
     a, v = here.alpha / there.alpha, here.sigma.square() * -torch.expm1(there.gamma - here.gamma)
     bins, fine = 20, 200
     at = torch.linspace(-4, 4, 2 * bins * fine + 1, dtype=torch.float64)[1::2]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.evaluation.analytic import Mixture
 from models.network.mulan import data_to_tokens, tokens_to_data
-from models.rows.rows import NoiseKey, take
+from models.rows.rows import QUANTUM, NoiseKey, pad, take
 from models.schema.config import ModelConfig
 from models.schema.scores import Score
 from models.schema.specs import Adams
@@ -37,7 +37,8 @@ IMAGES = torch.randint(
 def scores_of(
     denoiser: Any, tokens: Tensor, seed: int = 0, draws: int = 1, **spec: Any
 ) -> list[Score]:
-    problem = score_problem(denoiser, tokens, Adams(**spec), seed, draws)
+    # As in serving, so that the same images give the same bytes.
+    problem = pad(score_problem(denoiser, tokens, Adams(**spec), seed, draws), QUANTUM)
     solver = AdamsSolver()
     density = solver.density(problem, solve(solver, problem, denoiser))
     rows = torch.arange(len(tokens) * draws).split(draws)

@@ -1,16 +1,14 @@
 """The rows of a task of averaging: one row an image."""
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from typing import Any, Self
 
 from averages.task import AverageResult, AverageTask
 from models.network.mulan import data_to_tokens
-from models.rows.rows import QUANTUM, pad
 from models.solvers.base import Problem
 from models.solvers.ddpm import DdpmSolver
-from models.work.sampling import sample_problem
-from service.rows import Served, first
+from models.work.sampling import Images, joint_problem
+from service.rows import Part, Served
 
 
 class Rows:
@@ -21,20 +19,28 @@ class Rows:
     probes = 0
 
     def __init__(self, task: AverageTask, served: Served) -> None:
-        self.solver = DdpmSolver()
+        self.solver: Any = DdpmSolver()
         self.rows, self.evaluations = task.count, task.solver.evaluations
         self._task, self._served = task, served
         self._averages: dict[int, float] = {}
 
-    def problem(self, first_row: int, last_row: int) -> Problem[object]:
-        index = pad(torch.arange(first_row, last_row), QUANTUM)
-        problem = sample_problem(self._served.denoiser, self._task.solver, 0, index)
-        return first(problem, last_row - first_row)
+    @classmethod
+    def problem(cls, parts: Sequence[Part[Self]]) -> Problem[object]:
+        one = parts[0].job
+        wanted = [Images(job._task.solver, 0, range(begin, end)) for job, begin, end in parts]
+        problem: Problem[object] = joint_problem(
+            one.solver, one._served.denoiser, wanted, one._served.device
+        )
+        return problem
 
-    def collect(self, rows: NDArray[np.int64], problem: Problem[object], state: object) -> None:
-        x = self.solver.sample(problem, state).x[: len(rows)]
+    def read(self, rows: int, problem: Problem[object], state: object) -> Sequence[float]:
+        x = self.solver.sample(problem, state).x[:rows]
         levels = data_to_tokens(x, self._served.denoiser.config).float().flatten(1).mean(1)
-        self._averages |= dict(zip(rows.tolist(), levels.tolist(), strict=True))
+        found: list[float] = levels.tolist()
+        return found
+
+    def collect(self, rows: Sequence[int], ended: Sequence[float]) -> None:
+        self._averages.update(zip(rows, ended, strict=True))
 
     def preview(self, rows: int, problem: Problem[object], state: object) -> None:
         return None
