@@ -49,7 +49,7 @@ def test_a_tick_of_a_lane_neither_waits_nor_copies(name: str) -> None:
             advance(lane, denoiser, lane.ids)
         with Unwaiting():
             advance(lane, denoiser, lane.ids)
-        with Unwaiting(but_in=Lane._places):
+        with Unwaiting(but_in=Lane._index):
             advance(lane, denoiser, lane.ids[1:3])
         with Unwaiting(), pytest.raises(FaultError, match="as_tensor"):
             lane.batch(lane.ids[1:3])
