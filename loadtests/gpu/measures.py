@@ -39,7 +39,7 @@ from service.telemetry.ticks import Tick
 
 Figures = list[dict[str, Any]]
 SIZES = (1, 8, 16, 32, 64, 128)
-IMAGES, JOBS_INSIDE = 64, 8
+IMAGES, JOBS_INSIDE, PLACE_OF_ONE = 64, 8, 40
 WARM_TICKS, PROFILED_TICKS = 5, 10
 DRAWN: tuple[SamplerSpec, ...] = (Ddpm(steps=1000), Ddpm(steps=20), Dpm2m(steps=20))
 # Random networks are so rough that step control would never end; trained ones take about so many.
@@ -182,11 +182,11 @@ def invariance(place: Place, denoiser: NetworkDenoiser) -> dict[str, Any]:
         density = scorer.density(problem, solve(scorer, problem, denoiser))
         return density.prior + density.log_det.mean(1) + density.dequantization
 
-    among, place_of_one = drawn(torch.arange(IMAGES, device=device)), 40
-    alone = drawn(torch.tensor([place_of_one], device=device))
-    tokens = data_to_tokens(among[:16], place.model.config)
-    together, single = scored(tokens), scored(take(tokens, torch.tensor([9], device=device)))
+    one = torch.tensor([PLACE_OF_ONE], device=device)
+    among, alone = drawn(torch.arange(IMAGES, device=device)), drawn(one)
+    tokens = data_to_tokens(among, place.model.config)
+    together, single = scored(tokens), scored(take(tokens, one))
     return {
-        "image_bytes_equal": bool(torch.equal(among[place_of_one], alone[0])),
-        "score_difference_nats": float((together[9] - single[0]).abs()),
+        "image_bytes_equal": bool(torch.equal(take(among, one), alone)),
+        "score_difference_nats": float((take(together, one) - single).abs()),
     }

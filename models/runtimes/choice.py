@@ -79,7 +79,8 @@ def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chose
     exact = warm_up(model, rows, _fastest(fit, manifest.sha256, wish.cache).runtime)
     if wish.sample_dtype == "float32":
         return Chosen(exact, exact)
-    samples = NetworkDenoiser(model, EagerRuntime(model, "bfloat16"))
+    rounded = cuda_graph_runtime if model.device.type == "cuda" else EagerRuntime
+    samples = NetworkDenoiser(model, rounded(model, "bfloat16"))
     try:
         check(samples, eager)
     except UnavailableRuntimeError as error:

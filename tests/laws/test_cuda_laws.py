@@ -33,7 +33,8 @@ SPECS = {spec.name: spec for spec in reversed(law.SPECS)} | {
 }
 # Rows of a lane, for which no function pads; an exact trace calls the network for each of them.
 ROWS, FEW_ROWS, TICKS = QUANTUM, 3, 2
-# The most operations that a tick of one solver launches outside the network.
+# The most operations that a tick of one solver launches outside the network: at first, and now.
+MOST_OF_A_NEW_SOLVER = 450
 MOST_LAUNCHES = {
     "ddpm": 220,
     "ddim": 120,
@@ -146,7 +147,9 @@ def test_a_tick_neither_waits_nor_copies(name: str, host: NetworkDenoiser) -> No
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_tick_launches_few_operations(name: str, host: NetworkDenoiser) -> None:
-    assert launches(SOLVERS[name], SPECS[name], host) <= MOST_LAUNCHES[name]
+    assert launches(SOLVERS[name], SPECS[name], host) <= MOST_LAUNCHES.get(
+        name, MOST_OF_A_NEW_SOLVER
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
