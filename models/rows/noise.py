@@ -78,15 +78,23 @@ def draw(key: NoiseKey, *wanted: Draw) -> list[Tensor]:
 def philox(counter: Tensor, key: Tensor) -> Tensor:
     """Apply ten rounds to `counter` `[..., 4]` under `key` `[..., 2]`; int64 tensors of 32-bit
     words."""
-    multipliers, weyl = (_pair(pair, counter.device) for pair in (MULTIPLIERS, WEYL))
+    multipliers = _pair(*MULTIPLIERS, counter.device)
     rounds = torch.arange(ROUNDS, device=counter.device)[:, None]
-    keys = (key[..., None, :] + rounds * weyl) & WORD
+    keys = key[..., None, :] + rounds * _pair(*WEYL, counter.device)
     even, odd = counter[..., 0::2], counter[..., 1::2]
     for round_key in keys.unbind(-2):
-        # Signed overflow keeps the low 64 bits. Only factors of a product need clean upper halves.
+        # Signed overflow keeps the low 64 bits. What lies above a word's 32 is masked only where a
+        # product would feel it: before the next round, and at the end.
         product = (even * multipliers).flip(-1)
         even, odd = ((product >> 32) ^ odd ^ round_key) & WORD, product
     return torch.stack([even, odd & WORD], dim=-1).flatten(-2)
+
+
+def _pair(first: int, second: int, device: torch.device) -> Tensor:
+    """Return two numbers as a tensor that the device makes itself: one that the host made would be
+    copied there, and a GPU's host waits for that."""
+    step = second - first
+    return torch.arange(first, first + 2 * step, step, device=device)
 
 
 def uniform(key: NoiseKey, stream: Stream, use: Tensor | int, shape: tuple[int, ...]) -> Tensor:
@@ -102,12 +110,6 @@ def normal(key: NoiseKey, stream: Stream, use: Tensor | int, shape: tuple[int, .
 def rademacher(key: NoiseKey, stream: Stream, use: Tensor | int, shape: tuple[int, ...]) -> Tensor:
     """Return signs -1 or +1 with equal probability, float32, `[rows, *shape]`."""
     return draw(key, Draw(SIGNS, stream, use, shape))[0]
-
-
-def _pair(values: tuple[int, int], device: torch.device) -> Tensor:
-    """Return two falling or rising numbers as a tensor `[2]`, without a copy from the host."""
-    first, second = values
-    return torch.arange(2, device=device) * (second - first) + first
 
 
 def _uniforms(words: Tensor, size: int) -> Tensor:

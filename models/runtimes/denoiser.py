@@ -1,14 +1,23 @@
 """A checkpoint behind `models.rows.denoiser.Denoiser`, whatever runtime calls its score network."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from models.network.mulan import Mulan
 from models.network.network_time import NetworkTime
 from models.network.schedule import NoiseLevel
-from models.rows.rows import QUANTUM, Answer, Condition, Query, concat, count, pad, split, take
+from models.rows.rows import (
+    Answer,
+    Condition,
+    Query,
+    concat,
+    count,
+    first,
+    pad,
+    row_quantum,
+    split,
+    take,
+)
 from models.runtimes.runtime import Runtime
 from models.schema.config import ModelConfig
 
@@ -48,7 +57,8 @@ class NetworkDenoiser:
             pairs = zip(split(query, rows_of), split(condition, rows_of), strict=True)
             return concat([self._on_copies(*pair) for pair in pairs])
         x, rows = query.x, count(query)
-        reading = self.model.reading(x, query.noise or self._noise(query.t, condition))
+        noise = query.noise or self._noise(query.t, condition)
+        reading = self.model.reading(x, noise)
         asked = x, condition.network_time.s(query.t).to(x.dtype), condition.latent
         if cotangents is None:
             out = self.runtime.score(*pad(asked, self.quantum))
@@ -61,18 +71,17 @@ class NetworkDenoiser:
 
     def _noise(self, t: Tensor, condition: Condition) -> NoiseLevel:
         """Return the noise at times `t`; its exponentials are computed in whole vectors."""
-        multiple = QUANTUM // math.gcd(QUANTUM, self.config.dimensions)
-        times, schedule = pad((t, condition.schedule), multiple)
-        noise = schedule.noise(times)
-        return noise if multiple == 1 else NoiseLevel(*(leaf[: len(t)] for leaf in noise))
+        times, schedule = pad((t, condition.schedule), row_quantum(self.config.dimensions))
+        return first(schedule.noise(times), len(t))
 
     def _on_copies(self, query: Query, condition: Condition) -> Answer:
         """Evaluate one row's cotangents on as many copies of the row, by one backward pass."""
         assert query.cotangents is not None
         products = query.cotangents[0][:, None]
         copies = torch.zeros(len(products), dtype=torch.int64, device=products.device)
-        x, t, noise, condition = take((query.x, query.t, query.noise, condition), copies)
-        eps, pulled = self.evaluate(Query(x, t, products, noise), condition)
+        alone = query._replace(cotangents=None)
+        query, condition = take((alone, condition), copies)
+        eps, pulled = self.evaluate(query._replace(cotangents=products), condition)
         assert pulled is not None
         return Answer(eps[:1], pulled.transpose(0, 1))
 
@@ -85,7 +94,7 @@ class NetworkDenoiser:
     def condition(self, latent: Tensor) -> Condition:
         # The schedule's layers are padded; what follows them is exact arithmetic on single rows.
         padded = self.model.gamma(pad(latent, self.eager_quantum))
-        schedule = type(padded)(*(leaf[: len(latent)] for leaf in padded)).double()
+        schedule = first(padded, len(latent)).double()
         return Condition(latent, schedule, NetworkTime.of(schedule))
 
 
