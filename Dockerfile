@@ -34,11 +34,14 @@ RUN --mount=type=cache,target=/root/.cache/uv \
              /opt/venv/lib/python3.11/site-packages/torch/test
 
 # The default wheel of torch brings CUDA's libraries; the driver comes with the container runtime.
+# onnxruntime-gpu replaces onnxruntime, because the two wheels write the same files.
 FROM builder AS cuda-dependencies
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=deploy/constraints.txt,target=constraints.txt \
     uv pip install --requirement pyproject.toml --extra tracing --constraint constraints.txt \
+    && uv pip uninstall onnxruntime \
+    && uv pip install --constraint constraints.txt onnxruntime-gpu \
     && rm -r /opt/venv/lib/python3.11/site-packages/torch/include \
              /opt/venv/lib/python3.11/site-packages/torch/test
 

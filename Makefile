@@ -35,7 +35,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 lock: $(VENV)/.dev  ## The versions that the images install, the latest that pyproject.toml allows
-	echo "setuptools>=77" | $(BIN)/uv pip compile pyproject.toml - --extra tracing --universal --python-version 3.11 \
+	echo "setuptools>=77" | $(BIN)/uv pip compile pyproject.toml - --extra tracing --extra gpu --universal --python-version 3.11 \
 	    --no-annotate --upgrade --custom-compile-command "make lock" --output-file deploy/constraints.txt
 
 clean:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+from models.runtimes.choice import Wish
 from service.background import in_background
 from service.catalogue import Catalogue
 from service.engine.scheduler import SchedulerLimits
@@ -54,7 +55,8 @@ class HostedWorker:
         settings = self._settings
         devices = find_devices(settings.devices)
         limits = _limits(settings.tick, devices[0].type)
-        load = partial(load_on, devices, settings.models, limits.tick)
+        wish = Wish(settings.runtime, settings.sample_dtype, settings.cache)
+        load = partial(load_on, devices, settings.models, limits.tick, wish)
         loaded, *others = await in_background("loading", load)
         if not loaded:
             raise ServeError(f"no checkpoint in {settings.models} can be served")

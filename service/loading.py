@@ -11,8 +11,8 @@ import torch
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import folders
+from models.runtimes.choice import Wish, choose
 from models.runtimes.runtime import Runtime
-from models.runtimes.warmup import warm_up
 from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
@@ -23,6 +23,8 @@ from service.rows import Served
 from service.telemetry.device import DeviceMemory
 
 logger = logging.getLogger(__name__)
+
+DEFAULT = Wish()
 
 
 class LoadedModel(NamedTuple):
@@ -35,9 +37,13 @@ class LoadedModel(NamedTuple):
 
 
 def load_models(
-    root: Path = ZOO, device: torch.device | None = None, rows: int = SchedulerLimits().tick
+    root: Path = ZOO,
+    device: torch.device | None = None,
+    rows: int = SchedulerLimits().tick,
+    wish: Wish = DEFAULT,
 ) -> list[LoadedModel]:
-    """Load every checkpoint directly below `root`, for network calls of at most `rows` rows.
+    """Load every checkpoint directly below `root`, for network calls of at most `rows` rows, in the
+    runtime that is wished for.
 
     A checkpoint that cannot be served is left out, with a line in the log.
     """
@@ -46,7 +52,7 @@ def load_models(
     for folder in folders(root):
         logger.info("loading %s", folder.name)
         try:
-            loaded = _load(folder, device, rows)
+            loaded = _load(folder, device, rows, wish)
             _check_unique(loaded.manifest, models)
         except NoManifestError as error:
             logger.info("%s", error)
@@ -60,14 +66,16 @@ def load_models(
     return models
 
 
-def load_on(devices: Sequence[torch.device], root: Path, rows: int) -> list[list[LoadedModel]]:
+def load_on(
+    devices: Sequence[torch.device], root: Path, rows: int, wish: Wish = DEFAULT
+) -> list[list[LoadedModel]]:
     """Load the checkpoints below `root` on each device, as `load_models` does, and return for each
     those that all of them serve, in one order.
 
     Raises ServeError where the bytes of results would depend on which of the devices runs a job.
     """
     loaded = [
-        {model.manifest.sha256: model for model in load_models(root, device, rows)}
+        {model.manifest.sha256: model for model in load_models(root, device, rows, wish)}
         for device in devices
     ]
     everywhere = [sha256 for sha256 in loaded[0] if all(sha256 in models for models in loaded)]
@@ -123,13 +131,15 @@ def device_memory() -> list[DeviceMemory]:
     ]
 
 
-def _load(folder: Path, device: torch.device, rows: int) -> LoadedModel:
+def _load(folder: Path, device: torch.device, rows: int, wish: Wish) -> LoadedModel:
     began = time.perf_counter()
-    manifest, model = load_checkpoint(folder, device)
+    checkpoint = load_checkpoint(folder, device)
+    manifest = checkpoint.manifest
     presets(manifest)
-    denoiser = warm_up(model, rows)
-    logger.debug("%s: calls are padded to %d rows", manifest.name, denoiser.quantum)
-    served = Served(denoiser, device, execution(device, denoiser.runtime))
+    chosen = choose(checkpoint, folder, rows, wish)
+    logger.debug("%s: calls are padded to %d rows", manifest.name, chosen.denoiser.quantum)
+    executions = [execution(device, denoiser.runtime) for denoiser in chosen]
+    served = Served(chosen.denoiser, device, *executions)
     calibration = _calibration(folder, manifest)
     return LoadedModel(manifest, served, calibration, time.perf_counter() - began)
 

@@ -22,11 +22,15 @@ RowsT = TypeVar("RowsT")
 
 
 class Served(NamedTuple):
-    """A checkpoint that is ready: `execution` names device type, runtime, dtype and build."""
+    """A checkpoint that is ready: `execution` names device type, runtime, precision and build.
+
+    Samples may be drawn in less precision than the rest, and then have an execution of their own.
+    """
 
     denoiser: Denoiser
     device: torch.device
     execution: str
+    sample_execution: str = ""
 
 
 class Part(NamedTuple, Generic[RowsT]):

@@ -71,6 +71,12 @@ def _devices(text: str) -> str:
     return text
 
 
+def _cache() -> Path:
+    """The user's folder of what can be made again; a user may have no home."""
+    home = Path(os.environ.get("HOME", "/"))
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "mulan-serve"
+
+
 Rate = Annotated[str, AfterValidator(_rate)]
 
 
@@ -117,6 +123,20 @@ class Settings(BaseSettings):
         ge=1,
         le=1024,
         description="CPU threads of the networks; by default one for each core, and at most 4.",
+    )
+    runtime: Literal["auto", "onnx", "eager", "cuda-graph"] = Field(
+        "auto",
+        description="What runs the networks: onnx is ONNX Runtime, eager is PyTorch, cuda-graph is "
+        "PyTorch in CUDA graphs; auto takes the fastest that gives eager's numbers.",
+    )
+    sample_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Precision of the networks that draw samples; likelihoods and verdicts are "
+        "always computed in float32.",
+    )
+    cache: Path = Field(
+        _cache(),
+        description="Folder in which a worker keeps what it measured of its runtimes.",
     )
     devices: Annotated[str, AfterValidator(_devices)] = Field(
         "all",

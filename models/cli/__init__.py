@@ -32,6 +32,7 @@ models = LazyGroup(
         "show": "models.cli.shelf:show_checkpoint",
         "import": "models.cli.importing:import_checkpoint",
         "export": "models.cli:export",
+        "graphs": "models.cli.exporting:graphs",
         "train": "models.cli.train:train",
         "tune": "models.cli.tune:tune",
         "calibrate": "models.cli.calibrate:calibrate",

@@ -27,3 +27,15 @@ def safetensors() -> None:
 @runs("models.cli.actions.exporting_onnx:onnx")
 def onnx() -> None:
     """Write the networks of the checkpoint NAME as ONNX graphs into a folder."""
+
+
+@click.command()
+@click.argument("name")
+@root
+@as_json
+@runs("models.cli.actions.exporting_onnx:graphs")
+def graphs() -> None:
+    """Make the graphs by which ONNX Runtime serves the checkpoint NAME, inside its folder.
+
+    They hold no weights: checkpoints of one architecture have equal graphs.
+    """

@@ -14,7 +14,6 @@ from models.schema.errors import MissingExtraError
 EXTRAS = {
     "matplotlib": "workshop",
     "onnx": "onnx",
-    "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "scipy": "workshop",
     "sklearn": "workshop",

@@ -41,7 +41,9 @@ def fourier_features(x: Tensor, config: ModelConfig, s: Tensor) -> Tensor:
     waves = torch.stack([angles.sin(), angles.cos()], dim=1)
     if config.fourier_fade:
         gamma = config.gamma_min + (config.gamma_max - config.gamma_min) * s
-        fade = torch.exp(-0.5 * torch.sigmoid(gamma)[:, None] * w.square())
+        # Written out, because a runtime's own sigmoid may be coarse where w multiplies it by 10^5.
+        variance = 1 / (1 + torch.exp(-gamma))
+        fade = torch.exp(-0.5 * variance[:, None] * w.square())
         waves = waves * fade[:, None, None, :, None, None]
     return torch.cat([x, waves.flatten(1, 3)], dim=1)
 

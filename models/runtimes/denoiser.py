@@ -96,3 +96,25 @@ class NetworkDenoiser:
         padded = self.model.gamma(pad(latent, self.eager_quantum))
         schedule = first(padded, len(latent)).double()
         return Condition(latent, schedule, NetworkTime.of(schedule))
+
+
+class TwoPrecisions:
+    """A checkpoint whose samples are drawn in less precision than all else is computed in.
+
+    Solvers of likelihoods and verdicts ask for pull-backs, and samplers never do.
+    """
+
+    def __init__(self, exact: NetworkDenoiser, samples: NetworkDenoiser) -> None:
+        self.config = exact.config
+        self.exact, self.samples = exact, samples
+        self.quantum = max(exact.quantum, samples.quantum)
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        chosen = self.samples if query.cotangents is None else self.exact
+        return chosen.evaluate(query, condition)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.exact.encode(x)
+
+    def condition(self, latent: Tensor) -> Condition:
+        return self.exact.condition(latent)

@@ -10,20 +10,26 @@ from models.runtimes.versions import torch_version
 
 
 class EagerRuntime:
-    """The modules as they are, on their model's device and in their parameters' dtype."""
+    """The modules as they are, on their model's device and in their parameters' dtype.
+
+    In bfloat16, which is for samples, convolutions and matrix products are rounded, and everything
+    between them is not: the features of image and time above all, which are large beside what they
+    are made of.
+    """
 
     name = "eager"
-    precision: Precision = "float32"
     least = EAGER_QUANTUM
 
-    def __init__(self, model: Mulan) -> None:
-        self.model = model
+    def __init__(self, model: Mulan, precision: Precision = "float32") -> None:
+        self.model, self.precision = model, precision
         self.version = torch_version(model.device)
 
     @torch.no_grad()
     def score(self, x: Tensor, network_time: Tensor, latent: Tensor) -> Tensor:
-        out: Tensor = self.model.score(x, network_time, latent)
-        return out
+        rounded = self.precision == "bfloat16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded):
+            out: Tensor = self.model.score(x, network_time, latent)
+        return out.to(x.dtype)
 
     def score_and_pull(
         self, x: Tensor, network_time: Tensor, latent: Tensor, cotangents: Tensor

@@ -15,7 +15,7 @@ from models.runtimes.eager import EagerRuntime
 from models.runtimes.runtime import Runtime
 
 # Multiples of a quantum that are tried: calls of all sizes would take seconds at start.
-TRIED = (1, 2, 3, 5, 9, 17, 33)
+TRIED = (1, 2, 3, 5, 17)
 
 
 class Rows(NamedTuple):
@@ -45,9 +45,10 @@ def warm_up(model: Mulan, rows: int, runtime: Runtime | None = None) -> NetworkD
         denoiser.eager_quantum *= 2
     while denoiser.quantum < rows and not agrees(denoiser, rows):
         denoiser.quantum *= 2
-    for outputs in _encoded, _evaluated:
-        for _ in outputs(denoiser, rows_of_all_kinds(denoiser, rows)):
-            pass
+    for quantum, outputs in (denoiser.eager_quantum, _encoded), (denoiser.quantum, _evaluated):
+        if quantum >= rows:
+            for _ in outputs(denoiser, rows_of_all_kinds(denoiser, rows)):
+                pass
     return denoiser
 
 

@@ -12,7 +12,7 @@ ModelError
 ├── EvaluationError   a figure that cannot be computed
 ├── MissingExtraError an optional package that is not installed
 ├── TrainingError     a training run that cannot go on
-└── UnavailableRuntimeError   a runtime that this machine cannot run
+└── UnavailableRuntimeError   a runtime that cannot serve a checkpoint here
 """
 
 
@@ -65,4 +65,5 @@ class TrainingError(ModelError):
 
 
 class UnavailableRuntimeError(ModelError):
-    """A runtime that this machine cannot run; the text says what it lacks."""
+    """A runtime that cannot serve a checkpoint on this machine; the text says what it lacks, or how
+    far its answers are from the right ones."""

@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+from models.checkpoints.checkpoint import load_checkpoint
 from models.network.mulan import data_to_tokens
 from models.rows.rows import take
+from models.runtimes.cuda_graph import cuda_graph_runtime
 from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.eager import EagerRuntime
 from models.schema.specs import Adams, Ddpm
 from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
@@ -61,3 +64,21 @@ def test_its_memory_is_told() -> None:
     memory = device_memory()[0]
     assert memory.device == "cuda:0"
     assert 0 < memory.allocated <= memory.reserved
+
+
+@pytest.mark.parametrize("rows", [1, 16, 40, 128, 200])
+def test_graphs_answer_as_the_modules_do_and_keep_no_answer(rows: int) -> None:
+    model = load_checkpoint(ZOO / "digits", CUDA).model
+    graphs, eager, config = cuda_graph_runtime(model), EagerRuntime(model), model.config
+    latent = torch.zeros(rows, config.latent_size, device=CUDA)
+    latent[:, : config.latent_k] = 1.0
+    asked = torch.randn(rows, *config.chw, device=CUDA), torch.rand(rows, device=CUDA), latent
+    cotangents = torch.randn(rows, 2, *config.chw, device=CUDA)
+    first = graphs.score(*asked), *graphs.score_and_pull(*asked, cotangents)
+    kept = [answer.clone() for answer in first]
+    graphs.score(-asked[0], *asked[1:])
+    graphs.score_and_pull(-asked[0], *asked[1:], cotangents)
+    assert all(map(torch.equal, first, kept))
+    expected = eager.score(*asked), *eager.score_and_pull(*asked, cotangents)
+    for found, other in zip(first, expected, strict=True):
+        assert (found - other).abs().max() < 1e-5 * other.abs().max()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.network.mulan import Mulan
 from models.rows.constants import constant
-from models.rows.rows import Answer
+from models.rows.rows import QUANTUM, Answer
 from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.eager import eager_denoiser
 from models.schema.specs import Ddim
@@ -31,8 +31,10 @@ from models.solvers.stepwise import State
 SPECS = {spec.name: spec for spec in reversed(law.SPECS)} | {
     f"{spec.name} exact": spec for spec in law.SPECS if getattr(spec, "trace", "") == "exact"
 }
-ROWS, TICKS = 3, 2
-# The most operations that a tick of one solver launches outside the network.
+# Rows of a lane, for which no function pads; an exact trace calls the network for each of them.
+ROWS, FEW_ROWS, TICKS = QUANTUM, 3, 2
+# The most operations that a tick of one solver launches outside the network: at first, and now.
+MOST_OF_A_NEW_SOLVER = 450
 MOST_LAUNCHES = {
     "ddpm": 220,
     "ddim": 125,
@@ -87,7 +89,8 @@ def on_the_device(
     spec: Any, host: NetworkDenoiser
 ) -> Iterator[tuple[Problem[Any], NetworkDenoiser]]:
     """Rows of `spec` and the network, both on the device."""
-    problem = law.problem_of(spec, torch.arange(ROWS), denoiser=host)
+    rows = FEW_ROWS if getattr(spec, "trace", "") == "exact" else ROWS
+    problem = law.problem_of(spec, torch.arange(rows), denoiser=host)
     with fake_cuda(), torch.no_grad():
         with torch.device(CUDA):
             model = Mulan(tiny_zoo.CONFIG).eval().requires_grad_(False)
@@ -144,7 +147,9 @@ def test_a_tick_neither_waits_nor_copies(name: str, host: NetworkDenoiser) -> No
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_tick_launches_few_operations(name: str, host: NetworkDenoiser) -> None:
-    assert launches(SOLVERS[name], SPECS[name], host) <= MOST_LAUNCHES[name]
+    assert launches(SOLVERS[name], SPECS[name], host) <= MOST_LAUNCHES.get(
+        name, MOST_OF_A_NEW_SOLVER
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -92,7 +92,7 @@ class Rows:
             nfe=tuple(image.nfe for image in images),
             acceptance_rate=tuple(None if np.isnan(rate) else rate for rate in rates),
             latents=tuple(tuple(np.flatnonzero(image.latent).tolist()) for image in images),
-            execution=self._served.execution,
+            execution=self._served.sample_execution or self._served.execution,
         )
 
     def _tokens(self, x: Tensor) -> Tensor:

@@ -124,6 +124,15 @@ def test_the_warm_up_takes_it(model: Mulan) -> None:
     assert agrees(denoiser, 64)
 
 
+def test_samples_may_be_rounded_as_the_modules_round_them(model: Mulan) -> None:
+    asked, exact = rows(20)[:3], EagerRuntime(model)
+    rounded = CudaGraphRuntime(model, Reruns(), precision="bfloat16").score(*asked)
+    expected = EagerRuntime(model, "bfloat16").score(*asked)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, expected, rtol=0.02, atol=0.02)
+    assert not torch.equal(rounded, exact.score(*asked))
+
+
 @pytest.mark.parametrize("probes", [0, 1, 2])
 def test_a_call_neither_waits_nor_copies(probes: int) -> None:
     """A capture would fail on either; what is recorded is recorded on the fake device too."""

@@ -1,0 +1,53 @@
+"""The script for the day that a GPU is at hand runs on the CPU, and says what it measured."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from loadtests.gpu import measures
+from loadtests.gpu.__main__ import TINY, measured
+from loadtests.gpu.place import Place, build, flops_of_a_row
+from loadtests.gpu.report import markdown
+from models.schema.specs import Adams, Ddpm
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As little of everything as shows that it runs; the service has tests of its own."""
+    served = [{"kind": "the service", "row_evaluations_per_s": 5.0, "bare": 10.0}]
+    monkeypatch.setattr(measures, "SIZES", (3,))
+    monkeypatch.setattr(measures, "IMAGES", 4)
+    monkeypatch.setattr(measures, "DRAWN", (Ddpm(steps=4),))
+    monkeypatch.setattr(measures, "SCORED", Adams(probes=2, max_evaluations=10))
+    monkeypatch.setattr(measures, "PLACE_OF_ONE", 2)
+
+    def service(place: Place, bare: float) -> list[dict[str, Any]]:
+        assert bare > 0
+        return [served[0] | {"bare_row_evaluations_per_s": served[0]["bare"]}]
+
+    monkeypatch.setattr(measures, "service", service)
+
+
+@pytest.mark.usefixtures("small")
+def test_every_measurement_has_its_figures() -> None:
+    place = Place(build(TINY, torch.device("cpu")), seconds=0.01)
+    figures = measured(place, tick=12)
+    assert [call["runtime"] for call in figures["network"]] == ["eager", "cuda-graph"]
+    assert [work["kind"] for work in figures["engine"]] == [
+        "ddpm, 4 evaluations",
+        "likelihoods, 10 evaluations with two probes",
+    ]
+    assert all(work["row_evaluations_per_s"] > 0 for work in figures["engine"])
+    assert all(0 < work["device_busy"] <= 1.1 for work in figures["engine"])
+    assert figures["invariance"]["image_bytes_equal"]
+    assert figures["invariance"]["score_difference_nats"] <= 1e-6
+    table = markdown(figures)
+    assert table.startswith("CPU, torch-")
+    assert "| the service | 5 |  | 0.50 |  |" in table
+
+
+def test_operations_are_those_of_convolutions_and_products() -> None:
+    """Twice the width has about four times the operations."""
+    wide = TINY.model_copy(update={"width": 2 * TINY.width})
+    assert 3 < flops_of_a_row(wide) / flops_of_a_row(TINY) < 4.5
