@@ -37,7 +37,8 @@ class Context:
         task.add_done_callback(self.background_tasks.discard)
 
 
-def _context(request: Request) -> Context:
+# FastAPI would run a function that is not asynchronous on another thread.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

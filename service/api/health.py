@@ -11,7 +11,7 @@ from service.contracts.problems import ProcessState
 router = APIRouter(tags=["health"])
 
 
-def _gate(request: Request) -> Gate:
+async def _gate(request: Request) -> Gate:
     gate: Gate = request.app.state.gate
     return gate
 

@@ -11,7 +11,7 @@ from service.telemetry.registry import CONTENT_TYPE, exposition
 router = APIRouter(tags=["health"])
 
 
-def _registry(request: Request) -> CollectorRegistry:
+async def _registry(request: Request) -> CollectorRegistry:
     registry: CollectorRegistry = request.app.state.registry
     return registry
 

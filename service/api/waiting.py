@@ -15,6 +15,7 @@ from service.api.body_limit import release_body
 from service.api.context import Context, InContext
 from service.api.idempotency import key_of
 from service.api.negotiation import answer_type
+from service.catalogue import ServedModel
 from service.errors import (
     DeadlineExceeded,
     Draining,
@@ -23,7 +24,7 @@ from service.errors import (
     StoreUnavailable,
     UnknownJob,
 )
-from service.jobs import Job
+from service.jobs import Job, Task
 from service.kind import AnyKind
 from service.store.base import JobRecord, Key
 
@@ -31,6 +32,9 @@ _LOG = logging.getLogger("mulan.api")
 # Seconds: for the store to hear that somebody has left, and until it is told again.
 _CLEANUP_S = 5
 _AGAIN_S = 1
+# An answer is made on the event loop if its job's row-evaluations, which are at least its images,
+# times the values of an image are at most so many: to hand it to a thread would take longer.
+_QUICK = 1 << 20
 
 
 def router(kind: AnyKind) -> APIRouter:
@@ -89,7 +93,7 @@ async def hand_in(
     if not await _is_known(key, context):
         await context.store.check_capacity(caller.owner, cost)
         await context.quotas.check(caller.owner, cost)
-    task = await anyio.to_thread.run_sync(admission.task, kind, asked, model, context)
+    task = await _decoded(kind, asked, model, context)
     release_body(request)
     job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
     try:
@@ -111,6 +115,13 @@ async def hand_in(
     return job, state.job_id
 
 
+async def _decoded(kind: AnyKind, asked: kinds.Asked, model: ServedModel, context: Context) -> Task:
+    """The task, whose images are decoded on another thread. Raises BadRequest."""
+    if asked.parts:
+        return await anyio.to_thread.run_sync(admission.task, kind, asked, model, context)
+    return admission.task(kind, asked, model, context)
+
+
 async def _is_known(key: Key | None, context: Context) -> bool:
     """Whether the request joins a known job, and so brings no work of its own."""
     return key is not None and await context.store.knows(key)
@@ -128,6 +139,8 @@ async def render(kind: AnyKind, media_type: str, record: JobRecord, context: Con
         record.outcome.job = record.job.id
         raise record.outcome
     model = context.catalogue.by_checkpoint(record.job.checkpoint)
+    if record.job.cost * model.config.dimensions <= _QUICK:
+        return kinds.render(kind, media_type, record, model)
     return await anyio.to_thread.run_sync(kinds.render, kind, media_type, record, model)
 
 
@@ -174,15 +187,12 @@ async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> 
             reason = why
             group.cancel_scope.cancel()
 
-        async def deadline() -> None:
-            await anyio.sleep(max(0.0, job.deadline - time.time()))
-
         async def disconnect() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        late = DeadlineExceeded(f"no result within {job.deadline - job.created_at:.3g} s")
-        group.start_soon(stop_after, deadline, late)
+        left = max(0.0, job.deadline - time.time())
+        group.cancel_scope.deadline = anyio.current_time() + left
         group.start_soon(stop_after, disconnect, ClientDisconnect())
         group.start_soon(stop_after, context.gate.closed.wait, Draining("the service is stopping"))
         try:
@@ -195,7 +205,8 @@ async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> 
 
     if ended is not None:
         return ended
-    assert reason is not None
+    if reason is None:
+        reason = DeadlineExceeded(f"no result within {job.deadline - job.created_at:.3g} s")
     if isinstance(reason, ServiceError):
         reason.job = job_id
     raise reason
