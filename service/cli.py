@@ -49,7 +49,11 @@ def _without_urls() -> Iterator[None]:
 main = _Commands(
     name="mulan",
     help="Serve MULAN diffusion models: images, likelihoods and anomaly verdicts over HTTP.",
-    commands_at={"models": "models.cli:models", "jobs": "service.jobs_cli:jobs"},
+    commands_at={
+        "models": "models.cli:models",
+        "jobs": "service.jobs_cli:jobs",
+        "profile": "service.profile.cli:profile",
+    },
 )
 click.version_option(package_name="mulan-serve")(main)
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from loadtests.capacity.cost import Cost
 from loadtests.capacity.traffic import CHECKPOINT, Arrival
-from service.engine.scheduler import Scheduler, SchedulerLimits, by_job, rows_of
+from service.engine.ids import by_job, rows_of
+from service.engine.scheduler import Scheduler, SchedulerLimits
 from service.errors import DeadlineExceeded, QueueFull
 from service.kinds.samples.task import SampleResult
 from service.store.base import Claim

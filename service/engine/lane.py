@@ -23,7 +23,7 @@ from models.rows.rows import (
     take,
 )
 from models.solvers.base import Problem, RowStatus, Solver
-from service.engine.scheduler import Ids
+from service.engine.ids import Ids
 from service.rows import ColumnsT, StateT
 
 Tree = TypeVar("Tree")

@@ -13,34 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engine.ids import Ids, by_job, row_ids, rows_of
+from service.engine.work import Work
 from service.telemetry.ticks import Reason
 
-# Ids of rows: a job's number in the upper bits, the row's number within the job in the lower.
-Ids = NDArray[np.int64]
-ROW_BITS = 32
-
-
-def row_ids(job: int, rows: NDArray[np.int64]) -> Ids:
-    """Return the ids of a job's rows, which are unique among all jobs."""
-    return (job << ROW_BITS) | rows
-
-
-def jobs_of(ids: Ids) -> NDArray[np.int64]:
-    """Return the job of each row."""
-    return ids >> ROW_BITS
-
-
-def by_job(ids: Ids) -> list[tuple[int, NDArray[np.intp]]]:
-    """Return each job that has rows among `ids`, with the positions of these rows, ascending."""
-    jobs = jobs_of(ids)
-    order = np.argsort(jobs, kind="stable")
-    numbers, starts = np.unique(jobs[order], return_index=True)
-    return list(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if len(ids) else []
-
-
-def rows_of(ids: Ids) -> NDArray[np.int64]:
-    """Return the number of each row within its job."""
-    return ids & ((1 << ROW_BITS) - 1)
+# A job is patient beside another whose whole price is this many times less.
+PATIENT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,62 +53,15 @@ class Plan(NamedTuple):
     reason: Reason
 
 
-class _Work:
-    """The work of one job: for each row the evaluations that remain and those it has had, and which
-    rows are `live`, that is begun and not ended."""
-
-    def __init__(
-        self,
-        rows: int,
-        evaluations: int,
-        group: int,
-        weight: int,
-        priority: int,
-        deadline: float,
-        owner: str,
-    ) -> None:
-        self.owner = owner
-        self.evaluations, self.group, self.weight = evaluations, group, weight
-        self.priority, self.deadline = priority, deadline
-        self.remaining = np.full(rows, evaluations, np.int64)
-        self.evaluated = np.zeros(rows, np.int64)
-        self.begun = 0
-        self.live = np.empty(0, np.int64)
-
-    @property
-    def left(self) -> int:
-        return self.weight * int(self.remaining.sum())
-
-    def begin(self, rows: int) -> int:
-        """Begin `rows` more rows, rounded up to whole groups, and return how many began."""
-        last = min(self.begun + -(-rows // self.group) * self.group, len(self.remaining))
-        new = np.arange(self.begun, last)
-        self.live, self.begun = np.append(self.live, new), last
-        return len(new)
-
-    def nearest_their_end(self, rows: int) -> NDArray[np.int64]:
-        """Return the `rows` live rows with the least evaluations left, in ascending order."""
-        if rows >= len(self.live):
-            return self.live
-        order = np.argsort(self.remaining[self.live], kind="stable")[:rows]
-        return np.sort(self.live[order])
-
-    def estimate(self, rows: NDArray[np.int64], progress: NDArray[np.float64]) -> None:
-        """Estimate the evaluations that remain for `rows` at this progress: at first as expected
-        of the job, and more and more by the rows' own pace."""
-        to_go = 1 - progress
-        whole = self.evaluated[rows] + to_go * self.evaluations
-        self.remaining[rows] = np.where(to_go > 0, np.maximum(1, np.ceil(to_go * whole)), 0)
-
-
 class Scheduler:
     """Divides ticks among jobs. One evaluation of a row costs its job's `weight`, in
     row-evaluations (`service.price`)."""
 
     def __init__(self, limits: SchedulerLimits | None = None) -> None:
         self.limits = limits or SchedulerLimits()
-        self._works: dict[int, _Work] = {}
+        self._works: dict[int, Work] = {}
         self._next = 0
+        self._budget = self.limits.tick
         self._credit = 0.0
         # What each of several owners has not yet spent of its shares.
         self._credits: dict[str, float] = {}
@@ -156,7 +87,7 @@ class Scheduler:
         epoch.
         """
         job, self._next = self._next, self._next + 1
-        self._works[job] = _Work(rows, evaluations, group, weight, priority, deadline, owner)
+        self._works[job] = Work(rows, evaluations, group, weight, priority, deadline, owner)
         return job
 
     def drop(self, job: int) -> None:
@@ -171,13 +102,16 @@ class Scheduler:
 
     def progress(self, job: int) -> float:
         """Return the share of a job's evaluations, made and expected, that are made."""
-        work = self._works[job]
-        evaluated = int(work.evaluated.sum())
-        return evaluated / max(1, evaluated + int(work.remaining.sum()))
+        return self._works[job].progress
 
-    def plan(self) -> Plan:
-        """Choose the rows of the next tick. Admissions count as begun from here on."""
+    def plan(self, quantum: int = 1, efficient: int | None = None) -> Plan:
+        """Choose the rows of the next tick. Admissions count as begun from here on.
+
+        A network call costs as much as the next multiple of `quantum` rows, and a row of a call of
+        at least `efficient` row-evaluations nearly as little as it can.
+        """
         before = {job: work.begun for job, work in self._works.items()}
+        self._budget = self._price_of_tick(quantum, efficient)
         shares = self._share_out()
         admissions = [
             Admission(job, before[job], self._works[job].begun)
@@ -191,8 +125,7 @@ class Scheduler:
 
     def to_begin(self, job: int) -> int:
         """Return how many rows of a job have not begun."""
-        work = self._works[job]
-        return len(work.remaining) - work.begun
+        return self._works[job].waiting
 
     def record_evaluations(
         self, ids: Ids, progress: NDArray[np.float64] | None = None
@@ -203,24 +136,39 @@ class Scheduler:
         evaluations that their job was added with.
         """
         ended = np.zeros(len(ids), np.bool_)
-        for job, positions in by_job(ids):
-            work, rows = self._works[job], rows_of(ids[positions])
-            work.evaluated[rows] += 1
-            if progress is None:
-                work.remaining[rows] -= 1
-            else:
-                work.estimate(rows, progress[positions])
-            ended[positions] = work.remaining[rows] == 0
-            if ended[positions].any():
-                work.live = work.live[work.remaining[work.live] > 0]
+        for job, places in by_job(ids):
+            mine = None if progress is None else progress[places]
+            ended[places] = self._works[job].record(rows_of(ids[places]), mine)
         return ended
+
+    def _price_of_tick(self, quantum: int, efficient: int | None) -> int:
+        """The price that the rows of the next tick may have."""
+        works = self._works.values()
+        if not works:
+            return self.limits.tick
+        lead = min(works, key=lambda work: (-work.priority, work.left))
+        all_rows = urgent = 0
+        for work in works:
+            price = work.weight * (len(work.live) + work.waiting)
+            all_rows += price
+            if work.size <= PATIENT * lead.size:
+                urgent += price
+        budget = self.limits.tick
+        if efficient is not None and urgent < all_rows:
+            # Rows of much longer jobs fill a call up to its efficient size. Beyond that they would
+            # only make the short ones wait.
+            budget = min(budget, max(efficient, urgent))
+        budget = min(budget, all_rows)
+        over = budget % quantum
+        # A few rows over a quantum would cost as much as a whole one.
+        return budget - over if budget > quantum and 2 * over <= quantum else budget
 
     def _share_out(self) -> dict[int, int]:
         """Number of rows of each job that run within the tick's price, most urgent job first."""
         works, shares = self._works, dict.fromkeys(self._works, 0)
         if not works:
             return shares
-        left = self.limits.tick
+        left = self._budget
         room = self.limits.resident - sum(len(work.live) for work in works.values())
 
         def grant(job: int, rows: int, floor: int = 0) -> None:
@@ -245,6 +193,8 @@ class Scheduler:
                 rows = int(min(self._credits[owner], left) // works[job].weight)
                 grant(job, rows, floor=rows if job == owners[owner][0] else 0)
         for job in order:
+            if left <= 0 and shares[order[0]]:
+                break
             # The most urgent job may exceed the bound on resident rows, and runs a row even where
             # that costs more than a tick.
             first = job == order[0]
@@ -262,7 +212,7 @@ class Scheduler:
         if len(owners) < 2:
             self._credits.clear()
             return {}
-        share = self.limits.tick / len(owners)
+        share = self._budget / len(owners)
         saved = {owner: self._credits.get(owner, 0.0) + share for owner in owners}
         # Only differences count: where a tick buys less than the shares, all would grow for good.
         surplus = max(0.0, min(saved.values()) - share)
@@ -274,18 +224,18 @@ class Scheduler:
         waiting = {
             work.owner
             for job, work in self._works.items()
-            if shares[job] < len(work.live) + self.to_begin(job)
+            if shares[job] < len(work.live) + work.waiting
         }
         for owner in self._credits.keys() - waiting:
             self._credits[owner] = min(self._credits[owner], 0.0)
 
     def _reason(self, shares: dict[int, int]) -> Reason:
         """The reason why no more rows run: none is left, can be paid for, or may begin."""
-        left, cheapest = self.limits.tick, None
+        left, cheapest = self._budget, None
         for job, work in self._works.items():
             share = shares.get(job, 0)
             left -= share * work.weight
-            if share < len(work.live) + self.to_begin(job):
+            if share < len(work.live) + work.waiting:
                 cheapest = min(work.weight, cheapest or work.weight)
         if cheapest is None:
             return "drained"
@@ -295,7 +245,7 @@ class Scheduler:
         """Return how many rows of a job the reserve pays for; a remainder that is too small for a
         row is saved."""
         weight = self._works[job].weight
-        self._credit += self.limits.reserve * self.limits.tick
+        self._credit += self.limits.reserve * self._budget
         rows = int(self._credit // weight)
         self._credit -= rows * weight
         return rows

@@ -79,7 +79,7 @@ class Counted:
     PACE_S = 0.1
 
     def __init__(self, inner: Denoiser) -> None:
-        self.inner, self.config = inner, inner.config
+        self.inner, self.config, self.quantum = inner, inner.config, inner.quantum
         self.calls = 0
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:

@@ -108,6 +108,8 @@ async def test_a_suspect_that_waits_in_vain_lets_others_pass_until_it_can_be_alo
 class Hanging:
     """A denoiser that does not come back before it is freed."""
 
+    quantum = 1
+
     def __init__(self, inner: Denoiser) -> None:
         self.inner, self.config, self.freed = inner, inner.config, threading.Event()
 

@@ -43,7 +43,7 @@ class Wrapped:
     """A denoiser that counts its calls, and can be told to misbehave."""
 
     def __init__(self, inner: Denoiser) -> None:
-        self.inner, self.config = inner, inner.config
+        self.inner, self.config, self.quantum = inner, inner.config, inner.quantum
         self.config: ModelConfig
         self.calls: list[int] = []
         self.poisoned_latent: int | None = None

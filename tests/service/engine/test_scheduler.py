@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.scheduler import Scheduler, SchedulerLimits, by_job, row_ids, rows_of
+from service.engine.ids import by_job, row_ids, rows_of
+from service.engine.scheduler import Scheduler, SchedulerLimits
 
 
 @dataclass(frozen=True)
@@ -293,3 +294,37 @@ def test_an_owner_finds_room_in_a_house_that_another_has_filled() -> None:
     simulation.tick()
     other = simulation.add(Request(4, 50, priority=-1, owner="other"))
     assert simulation.tick()[other] == 4
+
+
+def rows_run(scheduler: Scheduler, **call: int) -> dict[int, int]:
+    """The rows of each job in the next tick, which is recorded."""
+    run = scheduler.plan(**call).run
+    scheduler.record_evaluations(run)
+    return {job: len(places) for job, places in by_job(run)}
+
+
+def test_long_jobs_fill_a_call_beside_short_ones_up_to_its_efficient_size() -> None:
+    scheduler = Scheduler(SchedulerLimits(tick=64, reserve=0.0))
+    long = scheduler.add(rows=64, evaluations=1000)
+    assert rows_run(scheduler, efficient=20) == {long: 64}
+    short = scheduler.add(rows=2, evaluations=20)
+    assert rows_run(scheduler, efficient=20) == {long: 18, short: 2}
+    assert rows_run(scheduler) == {long: 62, short: 2}
+    crowd = [scheduler.add(rows=1, evaluations=20) for _ in range(30)]
+    assert rows_run(scheduler, efficient=20) == {short: 2, **dict.fromkeys(crowd, 1)}
+
+
+def test_jobs_of_one_size_share_a_full_tick() -> None:
+    scheduler = Scheduler(SchedulerLimits(tick=64, reserve=0.0))
+    jobs = [scheduler.add(rows=1, evaluations=20) for _ in range(100)]
+    assert rows_run(scheduler, efficient=20) == dict.fromkeys(jobs[:64], 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "run"), [(7, 7), (16, 16), (17, 16), (24, 16), (25, 25), (40, 32)]
+)
+def test_a_few_rows_over_a_quantum_wait(rows: int, run: int) -> None:
+    scheduler = Scheduler()
+    for _ in range(rows):
+        scheduler.add(rows=1, evaluations=20)
+    assert sum(rows_run(scheduler, quantum=16).values()) == run

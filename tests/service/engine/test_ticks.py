@@ -82,6 +82,8 @@ def test_rows_are_active_or_wait(models: Mapping[str, Served], told: Recorder) -
 class _Hung:
     """Asks `before` instead of computing."""
 
+    quantum = 1
+
     def __init__(self, inner: Served, before: Callable[[], None]) -> None:
         self._inner, self.config, self._before = inner.denoiser, inner.denoiser.config, before
 
@@ -165,6 +167,8 @@ def test_the_parts_are_the_whole(models: Mapping[str, Served], told: Recorder) -
 
 class _Fussy:
     """Raises for a call of more than `most` rows."""
+
+    quantum = 1
 
     def __init__(self, inner: Served, most: int) -> None:
         self._inner, self.config, self._most = inner.denoiser, inner.denoiser.config, most

@@ -1,0 +1,56 @@
+"""The price of network calls by their size, learned from the calls themselves."""
+
+import math
+
+# Each call weighs this much less than the one after it, so that the price follows the machine.
+DECAY = 0.99
+# Before so many calls the price is not known.
+ENOUGH = 20
+# A call that took this many times what was expected was disturbed by another program.
+DISTURBED = 3.0
+# An efficient call costs this share of what its rows would cost in a call without end.
+EFFICIENCY = 0.95
+LEAST = 8
+
+
+class CallPrice:
+    """A straight line through (row-evaluations of a call, seconds), by least squares with decaying
+    weights: a call costs a fixed part, and another for each row-evaluation."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._weight = self._x = self._y = self._xx = self._xy = 0.0
+
+    def record(self, work: int, seconds: float) -> None:
+        """Take in a call of so many row-evaluations."""
+        line = self._line()
+        if line is not None:
+            fixed, each = line
+            seconds = min(seconds, DISTURBED * (fixed + each * work))
+        self._calls += 1
+        new = (1.0, work, seconds, work * work, work * seconds)
+        old = (self._weight, self._x, self._y, self._xx, self._xy)
+        self._weight, self._x, self._y, self._xx, self._xy = (
+            DECAY * before + one for before, one in zip(old, new, strict=True)
+        )
+
+    @property
+    def efficient(self) -> int | None:
+        """The row-evaluations from which a call is efficient; None while that is not known."""
+        line = self._line()
+        if line is None:
+            return None
+        fixed, each = line
+        return max(LEAST, math.ceil(fixed / each * EFFICIENCY / (1 - EFFICIENCY)))
+
+    def _line(self) -> tuple[float, float] | None:
+        """The fixed part and that of each row-evaluation, in seconds, where both make sense."""
+        if self._calls < ENOUGH:
+            return None
+        spread = self._weight * self._xx - self._x**2
+        # Calls of nearly one size tell nothing of others.
+        if spread < 0.01 * self._x**2:
+            return None
+        each = (self._weight * self._xy - self._x * self._y) / spread
+        fixed = (self._y - each * self._x) / self._weight
+        return (max(0.0, fixed), each) if each > 0 else None
