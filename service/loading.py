@@ -2,16 +2,16 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 
 from models.anomaly.calibration import Calibration, read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import folders
-from models.runtimes.choice import Wish, choose
+from models.runtimes.choice import RuntimeName, Wish, choose
 from models.runtimes.runtime import Runtime
 from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.manifest import Manifest
@@ -28,12 +28,14 @@ DEFAULT = Wish()
 
 
 class LoadedModel(NamedTuple):
-    """A checkpoint that is ready, with its manifest and calibration, and the seconds to load it."""
+    """A checkpoint that is ready, with its manifest and calibration, the seconds to load it, and
+    the runtime that was chosen."""
 
     manifest: Manifest
     served: Served
     calibration: Calibration | None
     seconds: float
+    runtime: RuntimeName
 
 
 def load_models(
@@ -41,18 +43,20 @@ def load_models(
     device: torch.device | None = None,
     rows: int = SchedulerLimits().tick,
     wish: Wish = DEFAULT,
+    like: Sequence[LoadedModel] = (),
 ) -> list[LoadedModel]:
     """Load every checkpoint directly below `root`, for network calls of at most `rows` rows, in the
-    runtime that is wished for.
+    runtime that is wished for, or that the same checkpoint has in `like`.
 
     A checkpoint that cannot be served is left out, with a line in the log.
     """
     device = device or best_device()
     models: list[LoadedModel] = []
+    chosen = {model.manifest.sha256: model.runtime for model in like}
     for folder in folders(root):
         logger.info("loading %s", folder.name)
         try:
-            loaded = _load(folder, device, rows, wish)
+            loaded = _load(folder, device, rows, wish, chosen)
             _check_unique(loaded.manifest, models)
         except NoManifestError as error:
             logger.info("%s", error)
@@ -74,13 +78,14 @@ def load_on(
 
     Raises ServeError where the bytes of results would depend on which of the devices runs a job.
     """
-    loaded = [
-        {model.manifest.sha256: model for model in load_models(root, device, rows, wish)}
-        for device in devices
-    ]
+    # The fastest runtime is chosen on the first device, because measurements differ.
+    first = load_models(root, devices[0], rows, wish)
+    others = [load_models(root, device, rows, wish, first) for device in devices[1:]]
+    loaded = [{model.manifest.sha256: model for model in models} for models in (first, *others)]
     everywhere = [sha256 for sha256 in loaded[0] if all(sha256 in models for models in loaded)]
     for sha256 in everywhere:
-        executions = sorted({models[sha256].served.execution for models in loaded})
+        served = [models[sha256].served for models in loaded]
+        executions = sorted({_executions(one) for one in served})
         if len(executions) > 1:
             name = loaded[0][sha256].manifest.name
             raise ServeError(
@@ -117,6 +122,11 @@ def execution(device: torch.device, runtime: Runtime) -> str:
     return f"{device.type}/{runtime.name}/{runtime.precision}/{runtime.version}"
 
 
+def _executions(served: Served) -> str:
+    both = dict.fromkeys((served.execution, served.sample_execution or served.execution))
+    return ", samples ".join(both)
+
+
 def device_memory() -> list[DeviceMemory]:
     """Return the memory of each CUDA device in use, and nothing for the CPU."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
@@ -131,17 +141,26 @@ def device_memory() -> list[DeviceMemory]:
     ]
 
 
-def _load(folder: Path, device: torch.device, rows: int, wish: Wish) -> LoadedModel:
+def _load(
+    folder: Path,
+    device: torch.device,
+    rows: int,
+    wish: Wish,
+    runtimes: Mapping[str, RuntimeName],
+) -> LoadedModel:
     began = time.perf_counter()
     checkpoint = load_checkpoint(folder, device)
     manifest = checkpoint.manifest
     presets(manifest)
+    wish = wish._replace(runtime=runtimes.get(manifest.sha256, wish.runtime))
     chosen = choose(checkpoint, folder, rows, wish)
     logger.debug("%s: calls are padded to %d rows", manifest.name, chosen.denoiser.quantum)
     executions = [execution(device, denoiser.runtime) for denoiser in chosen]
     served = Served(chosen.denoiser, device, *executions)
     calibration = _calibration(folder, manifest)
-    return LoadedModel(manifest, served, calibration, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    runtime = cast(RuntimeName, chosen.exact.runtime.name)
+    return LoadedModel(manifest, served, calibration, seconds, runtime)
 
 
 def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:

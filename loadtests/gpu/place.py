@@ -1,5 +1,4 @@
-"""What is measured, and on what device: a network of random weights, and a clock that waits for the
-device."""
+"""A network of random weights on the device that is measured, and a clock that waits for it."""
 
 import time
 from collections.abc import Callable

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from process_harness import running, until
 from tiny_zoo import write_checkpoint
 
+from models.runtimes.choice import Wish
 from models.schema.specs import Ddpm
 from service import hosted_worker, loading
 from service.cli import main
@@ -85,13 +86,44 @@ def test_what_one_device_refuses_none_serves(monkeypatch: pytest.MonkeyPatch, zo
     assert loaded[0][0].served.denoiser is not loaded[1][0].served.denoiser
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"execution": "cuda/new"}, "would run as cpu/.* and as cuda/new"),
+        ({"sample_execution": "cuda/new"}, "samples cuda/new"),
+    ],
+)
 def test_devices_that_give_other_bytes_are_refused(
+    monkeypatch: pytest.MonkeyPatch, zoo: Path, changed: dict[str, Any], words: str
+) -> None:
+    whole = loading.load_models
+    changes = iter([{}, changed])
+
+    def another_kind(*arguments: Any) -> list[loading.LoadedModel]:
+        change = next(changes)
+        models = whole(*arguments)
+        return [model._replace(served=model.served._replace(**change)) for model in models]
+
+    monkeypatch.setattr(loading, "load_models", another_kind)
+    with pytest.raises(ServeError, match=words):
+        load_on([CPU, CPU], zoo, 16)
+
+
+def test_all_devices_take_the_runtime_that_the_first_one_chose(
     monkeypatch: pytest.MonkeyPatch, zoo: Path
 ) -> None:
-    kinds = iter(["old", "old", "new", "new"])
-    monkeypatch.setattr(loading, "execution", lambda *_: f"cuda/{next(kinds)}")
-    with pytest.raises(ServeError, match="would run as cuda/new and as cuda/old"):
-        load_on([CPU, CPU], zoo, 16)
+    wished: list[str] = []
+    choose = loading.choose
+
+    def recorded(checkpoint: Any, folder: Path, rows: int, wish: Wish) -> Any:
+        wished.append(wish.runtime)
+        # As where a measurement comes out another way each time.
+        return choose(checkpoint, folder, rows, wish._replace(runtime="eager"))
+
+    monkeypatch.setattr(loading, "choose", recorded)
+    loaded = load_on([CPU, CPU], zoo, 16, Wish("auto"))
+    assert wished == ["auto", "auto", "eager", "eager"]
+    assert [model.runtime for models in loaded for model in models] == ["eager"] * 4
 
 
 def job(name: str, checkpoint: str, seed: int) -> Job:
