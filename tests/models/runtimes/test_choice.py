@@ -66,7 +66,7 @@ def test_what_is_asked_for_is_taken(digits: Checkpoint, name: choice.RuntimeName
 
 
 def test_cuda_graphs_need_a_cuda_device(digits: Checkpoint) -> None:
-    with pytest.raises(CheckpointError, match="not served by cuda-graph: .* needs a CUDA device"):
+    with pytest.raises(CheckpointError, match=r"not served by cuda-graph: .* needs a CUDA device"):
         choose(digits, FOLDER, ROWS, Wish("cuda-graph"))
 
 
@@ -79,7 +79,7 @@ def test_without_graphs_auto_is_eager_and_says_which_command_makes_them(
     (line,) = (record.message for record in caplog.records if record.levelno == logging.INFO)
     assert line.startswith("digits is not served by onnx: ")
     assert "`mulan models graphs`" in line
-    with pytest.raises(CheckpointError, match="not served by onnx: .*`mulan models graphs`"):
+    with pytest.raises(CheckpointError, match=r"not served by onnx: .*`mulan models graphs`"):
         choose(digits, tmp_path, ROWS, Wish("onnx"))
 
 
