@@ -61,15 +61,19 @@ class _Exact(nn.Module):
 
 
 def _with_exact_ends(score: ScoreNetwork) -> ScoreNetwork:
-    """Return a copy of a network whose ends compute in float32 always."""
+    """Return a copy of a network with rounded weights, whose ends compute in float32 always."""
     copied = copy.deepcopy(score)
+    for layer in copied.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.bfloat16()
     for module, name in (
         (copied.trunk, "dense0"),
         (copied.trunk, "dense1"),
         (copied.trunk, "conv_in"),
         (copied, "conv_out"),
     ):
-        setattr(module, name, _Exact(getattr(module, name)))
+        original = score.get_submodule(f"trunk.{name}" if module is copied.trunk else name)
+        setattr(module, name, _Exact(original))
     return copied
 
 
