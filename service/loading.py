@@ -155,8 +155,9 @@ def _load(
     wish = wish._replace(runtime=runtimes.get(manifest.sha256, wish.runtime))
     chosen = choose(checkpoint, folder, rows, wish)
     logger.debug("%s: calls are padded to %d rows", manifest.name, chosen.denoiser.quantum)
-    executions = [execution(device, denoiser.runtime) for denoiser in chosen]
-    served = Served(chosen.denoiser, device, *executions)
+    served = Served(chosen.denoiser, device, execution(device, chosen.exact.runtime))
+    if chosen.samples is not chosen.exact:
+        served = served._replace(sample_execution=execution(device, chosen.samples.runtime))
     calibration = _calibration(folder, manifest)
     seconds = time.perf_counter() - began
     runtime = cast(RuntimeName, chosen.exact.runtime.name)

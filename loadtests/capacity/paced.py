@@ -14,8 +14,10 @@ import torch
 
 import service.loading
 from loadtests.capacity.cost import Cost
+from models.checkpoints.checkpoint import Checkpoint
 from models.network.mulan import Mulan
 from models.rows.rows import Answer, Condition, Query, count
+from models.runtimes.choice import Chosen
 from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.eager import EagerRuntime
 from service.cli import main
@@ -43,7 +45,12 @@ class PacedDenoiser(NetworkDenoiser):
 
 def serve(cost: Cost, arguments: list[str]) -> None:
     """Serve until a signal comes."""
-    setattr(service.loading, "warm_up", lambda model, _: PacedDenoiser(model, cost))  # noqa: B010
+
+    def choose(checkpoint: Checkpoint, *_: object) -> Chosen:
+        denoiser = PacedDenoiser(checkpoint.model, cost)
+        return Chosen(denoiser, denoiser)
+
+    setattr(service.loading, "choose", choose)  # noqa: B010
     main(["serve", *arguments])
 
 

@@ -5,6 +5,7 @@ plain operations and replayed with any number of rows and of cotangents: what th
 the forward pass is computed once a row, and the cotangents are rows of the rest.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -20,6 +21,8 @@ aten = torch.ops.aten
 # The number of rows in the recording: a prime so large that whichever size is a multiple of it
 # counts rows.
 ROWS = 10_007
+# Dimensions of at most this length are summed term by term: the frequencies of Fourier features.
+_SHORT = 16
 # Operations that broadcast, so that what a cotangent's row shares with its image need not be
 # repeated.
 _BROADCAST = {aten.add.Tensor, aten.mul.Tensor, aten.sub.Tensor}
@@ -216,6 +219,16 @@ def _softmax_backward(cotangent: Tensor, out: Tensor, dim: int, dtype: torch.dty
     return out * cotangent - out * ((out * cotangent) @ ones)
 
 
+def _sum(x: Tensor, dims: list[int] | None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Add up a short dimension term by term: the order in which a runtime sums may depend on the
+    number of rows and of threads."""
+    if dims is None or len(dims) != 1 or x.shape[dims[0]] > _SHORT:
+        return NotImplemented
+    (dim,) = dims
+    total = functools.reduce(torch.add, x.unbind(dim))
+    return total.unsqueeze(dim) if keepdim else total
+
+
 def _group_norm(
     x: Tensor,
     weight: Tensor,
@@ -263,6 +276,7 @@ def _join_factors(graph: fx.Graph, backward: set[fx.Node]) -> None:
 def _decompositions() -> dict[Any, Callable[..., Any]]:
     return dict(core_aten_decompositions()) | {
         aten.convolution_backward.default: _convolution_backward,
+        aten.sum.dim_IntList: _sum,
         aten._softmax_backward_data.default: _softmax_backward,
         aten.silu_backward.default: _silu_backward,
         aten.native_group_norm.default: _group_norm,

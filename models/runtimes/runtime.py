@@ -34,5 +34,8 @@ class Runtime(Protocol):
         self, x: Tensor, network_time: Tensor, latent: Tensor, cotangents: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the output, and J^T v `[rows, probes, C, H, W]` for each of the `cotangents` v
-        `[rows, probes, C, H, W]`, where J is the derivative of the output by `x`."""
+        `[rows, probes, C, H, W]`, where J is the derivative of the output by `x`.
+
+        It is asked of runtimes in float32 alone.
+        """
         ...

@@ -108,6 +108,8 @@ def _evaluated(denoiser: NetworkDenoiser, rows: Rows) -> Iterator[Tensor]:
     """
     condition = denoiser.condition(rows.latent)
     yield denoiser.evaluate(Query(rows.x, rows.t), condition).eps
+    if denoiser.runtime.precision != "float32":
+        return
     half = torch.arange(len(rows.x) // 2, len(rows.x), device=rows.x.device)
     (x, t, _, cotangents), condition = take((rows, condition), half)
     answer = denoiser.evaluate(Query(x, t, cotangents), condition)

@@ -60,11 +60,11 @@ regular.open_regular = open_regular
 COMPUTES = """
 import torch
 from service import loading
-def warm_up(model, rows):
+def choose(*_):
     layers = torch.nn.Sequential(*[torch.nn.Conv2d(8, 8, 3, padding=1) for _ in range(5)])
     while True:
         layers(torch.randn(2, 8, 16, 16)).sum().backward()
-loading.warm_up = warm_up
+loading.choose = choose
 """
 BUSY = {
     "at a manifest": HANGS.format(name="manifest.json"),

@@ -9,16 +9,20 @@ from models.cli.lazy import Outcome
 from models.evaluation.card.text import CURVES
 from models.evaluation.recorded_data import RecordedData
 from models.evaluation.samples.drawing import Drawings
+from models.evaluation.samples.moves import moved, moves_report
 from models.evaluation.samples.plots import side_by_side, sweep_curves
 from models.evaluation.samples.sweep import Tuning, sweep, write_csv
 from models.evaluation.samples.text import report
 from models.files.shelf import find
-from models.runtimes.warmup import warm_up
+from models.runtimes.choice import RuntimeName, Wish, choose
+from models.runtimes.runtime import Precision
 from models.schema.manifest import Manifest
 from models.schema.specs import SamplerSpec
 from models.tuning.shapes import untuned
 
 BATCH = 64
+# The runtime and the precision of cards.
+USUAL = ("eager", "float32")
 
 
 def samples(
@@ -31,12 +35,17 @@ def samples(
     seed: int,
     out: Path | None,
     keep: Path | None,
+    runtime: RuntimeName,
+    sample_dtype: Precision,
     device: torch.device,
 ) -> Outcome:
     """Measure how far each sampler's images are from the test images."""
-    checkpoint = load_checkpoint(find(name, root)[0], device)
-    denoiser = warm_up(checkpoint.model, BATCH)
-    kept = Drawings(denoiser, checkpoint.manifest.sha256, device, keep)
+    folder, _ = find(name, root)
+    checkpoint = load_checkpoint(folder, device)
+    drawer = choose(checkpoint, folder, BATCH, Wish(runtime, sample_dtype)).samples
+    drawn_by = drawer.runtime.name, drawer.runtime.precision
+    identity = " ".join([checkpoint.manifest.sha256, *(drawn_by if drawn_by != USUAL else ())])
+    kept = Drawings(drawer, identity, device, keep)
     specs = [
         spec
         for spec in settings(checkpoint.manifest)
@@ -49,7 +58,12 @@ def samples(
         write_csv(found, out / "samples.csv")
         sweep_curves(found, out / CURVES)
         side_by_side(found, kept, out / "side-by-side.png")
-    return Outcome(found.model_dump(mode="json"), report(found))
+    record, text = found.model_dump(mode="json"), report(found)
+    if drawn_by != USUAL and checkpoint.manifest.tuning:
+        card = Tuning.model_validate(checkpoint.manifest.tuning).sweep
+        text = f"{text}\n\n{moves_report(found, card)}"
+        record["moved"] = [row.solver.model_dump(mode="json") for row, _ in moved(found, card)]
+    return Outcome(record, text)
 
 
 def settings(manifest: Manifest) -> list[SamplerSpec]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -15,11 +16,17 @@ from safetensors.torch import load_file
 from models.checkpoints.checkpoint import load_checkpoint, save_manifest, save_weights
 from models.checkpoints.flax_import import import_flax
 from models.checkpoints.official import NAMED, require_official
-from models.checkpoints.onnx_export import Graph, export_onnx
-from models.checkpoints.onnx_export import graphs as graphs_of
+from models.checkpoints.onnx_export import export_onnx
+from models.checkpoints.onnx_graphs import ROWS, Graph, build, with_weights
+from models.checkpoints.onnx_graphs import graphs as graphs_of
 from models.checkpoints.safetensors_export import export_safetensors
 from models.cli import models as command
+from models.files.shelf import find
 from models.network.mulan import Mulan
+from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.eager import EagerRuntime
+from models.runtimes.gate import check
+from models.runtimes.onnx import OnnxRuntime
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
@@ -186,19 +193,21 @@ def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
     latent = torch.eye(3)[torch.arange(rows) % 3] + torch.eye(3)[(torch.arange(rows) + 1) % 3]
     (out,) = infer(graphs / "score.onnx", x=x, network_time=network_time, latent=latent)
     np.testing.assert_allclose(out, model.score(x, network_time, latent).numpy(), rtol=0, atol=1e-4)
-    cotangent = torch.randn(x.shape, generator=draws)
+    cotangents = torch.randn(rows, 2, *x.shape[1:], generator=draws)
     found = infer(
         graphs / "score_vjp.onnx",
         x=x,
         network_time=network_time,
         latent=latent,
-        cotangent=cotangent,
+        cotangents=cotangents,
     )
     np.testing.assert_array_equal(found[0].shape, out.shape)
     x.requires_grad_()
-    (pulled,) = torch.autograd.grad(model.score(x, network_time, latent), x, cotangent)
-    scale = float(pulled.abs().max())
-    np.testing.assert_allclose(found[1], pulled.numpy(), rtol=0, atol=1e-5 * scale)
+    out_again = model.score(x, network_time, latent)
+    for probe in range(2):
+        (pulled,) = torch.autograd.grad(out_again, x, cotangents[:, probe], retain_graph=True)
+        scale = float(pulled.abs().max())
+        np.testing.assert_allclose(found[1][:, probe], pulled.numpy(), rtol=0, atol=1e-5 * scale)
     x.requires_grad_(False)
     (logits,) = infer(graphs / "encoder.onnx", x=x)
     np.testing.assert_allclose(logits, model.encoder(x).numpy(), rtol=0, atol=1e-4)
@@ -212,7 +221,48 @@ def test_without_a_latent_there_is_no_encoder_and_no_schedule(shelf: Path) -> No
     found = graphs_of(load_checkpoint(shelf / "vdm").model)
     assert list(found) == ["score", "score_vjp"]
     for graph in found.values():
-        assert graph.function(*graph.inputs.values()) is not None
+        assert graph.function(*graph.weights.values(), *graph.inputs.values()) is not None
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_graphs_of_the_shipped_checkpoints_agree_with_their_networks(name: str) -> None:
+    """Over all of the network's time, where one factor is 1e-6 and another 1e5; the pull-back is
+    checked in the runtime's tests, by the shipped graph, which takes a minute to make."""
+    model = load_checkpoint(find(name)[0]).model
+    for part, graph in graphs_of(model).items():
+        if part == "score_vjp":
+            continue
+        if "network_time" in graph.inputs:
+            graph.inputs["network_time"].copy_(torch.linspace(0, 1, ROWS))
+        whole = with_weights(build(graph, "{}"), graph.weights).SerializeToString()
+        session = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
+        found = session.run(None, {key: value.numpy() for key, value in graph.inputs.items()})
+        with torch.no_grad():
+            expected = graph.function(*graph.weights.values(), *graph.inputs.values())
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        for ours, theirs in zip(expected, found, strict=True):
+            scale = max(1.0, float(ours.abs().max()))
+            np.testing.assert_allclose(theirs, ours.numpy(), rtol=0, atol=2e-5 * scale)
+
+
+def test_graphs_for_the_runtime_hold_no_weights(shelf: Path) -> None:
+    record = run("graphs", "some", "--models", str(shelf))
+    files = [shelf / "some" / "graphs" / f"{name}.onnx" for name in ("score", "score_vjp")]
+    assert record["files"] == [str(file) for file in files]
+    weights = load_checkpoint(shelf / "some").model.score.state_dict()
+    size = sum(tensor.numel() * 4 for tensor in weights.values())
+    for file in files:
+        held = onnx.load(file, load_external_data=False)
+        outside = {
+            tensor.name
+            for tensor in held.graph.initializer
+            if tensor.data_location == onnx.TensorProto.EXTERNAL
+        }
+        assert outside == {f"score.{name}" for name in weights}
+        assert file.stat().st_size < size / 2
+    model = load_checkpoint(shelf / "some").model
+    eager = NetworkDenoiser(model, EagerRuntime(model))
+    check(NetworkDenoiser(model, OnnxRuntime(model, shelf / "some")), eager)
 
 
 def test_a_graph_that_disagrees_is_not_written(
@@ -221,10 +271,11 @@ def test_a_graph_that_disagrees_is_not_written(
     class Fickle(torch.nn.Module):
         """Answers otherwise when it is checked."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x if torch.compiler.is_compiling() else x + 1
+        def forward(self, *given: torch.Tensor) -> torch.Tensor:
+            twice = 2 * given[0]
+            return twice if torch.compiler.is_compiling() else twice + 1
 
-    graph = {"fickle": Graph(Fickle(), {"x": torch.zeros(3, 2)}, ("y",))}
+    graph = {"fickle": Graph(Fickle(), {}, {"x": torch.zeros(5, 2)}, ("y",))}
     monkeypatch.setattr("models.checkpoints.onnx_export.graphs", lambda _: graph)
     with pytest.raises(CheckpointError, match=r"fickle.onnx differs from its network by 1"):
         export_onnx(load_checkpoint(shelf / "some"), tmp_path / "out")

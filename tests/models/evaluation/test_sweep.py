@@ -15,6 +15,7 @@ from models.cli import models as command
 from models.evaluation.samples import classifier
 from models.evaluation.samples.distances import Distance
 from models.evaluation.samples.drawing import Drawings, draw_samples
+from models.evaluation.samples.moves import moved, moves_report
 from models.evaluation.samples.sweep import RTK, Row, Sweep, Tuning
 from models.evaluation.samples.text import rivals_table, savings, sweep_table
 from models.rows.rows import Answer, Condition, Query
@@ -231,6 +232,27 @@ def test_samples_measures_the_tuned_settings_again(
     for name in "samplers.png", "side-by-side.png":
         with Image.open(tmp_path / name) as picture:
             picture.verify()
+
+
+def test_samples_in_bfloat16_are_compared_with_the_card(
+    tuned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the tuning's own seed nothing moves; a card with other distances has moved."""
+    monkeypatch.setattr(classifier, "STEPS", 60)
+    arguments = ["evaluate", "samples", "small", "--models", str(tuned.parent), "--json"]
+    arguments += ["--images", "24", "--seed", "1", "--sample-dtype", "bfloat16", "--at-most", "3"]
+    ran = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    found = json.loads(ran.stdout)
+    assert found["moved"] == []
+    card = Tuning.model_validate(read_manifest(tuned).tuning).sweep
+    rows = [
+        row.model_copy(
+            update={"kernel": row.kernel.model_copy(update={"value": row.kernel.value + 1e3})}
+        )
+        for row in card.rows
+    ]
+    assert len(moved(card.model_copy(update={"rows": rows}), card)) == len(rows)
+    assert "10 of 10 settings moved" in moves_report(card.model_copy(update={"rows": rows}), card)
 
 
 def test_drawing_in_parts_changes_nothing(small_checkpoint: Path) -> None:

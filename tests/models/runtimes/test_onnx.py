@@ -1,6 +1,7 @@
 """ONNX Runtime gives eager's numbers, and a row's bytes whatever runs beside it."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from models.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_manifest, save_weights
 from models.files.shelf import find
-from models.network.mulan import Mulan
+from models.network.mulan import Mulan, data_to_tokens
 from models.rows.noise import Stream, normal, rademacher
 from models.rows.rows import NoiseKey, Query, take
 from models.runtimes import onnx
@@ -18,9 +19,16 @@ from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.eager import EagerRuntime
 from models.runtimes.gate import LARGEST, compare
 from models.runtimes.onnx import OnnxRuntime
+from models.runtimes.runtime import Runtime
 from models.runtimes.warmup import warm_up
 from models.schema.errors import UnavailableRuntimeError
 from models.schema.manifest import read_manifest
+from models.schema.specs import Adams, Ddim
+from models.solvers import SAMPLERS
+from models.solvers.adams import AdamsSolver
+from models.work.likelihood import score_problem, summarise
+from models.work.sampling import sample_problem
+from models.work.solve import solve
 
 ROWS, PROBES = 37, 2
 ZOO = ["digits", "mnist"]
@@ -162,3 +170,35 @@ def test_a_likelihoods_query_is_answered_as_eager_answers_it(
     torch.testing.assert_close(ours.eps, theirs.eps, rtol=0, atol=1e-4)
     scale = float(theirs.vjps.abs().max())
     torch.testing.assert_close(ours.vjps, theirs.vjps, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("build", [OnnxRuntime, lambda model, _: EagerRuntime(model)])
+def test_an_image_and_its_score_are_the_same_alone_and_beside_others(
+    build: Callable[[Mulan, Path], Runtime],
+) -> None:
+    """On one thread and on two, for each runtime."""
+    folder = find("digits")[0]
+    model = load_checkpoint(folder).model
+    before = torch.get_num_threads()
+    pictures, scores, spec = [], [], Adams(tolerance_nats=5)
+    try:
+        for threads in 1, 2:
+            torch.set_num_threads(threads)
+            denoiser = warm_up(model, 16, build(model, folder))
+            for first in 0, 2:
+                index = torch.arange(first, 3)
+                problem = sample_problem(denoiser, Ddim(steps=5), 7, index)
+                solver = SAMPLERS["ddim"]
+                x = solver.sample(problem, solve(solver, problem, denoiser)).x
+                tokens = data_to_tokens(x, model.config)
+                pictures.append(tokens[-1])
+                images = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8) % 17
+                images = (images + index[:, None, None, None].to(torch.uint8)) % 17
+                scored = score_problem(denoiser, images, spec, 0, 1)
+                density = AdamsSolver().density(scored, solve(AdamsSolver(), scored, denoiser))
+                last = take(density, torch.tensor([len(index) - 1]))
+                scores.append(summarise(model.config, last, spec).log_px_lower_bound)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(picture, pictures[0]) for picture in pictures)
+    assert scores == pytest.approx([scores[0]] * len(scores), rel=1e-6)
