@@ -47,7 +47,8 @@ class Chosen(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What an operator asks for, and the folder in which measurements are kept, if any."""
+    """An operator's choice of runtime and precision, and the folder in which measurements are kept,
+    if any."""
 
     runtime: RuntimeName = "auto"
     sample_dtype: Precision = "float32"

@@ -18,8 +18,8 @@ from models.solvers.stepwise import Stepwise
 
 
 class State(NamedTuple):
-    """As `stepwise.Standing`; and from one step before, the data predicted and gamma there, both
-    `[rows, C, H, W]`."""
+    """A walk, as `stepwise.Standing` has it, with the data predicted one step before and gamma
+    there, both `[rows, C, H, W]`."""
 
     x: Tensor
     nfe: Tensor

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 
 class Work:
-    """For each row of a job the evaluations that remain and those it has had, and which rows are
-    `live`, that is begun and not ended.
+    """The evaluations of each row of a job, those that remain and those it has had, and which rows
+    are `live`, that is begun and not ended.
 
     `size` is the price of the whole job as expected at its start, `left` that of what remains.
     """

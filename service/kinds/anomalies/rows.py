@@ -35,7 +35,7 @@ class Rows:
 
     @classmethod
     def _alike(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
-        """The same, for jobs that differ in nothing but their images and seeds."""
+        """The problem of jobs that differ in nothing but their images and seeds."""
         task, served = parts[0].job._task, parts[0].job._served
         tokens = channels_first(
             [job._task.images[begin:end] for job, begin, end in parts], served.device

@@ -35,7 +35,7 @@ class Rows:
 
     @classmethod
     def _alike(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
-        """The same, for jobs that differ in nothing but their images and seeds."""
+        """The problem of jobs that differ in nothing but their images and seeds."""
         one = parts[0].job
         draws, served = one._task.draws, one._served
         images = [job._task.images[begin // draws : end // draws] for job, begin, end in parts]
