@@ -47,7 +47,7 @@ class Chosen(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What an operator asks for, and the folder in which measurements are kept, if any."""
+    """The wishes of an operator, and the folder in which measurements are kept, if any."""
 
     runtime: RuntimeName = "auto"
     sample_dtype: Precision = "float32"
