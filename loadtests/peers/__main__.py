@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from loadtests.peers.core import EAGER, FREE, RUNTIMES, Choice
+from loadtests.peers.core import FREE, ONNX, RUNTIMES, Choice
 from loadtests.peers.measures import agreements, by_cell
 from loadtests.peers.plots import goodputs, latencies
 from loadtests.peers.report import page, write_csv
@@ -28,7 +28,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds, of which each plays every cell")
     parser.add_argument("--model", default="digits", help="a shipped checkpoint")
     parser.add_argument(
-        "--runtime", choices=[name for name in RUNTIMES if name != FREE], default=EAGER
+        "--runtime", choices=[name for name in RUNTIMES if name != FREE], default=ONNX
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of the network")
     parser.add_argument("--out", type=Path, default=Path("peers"), help="folder of the results")

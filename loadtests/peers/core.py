@@ -11,12 +11,12 @@ from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import find
 from models.rows.denoiser import Denoiser
 from models.rows.rows import Answer, Condition, Query
-from models.runtimes.warmup import warm_up
+from models.runtimes.choice import RuntimeName, Wish, choose
 
-EAGER = "eager"
+EAGER, ONNX = "eager", "onnx"
 # A network that answers at once, so that all which remains is the server's own time.
 FREE = "free"
-RUNTIMES = (EAGER, FREE)
+RUNTIMES = (ONNX, EAGER, FREE)
 # Rows of the largest call, which is also the batch of the bare loop.
 ROWS = 64
 
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
     """The checkpoint, the runtime and the number of its threads, for every server of a run."""
 
     model: str = "digits"
-    runtime: str = EAGER
+    runtime: str = ONNX
     threads: int = 1
 
     @classmethod
@@ -49,7 +49,9 @@ class Choice(NamedTuple):
     def denoiser(self) -> Denoiser:
         """Load the checkpoint, and return its denoiser on the chosen runtime, warmed up."""
         torch.set_num_threads(self.threads)
-        denoiser = warm_up(load_checkpoint(find(self.model)[0]).model, ROWS)
+        folder = find(self.model)[0]
+        wish = Wish(self._network_runtime)
+        denoiser = choose(load_checkpoint(folder), folder, ROWS, wish).denoiser
         return FreeDenoiser(denoiser) if self.runtime == FREE else denoiser
 
     def ours(self, command: str, folder: Path) -> list[str]:
@@ -65,7 +67,17 @@ class Choice(NamedTuple):
         link = shelf / checkpoint.name
         if not link.exists():
             link.symlink_to(checkpoint.resolve(), target_is_directory=True)
-        return [*mulan, command, "--threads", str(self.threads), "--models", str(shelf)]
+        options = {
+            "threads": str(self.threads),
+            "models": str(shelf),
+            "runtime": self._network_runtime,
+        }
+        return [*mulan, command, *(f"--{name}={value}" for name, value in options.items())]
+
+    @property
+    def _network_runtime(self) -> RuntimeName:
+        """The runtime of the real network, under the free one too."""
+        return "onnx" if self.runtime == ONNX else "eager"
 
 
 class FreeDenoiser:

@@ -13,7 +13,7 @@ from loadtests.peers.client import Outcome, play
 from loadtests.peers.core import FREE, ROWS, Choice, FreeDenoiser
 from loadtests.peers.measures import Played
 from loadtests.peers.scenarios import FREE as FREE_SCENARIO
-from loadtests.peers.scenarios import FREE_RATE, Plan
+from loadtests.peers.scenarios import Plan
 from loadtests.peers.servers.catalogue import Peer, Running, launched
 from loadtests.peers.servers.solving import solve_together
 from loadtests.peers.traffic import Body, Kind, Scenario, arrivals
@@ -114,7 +114,7 @@ class Run:
         self, fleet: "_Fleet", number: int, scenario: Scenario, load: float, peer: Peer
     ) -> Played:
         # The load is a share of what was measured at the start; later rates show the drift.
-        rate = FREE_RATE if scenario is FREE_SCENARIO else self.found.bare[0]
+        rate = self.found.bare[0]
         requests = self.plan.requests(scenario, load, rate)
         coming = arrivals(scenario, load, rate, requests, number)
         running = fleet.thaw(peer)

@@ -42,12 +42,11 @@ SATURATED = Scenario(
 # One step, so that what is left is HTTP, the queue, the beginning and the end of a job.
 FREE = Scenario(
     "free",
-    "one image, one step of a network that costs nothing",
+    "one image, one step of a network that costs nothing, all requests at once",
     (Kind("one", solver={"name": "ddpm", "steps": 1}),),
     (1.0,),
+    arrivals="at once",
 )
-# Requests a second at the free network.
-FREE_RATE = 40.0
 
 
 def beside_long(jobs: int, images: int, steps: int) -> Scenario:
