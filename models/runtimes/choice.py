@@ -47,12 +47,7 @@ class Chosen(NamedTuple):
 
 
 class Wish(NamedTuple):
-<<<<<<< HEAD
-    """An operator's choice of runtime and precision, and the folder in which measurements are kept,
-    if any."""
-=======
     """The wishes of an operator, and the folder in which measurements are kept, if any."""
->>>>>>> runtimes
 
     runtime: RuntimeName = "auto"
     sample_dtype: Precision = "float32"

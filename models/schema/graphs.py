@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The folder of a checkpoint's graphs, and what is written in them. Torch-free."""
-=======
 """Names of a checkpoint's graphs, and of what is written in them. Torch-free."""
->>>>>>> runtimes
 
 # The folder of the graphs inside a checkpoint's, and the functions of which there is one.
 GRAPHS, SERVED = "graphs", ("score", "score_vjp")
