@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+import torch
+
 from models.runtimes.choice import Wish
 from service.background import in_background
 from service.catalogue import Catalogue
@@ -55,11 +57,14 @@ class HostedWorker:
         settings = self._settings
         devices = find_devices(settings.devices)
         limits = _limits(settings.tick, devices[0].type)
-        wish = Wish(settings.runtime, settings.sample_dtype, settings.cache)
+        wish = Wish(settings.runtime, settings.sample_dtype, settings.cache, settings.threads)
         load = partial(load_on, devices, settings.models, limits.tick, wish)
         loaded, *others = await in_background("loading", load)
         if not loaded:
             raise ServeError(f"no checkpoint in {settings.models} can be served")
+        if all(model.runtime == "onnx" for model in loaded):
+            # Torch has little left to do, and its threads would spin beside ONNX Runtime's.
+            torch.set_num_threads(1)
         self._announced = [
             AnnouncedModel(model.manifest, model.served.execution, model.calibration)
             for model in loaded

@@ -4,7 +4,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -47,11 +48,13 @@ class Chosen(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """The wishes of an operator, and the folder in which measurements are kept, if any."""
+    """The wishes of an operator; the folder in which measurements are kept, if any; and the threads
+    of the networks on a CPU, those of torch where left out."""
 
     runtime: RuntimeName = "auto"
     sample_dtype: Precision = "float32"
     cache: Path | None = None
+    threads: int | None = None
 
 
 def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chosen:
@@ -62,21 +65,25 @@ def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chose
     """
     be_exact()
     manifest, model = checkpoint
+    threads = wish.threads or torch.get_num_threads()
     eager = NetworkDenoiser(model, EagerRuntime(model))
     names = TRIED[model.device.type] if wish.runtime == "auto" else (wish.runtime,)
     fit: list[NetworkDenoiser] = []
     for name in names:
         try:
-            denoiser = NetworkDenoiser(model, _runtime(name, checkpoint, folder))
+            denoiser = NetworkDenoiser(model, _runtime(name, checkpoint, folder, threads))
             if name != "eager":
-                check(denoiser, eager)
+                with torch_threads(1):
+                    check(denoiser, eager)
         except UnavailableRuntimeError as error:
             if wish.runtime != "auto":
                 raise CheckpointError(f"not served by {name}: {error}") from error
             logger.info("%s is not served by %s: %s", manifest.name, name, error)
         else:
             fit.append(denoiser)
-    exact = warm_up(model, rows, _fastest(fit, manifest.sha256, wish.cache).runtime)
+    runtime = _fastest(fit, manifest.sha256, wish.cache, threads).runtime
+    with torch_threads(torch_threads_beside(runtime, threads)):
+        exact = warm_up(model, rows, runtime)
     if wish.sample_dtype == "float32":
         return Chosen(exact, exact)
     rounded = cuda_graph_runtime if model.device.type == "cuda" else EagerRuntime
@@ -88,29 +95,53 @@ def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chose
     return Chosen(exact, warm_up(model, rows, samples.runtime))
 
 
-def _runtime(name: RuntimeName, checkpoint: Checkpoint, folder: Path) -> Runtime:
+def torch_threads_beside(runtime: Runtime, threads: int) -> int:
+    """Return how many threads torch has where a `runtime` computes with `threads`.
+
+    Beside ONNX Runtime torch has little to do, and its idle threads, which spin, would take the
+    processor from ONNX Runtime's.
+    """
+    return 1 if runtime.name == "onnx" else threads
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch have so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _runtime(name: RuntimeName, checkpoint: Checkpoint, folder: Path, threads: int) -> Runtime:
     model = checkpoint.model
     builders: dict[str, Callable[[], Runtime]] = {
         "eager": lambda: EagerRuntime(model),
-        "onnx": lambda: OnnxRuntime(model, folder),
+        "onnx": lambda: OnnxRuntime(model, folder, threads),
         "cuda-graph": lambda: cuda_graph_runtime(model),
     }
     return builders[name]()
 
 
-def _fastest(fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None) -> NetworkDenoiser:
+def _fastest(
+    fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None, threads: int
+) -> NetworkDenoiser:
     """Return the fastest by a short measurement, or by one of before in the folder `cache`."""
     if len(fit) == 1:
         return fit[0]
-    measured = _remembered(fit, sha256, cache)
+    measured = _remembered(fit, sha256, cache, threads)
     return fit[min(range(len(fit)), key=lambda index: measured[index])]
 
 
-def _remembered(fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None) -> list[float]:
+def _remembered(
+    fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None, threads: int
+) -> list[float]:
     """Return the seconds of each; they are kept by all on which they depend."""
     runtimes = [f"{found.runtime.name} {found.runtime.version}" for found in fit]
     device = fit[0].model.device
-    known = [sha256, str(device), _device_name(device), torch.get_num_threads(), *runtimes]
+    known = [sha256, str(device), _device_name(device), threads, *runtimes]
     path = None
     if cache is not None:
         digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()
@@ -121,7 +152,10 @@ def _remembered(fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None)
                 return [float(seconds) for seconds in kept]
         except (OSError, ValueError, KeyError, TypeError):
             pass
-    seconds = [_seconds(found) for found in fit]
+    seconds = []
+    for found in fit:
+        with torch_threads(torch_threads_beside(found.runtime, threads)):
+            seconds.append(_seconds(found))
     logger.debug(
         "seconds of a small and a large call: %s", dict(zip(runtimes, seconds, strict=True))
     )
@@ -135,7 +169,7 @@ def _remembered(fit: Sequence[NetworkDenoiser], sha256: str, cache: Path | None)
 
 
 def _seconds(denoiser: NetworkDenoiser) -> float:
-    """Return the time of a call with one row and of one with sixteen, the best of a few."""
+    """Return the time of a call with one row and of one with eight, the best of a few."""
     query, condition = questions(denoiser)
     total = 0.0
     for rows in 1, len(query.x):

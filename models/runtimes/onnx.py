@@ -26,7 +26,8 @@ class OnnxRuntime:
 
     The weights are those of the verified `model`; a graph holds none. Raises
     UnavailableRuntimeError where the graphs are missing, of another version or architecture, or
-    where ONNX Runtime cannot use the device. It takes as many threads as torch has.
+    where ONNX Runtime cannot use the device. It takes as many `threads` as torch if they are
+    left out.
     """
 
     name = "onnx"
@@ -34,8 +35,9 @@ class OnnxRuntime:
     # Its kernels treat each row alike in calls of every size.
     least = 1
 
-    def __init__(self, model: Mulan, folder: Path) -> None:
+    def __init__(self, model: Mulan, folder: Path, threads: int | None = None) -> None:
         self.device, self.config = model.device, model.config
+        self._threads = threads or torch.get_num_threads()
         self._weights = {
             f"score.{name}": _value(weight.detach())
             for name, weight in model.score.named_parameters()
@@ -91,7 +93,7 @@ class OnnxRuntime:
             ) from error
         digest.update(content)
         options = SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = self._threads
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
         # Threads that spin between calls take the processor from the rest of a tick.

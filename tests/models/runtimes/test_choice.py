@@ -87,7 +87,7 @@ def test_without_graphs_auto_is_eager_and_says_which_command_makes_them(
 def test_wrong_numbers_are_refused_or_passed_over(
     digits: Checkpoint, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    def wrong(model: object, folder: Path) -> EagerRuntime:
+    def wrong(model: object, folder: Path, threads: int) -> EagerRuntime:
         off = Off(digits.model)
         setattr(off, part, 0.01)
         return off
@@ -110,7 +110,7 @@ def test_nan_does_not_pass(digits: Checkpoint) -> None:
 def test_auto_takes_the_fastest_and_remembers_it(
     digits: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "OnnxRuntime", lambda model, folder: Slow(model))
+    monkeypatch.setattr(choice, "OnnxRuntime", lambda model, folder, threads: Slow(model))
     wish = Wish(cache=tmp_path / "cache")
     assert type(choose(digits, FOLDER, ROWS, wish).exact.runtime) is EagerRuntime
     (kept,) = (tmp_path / "cache" / "runtimes").iterdir()
