@@ -71,13 +71,13 @@ def compare(found: NetworkDenoiser, eager: NetworkDenoiser, *, pulls: bool) -> D
 
 
 def questions(denoiser: NetworkDenoiser, rows_a_quarter: int = FEW) -> tuple[Query, Condition]:
-    """Return rows whose times are spread over [0, 1], quarter after quarter."""
+    """Return rows whose times are spread over [0, 1], both ends included, quarter after quarter."""
     device, config = denoiser.model.device, denoiser.config
     rows = QUARTERS * rows_a_quarter
     key = NoiseKey(*torch.arange(rows, device=device).expand(2, rows))
     choice = uniform(key, Stream.LATENT, 0, (config.latent_size,))
     condition = denoiser.condition(top_k(choice, config.latent_k).float())
-    t = (torch.arange(rows, device=device, dtype=torch.float64) + 0.5) / rows
+    t = torch.linspace(0, 1, rows, device=device, dtype=torch.float64)
     noise = condition.schedule.noise(t)
     # Grey levels that differ from image to image, as smooth regions of pictures have.
     grey = per_row(2 * uniform(key, Stream.START, 1, ()) - 1)
