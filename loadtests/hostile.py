@@ -8,7 +8,6 @@ that the default limits allow, and some past them.
 
 import argparse
 import multiprocessing
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from loadtests.local import running_process
+from loadtests.processes import spent_s
 
 MB = 1 << 20
 # A little under the largest body by default.
@@ -97,8 +97,7 @@ class Target:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return spent_s(self.pid)
 
     @contextmanager
     def probed(self) -> Iterator[list[float]]:

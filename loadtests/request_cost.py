@@ -10,15 +10,14 @@ a time, with the headers of a usual client.
 import argparse
 import asyncio
 import multiprocessing
-import os
 import socket
 import statistics
 from contextlib import ExitStack
-from pathlib import Path
 
 import uvicorn
 import uvloop
 
+from loadtests.processes import spent_s
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate
@@ -76,12 +75,6 @@ async def ask(port: int, request: bytes, times: int) -> None:
         writer.close()
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
-
-
-def spent_s(pid: int) -> float:
-    """Processor time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

@@ -1,12 +1,21 @@
 """The score network in ONNX Runtime, by the graphs in a checkpoint's folder."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
-from onnxruntime import InferenceSession, OrtValue, SessionOptions
+from onnxruntime import (
+    InferenceSession,
+    OrtAllocatorType,
+    OrtArenaCfg,
+    OrtMemoryInfo,
+    OrtMemType,
+    OrtValue,
+    SessionOptions,
+)
 from torch import Tensor
 
 from models.network.mulan import Mulan
@@ -101,6 +110,8 @@ class OnnxRuntime:
         options.use_deterministic_compute = True
         # Its plan of which results share memory takes most of a session's start, and saves no time.
         options.enable_mem_reuse = False
+        _share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.add_external_initializers(list(self._weights), list(self._weights.values()))
         provider = PROVIDERS[self.device.type]
         exact = (
@@ -134,6 +145,17 @@ class OnnxRuntime:
             )
         if ModelConfig.model_validate_json(said.get(CONFIG_KEY, "")) != self.config:
             raise UnavailableRuntimeError(f"{path}: the graph is of another architecture")
+
+
+@cache
+def _share_memory() -> None:
+    """Let all sessions of the process take results from one arena on the host, which grows by what
+    is asked for. One arena for each session would hold the largest call of each."""
+    place = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
+    no_limit, as_requested, default = 0, 1, -1
+    onnxruntime.create_and_register_allocator(
+        place, OrtArenaCfg(no_limit, as_requested, default, default)
+    )
 
 
 def _value(tensor: Tensor) -> OrtValue:
