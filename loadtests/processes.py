@@ -1,4 +1,4 @@
-"""What Linux says of a process: the processor time it took, and its memory."""
+"""Processor time and memory of a process, as Linux reports them."""
 
 import os
 from pathlib import Path
