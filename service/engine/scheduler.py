@@ -153,15 +153,17 @@ class Scheduler:
             all_rows += price
             if work.size <= PATIENT * lead.size:
                 urgent += price
-        budget = self.limits.tick
+        budget = most = min(self.limits.tick, all_rows)
         if efficient is not None and urgent < all_rows:
             # Rows of much longer jobs fill a call up to its efficient size. Beyond that they would
             # only make the short ones wait.
-            budget = min(budget, max(efficient, urgent))
-        budget = min(budget, all_rows)
+            budget = min(most, max(efficient, urgent))
         over = budget % quantum
-        # A few rows over a quantum would cost as much as a whole one.
-        return budget - over if budget > quantum and 2 * over <= quantum else budget
+        # A few rows over a quantum would cost as much as a whole one; a call that is nearly whole
+        # has room for others at no cost.
+        if budget > quantum and 2 * over <= quantum:
+            return budget - over
+        return min(most, budget + -over % quantum)
 
     def _share_out(self) -> dict[int, int]:
         """Number of rows of each job that run within the tick's price, most urgent job first."""
@@ -190,15 +192,18 @@ class Scheduler:
         for owner in sorted(owners, key=lambda name: -self._credits[name]):
             for job in owners[owner]:
                 # Each owner's most urgent job finds room in a full house.
-                rows = int(min(self._credits[owner], left) // works[job].weight)
+                rows = max(0, int(min(self._credits[owner], left) // works[job].weight))
                 grant(job, rows, floor=rows if job == owners[owner][0] else 0)
         for job in order:
             if left <= 0 and shares[order[0]]:
                 break
             # The most urgent job may exceed the bound on resident rows, and runs a row even where
-            # that costs more than a tick.
+            # that costs more than a tick, unless its owner has had too much beside others that run.
             first = job == order[0]
-            rows = max(left // works[job].weight, 1 if first and not shares[job] else 0)
+            owes = any(shares.values()) and self._credits.get(works[job].owner, 0.0) < 0
+            rows = max(
+                left // works[job].weight, 1 if first and not shares[job] and not owes else 0
+            )
             grant(job, rows, floor=rows if first else 0)
         self._forfeit(shares)
         return {job: rows for job, rows in shares.items() if rows}
@@ -220,14 +225,15 @@ class Scheduler:
         return owners
 
     def _forfeit(self, shares: dict[int, int]) -> None:
-        """Take back the credit of owners all of whose rows run: nobody saves up for later."""
+        """Clear the accounts of owners all of whose rows run: nobody saves up for later. What others
+        left over is charged too, but nobody owes more than a tick."""
         waiting = {
             work.owner
             for job, work in self._works.items()
             if shares[job] < len(work.live) + work.waiting
         }
-        for owner in self._credits.keys() - waiting:
-            self._credits[owner] = min(self._credits[owner], 0.0)
+        for owner, credit in self._credits.items():
+            self._credits[owner] = max(credit, -float(self._budget)) if owner in waiting else 0.0
 
     def _reason(self, shares: dict[int, int]) -> Reason:
         """The reason why no more rows run: none is left, can be paid for, or may begin."""

@@ -296,6 +296,27 @@ def test_an_owner_finds_room_in_a_house_that_another_has_filled() -> None:
     assert simulation.tick()[other] == 4
 
 
+def test_an_owner_pays_for_what_was_left_over_no_longer_than_a_few_ticks() -> None:
+    """A crowd comes, which is more urgent, from an owner who left the machine to another."""
+    simulation = Simulation(SchedulerLimits(tick=64, reserve=0.0))
+    large = simulation.add(Request(64, 100_000, owner="large"))
+    simulation.add(Request(1, 100_000, owner="small"))
+    for _ in range(100):
+        simulation.tick()
+    simulation.add(Request(1000, 10, owner="small"))
+    counts = [simulation.tick() for _ in range(20)]
+    assert all(sum(count.values()) == 64 for count in counts)
+    assert all(count[large] == 32 for count in counts[3:])
+
+
+def test_owners_of_rows_that_cost_more_than_a_tick_both_advance() -> None:
+    scheduler = Scheduler(SchedulerLimits(tick=64))
+    jobs = [scheduler.add(200, 1000, weight=65, owner=owner) for owner in "ab"]
+    counts = [rows_run(scheduler) for _ in range(100)]
+    assert all(counts)
+    assert all(any(job in count for count in counts) for job in jobs)
+
+
 def rows_run(scheduler: Scheduler, **call: int) -> dict[int, int]:
     """The rows of each job in the next tick, which is recorded."""
     run = scheduler.plan(**call).run
@@ -312,6 +333,15 @@ def test_long_jobs_fill_a_call_beside_short_ones_up_to_its_efficient_size() -> N
     assert rows_run(scheduler) == {long: 62, short: 2}
     crowd = [scheduler.add(rows=1, evaluations=20) for _ in range(30)]
     assert rows_run(scheduler, efficient=20) == {short: 2, **dict.fromkeys(crowd, 1)}
+
+
+@pytest.mark.parametrize(("short", "run"), [(1, 16), (14, 16), (17, 16), (27, 32)])
+def test_long_jobs_fill_a_quantum_that_short_ones_have_begun(short: int, run: int) -> None:
+    scheduler = Scheduler(SchedulerLimits(tick=64, reserve=0.0))
+    scheduler.add(rows=64, evaluations=1000)
+    for _ in range(short):
+        scheduler.add(rows=1, evaluations=20)
+    assert sum(rows_run(scheduler, quantum=16, efficient=8).values()) == run
 
 
 def test_jobs_of_one_size_share_a_full_tick() -> None:
