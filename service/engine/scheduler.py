@@ -191,19 +191,21 @@ class Scheduler:
         grant(oldest, self._spend_credit(oldest))
         for owner in sorted(owners, key=lambda name: -self._credits[name]):
             for job in owners[owner]:
-                # Each owner's most urgent job finds room in a full house.
-                rows = max(0, int(min(self._credits[owner], left) // works[job].weight))
+                # Each owner's most urgent job finds room in a full house, and a row that costs more
+                # than a tick in what is left of one.
+                weight = works[job].weight
+                rest = max(left, weight) if weight > self._budget and left > 0 else left
+                rows = max(0, int(min(self._credits[owner], rest) // weight))
                 grant(job, rows, floor=rows if job == owners[owner][0] else 0)
         for job in order:
             if left <= 0 and shares[order[0]]:
                 break
             # The most urgent job may exceed the bound on resident rows, and runs a row even where
-            # that costs more than a tick, unless its owner has had too much beside others that run.
+            # that costs more than a tick, unless its owner has had too much and others run.
             first = job == order[0]
             owes = any(shares.values()) and self._credits.get(works[job].owner, 0.0) < 0
-            rows = max(
-                left // works[job].weight, 1 if first and not shares[job] and not owes else 0
-            )
+            least = 1 if first and not shares[job] and not owes else 0
+            rows = max(left // works[job].weight, least)
             grant(job, rows, floor=rows if first else 0)
         self._forfeit(shares)
         return {job: rows for job, rows in shares.items() if rows}
