@@ -150,7 +150,7 @@ def _remembered(
             kept = json.loads(path.read_text(encoding="utf-8"))["seconds"]
             if len(kept) == len(fit):
                 return [float(seconds) for seconds in kept]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             pass
     seconds = []
     for found in fit:

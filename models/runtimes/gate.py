@@ -36,10 +36,13 @@ def check(found: NetworkDenoiser, eager: NetworkDenoiser) -> Differences:
     """Return how far a runtime is from eager float32.
 
     Raises UnavailableRuntimeError where that is more than 0.1 % in float32, or 1 % in bfloat16,
-    which serves predictions alone.
+    which serves predictions alone, and where the runtime fails.
     """
     pulls = found.runtime.precision == "float32"
-    differences = compare(found, eager, pulls=pulls)
+    try:
+        differences = compare(found, eager, pulls=pulls)
+    except Exception as failure:
+        raise UnavailableRuntimeError(f"it fails: {failure}") from failure
     limit = LARGEST[found.runtime.precision]
     for what, quarters in differences._asdict().items():
         for quarter, error in enumerate(quarters):

@@ -3,6 +3,7 @@
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -16,6 +17,7 @@ from onnxruntime import (
     OrtValue,
     SessionOptions,
 )
+from pydantic import ValidationError
 from torch import Tensor
 
 from models.network.mulan import Mulan
@@ -86,7 +88,7 @@ class OnnxRuntime:
         for bind, tensors in ((binding.bind_input, taken), (binding.bind_output, found)):
             for name, tensor in tensors.items():
                 bind(
-                    name, self.device.type, self.device.index or 0, np.float32,
+                    name, self.device.type, self.device.index or 0, _numpy_type(tensor),
                     tuple(tensor.shape), tensor.data_ptr(),
                 )  # fmt: skip
         if self.device.type == "cuda":
@@ -143,7 +145,11 @@ class OnnxRuntime:
                 f"{path}: the graph is not of version {GRAPH_VERSION}; "
                 "`mulan models graphs` makes it anew"
             )
-        if ModelConfig.model_validate_json(said.get(CONFIG_KEY, "")) != self.config:
+        try:
+            config = ModelConfig.model_validate_json(said.get(CONFIG_KEY, ""))
+        except ValidationError:
+            config = None
+        if config != self.config:
             raise UnavailableRuntimeError(f"{path}: the graph is of another architecture")
 
 
@@ -156,6 +162,11 @@ def _share_memory() -> None:
     onnxruntime.create_and_register_allocator(
         place, OrtArenaCfg(no_limit, as_requested, default, default)
     )
+
+
+def _numpy_type(tensor: Tensor) -> np.dtype[Any]:
+    """Return the type by its own name, because a graph refuses a wrong one only if it is told."""
+    return np.dtype(str(tensor.dtype).removeprefix("torch."))
 
 
 def _value(tensor: Tensor) -> OrtValue:

@@ -83,6 +83,15 @@ def test_without_graphs_auto_is_eager_and_says_which_command_makes_them(
         choose(digits, tmp_path, ROWS, Wish("onnx"))
 
 
+def test_graphs_that_fail_are_passed_over(digits: Checkpoint, tmp_path: Path) -> None:
+    """One graph lies where the other belongs."""
+    graphs = shutil.copytree(FOLDER / "graphs", tmp_path / "graphs")
+    shutil.copy(graphs / "score.onnx", graphs / "score_vjp.onnx")
+    assert choose(digits, tmp_path, ROWS, Wish()).exact.runtime.name == "eager"
+    with pytest.raises(CheckpointError, match="not served by onnx: it fails: .*cotangents"):
+        choose(digits, tmp_path, ROWS, Wish("onnx"))
+
+
 @pytest.mark.parametrize("part", ["forwards", "backwards"])
 def test_wrong_numbers_are_refused_or_passed_over(
     digits: Checkpoint, monkeypatch: pytest.MonkeyPatch, part: str
@@ -121,8 +130,9 @@ def test_auto_takes_the_fastest_and_remembers_it(
     with monkeypatch.context() as patch:
         patch.setattr(choice, "_seconds", never)
         assert type(choose(digits, FOLDER, ROWS, wish).exact.runtime) is EagerRuntime
-    kept.write_text("damaged", encoding="utf-8")
-    assert type(choose(digits, FOLDER, ROWS, wish).exact.runtime) is EagerRuntime
+    for damaged in "damaged", '{"seconds": 1}', f'{{"seconds": [1, {"9" * 400}]}}':
+        kept.write_text(damaged, encoding="utf-8")
+        assert type(choose(digits, FOLDER, ROWS, wish).exact.runtime) is EagerRuntime
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").write_text("no folder", encoding="utf-8")
     assert type(choose(digits, FOLDER, ROWS, wish).exact.runtime) is EagerRuntime

@@ -123,6 +123,10 @@ def test_graphs_are_for_one_architecture_and_version(
     changed = Mulan(config).eval().requires_grad_(False)
     with pytest.raises(UnavailableRuntimeError, match="of another architecture"):
         OnnxRuntime(changed, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx, "CONFIG_KEY", "no such key")
+        with pytest.raises(UnavailableRuntimeError, match="of another architecture"):
+            OnnxRuntime(model, folder)
     monkeypatch.setattr(onnx, "GRAPH_VERSION", 99)
     with pytest.raises(UnavailableRuntimeError, match=r"not of version 99.*makes it anew"):
         OnnxRuntime(model, folder)
@@ -202,3 +206,12 @@ def test_an_image_and_its_score_are_the_same_alone_and_beside_others(
         torch.set_num_threads(before)
     assert all(torch.equal(picture, pictures[0]) for picture in pictures)
     assert scores == pytest.approx([scores[0]] * len(scores), rel=1e-6)
+
+
+def test_it_refuses_float64() -> None:
+    folder = find("digits")[0]
+    model = load_checkpoint(folder).model
+    given = [leaf.double() for leaf in asked(model, 2)[:3]]
+    runtime = OnnxRuntime(model, folder)
+    with pytest.raises(Exception, match="Unexpected input data type"):
+        runtime.score(*given)
