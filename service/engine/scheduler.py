@@ -227,8 +227,8 @@ class Scheduler:
         return owners
 
     def _forfeit(self, shares: dict[int, int]) -> None:
-        """Clear the accounts of owners all of whose rows run: nobody saves up for later. What others
-        left over is charged too, but nobody owes more than a tick."""
+        """Clear the accounts of owners all of whose rows run: nobody saves up for later. Rows that
+        others left room for are charged too, but nobody owes more than a tick."""
         waiting = {
             work.owner
             for job, work in self._works.items()

@@ -88,7 +88,7 @@ def test_graphs_that_fail_are_passed_over(digits: Checkpoint, tmp_path: Path) ->
     graphs = shutil.copytree(FOLDER / "graphs", tmp_path / "graphs")
     shutil.copy(graphs / "score.onnx", graphs / "score_vjp.onnx")
     assert choose(digits, tmp_path, ROWS, Wish()).exact.runtime.name == "eager"
-    with pytest.raises(CheckpointError, match="not served by onnx: it fails: .*cotangents"):
+    with pytest.raises(CheckpointError, match=r"not served by onnx: it fails: .*cotangents"):
         choose(digits, tmp_path, ROWS, Wish("onnx"))
 
 
