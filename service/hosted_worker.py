@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-import torch
-
 from models.runtimes.choice import Wish
 from service.background import in_background
 from service.catalogue import Catalogue
 from service.engine.scheduler import SchedulerLimits
 from service.errors import ServeError, StoreUnavailable
-from service.loading import LoadedModel, device_memory, find_devices, load_on
+from service.loading import LoadedModel, device_memory, find_devices, load_on, spare_threads
 from service.process import Resources
 from service.rows import Served
 from service.store.fleet import AnnouncedModel
@@ -62,9 +60,7 @@ class HostedWorker:
         loaded, *others = await in_background("loading", load)
         if not loaded:
             raise ServeError(f"no checkpoint in {settings.models} can be served")
-        if all(model.runtime == "onnx" for model in loaded):
-            # Torch has little left to do, and its threads would spin beside ONNX Runtime's.
-            torch.set_num_threads(1)
+        spare_threads(loaded)
         self._announced = [
             AnnouncedModel(model.manifest, model.served.execution, model.calibration)
             for model in loaded

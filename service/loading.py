@@ -95,6 +95,13 @@ def load_on(
     return [[models[sha256] for sha256 in everywhere] for models in loaded]
 
 
+def spare_threads(models: Sequence[LoadedModel]) -> None:
+    """Leave torch one thread where it runs no network of these checkpoints: it has little to do
+    then, and its threads would spin beside ONNX Runtime's."""
+    if all(model.runtime == "onnx" and not model.served.sample_execution for model in models):
+        torch.set_num_threads(1)
+
+
 def best_device() -> torch.device:
     """Return the CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

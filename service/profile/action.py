@@ -10,8 +10,10 @@ from tqdm import tqdm
 
 from models.cli.lazy import Outcome
 from models.files.shelf import find
+from models.runtimes.choice import Wish
 from models.schema.errors import CheckpointError
-from service.loading import LoadedModel, load_models
+from service.engine.scheduler import SchedulerLimits
+from service.loading import LoadedModel, load_models, spare_threads
 from service.profile.counting import NETWORK, PARTS, MarkedDenoiser, OperationCount
 from service.profile.text import text
 from service.profile.workload import Workload
@@ -94,9 +96,11 @@ def _load(model: str, models: str | None, threads: int | None) -> tuple[LoadedMo
     folder, _ = find(model, settings.models)
     with tempfile.TemporaryDirectory() as shelf:
         (Path(shelf) / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
-        found = load_models(Path(shelf))
+        wish = Wish(settings.runtime, settings.sample_dtype, settings.cache, settings.threads)
+        found = load_models(Path(shelf), rows=settings.tick or SchedulerLimits().tick, wish=wish)
     if not found:
         raise CheckpointError(f"{model} cannot be served")
+    spare_threads(found)
     return found[0], settings.threads
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from process_harness import running, until
 from tiny_zoo import write_checkpoint
 
+from models.runtimes import choice
 from models.runtimes.choice import Wish
 from models.schema.specs import Ddpm
 from service import hosted_worker, loading
@@ -174,3 +175,21 @@ def test_a_tick_has_the_price_that_is_set_or_that_of_its_device(
 ) -> None:
     limits = hosted_worker._limits(tick, device)
     assert (limits.tick, limits.resident) == (price, resident)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "samples", "threads"),
+    [("onnx", "", 1), ("eager", "", 2), ("onnx", "cpu/eager/bfloat16/torch", 2)],
+)
+def test_torch_keeps_its_threads_where_it_runs_a_network(
+    zoo: Path, runtime: choice.RuntimeName, samples: str, threads: int
+) -> None:
+    model = loading.load_models(zoo, CPU, 16, Wish("eager"))[0]
+    served = model.served._replace(sample_execution=samples)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        loading.spare_threads([model._replace(runtime=runtime, served=served)])
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -69,6 +69,14 @@ def test_the_table_and_the_trace(zoo: Path, tmp_path: Path) -> None:
     assert names.count("tick") == names.count(NETWORK) > 1
 
 
+def test_it_measures_what_a_worker_would_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULAN_RUNTIME", "eager")
+    few = ("--model", "digits", "--threads", "1", "--rows", "1", "--ticks", "1", "--json")
+    result = CliRunner().invoke(main, ["profile", *few])
+    assert result.exit_code == 0, result.output
+    assert "/eager/" in json.loads(result.stdout)["execution"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
