@@ -201,10 +201,11 @@ class Scheduler:
             if left <= 0 and shares[order[0]]:
                 break
             # The most urgent job may exceed the bound on resident rows, and runs a row even where
-            # that costs more than a tick, unless its owner has had too much and others run.
+            # that costs more than a tick, unless that is at the cost of other owners.
             first = job == order[0]
-            owes = any(shares.values()) and self._credits.get(works[job].owner, 0.0) < 0
-            least = 1 if first and not shares[job] and not owes else 0
+            alone = not owners or not any(shares.values())
+            fair = left > 0 and self._credits.get(works[job].owner, 0.0) >= 0
+            least = 1 if first and not shares[job] and (alone or fair) else 0
             rows = max(left // works[job].weight, least)
             grant(job, rows, floor=rows if first else 0)
         self._forfeit(shares)
