@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.engine.call_price import CallSizes
 from service.engine.ids import by_job, row_ids, rows_of
 from service.engine.scheduler import Scheduler, SchedulerLimits
 
@@ -298,7 +299,7 @@ def test_an_owner_finds_room_in_a_house_that_another_has_filled() -> None:
 
 def rows_run(scheduler: Scheduler, **call: int) -> dict[int, int]:
     """The rows of each job in the next tick, which is recorded."""
-    run = scheduler.plan(**call).run
+    run = scheduler.plan(CallSizes(**call)).run
     scheduler.record_evaluations(run)
     return {job: len(places) for job, places in by_job(run)}
 
