@@ -1,6 +1,11 @@
 """The price of network calls by their size, learned from the calls themselves."""
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from service.price import price
 
 # Each call weighs this much less than the one after it, so that the price follows the machine.
 DECAY = 0.99
@@ -54,3 +59,34 @@ class CallPrice:
         each = (self._weight * self._xy - self._x * self._y) / spread
         fixed = (self._y - each * self._x) / self._weight
         return (max(0.0, fixed), each) if each > 0 else None
+
+
+class CallSizes(NamedTuple):
+    """The sizes that calls of a tick had better have, in row-evaluations: a call costs as much as
+    the next multiple of `quantum`, and from `efficient` on nearly as little for each as it can;
+    None while that is not known."""
+
+    quantum: int = 1
+    efficient: int | None = None
+
+
+class CallPrices:
+    """The prices of all calls of an engine, which differ by checkpoint and number of probes."""
+
+    def __init__(self) -> None:
+        self._prices: dict[tuple[str, int], CallPrice] = defaultdict(CallPrice)
+
+    def record(self, checkpoint: str, probes: int, quantum: int, rows: int, seconds: float) -> None:
+        """Take in a call of so many rows, whose runtime pads them to a multiple of `quantum`."""
+        padded = -(-rows // quantum) * quantum
+        self._prices[checkpoint, probes].record(price(padded, probes=probes), seconds)
+
+    def sizes(self, quanta: Mapping[tuple[str, int], int]) -> CallSizes:
+        """Return the sizes for a tick of these calls, each with the quantum of its runtime."""
+        known = [self._prices[call].efficient for call in quanta]
+        efficient = None if None in known else sum(size for size in known if size)
+        if len(quanta) != 1:
+            # How a tick will divide between several calls is not known before it is planned.
+            return CallSizes(1, efficient or None)
+        (((_, probes), rows),) = quanta.items()
+        return CallSizes(price(rows, probes=probes), efficient)

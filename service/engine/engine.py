@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from service.engine.call_price import CallPrice
+from service.engine.call_price import CallPrices, CallSizes
 from service.engine.events import Ended, Event, Progress
 from service.engine.ids import Ids, by_job, jobs_of, row_ids, rows_of
 from service.engine.lane import AnyBatch, AnyLane, Lane, RowProgress, evaluate
@@ -50,8 +50,7 @@ class Engine:
         self._running: dict[int, RunningJob] = {}
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
-        # Of calls of a checkpoint with so many probes.
-        self._prices: dict[tuple[str, int], CallPrice] = defaultdict(CallPrice)
+        self._prices = CallPrices()
 
     def __len__(self) -> int:
         """Number of jobs inside."""
@@ -104,7 +103,7 @@ class Engine:
         tick = self._tick = Tick()
         for number in self._scheduler.expired(now):
             self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
-        plan = self._scheduler.plan(*self._call_sizes())
+        plan = self._scheduler.plan(self._call_sizes())
         tick.lap("plan")
         admissions: dict[LaneKey, list[Admission]] = defaultdict(list)
         for admission in plan.admissions:
@@ -129,19 +128,13 @@ class Engine:
         """Tell the observer that there is no work."""
         self._observer.went_idle()
 
-    def _call_sizes(self) -> tuple[int, int | None]:
-        """The quantum of rows of the next tick's calls, and the size from which they are
-        efficient, as far as known."""
-        keys = {running.lane for running in self._running.values()}
-        calls = {(key.checkpoint, key.probes) for key in keys}
-        known = [self._prices[call].efficient for call in calls]
-        efficient = sum(size for size in known if size is not None) if all(known) else None
-        if len(calls) != 1:
-            # How a tick will divide between several calls is not known before it is planned.
-            return 1, efficient
-        ((checkpoint, probes),) = calls
-        quantum = self._models[checkpoint].denoiser.quantum
-        return quantum * price(1, probes=probes), efficient
+    def _call_sizes(self) -> CallSizes:
+        lanes = {running.lane for running in self._running.values()}
+        quanta = {
+            (lane.checkpoint, lane.probes): self._models[lane.checkpoint].denoiser.quantum
+            for lane in lanes
+        }
+        return self._prices.sizes(quanta)
 
     def _count(self) -> None:
         for key, lane in self._lanes.items():
@@ -199,14 +192,12 @@ class Engine:
         batches = [lane.batch(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
         inputs = [lane.ask(batch) for lane, batch in zip(lanes, batches, strict=True)]
         self._tick.lap("ask")
-        before = self._tick.parts["network"]
+        before = self._tick.seconds
         answers = evaluate(denoiser, inputs)
         self._tick.lap("network")
-        rows = -(-sum(len(ids) for ids in parts.values()) // denoiser.quantum) * denoiser.quantum
-        key = next(iter(parts))
-        self._prices[key.checkpoint, key.probes].record(
-            price(rows, probes=key.probes), self._tick.parts["network"] - before
-        )
+        key, rows = next(iter(parts)), sum(len(ids) for ids in parts.values())
+        seconds = self._tick.seconds - before
+        self._prices.record(key.checkpoint, key.probes, denoiser.quantum, rows, seconds)
         batches = [
             lane.tell(batch, answer)
             for lane, batch, answer in zip(lanes, batches, answers, strict=True)

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engine.call_price import CallSizes
 from service.engine.ids import Ids, by_job, row_ids, rows_of
 from service.engine.work import Work
 from service.telemetry.ticks import Reason
 
 # A job is patient beside another whose whole price is this many times less.
 PATIENT = 4
+ANY_SIZE = CallSizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,11 @@ class Scheduler:
         """Return the share of a job's evaluations, made and expected, that are made."""
         return self._works[job].progress
 
-    def plan(self, quantum: int = 1, efficient: int | None = None) -> Plan:
-        """Choose the rows of the next tick. Admissions count as begun from here on.
-
-        A network call costs as much as the next multiple of `quantum` rows, and a row of a call of
-        at least `efficient` row-evaluations nearly as little as it can.
-        """
+    def plan(self, sizes: CallSizes = ANY_SIZE) -> Plan:
+        """Choose the rows of the next tick, in calls of the `sizes` as far as possible. Admissions
+        count as begun from here on."""
         before = {job: work.begun for job, work in self._works.items()}
-        self._budget = self._price_of_tick(quantum, efficient)
+        self._budget = self._price_of_tick(*sizes)
         shares = self._share_out()
         admissions = [
             Admission(job, before[job], self._works[job].begun)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from service.engine.call_price import EFFICIENCY, ENOUGH, LEAST, CallPrice
+from service.engine.call_price import EFFICIENCY, ENOUGH, LEAST, CallPrice, CallPrices, CallSizes
 
 
 def learned(fixed: float, each: float, calls: int = 200, disturbed: float = 0.0) -> CallPrice:
@@ -49,3 +49,17 @@ def test_nothing_is_known_from_few_calls_or_from_calls_of_one_size() -> None:
     for _ in range(100):
         same.record(64, 0.05)
     assert same.efficient is None
+
+
+def test_the_sizes_of_a_tick_are_those_of_its_calls() -> None:
+    prices, chance = CallPrices(), random.Random(0)
+    for _ in range(100):
+        rows = chance.randint(1, 64)
+        padded = -(-rows // 16) * 16
+        prices.record("a", 0, 16, rows, 1e-3 + 1e-3 * padded)
+        prices.record("a", 2, 1, rows, 2e-3 + 3e-3 * rows)
+    assert prices.sizes({("a", 0): 16}) == CallSizes(16, 19)
+    assert prices.sizes({("a", 2): 1}) == CallSizes(3, 38)
+    assert prices.sizes({("a", 0): 16, ("a", 2): 1}) == CallSizes(1, 19 + 38)
+    assert prices.sizes({("a", 0): 16, ("b", 0): 1}) == CallSizes(1, None)
+    assert prices.sizes({}) == CallSizes(1, None)

@@ -35,8 +35,9 @@ from service.engine.scheduler import SchedulerLimits
 from service.errors import ComputationFailed, DeadlineExceeded
 from service.jobs import Job
 from service.kinds.likelihoods.task import ScoreResult
+from service.kinds.samples.rows import Rows
 from service.kinds.samples.task import SampleResult, SampleTask
-from service.rows import Served
+from service.rows import Part, Served
 
 
 class Wrapped:
@@ -253,3 +254,44 @@ def test_a_model_without_a_latent_is_served_like_any_other() -> None:
     assert isinstance(scored, ScoreResult), scored
     assert [score.ok for score in scored.scores] == [True, True]
     assert [score.latent for score in scored.scores] == [0, 0]
+
+
+def test_a_job_that_cannot_begin_fails_alone(
+    models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others of its lane, which begin in the same tick, get the images that they always get."""
+    spec = short("ddpm")
+    jobs = [samples(f"seed {seed}", spec, 2, seed) for seed in (1, 13, 3)]
+    expected, _ = drive(Engine(models), jobs)
+    whole = Rows.problem
+
+    def problem(cls: type[Rows], parts: Sequence[Part[Rows]]) -> Any:
+        if any(part.job._task.seed == 13 for part in parts):
+            raise RuntimeError("thirteen")
+        return whole(parts)
+
+    monkeypatch.setattr(Rows, "problem", classmethod(problem))
+    ends, _ = drive(Engine(models), jobs)
+    assert isinstance(ends["seed 13"], ComputationFailed)
+    for name in ("seed 1", "seed 3"):
+        assert np.array_equal(result(ends[name]).images, result(expected[name]).images)
+
+
+def test_a_job_whose_rows_cannot_be_read_fails_alone(
+    models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = short("ddpm")
+    jobs = [samples(f"seed {seed}", spec, 2, seed) for seed in (1, 13, 3)]
+    expected, _ = drive(Engine(models), jobs)
+    whole = Rows.read
+
+    def read(self: Rows, rows: int, problem: Any, state: Any) -> Any:
+        if 13 in problem.key.seed[:rows].tolist():
+            raise RuntimeError("thirteen")
+        return whole(self, rows, problem, state)
+
+    monkeypatch.setattr(Rows, "read", read)
+    ends, _ = drive(Engine(models), jobs)
+    assert isinstance(ends["seed 13"], ComputationFailed)
+    for name in ("seed 1", "seed 3"):
+        assert np.array_equal(result(ends[name]).images, result(expected[name]).images)

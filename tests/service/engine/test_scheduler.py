@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.engine.call_price import CallSizes
 from service.engine.ids import by_job, row_ids, rows_of
 from service.engine.scheduler import Scheduler, SchedulerLimits
 
@@ -319,7 +320,7 @@ def test_owners_of_rows_that_cost_more_than_a_tick_both_advance() -> None:
 
 def rows_run(scheduler: Scheduler, **call: int) -> dict[int, int]:
     """The rows of each job in the next tick, which is recorded."""
-    run = scheduler.plan(**call).run
+    run = scheduler.plan(CallSizes(**call)).run
     scheduler.record_evaluations(run)
     return {job: len(places) for job, places in by_job(run)}
 
