@@ -37,10 +37,6 @@ class NetworkTime(NamedTuple):
         """Return the network time `[rows]` at diffusion time `t` `[rows]`."""
         return t * quartic(self.quartics[:, 0].unbind(-1), t)
 
-    def ds_dt(self, t: Tensor) -> Tensor:
-        """Return the derivative of the network time by `t`, `[rows]`."""
-        return quartic(self.quartics[:, 1].unbind(-1), t)
-
     def t(self, s: Tensor) -> Tensor:
         """Return the diffusion time `[rows]` at network time `s` `[rows]`: by the table, then by
         Newton's method within the piece that the table finds."""

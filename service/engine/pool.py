@@ -16,10 +16,6 @@ class EnginePool:
         self._threads = tuple(threads)
         self._jobs: dict[str, tuple[EngineThread, int]] = {}
 
-    def __len__(self) -> int:
-        """Number of engines."""
-        return len(self._threads)
-
     def start(self) -> None:
         """Start all threads."""
         for thread in self._threads:

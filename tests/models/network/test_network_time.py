@@ -53,13 +53,6 @@ def test_the_ends_are_exact() -> None:
     assert torch.equal(network_time.s(torch.zeros(3).double()), torch.zeros(3).double())
 
 
-def test_the_rate_is_the_derivative() -> None:
-    network_time, h = NetworkTime.of(schedule(2)), 1e-6
-    for t in even(3)[5:95:10]:
-        difference = (network_time.s(t + h) - network_time.s(t - h)) / (2 * h)
-        torch.testing.assert_close(network_time.ds_dt(t), difference, rtol=1e-6, atol=1e-6)
-
-
 def test_a_schedule_that_stands_still_is_inverted_as_well_as_it_can_be() -> None:
     network_time = NetworkTime.of(still())
     times = torch.stack([network_time.t(s) for s in even(2)])
