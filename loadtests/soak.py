@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import random
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -34,11 +35,13 @@ SOLVERS: tuple[dict[str, Any], ...] = (
 )
 KINDS = ("drawn", "scored", "judged", "wrong", "left", "queued")
 SHARES = (60, 8, 8, 8, 8, 8)
+# The status of each answer.
+DUE = {"drawn": 200, "scored": 200, "judged": 200, "wrong": 422, "queued": 202}
 NPY = {"Content-Type": "application/x-npy"}
 
 
 async def send(client: httpx.AsyncClient, kind: str, chance: random.Random) -> None:
-    """Send one request of a kind."""
+    """Send one request of a kind. Raises RuntimeError where the answer is not what is due."""
     request = {
         "model": MODEL,
         "count": chance.randint(1, 4),
@@ -50,22 +53,25 @@ async def send(client: httpx.AsyncClient, kind: str, chance: random.Random) -> N
     match kind:
         case "drawn":
             accept = chance.choice(["application/json", "image/png", "application/x-npy"])
-            await client.post("/v1/samples", json=request, headers={"Accept": accept})
+            answer = await client.post("/v1/samples", json=request, headers={"Accept": accept})
         case "scored":
             query = {"model": MODEL, "tolerance_nats": 10, "probes": 1}
-            await client.post("/v1/likelihoods", params=query, content=body, headers=NPY)
+            answer = await client.post("/v1/likelihoods", params=query, content=body, headers=NPY)
         case "judged":
-            await client.post("/v1/anomalies", params={"model": MODEL}, content=body, headers=NPY)
+            query = {"model": MODEL}
+            answer = await client.post("/v1/anomalies", params=query, content=body, headers=NPY)
         case "wrong":
-            await client.post("/v1/samples", json={**request, "count": -1})
+            answer = await client.post("/v1/samples", json={**request, "count": -1})
         case "left":
             long = {**request, "solver": {"name": "ddpm", "steps": 1000}}
-            try:
+            with suppress(httpx.TimeoutException):
                 await client.post("/v1/samples", json=long, timeout=0.2)
-            except httpx.TimeoutException:
-                return
-        case "queued":
-            await client.post("/v1/jobs", json={"kind": "samples", "request": request})
+            return
+        case _:
+            asked = {"kind": "samples", "request": request}
+            answer = await client.post("/v1/jobs", json=asked)
+    if answer.status_code != DUE[kind]:
+        raise RuntimeError(f"{kind}: {answer.status_code} {answer.text}")
 
 
 async def soak(address: str, pid: int, requests: int) -> list[tuple[int, float]]:
