@@ -6,12 +6,17 @@ from models.evaluation.samples.sweep import Row, Sweep
 from models.evaluation.samples.text import WITHIN
 
 
-def moved(found: Sweep, card: Sweep) -> list[tuple[Row, Row]]:
-    """Return the rows of `found`, each with the card's, whose kernel or Frechet distance is more
-    than two standard errors of the difference away from the card's."""
+def compared(found: Sweep, card: Sweep) -> list[tuple[Row, Row]]:
+    """Return the rows of `found` whose setting the card has too, each with the card's."""
     before = {row.solver.model_dump_json(): row for row in card.rows}
     pairs = [(row, before.get(row.solver.model_dump_json())) for row in found.rows]
-    return [(row, other) for row, other in pairs if other is not None and _apart(row, other)]
+    return [(row, other) for row, other in pairs if other is not None]
+
+
+def moved(found: Sweep, card: Sweep) -> list[tuple[Row, Row]]:
+    """Return those of the `compared` rows whose kernel or Frechet distance is more than two
+    standard errors of the difference away from the card's."""
+    return [pair for pair in compared(found, card) if _apart(*pair)]
 
 
 def moves_report(found: Sweep, card: Sweep) -> str:
@@ -24,15 +29,16 @@ def moves_report(found: Sweep, card: Sweep) -> str:
         for row, other in pairs
     ]
     head = (
-        f"{len(pairs)} of {len(found.rows)} settings moved by more than {WITHIN:g} standard errors "
-        "from the card's"
+        f"{len(pairs)} of {len(compared(found, card))} settings of the card moved by more than "
+        f"{WITHIN:g} standard errors from its own"
     )
     return "\n".join([head + (":" if lines else "."), *lines])
 
 
 def _apart(row: Row, other: Row) -> bool:
     pairs = (row.kernel, other.kernel), (row.frechet, other.frechet)
-    return any(
-        abs(now.value - then.value) > WITHIN * math.hypot(now.standard_error, then.standard_error)
+    # What is not a number has moved.
+    return not all(
+        abs(now.value - then.value) <= WITHIN * math.hypot(now.standard_error, then.standard_error)
         for now, then in pairs
     )

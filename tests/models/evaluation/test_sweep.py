@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -252,7 +253,14 @@ def test_samples_in_bfloat16_are_compared_with_the_card(
         for row in card.rows
     ]
     assert len(moved(card.model_copy(update={"rows": rows}), card)) == len(rows)
-    assert "10 of 10 settings moved" in moves_report(card.model_copy(update={"rows": rows}), card)
+    assert "10 of 10 settings of the card moved" in moves_report(
+        card.model_copy(update={"rows": rows}), card
+    )
+    few = card.model_copy(update={"rows": card.rows[:3]})
+    assert "0 of 3 settings of the card moved" in moves_report(card, few)
+    lost = card.rows[0].kernel.model_copy(update={"value": math.nan})
+    wrong = (card.rows[0].model_copy(update={"kernel": lost}), *card.rows[1:])
+    assert len(moved(card.model_copy(update={"rows": wrong}), card)) == 1
 
 
 def test_drawing_in_parts_changes_nothing(small_checkpoint: Path) -> None:
