@@ -71,6 +71,11 @@ def _devices(text: str) -> str:
     return text
 
 
+def _folder(path: Any) -> Any:
+    """Return None for an empty path, which would be the present folder."""
+    return None if path == "" else path
+
+
 def _cache() -> Path:
     """The user's folder of what can be made again; a user may have no home."""
     home = Path(os.environ.get("HOME", "/"))
@@ -134,9 +139,10 @@ class Settings(BaseSettings):
         description="Precision of the networks that draw samples; likelihoods and verdicts are "
         "always computed in float32.",
     )
-    cache: Path = Field(
+    cache: Annotated[Path | None, BeforeValidator(_folder)] = Field(
         _cache(),
-        description="Folder in which a worker keeps what it measured of its runtimes.",
+        description="Folder in which a worker keeps what it measured of its runtimes; where it is "
+        "empty, nothing is kept.",
     )
     devices: Annotated[str, AfterValidator(_devices)] = Field(
         "all",

@@ -32,6 +32,12 @@ def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         settings.port = 1  # type: ignore[misc]
 
 
+def test_an_empty_cache_is_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings(cache="kept").cache == Path("kept")
+    monkeypatch.setenv("MULAN_CACHE", "")
+    assert read_settings().cache is None
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
