@@ -163,7 +163,7 @@ WRONG = [
         leaves_out_the_ratio_of_proposals=("rtk_mala", "(bend - gradients)", "bend"),
         turns_the_ratio_of_proposals_over=("rtk_mala", "(bend - gradients)", "(bend + gradients)"),
         weighs_the_gradients_twice=("rtk_mala", "per_row(step) / 4", "per_row(step) / 2"),
-        accepts_what_it_should_refuse=("rtk_mala", ".log() < ratio", ".log() > ratio"),
+        accepts_what_it_should_refuse=("rtk_mala", "chance) < ratio", "chance) > ratio"),
         accepts_everything=("rtk_mala", "accept = awaited.judged &", "accept = awaited.judged |"),
         keeps_a_stale_prediction=("rtk_mala", "where(accept | ", "where("),
         takes_over_what_it_refused=("rtk_mala", "where(accept |", "where(awaited.judged |"),
