@@ -13,7 +13,7 @@ from tqdm import tqdm
 from models.evaluation.likelihood import likelihood
 from models.evaluation.likelihood.likelihood import LikelihoodEvaluation, evaluate_likelihood
 from models.files.images import Tokens
-from models.network.mulan import Mulan
+from models.network.mulan import Mulan, Reading
 from models.network.schedule import NoiseLevel
 from models.runtimes.eager import eager_denoiser
 from models.schema.config import ModelConfig
@@ -41,13 +41,13 @@ IMAGES: Tokens = np.random.Generator(np.random.PCG64(0)).integers(
 class Standard(Mulan):
     """Knows its data to be N(0, I); encoder and schedule are what they are."""
 
-    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
-        return noise.sigma.to(x) * x
+    def reading(self, x: Tensor, noise: NoiseLevel) -> Reading:
+        return Reading(torch.zeros_like(x), noise.sigma.to(x))
 
 
 class Broken(Standard):
-    def epsilon(self, x: Tensor, noise: NoiseLevel, network_time: Tensor, latent: Tensor) -> Tensor:
-        return x * math.nan
+    def reading(self, x: Tensor, noise: NoiseLevel) -> Reading:
+        return Reading(torch.zeros_like(x), torch.full_like(x, math.nan))
 
 
 def evaluated(kind: type[Mulan] = Standard, **options: Any) -> LikelihoodEvaluation:

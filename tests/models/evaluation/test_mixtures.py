@@ -94,7 +94,7 @@ def test_the_density_decides_as_the_line_integral_of_the_score_does() -> None:
     )
     walk, query = state.walk, solver.ask(problem, state)
     eps = mixture.evaluate(query, problem.condition).eps
-    kernel = walk.kernel(problem.condition)
+    kernel = walk.kernel()
     step = torch.full((200,), 1.5, dtype=torch.float64)
     proposal = state.own
     x, y, count = walk.x.double(), proposal.x.double(), 400
