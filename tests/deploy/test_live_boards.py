@@ -35,7 +35,8 @@ LONG = {"model": MODEL, "count": 1, "solver": {"name": "ddpm", "steps": 1000}}
 # More than two workers hold and the queue does.
 FLOOD = 2 * 64 + 40
 SETTINGS = {"--lease-s": "4", "--max-queued-jobs": "8"}
-QUIET_S, WITHIN_S = 8.0, 30.0
+# A machine whose cores other tests share may take long to show everything.
+QUIET_S, WITHIN_S = 8.0, 90.0
 # What only a GPU has: there the expressions are only parsed.
 ON_GPU_ALONE = "mulan_device_memory_bytes"
 
