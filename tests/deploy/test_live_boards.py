@@ -118,6 +118,7 @@ def tell(seen: Seen, fleet: Fleet, redis: RedisServer) -> None:
     seen.choices = {label: prometheus.label_values(label, of) for label, of in variables()}
     flood(fleet)
     redis.stop()
+    refused(fleet)
     seen.fires("Redis away", "MulanRedisUnreachable")
     redis.start()
     seen.until(lambda: "MulanRedisUnreachable" not in prometheus.firing())
@@ -139,6 +140,13 @@ def flood(fleet: Fleet) -> None:
         for seed in range(FLOOD):
             job = {"kind": "samples", "request": {**LONG, "seed": seed}}
             client.post("/v1/jobs", json=job)
+
+
+def refused(fleet: Fleet) -> None:
+    """Send a request that is refused: on a busy machine all other clients may be waiting."""
+    job = {"kind": "samples", "request": {"model": MODEL}}
+    answer = httpx.post(f"{fleet.address}/v1/jobs", json=job, timeout=30)
+    assert answer.status_code == 503
 
 
 def test_every_process_is_scraped(seen: Seen) -> None:
