@@ -126,8 +126,8 @@ def row_quantum(dimensions: int) -> int:
 def whole(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:
     """Return `function` of columns `[rows, ...]`, computed without a tail.
 
-    Columns are too short for `row_quantum`. Sums, products, quotients and roots need no `whole`,
-    because they round correctly everywhere; powers, exponentials and logarithms do.
+    Columns are too short for `row_quantum`. Powers, exponentials and logarithms of columns need
+    this function; sums, products, quotients and square roots round correctly without it.
     """
     return function(*pad(columns, QUANTUM))[: len(columns[0])]
 

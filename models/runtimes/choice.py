@@ -150,8 +150,8 @@ def _remembered(
             kept = json.loads(path.read_text(encoding="utf-8"))["seconds"]
             if len(kept) == len(fit):
                 return [float(seconds) for seconds in kept]
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
-            pass
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            logger.debug("no measurement is kept in %s: %r", path, error)
     seconds = []
     for found in fit:
         with torch_threads(torch_threads_beside(found.runtime, threads)):

@@ -22,8 +22,7 @@ from models.runtimes.runtime import Runtime
 from models.schema.config import ModelConfig
 
 # From this many rows on, in multiples of it, eager kernels give a row the same bytes, or from more
-# where the warm-up finds that. It is less than a lane's quantum because one image alone costs as
-# much as this many.
+# where the warm-up finds that.
 EAGER_QUANTUM = 16
 # With this many cotangents or more, a row is evaluated on as many copies instead of being padded.
 MANY = 16

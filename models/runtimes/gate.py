@@ -26,11 +26,6 @@ class Differences(NamedTuple):
     eps: list[float]
     vjps: list[float]
 
-    @property
-    def largest(self) -> float:
-        """The largest of all; NaN where there is one."""
-        return float(torch.tensor([*self.eps, *self.vjps]).max())
-
 
 def check(found: NetworkDenoiser, eager: NetworkDenoiser) -> Differences:
     """Return how far a runtime is from eager float32.

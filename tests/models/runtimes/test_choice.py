@@ -178,4 +178,5 @@ def test_bfloat16_that_errs_more_is_refused(
 def test_the_onnx_runtime_of_the_zoo_passes_far_inside_the_limit(digits: Checkpoint) -> None:
     eager = NetworkDenoiser(digits.model, EagerRuntime(digits.model))
     found = NetworkDenoiser(digits.model, OnnxRuntime(digits.model, FOLDER))
-    assert check(found, eager).largest < LARGEST["float32"] / 20
+    eps, vjps = check(found, eager)
+    assert max(*eps, *vjps) < LARGEST["float32"] / 20
