@@ -10,6 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from loadtests.peers.measures import Cell
 from loadtests.peers.report import heading
+from loadtests.peers.scenarios import FREE
 from loadtests.peers.traffic import Scenario
 
 # Ours in blue, the peers in greys and browns.
@@ -36,7 +37,9 @@ def latencies(cells: Sequence[Cell], scenarios: Sequence[Scenario], path: Path) 
 
 
 def goodputs(cells: Sequence[Cell], scenarios: Sequence[Scenario], path: Path) -> None:
-    """Draw the goodput of every server in every cell, with the share of its requests in time."""
+    """Draw the goodput of every server in every cell, with the share of its requests in time. At
+    the free network there is none, because its evaluations take no time."""
+    scenarios = [scenario for scenario in scenarios if scenario.name != FREE.name]
     title = "row-evaluations/s of requests in time, and their share of all requests"
     _draw(cells, scenarios, title, path, _goodput)
 
@@ -51,6 +54,8 @@ def _draw(
         for load in scenario.loads
         if (here := [c for c in cells if (c.scenario, c.load) == (scenario.name, load)])
     ]
+    if not panels:
+        return
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(columns * INCHES[0], rows * INCHES[1] + 0.4), layout="constrained")
