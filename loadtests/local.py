@@ -27,16 +27,23 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running_service(
-    *arguments: str, log: Path | None = None, program: Sequence[str] = ()
+    *arguments: str,
+    log: Path | None = None,
+    program: Sequence[str] = (),
+    ready_within_s: float = READY_WITHIN_S,
 ) -> Iterator[str]:
     """Yield the address of a service, as `running_process` starts and stops it."""
-    with running_process(*arguments, log=log, program=program) as (address, _):
+    started = running_process(*arguments, log=log, program=program, ready_within_s=ready_within_s)
+    with started as (address, _):
         yield address
 
 
 @contextlib.contextmanager
 def running_process(
-    *arguments: str, log: Path | None = None, program: Sequence[str] = ()
+    *arguments: str,
+    log: Path | None = None,
+    program: Sequence[str] = (),
+    ready_within_s: float = READY_WITHIN_S,
 ) -> Iterator[tuple[str, int]]:
     """Start the service, wait until it is ready, yield its address and process id, and stop it by
     SIGTERM.
@@ -55,7 +62,7 @@ def running_process(
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:
             address = f"http://127.0.0.1:{port}"
-            _await_ready(address, process)
+            _await_ready(address, process, ready_within_s)
             yield address, process.pid
         finally:
             process.send_signal(signal.SIGTERM)
@@ -69,8 +76,8 @@ def running_process(
             raise RuntimeError(f"the service exited with {code}")
 
 
-def _await_ready(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
+def _await_ready(address: str, process: subprocess.Popen[bytes], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the service exited with {process.returncode} before it was ready")
@@ -78,4 +85,4 @@ def _await_ready(address: str, process: subprocess.Popen[bytes]) -> None:
             if httpx.get(f"{address}/readyz").status_code == httpx.codes.OK:
                 return
         time.sleep(POLL_S)
-    raise RuntimeError(f"the service was not ready within {READY_WITHIN_S:.0f} s")
+    raise RuntimeError(f"the service was not ready within {within_s:.0f} s")

@@ -1,10 +1,11 @@
 """Measure all that this project claims about GPUs, by one command, on a machine that has one.
 
-The network has the official CIFAR-10 size and random weights, in float32 without TF32. Measured
-are the network's calls in each runtime; images by DDPM in 1000 steps and in 20 evaluations, and
-likelihoods, through the engine; the share of a bare loop's rate that the engine and the whole
-service reach; how busy the device is; and whether a row's bytes depend on its neighbours. The
-figures go to a JSON file and a Markdown table, both named after the device.
+The network has the official CIFAR-10 size and random weights, in float32 without TF32, and for
+samples in bfloat16 as well. Measured are the network's calls in each runtime; images by DDPM in
+1000 steps and in 20 evaluations, and likelihoods, through the engine; the share of a bare loop's
+rate that the engine and the whole service reach; how busy the device is; and whether a row's bytes
+depend on its neighbours. The figures go to a JSON file and a Markdown table, both named after the
+device.
 
     python -m loadtests.gpu --out docs/benchmarks
     python -m loadtests.gpu --device cpu --tiny --seconds 0.2
@@ -14,6 +15,7 @@ shows that the first will run.
 """
 
 import argparse
+import itertools
 import json
 import platform
 import re
@@ -26,6 +28,7 @@ from loadtests.gpu import measures
 from loadtests.gpu.place import Place, build, runtimes
 from loadtests.gpu.report import markdown
 from models.checkpoints.official import NAMED
+from models.runtimes.runtime import Precision
 from models.runtimes.versions import torch_version
 from models.runtimes.warmup import warm_up
 from models.schema.config import ModelConfig
@@ -45,24 +48,52 @@ TINY = ModelConfig(
 
 
 def measured(place: Place, tick: int) -> dict[str, Any]:
-    """Return all figures, with what they are of."""
-    # What the service would take: of the runtimes, the last.
-    denoiser = warm_up(place.model, tick, runtimes(place.model)[-1])
+    """Return all figures but those of the service, with what they are of."""
+    _, exact, rounded = runtimes(place.model)
+    warm = [warm_up(place.model, tick, runtime) for runtime in (exact, rounded)]
     with torch.no_grad():
-        sampling = measures.sampling(place, denoiser, tick)
+        sampling = {
+            denoiser.runtime.precision: measures.sampling(place, denoiser, tick)
+            for denoiser in warm
+        }
         found = {
             "device": place.name,
             "build": torch_version(place.device),
             "host": f"{platform.machine()}, {platform.python_version()}",
             "parameters": sum(parameter.numel() for parameter in place.model.parameters()),
             "tick": tick,
-            "quantum": denoiser.quantum,
+            "quantum": {denoiser.runtime.precision: denoiser.quantum for denoiser in warm},
             "network": measures.network(place),
-            "engine": sampling + measures.scoring(place, denoiser, tick),
-            "invariance": measures.invariance(place, denoiser),
+            "engine": [
+                *itertools.chain.from_iterable(sampling.values()),
+                *measures.scoring(place, warm[0], tick),
+            ],
+            "invariance": {
+                denoiser.runtime.precision: measures.invariance(place, denoiser)
+                for denoiser in warm
+            },
         }
-    bare = sampling[0]["bare_row_evaluations_per_s"]
-    return found | {"service": measures.service(place, bare)}
+    return found | {"service": []}
+
+
+def bare_rates(figures: dict[str, Any]) -> dict[Precision, float]:
+    """Return the row-evaluations per second of the bare loop in each precision."""
+    return {
+        precision: one["bare_row_evaluations_per_s"]
+        for precision in figures["quantum"]
+        for one in figures["engine"]
+        if one["kind"].endswith(precision)
+    }
+
+
+def written(figures: dict[str, Any], folder: Path) -> str:
+    """Write both files, and return the tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = folder / ("gpu-" + re.sub(r"[^a-z0-9]+", "-", figures["device"].lower()))
+    name.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    table = markdown(figures)
+    name.with_suffix(".md").write_text(table)
+    return table
 
 
 def main() -> None:
@@ -78,11 +109,10 @@ def main() -> None:
     config = TINY if arguments.tiny else ModelConfig.model_validate(NAMED["cifar10"])
     place = Place(build(config, torch.device(arguments.device)), arguments.seconds)
     figures = measured(place, arguments.tick)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    name = arguments.out / ("gpu-" + re.sub(r"[^a-z0-9]+", "-", place.name.lower()))
-    name.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
-    name.with_suffix(".md").write_text(markdown(figures))
-    print(markdown(figures))
+    # A service that did not start would take the other figures with it.
+    written(figures, arguments.out)
+    figures["service"] = measures.service(place, bare_rates(figures))
+    print(written(figures, arguments.out))
 
 
 if __name__ == "__main__":

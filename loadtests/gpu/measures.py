@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from loadtests.engine_overhead import service_rate
 from loadtests.gpu.place import PROBES, Place, flops_of_a_row, inputs, runtimes
@@ -18,6 +19,7 @@ from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.network.mulan import Mulan, data_to_tokens
 from models.rows.rows import take
 from models.runtimes.denoiser import NetworkDenoiser
+from models.runtimes.runtime import Precision
 from models.schema.manifest import Manifest
 from models.schema.specs import Adams, Ddpm, Dpm2m, SamplerSpec
 from models.solvers import SAMPLERS
@@ -33,39 +35,45 @@ from service.jobs import Job, Task
 from service.kinds.likelihoods.task import ScoreTask
 from service.kinds.samples.task import SampleTask
 from service.rows import Served
-from service.settings import Settings
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import Tick
 
 Figures = list[dict[str, Any]]
-SIZES = (1, 8, 16, 32, 64, 128)
-IMAGES, JOBS_INSIDE, PLACE_OF_ONE = 64, 8, 40
-WARM_TICKS, PROFILED_TICKS = 5, 10
+SIZES = (1, 16, 64, 128)
+IMAGES, JOBS_INSIDE, PLACE_OF_ONE = 64, 8, 10
+SCORED_TOGETHER = 16
+WARM_TICKS, PROFILED_TICKS = 3, 6
 DRAWN: tuple[SamplerSpec, ...] = (Ddpm(steps=1000), Ddpm(steps=20), Dpm2m(steps=20))
 # Random networks are so rough that step control would never end; trained ones take about so many.
 SCORED = Adams(probes=PROBES, max_evaluations=100)
 NAME, FOREVER = "random", 1e12
+# A network of this size is captured in tens of seconds.
+START_S = 240.0
+# Of a request to the service on a GPU: some ten seconds of work in all.
+STEPS: dict[Precision, int] = {"float32": 20, "bfloat16": 60}
 
 
 def network(place: Place) -> Figures:
     """Measure calls of the network alone: each runtime and size, forward and with two probes."""
     config, found = place.model.config, []
     flops = flops_of_a_row(config)
-    for runtime, rows in itertools.product(runtimes(place.model), SIZES):
+    every = list(itertools.product(runtimes(place.model), SIZES))
+    for runtime, rows in tqdm(every, desc="network"):
         *asked, cotangents = inputs(config, rows, place.device)
         forward = place.rate(lambda call=runtime.score, given=asked: call(*given))
-        pulling = place.rate(
-            lambda call=runtime.score_and_pull, given=(*asked, cotangents): call(*given)
-        )
-        found.append(
-            {
-                "runtime": runtime.name,
-                "rows": rows,
-                "forward_ms": 1000 / forward,
-                "with_two_probes_ms": 1000 / pulling,
-                "forward_tflops": forward * rows * flops / 1e12,
-            }
-        )
+        measured = {
+            "runtime": runtime.name,
+            "precision": runtime.precision,
+            "rows": rows,
+            "forward_ms": 1000 / forward,
+            "forward_tflops": forward * rows * flops / 1e12,
+        }
+        if runtime.precision == "float32":
+            pulling = place.rate(
+                lambda call=runtime.score_and_pull, given=(*asked, cotangents): call(*given)
+            )
+            measured["with_two_probes_ms"] = 1000 / pulling
+        found.append(measured)
     return found
 
 
@@ -97,12 +105,12 @@ def sampling(place: Place, denoiser: NetworkDenoiser, tick: int) -> Figures:
     bare = tick * place.rate(lambda: denoiser.runtime.score(*given))
     return [
         {
-            "kind": f"{spec.name}, {spec.evaluations} evaluations",
+            "kind": f"{spec.name}, {spec.evaluations} evaluations, {denoiser.runtime.precision}",
             **_full(place, denoiser, tick, lambda seed, spec=spec: SampleTask(spec, seed, IMAGES)),
             "bare_row_evaluations_per_s": bare,
             "evaluations": spec.evaluations,
         }
-        for spec in DRAWN
+        for spec in tqdm(DRAWN, desc=f"images in {denoiser.runtime.precision}")
     ]
 
 
@@ -138,25 +146,31 @@ def _full(
     return {"row_evaluations_per_s": rate, "device_busy": share}
 
 
-def service(place: Place, bare: float) -> Figures:
-    """Measure the whole service, HTTP and pictures included, in requests of 16 images."""
+def service(place: Place, bare: dict[Precision, float]) -> Figures:
+    """Measure the whole service, HTTP and pictures included, in requests of 16 images, beside the
+    `bare` rate in each precision."""
     name = str(place.device) if place.on_cuda else "cpu"
-    chosen = ["--devices", name, "--threads", "1"]
-    if place.on_cuda and "runtime" in Settings.model_fields:
-        chosen += ["--runtime", "cuda-graph"]
-    with tempfile.TemporaryDirectory() as folder:
-        _save(place.model, Path(folder) / NAME)
-        with running_service("--models", folder, *chosen) as address:
-            asyncio.run(service_rate(address, NAME, requests=8, steps=5))
-            steps = 100 if place.on_cuda else 5
-            rate = asyncio.run(service_rate(address, NAME, requests=24, steps=steps))
-    return [
-        {
-            "kind": f"the service, ddpm of {steps} steps",
-            "row_evaluations_per_s": rate,
-            "bare_row_evaluations_per_s": bare,
-        }
-    ]
+    runtime = "cuda-graph" if place.on_cuda else "eager"
+    found = []
+    for precision, rate_of_loop in bare.items():
+        steps = STEPS[precision] if place.on_cuda else 5
+        chosen = ["--devices", name, "--threads", "1", "--runtime", runtime]
+        chosen += ["--sample-dtype", precision]
+        with tempfile.TemporaryDirectory() as folder:
+            _save(place.model, Path(folder) / NAME)
+            log = Path(tempfile.gettempdir()) / "mulan-on-gpu.log"
+            started = running_service("--models", folder, *chosen, log=log, ready_within_s=START_S)
+            with started as address:
+                asyncio.run(service_rate(address, NAME, requests=8, count=16, steps=5))
+                rate = asyncio.run(service_rate(address, NAME, requests=24, count=16, steps=steps))
+        found.append(
+            {
+                "kind": f"the service, ddpm of {steps} steps, {precision}",
+                "row_evaluations_per_s": rate,
+                "bare_row_evaluations_per_s": rate_of_loop,
+            }
+        )
+    return found
 
 
 def _save(model: Mulan, folder: Path) -> None:
@@ -184,9 +198,12 @@ def invariance(place: Place, denoiser: NetworkDenoiser) -> dict[str, Any]:
 
     one = torch.tensor([PLACE_OF_ONE], device=device)
     among, alone = drawn(torch.arange(IMAGES, device=device)), drawn(one)
-    tokens = data_to_tokens(among, place.model.config)
+    equal = bool(torch.equal(take(among, one), alone))
+    if denoiser.runtime.precision != "float32":
+        return {"image_bytes_equal": equal}
+    tokens = data_to_tokens(among[:SCORED_TOGETHER], place.model.config)
     together, single = scored(tokens), scored(take(tokens, one))
     return {
-        "image_bytes_equal": bool(torch.equal(take(among, one), alone)),
+        "image_bytes_equal": equal,
         "score_difference_nats": float((take(together, one) - single).abs()),
     }

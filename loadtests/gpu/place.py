@@ -48,8 +48,12 @@ class Place(NamedTuple):
     def repeat(self, work: Callable[[], object]) -> tuple[int, float]:
         """Repeat `work` for the seconds of a measurement; return how often it ran and the seconds
         that it took."""
+        began = time.perf_counter()
+        work()
+        self.wait()
+        once = time.perf_counter() - began
         # A host that waited after each would keep the device from working on while it prepares.
-        together = 10 if self.on_cuda else 1
+        together = max(1, min(20, round(self.seconds / 2 / once))) if self.on_cuda else 1
         times, spent, began = 0, 0.0, time.perf_counter()
         while spent < self.seconds:
             for _ in range(together):
@@ -60,8 +64,6 @@ class Place(NamedTuple):
 
     def rate(self, work: Callable[[], object]) -> float:
         """Return how often `work` runs in a second, after a first time."""
-        work()
-        self.wait()
         times, spent = self.repeat(work)
         return times / spent
 
@@ -90,9 +92,14 @@ def build(config: ModelConfig, device: torch.device) -> Mulan:
 
 
 def runtimes(model: Mulan) -> list[Runtime]:
-    """Return the runtimes to compare; without CUDA its graphs have their stand-in."""
+    """Return the runtimes to compare, the one for samples in bfloat16 last; without CUDA its graphs
+    have their stand-in."""
     graphs = CudaGraphs(model.device) if model.device.type == "cuda" else Reruns()
-    return [EagerRuntime(model), CudaGraphRuntime(model, graphs)]
+    return [
+        EagerRuntime(model),
+        CudaGraphRuntime(model, graphs),
+        CudaGraphRuntime(model, graphs, precision="bfloat16"),
+    ]
 
 
 def inputs(config: ModelConfig, rows: int, device: torch.device) -> list[Tensor]:

@@ -7,21 +7,29 @@ from typing import Any
 def markdown(figures: dict[str, Any]) -> str:
     """Return the tables of all figures."""
     engine = figures["engine"] + figures["service"]
-    invariance = figures["invariance"]
+    quanta = " and ".join(f"{size} in {name}" for name, size in figures["quantum"].items())
     return "\n".join(
         [
-            f"{figures['device']}, {figures['build']}, float32 without TF32, "
-            f"{figures['parameters']:,} parameters of random values, ticks of {figures['tick']}, "
-            f"calls of multiples of {figures['quantum']} rows.",
+            f"{figures['device']}, {figures['build']}, float32 without TF32 and, for samples, "
+            f"bfloat16; {figures['parameters']:,} parameters of random values, ticks of "
+            f"{figures['tick']}, calls of multiples of so many rows: {quanta}.",
             "",
             *_table(
-                ("runtime", "rows", "forward, ms", "with two probes, ms", "forward, TFLOP/s"),
+                (
+                    "runtime",
+                    "precision",
+                    "rows",
+                    "forward, ms",
+                    "with two probes, ms",
+                    "forward, TFLOP/s",
+                ),
                 [
                     (
                         call["runtime"],
+                        call["precision"],
                         str(call["rows"]),
                         f"{call['forward_ms']:.2f}",
-                        f"{call['with_two_probes_ms']:.2f}",
+                        _given("{:.2f}", call.get("with_two_probes_ms")),
                         f"{call['forward_tflops']:.3g}",
                     )
                     for call in figures["network"]
@@ -33,8 +41,13 @@ def markdown(figures: dict[str, Any]) -> str:
                 [_work(one) for one in engine],
             ),
             "",
-            f"An image alone and among others: {_equal(invariance['image_bytes_equal'])} bytes. "
-            f"A score: {invariance['score_difference_nats']:.1e} nats apart.",
+            *[
+                f"An image in {precision}, alone and among others: "
+                f"{_equal(found['image_bytes_equal'])} bytes."
+                for precision, found in figures["invariance"].items()
+            ],
+            "A score, alone and among others: "
+            f"{figures['invariance']['float32']['score_difference_nats']:.1e} nats apart.",
             "",
         ]
     )
@@ -42,10 +55,14 @@ def markdown(figures: dict[str, Any]) -> str:
 
 def _work(one: dict[str, Any]) -> tuple[str, ...]:
     rate = one["row_evaluations_per_s"]
-    images = f"{rate / one['evaluations']:.2f}" if "evaluations" in one else ""
-    busy = f"{one['device_busy']:.2f}" if "device_busy" in one else ""
+    images = _given("{:.2f}", rate / one["evaluations"] if "evaluations" in one else None)
+    busy = _given("{:.2f}", one.get("device_busy"))
     share = f"{rate / one['bare_row_evaluations_per_s']:.2f}"
     return one["kind"], f"{rate:.0f}", images, share, busy
+
+
+def _given(form: str, value: float | None) -> str:
+    return "" if value is None else form.format(value)
 
 
 def _equal(same: bool) -> str:

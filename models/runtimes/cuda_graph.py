@@ -7,6 +7,7 @@ from torch import Tensor
 
 from models.network.mulan import Mulan
 from models.runtimes.graphs import CudaGraphs, GraphCapture, Recording, Tensors
+from models.runtimes.rounded import rounded
 from models.runtimes.runtime import Precision
 from models.runtimes.versions import torch_version
 from models.schema.errors import UnavailableRuntimeError
@@ -43,6 +44,7 @@ class CudaGraphRuntime:
     ) -> None:
         self.model, self.graphs, self.buckets = model, graphs, buckets
         self.precision = precision
+        self._network = model.score if precision == "float32" else rounded(model.score)
         self.version = torch_version(model.device)
         self.least = buckets[0]
         self._calls: dict[tuple[int, int], _Call] = {}
@@ -85,16 +87,18 @@ class CudaGraphRuntime:
         self, x: Tensor, network_time: Tensor, latent: Tensor, cotangents: Tensor | None = None
     ) -> Tensors:
         if cotangents is None:
-            rounded = self.precision == "bfloat16"
             # Weights that autocast has rounded would be freed while the graph still reads them.
             half = torch.autocast(
-                x.device.type, torch.bfloat16, enabled=rounded, cache_enabled=False
+                x.device.type,
+                torch.bfloat16,
+                enabled=self.precision == "bfloat16",
+                cache_enabled=False,
             )
             with torch.no_grad(), half:
-                return (self.model.score(x, network_time, latent).to(x.dtype),)
+                return (self._network(x, network_time, latent).to(x.dtype),)
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            out: Tensor = self.model.score(x, network_time, latent)
+            out: Tensor = self._network(x, network_time, latent)
         by_probe = cotangents.transpose(0, 1)
         (pulled,) = torch.autograd.grad(out, x, by_probe, is_grads_batched=True)
         return out.detach(), pulled.transpose(0, 1)

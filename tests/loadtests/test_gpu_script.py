@@ -1,12 +1,10 @@
 """The script for the day that a GPU is at hand runs on the CPU, and says what it measured."""
 
-from typing import Any
-
 import pytest
 import torch
 
 from loadtests.gpu import measures
-from loadtests.gpu.__main__ import TINY, measured
+from loadtests.gpu.__main__ import TINY, bare_rates, measured
 from loadtests.gpu.place import Place, build, flops_of_a_row
 from loadtests.gpu.report import markdown
 from models.schema.specs import Adams, Ddpm
@@ -15,33 +13,35 @@ from models.schema.specs import Adams, Ddpm
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """As little of everything as shows that it runs; the service has tests of its own."""
-    served = [{"kind": "the service", "row_evaluations_per_s": 5.0, "bare": 10.0}]
     monkeypatch.setattr(measures, "SIZES", (3,))
     monkeypatch.setattr(measures, "IMAGES", 4)
     monkeypatch.setattr(measures, "DRAWN", (Ddpm(steps=4),))
     monkeypatch.setattr(measures, "SCORED", Adams(probes=2, max_evaluations=10))
     monkeypatch.setattr(measures, "PLACE_OF_ONE", 2)
 
-    def service(place: Place, bare: float) -> list[dict[str, Any]]:
-        assert bare > 0
-        return [served[0] | {"bare_row_evaluations_per_s": served[0]["bare"]}]
-
-    monkeypatch.setattr(measures, "service", service)
-
 
 @pytest.mark.usefixtures("small")
 def test_every_measurement_has_its_figures() -> None:
     place = Place(build(TINY, torch.device("cpu")), seconds=0.01)
     figures = measured(place, tick=12)
-    assert [call["runtime"] for call in figures["network"]] == ["eager", "cuda-graph"]
+    assert [(call["runtime"], call["precision"]) for call in figures["network"]] == [
+        ("eager", "float32"),
+        ("cuda-graph", "float32"),
+        ("cuda-graph", "bfloat16"),
+    ]
     assert [work["kind"] for work in figures["engine"]] == [
-        "ddpm, 4 evaluations",
+        "ddpm, 4 evaluations, float32",
+        "ddpm, 4 evaluations, bfloat16",
         "likelihoods, 10 evaluations with two probes",
     ]
     assert all(work["row_evaluations_per_s"] > 0 for work in figures["engine"])
     assert all(0 < work["device_busy"] <= 1.1 for work in figures["engine"])
-    assert figures["invariance"]["image_bytes_equal"]
-    assert figures["invariance"]["score_difference_nats"] <= 1e-6
+    assert all(found["image_bytes_equal"] for found in figures["invariance"].values())
+    assert figures["invariance"]["float32"]["score_difference_nats"] <= 1e-6
+    assert bare_rates(figures).keys() == {"float32", "bfloat16"}
+    figures["service"] = [
+        {"kind": "the service", "row_evaluations_per_s": 5.0, "bare_row_evaluations_per_s": 10.0}
+    ]
     table = markdown(figures)
     assert table.startswith("CPU, torch-")
     assert "| the service | 5 |  | 0.50 |  |" in table
