@@ -15,10 +15,10 @@ shows that the first will run.
 """
 
 import argparse
-import itertools
 import json
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,33 +47,39 @@ TINY = ModelConfig(
 )
 
 
-def measured(place: Place, tick: int) -> dict[str, Any]:
-    """Return all figures but those of the service, with what they are of."""
+def measured(place: Place, tick: int) -> Iterator[dict[str, Any]]:
+    """Yield all figures so far, with what they are of, after each measurement; those that may take
+    longest come last."""
     _, exact, rounded = runtimes(place.model)
     warm = [warm_up(place.model, tick, runtime) for runtime in (exact, rounded)]
+    found: dict[str, Any] = {
+        "device": place.name,
+        "build": torch_version(place.device),
+        "host": f"{platform.machine()}, {platform.python_version()}",
+        "parameters": sum(parameter.numel() for parameter in place.model.parameters()),
+        "tick": tick,
+        "quantum": {denoiser.runtime.precision: denoiser.quantum for denoiser in warm},
+        "network": [],
+        "engine": [],
+        "image_bytes_equal": {},
+    }
     with torch.no_grad():
-        sampling = {
-            denoiser.runtime.precision: measures.sampling(place, denoiser, tick)
-            for denoiser in warm
-        }
-        found = {
-            "device": place.name,
-            "build": torch_version(place.device),
-            "host": f"{platform.machine()}, {platform.python_version()}",
-            "parameters": sum(parameter.numel() for parameter in place.model.parameters()),
-            "tick": tick,
-            "quantum": {denoiser.runtime.precision: denoiser.quantum for denoiser in warm},
-            "network": measures.network(place),
-            "engine": [
-                *itertools.chain.from_iterable(sampling.values()),
-                *measures.scoring(place, warm[0], tick),
-            ],
-            "invariance": {
-                denoiser.runtime.precision: measures.invariance(place, denoiser)
-                for denoiser in warm
-            },
-        }
-    return found | {"service": []}
+        for figure in measures.network(place):
+            found["network"].append(figure)
+            yield found
+        for denoiser in warm:
+            found["engine"] += measures.sampling(place, denoiser, tick)
+            yield found
+            equal = measures.same_bytes(place, denoiser)
+            found["image_bytes_equal"][denoiser.runtime.precision] = equal
+            yield found
+        for precision, rate in bare_rates(found).items():
+            found["engine"].append(measures.service(place, precision, rate))
+            yield found
+        found["engine"] += measures.scoring(place, warm[0], tick)
+        yield found
+        found["score_difference_nats"] = measures.score_difference(place, warm[0])
+        yield found
 
 
 def bare_rates(figures: dict[str, Any]) -> dict[Precision, float]:
@@ -108,11 +114,11 @@ def main() -> None:
     arguments = parser.parse_args()
     config = TINY if arguments.tiny else ModelConfig.model_validate(NAMED["cifar10"])
     place = Place(build(config, torch.device(arguments.device)), arguments.seconds)
-    figures = measured(place, arguments.tick)
-    # A service that did not start would take the other figures with it.
-    written(figures, arguments.out)
-    figures["service"] = measures.service(place, bare_rates(figures))
-    print(written(figures, arguments.out))
+    table = ""
+    # A loan may end before the last figure.
+    for figures in measured(place, arguments.tick):
+        table = written(figures, arguments.out)
+    print(table)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ WARM_TICKS, PROFILED_TICKS = 3, 6
 DRAWN: tuple[SamplerSpec, ...] = (Ddpm(steps=1000), Ddpm(steps=20), Dpm2m(steps=20))
 # Random networks are so rough that step control would never end; trained ones take about so many.
 SCORED = Adams(probes=PROBES, max_evaluations=100)
+COMPARED = Ddpm(steps=20)
 NAME, FOREVER = "random", 1e12
 # A network of this size is captured in tens of seconds.
 START_S = 240.0
@@ -53,9 +54,9 @@ START_S = 240.0
 STEPS: dict[Precision, int] = {"float32": 20, "bfloat16": 60}
 
 
-def network(place: Place) -> Figures:
+def network(place: Place) -> Iterator[dict[str, Any]]:
     """Measure calls of the network alone: each runtime and size, forward and with two probes."""
-    config, found = place.model.config, []
+    config = place.model.config
     flops = flops_of_a_row(config)
     every = list(itertools.product(runtimes(place.model), SIZES))
     for runtime, rows in tqdm(every, desc="network"):
@@ -73,8 +74,7 @@ def network(place: Place) -> Figures:
                 lambda call=runtime.score_and_pull, given=(*asked, cotangents): call(*given)
             )
             measured["with_two_probes_ms"] = 1000 / pulling
-        found.append(measured)
-    return found
+        yield measured
 
 
 class _Busy(EngineObserver):
@@ -146,31 +146,26 @@ def _full(
     return {"row_evaluations_per_s": rate, "device_busy": share}
 
 
-def service(place: Place, bare: dict[Precision, float]) -> Figures:
+def service(place: Place, precision: Precision, bare: float) -> dict[str, Any]:
     """Measure the whole service, HTTP and pictures included, in requests of 16 images, beside the
-    `bare` rate in each precision."""
-    name = str(place.device) if place.on_cuda else "cpu"
+    `bare` rate of a loop."""
+    device = str(place.device) if place.on_cuda else "cpu"
     runtime = "cuda-graph" if place.on_cuda else "eager"
-    found = []
-    for precision, rate_of_loop in bare.items():
-        steps = STEPS[precision] if place.on_cuda else 5
-        chosen = ["--devices", name, "--threads", "1", "--runtime", runtime]
-        chosen += ["--sample-dtype", precision]
-        with tempfile.TemporaryDirectory() as folder:
-            _save(place.model, Path(folder) / NAME)
-            log = Path(tempfile.gettempdir()) / "mulan-on-gpu.log"
-            started = running_service("--models", folder, *chosen, log=log, ready_within_s=START_S)
-            with started as address:
-                asyncio.run(service_rate(address, NAME, requests=8, count=16, steps=5))
-                rate = asyncio.run(service_rate(address, NAME, requests=24, count=16, steps=steps))
-        found.append(
-            {
-                "kind": f"the service, ddpm of {steps} steps, {precision}",
-                "row_evaluations_per_s": rate,
-                "bare_row_evaluations_per_s": rate_of_loop,
-            }
-        )
-    return found
+    steps = STEPS[precision] if place.on_cuda else 5
+    chosen = ["--devices", device, "--threads", "1", "--runtime", runtime]
+    chosen += ["--sample-dtype", precision]
+    with tempfile.TemporaryDirectory() as folder:
+        _save(place.model, Path(folder) / NAME)
+        log = Path(tempfile.gettempdir()) / "mulan-on-gpu.log"
+        started = running_service("--models", folder, *chosen, log=log, ready_within_s=START_S)
+        with started as address:
+            asyncio.run(service_rate(address, NAME, requests=8, count=16, steps=5))
+            rate = asyncio.run(service_rate(address, NAME, requests=24, count=16, steps=steps))
+    return {
+        "kind": f"the service, ddpm of {steps} steps, {precision}",
+        "row_evaluations_per_s": rate,
+        "bare_row_evaluations_per_s": bare,
+    }
 
 
 def _save(model: Mulan, folder: Path) -> None:
@@ -182,28 +177,32 @@ def _save(model: Mulan, folder: Path) -> None:
     )
 
 
-def invariance(place: Place, denoiser: NetworkDenoiser) -> dict[str, Any]:
-    """Compare images and scores computed alone with the same ones among others."""
-    device, spec = place.device, Ddpm(steps=20)
-    sampler, scorer = SAMPLERS[spec.name], AdamsSolver()
+def same_bytes(place: Place, denoiser: NetworkDenoiser) -> bool:
+    """Compare an image drawn alone with the same one among others."""
+    one = torch.tensor([PLACE_OF_ONE], device=place.device)
+    among, alone = _drawn(place, denoiser, IMAGES), _images(denoiser, one)
+    return bool(torch.equal(take(among, one), alone))
 
-    def drawn(index: Tensor) -> Tensor:
-        problem = sample_problem(denoiser, spec, 3, index)
-        return sampler.sample(problem, solve(sampler, problem, denoiser)).x
+
+def score_difference(place: Place, denoiser: NetworkDenoiser) -> float:
+    """Return by how many nats a score computed alone differs from the same one among others."""
+    scorer = AdamsSolver()
 
     def scored(tokens: Tensor) -> Tensor:
         problem = score_problem(denoiser, tokens, SCORED, 0, 1)
         density = scorer.density(problem, solve(scorer, problem, denoiser))
         return density.prior + density.log_det.mean(1) + density.dequantization
 
-    one = torch.tensor([PLACE_OF_ONE], device=device)
-    among, alone = drawn(torch.arange(IMAGES, device=device)), drawn(one)
-    equal = bool(torch.equal(take(among, one), alone))
-    if denoiser.runtime.precision != "float32":
-        return {"image_bytes_equal": equal}
-    tokens = data_to_tokens(among[:SCORED_TOGETHER], place.model.config)
-    together, single = scored(tokens), scored(take(tokens, one))
-    return {
-        "image_bytes_equal": equal,
-        "score_difference_nats": float((take(together, one) - single).abs()),
-    }
+    one = torch.tensor([PLACE_OF_ONE], device=place.device)
+    tokens = data_to_tokens(_drawn(place, denoiser, SCORED_TOGETHER), place.model.config)
+    return float((take(scored(tokens), one) - scored(take(tokens, one))).abs())
+
+
+def _drawn(place: Place, denoiser: NetworkDenoiser, count: int) -> Tensor:
+    return _images(denoiser, torch.arange(count, device=place.device))
+
+
+def _images(denoiser: NetworkDenoiser, index: Tensor) -> Tensor:
+    sampler = SAMPLERS[COMPARED.name]
+    problem = sample_problem(denoiser, COMPARED, 3, index)
+    return sampler.sample(problem, solve(sampler, problem, denoiser)).x

@@ -5,8 +5,7 @@ from typing import Any
 
 
 def markdown(figures: dict[str, Any]) -> str:
-    """Return the tables of all figures."""
-    engine = figures["engine"] + figures["service"]
+    """Return the tables of the figures that there are."""
     quanta = " and ".join(f"{size} in {name}" for name, size in figures["quantum"].items())
     return "\n".join(
         [
@@ -38,16 +37,18 @@ def markdown(figures: dict[str, Any]) -> str:
             "",
             *_table(
                 ("work", "row-evaluations/s", "images/s", "of the bare loop", "device busy"),
-                [_work(one) for one in engine],
+                [_work(one) for one in figures["engine"]],
             ),
             "",
             *[
-                f"An image in {precision}, alone and among others: "
-                f"{_equal(found['image_bytes_equal'])} bytes."
-                for precision, found in figures["invariance"].items()
+                f"An image in {precision}, alone and among others: {_equal(same)} bytes."
+                for precision, same in figures["image_bytes_equal"].items()
             ],
-            "A score, alone and among others: "
-            f"{figures['invariance']['float32']['score_difference_nats']:.1e} nats apart.",
+            *[
+                f"A score, alone and among others: {difference:.1e} nats apart."
+                for name, difference in figures.items()
+                if name == "score_difference_nats"
+            ],
             "",
         ]
     )

@@ -12,7 +12,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from models.files.folders import write_atomically
@@ -27,9 +26,7 @@ from models.network.encoder import (
 )
 from models.network.mulan import Mulan, tokens_to_data
 from models.network.objective import Elbo, negative_elbo
-from models.runtimes.graphs import CudaGraphs, GraphCapture
 from models.schema.errors import TrainingError
-from models.training.captured import CapturedStep
 from models.training.recipe import Optimisation, Recipe
 
 STATE = "training.safetensors"
@@ -70,19 +67,12 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        images: Tokens,
-        held_out: Tokens,
-        device: torch.device,
-        work: Path,
-        graphs: GraphCapture | None = None,
+        self, recipe: Recipe, images: Tokens, held_out: Tokens, device: torch.device, work: Path
     ) -> None:
         """Prepare a run on `images` `[N, H, W, C]`.
 
         `held_out` are other images, evaluated during training. The folder `work` keeps the saved
-        state. Steps are recorded by `graphs`; left out, as CUDA graphs on a CUDA device and not at
-        all on a CPU.
+        state.
         """
         self.recipe = recipe
         self.settings: Optimisation = recipe.optimisation
@@ -95,23 +85,13 @@ class Trainer:
         torch.manual_seed(self.settings.seed)
         self.model = Mulan(recipe.model).to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.graphs = graphs or (CudaGraphs(device) if device.type == "cuda" else None)
-        self._captured: dict[bool, CapturedStep] = {}
-        self.optimiser = self._optimiser()
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+        )
         self.history: list[Progress] = []
         self.step = 0
-
-    def _optimiser(self) -> torch.optim.AdamW:
-        """Return the optimiser; on a CUDA device its rate and count of steps are tensors there, so
-        that a graph reads them anew."""
-        on_cuda = self.device.type == "cuda"
-        rate = self.settings.learning_rate
-        return torch.optim.AdamW(
-            self.model.parameters(),
-            lr=torch.tensor(rate, device=self.device) if on_cuda else rate,
-            weight_decay=self.settings.weight_decay,
-            capturable=on_cuda,
-        )
 
     def run(self) -> Mulan:
         """Train to the end from the last save, and return the averaged model.
@@ -119,10 +99,6 @@ class Trainer:
         Raises TrainingError when the loss diverges, and when the save belongs to another recipe.
         """
         self._resume()
-        if self.graphs is not None and not self.step:
-            for parameter in self.model.parameters():
-                zeros = {moment: torch.zeros_like(parameter) for moment in ADAM_MOMENTS}
-                self._set_moments(parameter, zeros)
         self.model.train()
         steps, every = self.settings.steps, self.settings.held_out_every
         started = time.monotonic() - (self.history[-1].seconds if self.history else 0.0)
@@ -147,35 +123,7 @@ class Trainer:
 
         Returns the negative ELBO, its latent term and the information that z carries, in nats.
         """
-        rate = self.settings.learning_rate * self._rate_factor()
-        step = self._step
-        if self.graphs is not None:
-            step = self._captured_step(self.graphs)
-            step.prepare(batch)
-        for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
         torch.manual_seed((self.settings.seed * SEED_STRIDE + self.step) % 2**32)
-        figures = step(batch)
-        self._average()
-        return figures
-
-    def _captured_step(self, graphs: GraphCapture) -> CapturedStep:
-        """Return the captured form of the current step, of which there are two: before and after
-        the encoder's head start."""
-        early = self.step < self.settings.encoder_head_start
-        if early not in self._captured:
-            self._captured[early] = CapturedStep(graphs, self._step, self._state)
-        return self._captured[early]
-
-    def _state(self) -> list[Tensor]:
-        """Return all tensors that a step changes."""
-        moments = [self.optimiser.state[parameter] for parameter in self.model.parameters()]
-        return [*self.model.parameters(), *(leaf for one in moments for leaf in one.values())]
-
-    def _step(self, batch: Tensor) -> Tensor:
         half = torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"
         )
@@ -189,13 +137,13 @@ class Trainer:
         loss = loss + self.settings.information_price * information
         loss = loss + self.settings.aggregate_price * (latent - information)
         loss = loss / self.recipe.model.dimensions
-        parameters = list(self.model.parameters())
-        # Nothing is accumulated, which a CUDA graph could not record.
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * self._rate_factor()
         self.optimiser.step()
+        self._average()
         return torch.stack([terms.total.mean(), latent, information]).detach()
 
     def _elbo(self, model: Mulan, batch: Tensor, perturbed: bool) -> tuple[Elbo, Tensor]:
@@ -212,12 +160,9 @@ class Trainer:
         latent = top_k(logits, config.latent_k)
         if perturbed and config.latent_size:
             shape = (GAMMA_TERMS, rows, config.latent_size)
-            concentration = torch.full((), 1 / config.latent_k, device=self.device)
-            gamma = torch.distributions.Gamma(
-                concentration, torch.ones_like(concentration), validate_args=False
-            )
+            draws = torch.distributions.Gamma(1 / config.latent_k, 1.0).sample(shape)
             noise = official_noise if self.settings.latent_noise == "official" else sum_of_gamma
-            noisy = logits + noise(gamma.sample(shape), config.latent_k)
+            noisy = logits + noise(draws.to(self.device), config.latent_k)
             latent = relaxed_top_k(noisy, config.latent_k)
             if self.step < self.settings.encoder_head_start:
                 latent = latent.detach()
@@ -256,8 +201,9 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.settings.ema, (1 + self.step) / (EMA_RAMP + self.step))
-        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        average(list(self.averaged.parameters()), list(self.model.parameters()), None)
+        parameters = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
+        for average, parameter in parameters:
+            average.lerp_(parameter, 1 - decay)
 
     def _summarise(self, totals: list[Tensor], seconds: float) -> Progress:
         """Return a line of the history. Raises TrainingError when the loss is NaN or infinite."""
@@ -301,14 +247,8 @@ class Trainer:
         self.step = int(metadata["step"])
         for name, parameter in self.model.named_parameters():
             moments = {moment: tensors[f"{moment}.{name}"] for moment in ADAM_MOMENTS}
-            self._set_moments(parameter, moments)
+            self.optimiser.state[parameter] = moments | {"step": torch.tensor(float(self.step))}
         self.history = [Progress(*entry) for entry in progress["history"]]
-
-    def _set_moments(self, parameter: Tensor, moments: dict[str, Tensor]) -> None:
-        """Give the optimiser its two moments of a parameter, as they are after the current step."""
-        place = self.device if self.device.type == "cuda" else None
-        step = torch.tensor(float(self.step), device=place)
-        self.optimiser.state[parameter] = moments | {"step": step}
 
 
 def noisier_times(t: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -51,10 +51,11 @@ def test_images_and_scores_agree_with_the_cpu() -> None:
     bounds = []
     for device in (CPU, CUDA):
         denoiser = _denoiser(device)
-        problem = score_problem(denoiser, tokens.to(device), Adams(tolerance_nats=0.01), 0, 1)
+        spec = Adams(tolerance_nats=0.01)
+        problem = score_problem(denoiser, tokens.to(device), spec, 0, 1)
         density = AdamsSolver().density(problem, solve(AdamsSolver(), problem, denoiser))
         rows = torch.arange(len(tokens), device=device).split(1)
-        scores = [summarise(denoiser.config, take(density, row)) for row in rows]
+        scores = [summarise(denoiser.config, take(density, row), spec) for row in rows]
         bounds.append([score.log_px_lower_bound for score in scores])
     assert bounds[0] == pytest.approx(bounds[1], abs=0.05)
 
