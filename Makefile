@@ -10,7 +10,7 @@ run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
 	$(BIN)/mulan serve
 
 test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outside this repository
-	$(PYTEST) -n auto --dist loadgroup -m "not gpu and not golden and not chaos"
+	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m "not gpu and not golden and not chaos"
 
 chaos: $(VENV)/.dev  ## Minutes of killed workers, a Redis that goes and comes, floods; the short ones too
 	$(PYTEST) tests/chaos

@@ -24,7 +24,7 @@ from loadtests.observed import Fleet, observed
 from loadtests.panels import read_boards, variables
 from loadtests.prometheus import Prometheus
 
-pytestmark = [pytest.mark.needs("prometheus"), pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.needs("prometheus")
 
 MODEL = "tiny"
 SOLVERS: list[dict[str, Any]] = [

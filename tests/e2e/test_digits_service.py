@@ -14,8 +14,6 @@ from models.files.images import divide, load_tokens
 from models.files.shelf import find
 from models.training.recipe import read_recipe
 
-pytestmark = pytest.mark.xdist_group("service")
-
 SOLVERS = [
     {"name": "ddpm", "steps": 20},
     {"name": "ddpm", "steps": 30, "grid": "time"},
