@@ -183,7 +183,8 @@ def _imbalance(chain: GivenChain, arrive: Arrival) -> float:
     x = POINTS.repeat_interleave(len(MOVES), 0)
     _, spread = _landing(chain, lambda normals: _then(arrive(chain, x), normals), x)
     y = x + spread * MOVES.repeat(len(POINTS), 1)
-    return float((_log_flow(chain, arrive, x, y) - _log_flow(chain, arrive, y, x)).norm())
+    there, back = _log_flow(chain, arrive, torch.cat([x, y]), torch.cat([y, x])).chunk(2)
+    return float((there - back).norm())
 
 
 def _log_flow(chain: GivenChain, arrive: Arrival, x: Tensor, y: Tensor) -> Tensor:
