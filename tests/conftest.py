@@ -17,6 +17,11 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
 
 
+def pytest_runtest_setup() -> None:
+    # A service in the test before may have set its own number, whose idle threads would spin.
+    torch.set_num_threads(1)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
     return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
