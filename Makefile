@@ -2,7 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # One thread a process: the tests run in parallel, and two busy threads on two cores stall each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+# Where a test asks for more, those that wait sleep, and leave their core to the other process.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest
 
 .PHONY: run test chaos test-golden test-golden-quick test-gpu check format lock clean
 
@@ -10,7 +11,7 @@ run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
 	$(BIN)/mulan serve
 
 test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outside this repository
-	$(PYTEST) -n auto --dist loadgroup -m "not gpu and not golden and not chaos"
+	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m "not gpu and not golden and not chaos"
 
 chaos: $(VENV)/.dev  ## Minutes of killed workers, a Redis that goes and comes, floods; the short ones too
 	$(PYTEST) tests/chaos

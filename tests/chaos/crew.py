@@ -30,6 +30,12 @@ from service.settings import Settings
 POISON, SLOW_POISON = 1_000_000_007, 1_000_000_009
 SLOWLY = 20
 READY_WITHIN_S = 60.0
+# The last one is what autograd imports when it is first called, which takes longer than all else.
+PRELOADED = [
+    "service.serve_api",
+    "service.serve_worker",
+    "torch.fx.experimental.symbolic_shapes",
+]
 _MINDERS_PAUSE_S = 0.05
 
 
@@ -86,7 +92,7 @@ class Crew(AbstractContextManager["Crew"]):
         self.address = f"http://127.0.0.1:{self.settings.port}"
         self.replaced = 0
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(["service.serve_api", "service.serve_worker"])
+        self._context.set_forkserver_preload(PRELOADED)
         self._api = self._start("api")
         self.workers = [self._start("worker") for _ in range(size)]
         self._minding = True

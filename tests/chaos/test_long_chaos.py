@@ -20,7 +20,7 @@ from traffic import LONG, Ends, ask, ask_all, body, calm, images, left, settled
 from service.images.npy import encode_npy
 from service.store import keys
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.chaos
 
 JOBS, AT_ONCE, KILLS = 300, 24, 5
 LEAVERS, LEAVING_AT_ONCE = 2_000, 100

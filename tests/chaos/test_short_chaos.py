@@ -8,7 +8,6 @@ from collections import Counter
 from datetime import datetime
 
 import httpx
-import pytest
 import redis
 from crew import POISON, SLOW_POISON, SLOWLY, Crew
 from flood import flooded
@@ -16,8 +15,6 @@ from redis_server import RedisServer
 from traffic import LONG, Ends, ask, ask_all, body, calm, claimed, images, left, settled
 
 from service.store import keys
-
-pytestmark = pytest.mark.xdist_group("chaos")
 
 SETTINGS = {"max_crashes": 3}
 # A replaced worker is ready after a second: its imports are done, its checkpoint is tiny.

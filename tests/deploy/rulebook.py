@@ -1,5 +1,6 @@
 """The rules as they lie in the repository, promtool on them, and what they may speak of."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ UNIT_TESTS = PROMETHEUS / "tests"
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """What it says. With fewer collections of garbage it takes three quarters of the time."""
     return subprocess.run(
-        ["promtool", *map(str, arguments)], capture_output=True, text=True, check=False
+        ["promtool", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"GOGC": "400"},
     )
 
 

@@ -8,8 +8,6 @@ import pytest
 from models.schema.specs import sampler_spec
 from models.solvers import SAMPLERS
 
-pytestmark = pytest.mark.xdist_group("service")
-
 TIMEOUT_S = 120.0
 MOST_IMAGES = 1024
 FEW_EVALUATIONS = 10

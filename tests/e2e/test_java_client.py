@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.needs("javac"), pytest.mark.xdist_group("service")]
+pytestmark = pytest.mark.needs("javac")
 
 PROGRAM = Path(__file__).with_name("DrawAndScore.java")
 WITHIN_S = 120

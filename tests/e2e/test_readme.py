@@ -5,10 +5,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
-
-pytestmark = pytest.mark.xdist_group("service")
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -25,8 +25,6 @@ from models.schema.manifest import read_manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
 
-pytestmark = pytest.mark.xdist_group("service")
-
 SHIPPED = ["digits", "fashion-mnist", "mnist"]
 MOST_BYTES = 16_000_000
 TIMEOUT_S = 120.0

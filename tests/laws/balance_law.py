@@ -41,7 +41,8 @@ MOVES = torch.tensor([[1.0, 0.5], [-0.7, 1.2], [0.3, -1.5]], dtype=torch.float64
 # differ by a half.
 LARGE, SMALL = 0.5, (0.04, 0.01)
 EXACT = 1e-8
-BISECTIONS = 50
+# A threshold is sought in this many rounds, each of which tries so many numbers at once.
+ROUNDS, TRIED = 5, 255
 LEAST_LOG = -60.0
 
 
@@ -94,17 +95,22 @@ class GivenChain:
         """The logarithm, at most 0, of the uniform number below which the last move is accepted,
         `[rows]`; the history's own uniform is left out of account."""
         before = self._before_the_end(history)
-        low = torch.full((len(history.start),), LEAST_LOG, dtype=torch.float64)
-        high = torch.zeros_like(low)
+        rows = len(history.start)
+        low = torch.full((rows,), LEAST_LOG, dtype=torch.float64)
         refused, accepted = (
             self._end(*before, _judged(history, torch.full_like(low, number)))
             for number in (torch.inf, 0.0)
         )
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            x = self._end(*before, _judged(history, middle.exp()))
+        each = torch.arange(rows).repeat_interleave(TRIED)
+        before, history = take(before, each), _repeated(history, TRIED)
+        refused, accepted = refused[each], accepted[each]
+        step = -low / (TRIED + 1)
+        for _ in range(ROUNDS):
+            tried = low[:, None] + step[:, None] * torch.arange(1, TRIED + 1)
+            x = self._end(*before, _judged(history, tried.exp().flatten()))
             moved = (x - accepted).abs().sum(1) < (x - refused).abs().sum(1)
-            low, high = torch.where(moved, middle, low), torch.where(moved, high, middle)
+            low = low + step * moved.view(rows, TRIED).sum(1)
+            step = step / (TRIED + 1)
         return low
 
     def log_density(self, x: Tensor) -> Tensor:
@@ -177,7 +183,8 @@ def _imbalance(chain: GivenChain, arrive: Arrival) -> float:
     x = POINTS.repeat_interleave(len(MOVES), 0)
     _, spread = _landing(chain, lambda normals: _then(arrive(chain, x), normals), x)
     y = x + spread * MOVES.repeat(len(POINTS), 1)
-    return float((_log_flow(chain, arrive, x, y) - _log_flow(chain, arrive, y, x)).norm())
+    there, back = _log_flow(chain, arrive, torch.cat([x, y]), torch.cat([y, x])).chunk(2)
+    return float((there - back).norm())
 
 
 def _log_flow(chain: GivenChain, arrive: Arrival, x: Tensor, y: Tensor) -> Tensor:
@@ -221,6 +228,12 @@ def _refused(history: History) -> History:
     """The history and a proposal that is refused."""
     normals = torch.full_like(history.start, 0.7)
     return _judged(_then(history, normals), torch.full((len(normals),), torch.inf).double())
+
+
+def _repeated(history: History, times: int) -> History:
+    """The history with each row so many times in succession."""
+    moves = (Move(*(part.repeat_interleave(times, 0) for part in move)) for move in history.moves)
+    return History(history.start.repeat_interleave(times, 0), tuple(moves))
 
 
 def _judged(history: History, uniform: Tensor) -> History:

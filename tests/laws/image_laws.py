@@ -19,7 +19,7 @@ from models.work.sampling import problem_for
 
 # An order observed between two step sizes may be so far off the declared one.
 WITHIN = 0.2
-STEPS, FEW_STEPS = (20, 40), 3
+STEPS, FEW_STEPS = (12, 24), 3
 # Chains of this many units of time, in so many steps, over two segments.
 LONG, CHAIN_STEPS = 20.0, (40, 80)
 # The error of what is exact: of steps, and of starts that a step of the chain follows.

@@ -6,6 +6,7 @@ that one condition the laws ask for equal bytes.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 import optree
@@ -142,6 +143,17 @@ def finish(solver: Any, rows: Rows) -> Rows:
     while running(solver, rows).any():
         rows = tell(solver, rows)
     return rows
+
+
+def finished(spec: Any) -> Rows:
+    """All rows of a request at their end."""
+    rows: Rows = copy(_finished(spec))
+    return rows
+
+
+@cache
+def _finished(spec: Any) -> Rows:
+    return finish(solver_of(spec), rows_of(spec, torch.arange(ROWS)))
 
 
 def evaluations(solver: Any, rows: Rows) -> Tensor:

@@ -14,6 +14,7 @@ from models.solvers.base import RowStatus
 
 EVERY_SPEC = pytest.mark.parametrize("spec", law.SPECS, ids=repr)
 ALL = torch.arange(law.ROWS)
+FEWER = 1, 2, 33
 
 
 def test_every_registered_solver_is_tried() -> None:
@@ -25,7 +26,7 @@ def test_every_registered_solver_is_tried() -> None:
 @EVERY_SPEC
 def test_a_row_comes_to_the_same_alone_and_among_others(spec: Any) -> None:
     solver = law.solver_of(spec)
-    together = law.finish(solver, law.rows_of(spec, ALL))
+    together = law.finished(spec)
     for index in (0, 5, law.ROWS - 1):
         chosen = torch.tensor([index])
         alone = law.finish(solver, law.rows_of(spec, chosen))
@@ -33,8 +34,7 @@ def test_a_row_comes_to_the_same_alone_and_among_others(spec: Any) -> None:
 
 
 @EVERY_SPEC
-@pytest.mark.parametrize("rows", [1, 2, 33])
-def test_rows_of_whole_vectors_need_no_padding(spec: Any, rows: int) -> None:
+def test_rows_of_whole_vectors_need_no_padding(spec: Any) -> None:
     """A lane pads only as far as images need it; `whole` sees to the columns."""
     assert row_quantum(law.WHOLE.config.dimensions) == 1
     solver = law.solver_of(spec)
@@ -42,20 +42,22 @@ def test_rows_of_whole_vectors_need_no_padding(spec: Any, rows: int) -> None:
     index = torch.arange(40)
     problem = law.problem_of(bent, index, denoiser=law.WHOLE)
     some = problem, solver.init(problem)
-    few = take(problem, index[:rows]), solver.init(take(problem, index[:rows]))
+    fewer = {rows: (part := take(problem, index[:rows]), solver.init(part)) for rows in FEWER}
     dice = torch.Generator().manual_seed(0)
     for _ in range(12):
         query = solver.ask(*some)
-        assert law.same(solver.ask(*few), take(query, index[:rows]))
         cotangents = query.cotangents
         answer = Answer(
             torch.randn(query.x.shape, generator=dice),
             None if cotangents is None else torch.randn(cotangents.shape, generator=dice),
         )
         some = problem, solver.tell(*some, answer)
-        few = few[0], solver.tell(*few, take(answer, index[:rows]))
-        assert law.same(few[1], take(some[1], index[:rows]))
-        assert torch.equal(solver.status(*few), solver.status(*some)[:rows])
+        for rows, few in fewer.items():
+            asked, told = (take(whole, index[:rows]) for whole in (query, answer))
+            assert law.same(solver.ask(*few), asked), rows
+            few = fewer[rows] = few[0], solver.tell(*few, told)
+            assert law.same(few[1], take(some[1], index[:rows])), rows
+            assert torch.equal(solver.status(*few), solver.status(*some)[:rows]), rows
 
 
 @EVERY_SPEC
@@ -63,7 +65,7 @@ def test_rows_of_whole_vectors_need_no_padding(spec: Any, rows: int) -> None:
 def test_no_order_of_service_changes_a_row(spec: Any, dice: int) -> None:
     """Rows enter in mid-flight, are permuted, packed with any others, and postponed at will."""
     solver = law.solver_of(spec)
-    expected = law.finish(solver, law.rows_of(spec, ALL))
+    expected = law.finished(spec)
     draws = torch.Generator().manual_seed(dice)
     waiting = law.rows_of(spec, ALL)
     present, names = take(waiting, ALL[:3]), ALL[:3]
@@ -135,7 +137,7 @@ def test_the_price_is_what_each_row_was_evaluated(spec: Any) -> None:
 @pytest.mark.parametrize("when", [0, 1, 2])
 def test_a_row_that_is_not_finite_fails_alone(spec: Any, when: int) -> None:
     solver = law.solver_of(spec)
-    expected = law.finish(solver, law.rows_of(spec, ALL))
+    expected = law.finished(spec)
     rows = law.rows_of(spec, ALL)
     for step in range(1000):
         if not law.running(solver, rows).any():
@@ -155,7 +157,7 @@ def test_a_row_that_is_not_finite_fails_alone(spec: Any, when: int) -> None:
 @EVERY_SPEC
 def test_a_finished_row_stays_finished_whatever_it_is_told(spec: Any) -> None:
     solver = law.solver_of(spec)
-    rows = law.finish(solver, law.rows_of(spec, ALL))
+    rows = law.finished(spec)
     kept = law.copy(rows)
     padded, answer = law.answer(solver, rows)
     noise: Answer = optree.tree_map(torch.randn_like, answer)

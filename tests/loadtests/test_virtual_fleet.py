@@ -32,7 +32,7 @@ def simulate(fleet: Fleet, arrivals: Sequence[Arrival]) -> Report:
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
 def test_a_row_at_a_time_is_the_queue_m_d_1(load: float) -> None:
     """Pollaczek and Khinchine: the mean wait is load / (2 (1 - load)) services."""
-    arrivals = list(poisson([UNIT], load, 20_000.0, seed=3))
+    arrivals = list(poisson([UNIT], load, 8_000.0, seed=3))
     fleet = Fleet(SECOND, limits=SchedulerLimits(tick=1, resident=1, reserve=0.0), bounds=ROOMY)
     report = simulate(fleet, arrivals)
     waits = np.array(report.latencies["unit"]) - 1

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import redis
 from click.testing import CliRunner
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
@@ -23,6 +24,7 @@ from tiny_zoo import write_checkpoint
 from models.anomaly.calibration import CALIBRATION
 from service.cli import main
 from service.images.npy import encode_npy
+from service.store import keys
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MULAN_")}
 READY_WITHIN_S = 60.0
@@ -69,6 +71,14 @@ class Fleet:
         self.stack.callback(end)
         return process
 
+    def wait_until_claimed(self, jobs: int) -> None:
+        """Wait until so many jobs have come and none of them waits."""
+        began = time.monotonic()
+        with redis.Redis(port=self.server.port) as client:
+            while int(client.get(keys.ADMITTED) or 0) < jobs or client.zcard(keys.WAITING):
+                assert time.monotonic() - began < READY_WITHIN_S
+                time.sleep(0.02)
+
 
 def line_with(process: subprocess.Popen[str], words: str) -> str:
     assert process.stdout is not None
@@ -95,7 +105,7 @@ def test_from_start_to_a_graceful_stop(fleet: Fleet) -> None:
             "plain",
         ]
         running = pool.submit(client.post, "/v1/samples", json=work(64, 200))
-        time.sleep(0.5)
+        fleet.wait_until_claimed(1)
         worker.send_signal(signal.SIGTERM)
         assert all(image["nfe"] == 200 for image in running.result().json()["images"])
         assert worker.wait(30) == 0
@@ -133,7 +143,7 @@ def test_a_worker_out_of_time_hands_its_job_to_the_next(fleet: Fleet) -> None:
     line_with(api, "ready after")
     with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor() as pool:
         running = pool.submit(client.post, "/v1/samples", json=work(64, 400))
-        time.sleep(1.0)
+        fleet.wait_until_claimed(1)
         first.send_signal(signal.SIGTERM)
         assert line_with(first, "handing back 1 unfinished jobs")
         assert first.wait(30) == 0
@@ -149,7 +159,7 @@ def test_an_api_that_stops_answers_first_and_loses_no_job(fleet: Fleet) -> None:
         job = {"kind": "samples", "request": work(64, 150)}
         path = client.post("/v1/jobs", json=job).headers["location"]
         running = pool.submit(client.post, "/v1/samples", json=work(64, 150))
-        time.sleep(0.5)
+        fleet.wait_until_claimed(2)
         api.send_signal(signal.SIGTERM)
         while (ready := client.get("/readyz")).status_code == 200:
             time.sleep(0.01)
@@ -183,6 +193,8 @@ def test_an_api_out_of_time_sends_its_clients_home(fleet: Fleet) -> None:
         ).headers["location"]
         waiting = pool.submit(client.post, "/v1/samples", json=work(512, 1000))
         watching = pool.submit(client.get, f"{path}/events")
+        fleet.wait_until_claimed(2)
+        # The watcher's stream has begun by then.
         time.sleep(0.5)
         api.send_signal(signal.SIGTERM)
         refusal = waiting.result()

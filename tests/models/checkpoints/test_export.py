@@ -168,15 +168,23 @@ def test_everything_at_fault_is_named_at_once() -> None:
         require_official(config, "ours")
 
 
-@pytest.fixture(scope="module", params=["some", "coarse"])
-def graphs(
-    request: pytest.FixtureRequest, shelf: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder: Path = tmp_path_factory.mktemp("onnx") / request.param
-    record = run("export", "onnx", request.param, "--models", str(shelf), "--out", str(folder))
+@pytest.fixture(scope="module")
+def whole(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graphs of the checkpoint with attention, with their weights."""
+    folder = tmp_path_factory.mktemp("onnx") / "some"
+    record = run("export", "onnx", "some", "--models", str(shelf), "--out", str(folder))
     names = ["score.onnx", "score_vjp.onnx", "encoder.onnx", "schedule.onnx"]
     assert record["files"] == [str(folder / name) for name in names]
     return folder
+
+
+@pytest.fixture(scope="module")
+def bare(shelf: Path) -> list[Path]:
+    """The graphs of the coarse checkpoint for the runtime, without weights, in its folder."""
+    record = run("graphs", "coarse", "--models", str(shelf))
+    files = [shelf / "coarse" / "graphs" / f"{name}.onnx" for name in ("score", "score_vjp")]
+    assert record["files"] == [str(file) for file in files]
+    return files
 
 
 def infer(path: Path, **inputs: torch.Tensor) -> list[np.ndarray]:
@@ -185,36 +193,63 @@ def infer(path: Path, **inputs: torch.Tensor) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("rows", [1, 17])
-def test_graphs_are_the_networks(shelf: Path, graphs: Path, rows: int) -> None:
-    model = load_checkpoint(shelf / graphs.name).model
-    draws = torch.Generator().manual_seed(1)
-    x, network_time = torch.randn(rows, 3, 8, 8, generator=draws), torch.rand(rows, generator=draws)
-    latent = torch.eye(3)[torch.arange(rows) % 3] + torch.eye(3)[(torch.arange(rows) + 1) % 3]
-    (out,) = infer(graphs / "score.onnx", x=x, network_time=network_time, latent=latent)
-    np.testing.assert_allclose(out, model.score(x, network_time, latent).numpy(), rtol=0, atol=1e-4)
-    cotangents = torch.randn(rows, 2, *x.shape[1:], generator=draws)
-    found = infer(
-        graphs / "score_vjp.onnx",
-        x=x,
-        network_time=network_time,
-        latent=latent,
-        cotangents=cotangents,
-    )
+def questions(rows: int) -> dict[str, torch.Tensor]:
+    """Inputs of `score_vjp`; without the cotangents, of `score`."""
+    draws, eye = torch.Generator().manual_seed(1), torch.eye(3)
+    index = torch.arange(rows)
+    return {
+        "x": torch.randn(rows, 3, 8, 8, generator=draws),
+        "network_time": torch.rand(rows, generator=draws),
+        "latent": eye[index % 3] + eye[(index + 1) % 3],
+        "cotangents": torch.randn(rows, 2, 3, 8, 8, generator=draws),
+    }
+
+
+def is_the_network(
+    model: Mulan, asked: dict[str, torch.Tensor], out: np.ndarray, found: list[np.ndarray]
+) -> None:
+    """Compare the answer of `score`, and those of `score_vjp`, with the network's own."""
+    x, network_time, latent, cotangents = asked.values()
+    x = x.clone().requires_grad_()
+    expected = model.score(x, network_time, latent)
+    np.testing.assert_allclose(out, expected.detach().numpy(), rtol=0, atol=1e-4)
     np.testing.assert_array_equal(found[0].shape, out.shape)
-    x.requires_grad_()
-    out_again = model.score(x, network_time, latent)
     for probe in range(2):
-        (pulled,) = torch.autograd.grad(out_again, x, cotangents[:, probe], retain_graph=True)
+        (pulled,) = torch.autograd.grad(expected, x, cotangents[:, probe], retain_graph=True)
         scale = float(pulled.abs().max())
         np.testing.assert_allclose(found[1][:, probe], pulled.numpy(), rtol=0, atol=1e-5 * scale)
-    x.requires_grad_(False)
-    (logits,) = infer(graphs / "encoder.onnx", x=x)
+
+
+@pytest.mark.parametrize("rows", [1, 17])
+def test_graphs_are_the_networks(shelf: Path, whole: Path, rows: int) -> None:
+    model, asked = load_checkpoint(shelf / "some").model, questions(rows)
+    found = infer(whole / "score_vjp.onnx", **asked)
+    without = {name: value for name, value in asked.items() if name != "cotangents"}
+    (out,) = infer(whole / "score.onnx", **without)
+    is_the_network(model, asked, out, found)
+    x, latent = asked["x"], asked["latent"]
+    (logits,) = infer(whole / "encoder.onnx", x=x)
     np.testing.assert_allclose(logits, model.encoder(x).numpy(), rtol=0, atol=1e-4)
     for ours, theirs in zip(
-        model.gamma(latent)[:3], infer(graphs / "schedule.onnx", latent=latent), strict=True
+        model.gamma(latent)[:3], infer(whole / "schedule.onnx", latent=latent), strict=True
     ):
         np.testing.assert_allclose(theirs, ours.numpy(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 17])
+def test_graphs_for_the_runtime_are_the_network(shelf: Path, bare: list[Path], rows: int) -> None:
+    model, asked = load_checkpoint(shelf / "coarse").model, questions(rows)
+    runtime = OnnxRuntime(model, shelf / "coarse")
+    x, network_time, latent, cotangents = asked.values()
+    out = runtime.score(x, network_time, latent).numpy()
+    found = runtime.score_and_pull(x, network_time, latent, cotangents)
+    is_the_network(model, asked, out, [part.numpy() for part in found])
+
+
+def test_graphs_for_the_runtime_pass_its_gate(shelf: Path, bare: list[Path]) -> None:
+    model = load_checkpoint(shelf / "coarse").model
+    eager = NetworkDenoiser(model, EagerRuntime(model))
+    check(NetworkDenoiser(model, OnnxRuntime(model, shelf / "coarse")), eager)
 
 
 def test_without_a_latent_there_is_no_encoder_and_no_schedule(shelf: Path) -> None:
@@ -245,13 +280,10 @@ def test_graphs_of_the_shipped_checkpoints_agree_with_their_networks(name: str) 
             np.testing.assert_allclose(theirs, ours.numpy(), rtol=0, atol=2e-5 * scale)
 
 
-def test_graphs_for_the_runtime_hold_no_weights(shelf: Path) -> None:
-    record = run("graphs", "some", "--models", str(shelf))
-    files = [shelf / "some" / "graphs" / f"{name}.onnx" for name in ("score", "score_vjp")]
-    assert record["files"] == [str(file) for file in files]
-    weights = load_checkpoint(shelf / "some").model.score.state_dict()
+def test_graphs_for_the_runtime_hold_no_weights(shelf: Path, bare: list[Path]) -> None:
+    weights = load_checkpoint(shelf / "coarse").model.score.state_dict()
     size = sum(tensor.numel() * 4 for tensor in weights.values())
-    for file in files:
+    for file in bare:
         held = onnx.load(file, load_external_data=False)
         outside = {
             tensor.name
@@ -260,9 +292,6 @@ def test_graphs_for_the_runtime_hold_no_weights(shelf: Path) -> None:
         }
         assert outside == {f"score.{name}" for name in weights}
         assert file.stat().st_size < size / 2
-    model = load_checkpoint(shelf / "some").model
-    eager = NetworkDenoiser(model, EagerRuntime(model))
-    check(NetworkDenoiser(model, OnnxRuntime(model, shelf / "some")), eager)
 
 
 def test_a_graph_that_disagrees_is_not_written(

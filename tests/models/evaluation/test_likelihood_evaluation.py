@@ -66,7 +66,7 @@ def expected_bits() -> np.ndarray:
 
 
 def test_both_ways_find_the_known_density() -> None:
-    found = evaluated(draws=8, elbo_draws=1024, batch=24)
+    found = evaluated(draws=4, elbo_draws=512, batch=24)
     latent = math.log2(5) / CONFIG.dimensions
     truth = float(expected_bits().mean()) + latent
     assert found.ode.bound.mean == pytest.approx(truth, abs=0.005)
@@ -80,7 +80,7 @@ def test_both_ways_find_the_known_density() -> None:
     assert (found.ode.failed, found.ode.images, found.elbo.images) == (0, 24, 24)
     assert found.ode.trace_standard_error == pytest.approx(0, abs=1e-4)
     assert found.ode.draw_standard_error is not None
-    assert found.ode.nfe >= 8 * 37
+    assert found.ode.nfe >= 4 * 37
 
 
 def test_the_batch_does_not_matter() -> None:
