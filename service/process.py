@@ -35,6 +35,7 @@ from service.store.base import Store
 from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
 from service.store.retry import cancel_all
+from service.store.subscription import CHANNELS
 from service.telemetry.api import ApiMetrics
 from service.telemetry.opening import open_tracing
 from service.telemetry.registry import new_registry
@@ -67,6 +68,8 @@ class Process(ABC):
     name: ClassVar[str]
     # The reason that a client receives before the process is ready.
     awaited: ClassVar[str] = "models are loading"
+    # The channels of a store in Redis that the process listens to.
+    channels: ClassVar[tuple[str, ...]] = CHANNELS
     # Seconds between two rounds of upkeep, and between two sweeps; 0 means to sweep every round.
     upkeep_every_s, sweep_every_s = 1.0, 0.0
 
@@ -235,5 +238,5 @@ async def host(
     """Open the store for a process, and run the process. Raises ServeError."""
     registry = new_registry()
     observer = StoreMetrics(registry, up=settings.store == MEMORY)
-    async with open_store(settings, observer) as (store, shared):
+    async with open_store(settings, observer, kind.channels) as (store, shared):
         await kind(Resources(settings, began, listener, tracing, registry, store, shared)).run()
