@@ -137,6 +137,8 @@ def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:
     elsewhere."""
 
     def choose(a: Tensor, b: Tensor) -> Tensor:
+        if a is b:
+            return a
         return torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b)
 
     return _map(choose, yes, no)

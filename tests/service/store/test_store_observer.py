@@ -56,7 +56,7 @@ async def test_every_round_trip_is_told_by_its_operation(server: RedisServer) ->
         await fleet.retire("w")
         await quotas.admit("somebody")
         await store.close()
-    asked = ["put", "claim", "complete", "ended", "load", "announce", "workers", "retire", "quota"]
+    asked = ["put", "claim", "complete", "record", "load", "announce", "workers", "retire", "quota"]
     assert told.answered == dict.fromkeys(asked, 1)
     assert not told.failed
 
