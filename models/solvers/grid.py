@@ -1,7 +1,7 @@
 """The times at which the steps of a walk from noise to image end."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import torch
@@ -42,15 +42,17 @@ class Points(NamedTuple):
         power = column(spec.power, rows, device)
         return cls(count_column(spec.pieces, rows, device), rule, power, own, own[:, :0])
 
-    def tabulated(self, condition: Condition, steps: int) -> "Points":
-        """Return the same grid with its times in a table, so that no step computes them; no row has
-        more than `steps`. Raises ValueError for more than MOST_STEPS."""
+    def tabulated(self, condition: Condition, specs: Collection[WalkSpec]) -> "Points":
+        """Return the same grid with its times in a table, so that no step computes them; all rows
+        are of `specs`. Raises ValueError for more than MOST_STEPS."""
+        steps = max(spec.pieces for spec in specs)
         if steps > MOST_STEPS:
             raise ValueError(f"{steps} steps: a walk has at most {MOST_STEPS}")
         rows, device = len(self.steps), self.steps.device
         index = torch.arange(steps + 1, device=device).expand(rows, -1)
         times = torch.full((rows, MOST_STEPS + 1), math.nan, dtype=torch.float64, device=device)
-        times[:, : steps + 1] = self._times(condition, index)
+        any_ou = any(spec.grid == "ou" for spec in specs)
+        times[:, : steps + 1] = self._times(condition, index, any_ou)
         return self._replace(times=times)
 
     def moment(self, condition: Condition, index: Tensor) -> Moment:
@@ -64,13 +66,16 @@ class Points(NamedTuple):
             return self.times.gather(1, torch.minimum(index, self.steps)[:, None])[:, 0]
         return self._times(condition, index[:, None])[:, 0]
 
-    def _times(self, condition: Condition, index: Tensor) -> Tensor:
-        """Return the diffusion times of points `index` `[rows, points]`, as `time` does."""
+    def _times(self, condition: Condition, index: Tensor, any_ou: bool = True) -> Tensor:
+        """Return the diffusion times of points `index` `[rows, points]`, as `time` does; `any_ou`
+        says whether a row may follow the rule "ou"."""
         steps, rule = self.steps[:, None], self.rule[:, None]
         index = torch.minimum(index, steps)
         left = _pointwise(torch.pow, 1 - index.double() / steps, self.power)
         own = self.own.gather(1, index.clamp(max=MOST_POINTS))
-        s = torch.where(rule == GRIDS.index("ou"), _ou(condition, left), left)
+        s = left
+        if any_ou:
+            s = torch.where(rule == GRIDS.index("ou"), _ou(condition, left), left)
         ruled = own.isnan()
         t = condition.network_time.t(torch.where(ruled, s, own))
         return torch.where((rule == GRIDS.index("time")) & ruled, left, t)

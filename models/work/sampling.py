@@ -74,15 +74,15 @@ def joint_problem(
     latent = _latents(denoiser, wanted, key)
     condition = denoiser.condition(latent)
     columns = take(concat([sampler.columns(spec, 1, device) for spec in specs]), which)
-    steps = max((spec.pieces for spec in specs if isinstance(spec, WalkSpec)), default=0)
-    return Problem(key, condition, _tabulated(columns, condition, steps))
+    walks = [spec for spec in specs if isinstance(spec, WalkSpec)]
+    return Problem(key, condition, _tabulated(columns, condition, walks))
 
 
-def _tabulated(columns: Columns, condition: Condition, steps: int) -> Columns:
+def _tabulated(columns: Columns, condition: Condition, specs: Sequence[WalkSpec]) -> Columns:
     """Return the columns with the times of every walk in a table."""
 
     def leaf(part: Any) -> Any:
-        return part.tabulated(condition, steps) if isinstance(part, Points) else part
+        return part.tabulated(condition, specs) if isinstance(part, Points) else part
 
     tree: Any = columns
     return cast(Columns, optree.tree_map(leaf, tree, is_leaf=lambda part: isinstance(part, Points)))

@@ -89,7 +89,7 @@ def test_the_table_has_what_the_rule_says(grid: Grid, own: tuple[float, ...] | N
 def test_a_walk_of_too_many_steps_is_refused() -> None:
     rows = problem(Ddpm(steps=4))
     with pytest.raises(ValueError, match="at most 1000"):
-        rows.columns.tabulated(rows.condition, 1001)
+        rows.columns.tabulated(rows.condition, [Ddpm.model_construct(steps=1001)])
 
 
 @pytest.mark.parametrize("rtk", [RtkUla, RtkMala, RtkUld])
