@@ -6,6 +6,7 @@ from models.schema.errors import CheckpointError
 from service.process import ApiProcess, Resources, run
 from service.settings import Settings
 from service.store.opening import require_shared
+from service.store.subscription import WAITING
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class Api(ApiProcess):
 
     name = "api"
     awaited = "no worker serves a model yet"
+    channels = WAITING
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)

@@ -14,6 +14,7 @@ from service.process import Process, Resources, run
 from service.settings import Settings
 from service.store.fleet import ANNOUNCE_EVERY_S
 from service.store.opening import require_shared
+from service.store.subscription import CLAIMING
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class WorkerProcess(Process):
     those that run may finish within `drain_s` seconds, and the rest is handed back."""
 
     name = "worker"
+    channels = CLAIMING
     upkeep_every_s = ANNOUNCE_EVERY_S
 
     def __init__(self, resources: Resources) -> None:

@@ -38,18 +38,18 @@ class NetworkTime(NamedTuple):
         return t * quartic(self.quartics[:, 0].unbind(-1), t)
 
     def t(self, s: Tensor) -> Tensor:
-        """Return the diffusion time `[rows]` at network time `s` `[rows]`: by the table, then by
-        Newton's method within the piece that the table finds."""
-        piece = torch.searchsorted(self.table, s[:, None].contiguous(), right=True).clamp_(
-            1, PIECES
-        )
-        below, above = self.table.gather(1, piece - 1)[:, 0], self.table.gather(1, piece)[:, 0]
-        low, tiny = (piece[:, 0] - 1).double() / PIECES, torch.finfo(s.dtype).tiny
+        """Return the diffusion times at network times `s`, `[rows]` or several `[rows, times]`: by
+        the table, then by Newton's method within the piece that the table finds."""
+        if s.ndim == 1:
+            return self.t(s[:, None])[:, 0]
+        piece = torch.searchsorted(self.table, s.contiguous(), right=True).clamp_(1, PIECES)
+        below, above = self.table.gather(1, piece - 1), self.table.gather(1, piece)
+        low, tiny = (piece - 1).double() / PIECES, torch.finfo(s.dtype).tiny
         high = low + 1 / PIECES
         t = low + (s - below) / (above - below).clamp(min=tiny) / PIECES
-        coefficients = self.quartics.unbind(-1)
+        coefficients = self.quartics[:, None].unbind(-1)
         for _ in range(NEWTON_STEPS):
-            q, slope = quartic(coefficients, t[:, None]).unbind(1)
+            q, slope = quartic(coefficients, t[..., None]).unbind(-1)
             # Where the schedule stands still, the bounds of the piece stop the step.
             t = (t - (t * q - s) / slope.clamp(min=tiny)).clamp(low, high)
         return torch.where(s <= 0, 0.0, torch.where(s >= 1, 1.0, t))

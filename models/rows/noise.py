@@ -5,19 +5,16 @@ differ in any of the four never share a counter, so rows share no random numbers
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from models.rows.philox import WORD, philox, philox_on_host
 from models.rows.rows import NoiseKey
-
-WORD = 0xFFFFFFFF
-MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-WEYL = (0x9E3779B9, 0xBB67AE85)
-ROUNDS = 10
 
 
 class Stream(IntEnum):
@@ -58,43 +55,46 @@ class Draw(NamedTuple):
 
 def draw(key: NoiseKey, *wanted: Draw) -> list[Tensor]:
     """Return the values of each draw, `[rows, *shape]`, from one pass of the generator."""
-    rows, device = key.seed.shape[0], key.seed.device
+    rows = len(key.seed)
     words = [one.law.words(one.size) for one in wanted]
     blocks = [-(-count // 4) for count in words]
-    counter = torch.empty(rows, sum(blocks), 4, dtype=torch.int64, device=device)
-    counter[..., 2] = key.number[:, None]
-    for one, part in zip(wanted, torch.split(counter, blocks, dim=1), strict=True):
-        part[..., 0] = torch.arange(part.shape[1], device=device)
-        part[..., 1] = one.use[:, None] if isinstance(one.use, Tensor) else one.use
-        part[..., 3] = int(one.stream)
-    halves = torch.stack([key.seed & WORD, (key.seed >> 32) & WORD], dim=-1)
-    drawn = torch.split(philox(counter, halves[:, None]), blocks, dim=1)
+    generate = _on_host if key.seed.device.type == "cpu" else _on_device
+    drawn = torch.split(generate(key, wanted, blocks), blocks, dim=1)
     return [
         one.law.values(part.flatten(1)[:, :count], one.size).reshape(rows, *one.shape)
         for one, count, part in zip(wanted, words, drawn, strict=True)
     ]
 
 
-def philox(counter: Tensor, key: Tensor) -> Tensor:
-    """Apply ten rounds to `counter` `[..., 4]` under `key` `[..., 2]`; int64 tensors of 32-bit
-    words."""
-    multipliers = _pair(*MULTIPLIERS, counter.device)
-    rounds = torch.arange(ROUNDS, device=counter.device)[:, None]
-    keys = key[..., None, :] + rounds * _pair(*WEYL, counter.device)
-    even, odd = counter[..., 0::2], counter[..., 1::2]
-    for round_key in keys.unbind(-2):
-        # Signed overflow keeps the low 64 bits. What lies above a word's 32 is masked only where a
-        # product would feel it: before the next round, and at the end.
-        product = (even * multipliers).flip(-1)
-        even, odd = ((product >> 32) ^ odd ^ round_key) & WORD, product
-    return torch.stack([even, odd & WORD], dim=-1).flatten(-2)
+def _on_device(key: NoiseKey, wanted: Sequence[Draw], blocks: Sequence[int]) -> Tensor:
+    """Return so many blocks for each draw, `[rows, all blocks, 4]`. A block's counter is its place
+    in the draw, the use, the row's number and the stream."""
+    rows, device = len(key.seed), key.seed.device
+    counter = torch.empty(4, rows, sum(blocks), dtype=torch.int64, device=device)
+    counter[2] = key.number[:, None]
+    for one, part in zip(wanted, torch.split(counter, list(blocks), dim=2), strict=True):
+        part[0] = torch.arange(part.shape[2], device=device)
+        part[1] = one.use[:, None] if isinstance(one.use, Tensor) else one.use
+        part[3] = int(one.stream)
+    halves = torch.stack([key.seed & WORD, (key.seed >> 32) & WORD])
+    return philox(counter, halves[..., None]).movedim(0, -1)
 
 
-def _pair(first: int, second: int, device: torch.device) -> Tensor:
-    """Return two numbers as a tensor that the device makes itself: one that the host made would be
-    copied there, and a GPU's host waits for that."""
-    step = second - first
-    return torch.arange(first, first + 2 * step, step, device=device)
+def _on_host(key: NoiseKey, wanted: Sequence[Draw], blocks: Sequence[int]) -> Tensor:
+    """Return what `_on_device` returns, by NumPy."""
+    seed, number = (column.numpy().view(np.uint64) for column in key)
+    counter = np.empty((4, len(seed), sum(blocks)), np.uint64)
+    counter[2] = number[:, None]
+    first = 0
+    for one, count in zip(wanted, blocks, strict=True):
+        part = counter[:, :, first : first + count]
+        part[0] = np.arange(count)
+        part[1] = one.use.numpy()[:, None] if isinstance(one.use, Tensor) else one.use
+        part[3] = int(one.stream)
+        first += count
+    halves = np.stack([seed & np.uint64(WORD), seed >> np.uint64(32)])
+    words = philox_on_host(counter, halves[..., None])
+    return torch.from_numpy(words.view(np.int64)).movedim(0, -1)
 
 
 def uniform(key: NoiseKey, stream: Stream, use: Tensor | int, shape: tuple[int, ...]) -> Tensor:

@@ -136,8 +136,14 @@ def where(rows: Tensor, yes: Tree, no: Tree) -> Tree:
     """Return the rows of `yes` where the boolean `rows` `[rows]` holds, and those of `no`
     elsewhere."""
 
+    shaped: dict[int, Tensor] = {}
+
     def choose(a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b)
+        if a is b:
+            return a
+        if a.ndim not in shaped:
+            shaped[a.ndim] = rows.view(-1, *[1] * (a.ndim - 1))
+        return torch.where(shaped[a.ndim], a, b)
 
     return _map(choose, yes, no)
 

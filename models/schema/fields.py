@@ -9,6 +9,8 @@ from pydantic import Field
 
 # A spec may list at most this many points, or step sizes.
 MOST_POINTS = 100
+# The most steps of a walk from noise to image.
+MOST_STEPS = 1000
 # A Langevin step is stable below 2 where the density curves as much as the preconditioner allows
 # for. Where the density is smoother, the chain needs longer steps.
 MIN_STEP_SIZE, MAX_STEP_SIZE = 1e-6, 1e4

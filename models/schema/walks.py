@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.schema.fields import (
+    MOST_STEPS,
     GridField,
     InnerSteps,
     Points,
@@ -92,7 +93,7 @@ class StepwiseSpec(WalkSpec):
     order: ClassVar[float]
     exact_on_a_point: ClassVar[bool] = True
 
-    steps: int = Field(50, ge=1, le=1000, description="Steps from noise to image.")
+    steps: int = Field(50, ge=1, le=MOST_STEPS, description="Steps from noise to image.")
 
     @property
     def pieces(self) -> int:

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.network.schedule import NoiseLevel, per_row
-from models.rows.rows import where, whole
+from models.network.schedule import per_row
+from models.rows.rows import Moment, where, whole
 from models.solvers.adaptive import Adaptive, State
 from models.solvers.base import Problem
-from models.solvers.flow import Columns, advance, at, line
+from models.solvers.flow import Columns, advance, line, moment
 
 # The parts of the tolerance that the steps' errors may come to as scatter, and as a sum.
 SHARE, TREND = 0.3, 0.3
@@ -25,12 +25,14 @@ MAX_FACTOR = 1.2
 
 
 class LastStep(NamedTuple):
-    """The last step, of length `before` (0 at the start), and the errors so far; all float64.
+    """The last step, of length `before` (0 at the start), the next question, and the errors so far;
+    all float64.
 
-    `eps` and `rate` are the answer at its end, `slope` and `bend` the rates of both by s over it.
-    `excess` is the last accepted step's error in units of what it should be, 1 before any;
-    `squares` and `drift` sum up the accepted steps' error estimates, in nats, squared and as they
-    are.
+    `eps` and `rate` are the answer at the last step's end, where gamma is `here`; `slope` and
+    `bend` are the rates of both by s over it. `there` is the moment of the next question, and
+    `ahead` the x_t / alpha that is predicted there. `excess` is the last accepted step's error in
+    units of what it should be, 1 before any; `squares` and `drift` sum up the accepted steps' error
+    estimates, in nats, squared and as they are.
     """
 
     before: Tensor
@@ -41,6 +43,9 @@ class LastStep(NamedTuple):
     excess: Tensor
     squares: Tensor
     drift: Tensor
+    here: Tensor
+    there: Moment
+    ahead: Tensor
 
 
 class AdamsSolver(Adaptive[LastStep]):
@@ -65,33 +70,44 @@ class AdamsSolver(Adaptive[LastStep]):
     max_gamma = 0.27
     refused = REFUSED
 
-    def begin(self, columns: Columns) -> LastStep:
+    def begin(self, problem: Problem[Columns]) -> LastStep:
+        columns = problem.columns
         zero, still = torch.zeros_like(columns.tolerance), torch.zeros_like(columns.image)
         rate = columns.image.new_zeros(columns.probes.shape[:2])
-        return LastStep(zero, still, still, rate, rate, zero + 1, zero, zero)
-
-    def ahead(self, problem: Problem[Columns], state: State[LastStep]) -> tuple[Tensor, Tensor]:
         # Nothing is known before the first answer, which is that at the start.
-        step = torch.where(state.nfe == 0, 0.0, state.step)
-        s, x, _, _ = self._predict(problem, state, step)
-        return s, x
+        start = moment(problem.condition, zero)
+        return LastStep(
+            before=zero,
+            eps=still,
+            slope=still,
+            rate=rate,
+            bend=rate,
+            excess=zero + 1,
+            squares=zero,
+            drift=zero,
+            here=start.noise.gamma,
+            there=start,
+            ahead=columns.image,
+        )
+
+    def ahead(self, problem: Problem[Columns], state: State[LastStep]) -> tuple[Moment, Tensor]:
+        return state.own.there, state.own.ahead
 
     def hear(
         self, problem: Problem[Columns], state: State[LastStep], eps: Tensor, rate: Tensor
     ) -> State[LastStep]:
-        own = state.own
+        own, there = state.own, state.own.there.noise
         h, change, gained = state.step, eps - own.eps, rate - own.rate
-        s, predicted, here, there = self._predict(problem, state, h)
-        x = state.x + line(own.eps, change, here, there)
+        s, x = advance(state.s, h), state.x + line(own.eps, change, own.here, there.gamma)
         ratio = torch.where(own.before > 0, own.before / h, 1.0)
-        slip = (predicted - x) / per_row(3 * (1 + ratio)) / there.rho
+        slip = (own.ahead - x) / per_row(3 * (1 + ratio)) / there.rho
         kink = (gained - h[:, None] * own.bend).mean(1)
         gain = -h.square() / (6 * (h + own.before)) * kink - (eps * slip).flatten(1).sum(1)
         nats = (gain.square() + slip.flatten(1).square().sum(1)).sqrt()
         scatter = nats / (SHARE * problem.columns.tolerance * h.sqrt())
         trend = (own.drift + gain).abs() / (TREND * problem.columns.tolerance * s.sqrt())
         excess = (scatter * trend.clamp(min=1)).clamp(min=torch.finfo(h.dtype).tiny)
-        memory = LastStep(
+        memory = own._replace(
             before=h,
             eps=eps,
             slope=change / per_row(h),
@@ -100,11 +116,13 @@ class AdamsSolver(Adaptive[LastStep]):
             excess=excess,
             squares=own.squares + nats.square(),
             drift=own.drift + gain,
+            here=there.gamma,
         )
         log_det = state.log_det + (h / 2)[:, None] * (own.rate + rate)
         accepted = state._replace(s=s, x=x, log_det=log_det, own=memory)
         first = state._replace(own=own._replace(eps=eps, rate=rate))
-        return where(state.nfe == 1, first, self.judge(problem, state, accepted, excess))
+        judged = self.judge(problem, state, accepted, excess)
+        return self._predict(problem, where(state.nfe == 1, first, judged))
 
     def growth(self, state: State[LastStep], excess: Tensor) -> Tensor:
         errors = excess * state.own.excess
@@ -118,12 +136,11 @@ class AdamsSolver(Adaptive[LastStep]):
     def error(self, state: State[LastStep]) -> Tensor:
         return (state.own.squares + state.own.drift.square()).sqrt()
 
-    def _predict(
-        self, problem: Problem[Columns], state: State[LastStep], step: Tensor
-    ) -> tuple[Tensor, Tensor, NoiseLevel, NoiseLevel]:
-        """Return the end of the step, x_t / alpha predicted there, and the noise at both its
-        ends."""
-        s = advance(state.s, step)
-        (_, here), (_, there) = (at(problem.condition, time) for time in (state.s, s))
-        change = per_row(step) * state.own.slope
-        return s, state.x + line(state.own.eps, change, here, there), here, there
+    def _predict(self, problem: Problem[Columns], state: State[LastStep]) -> State[LastStep]:
+        """Return the state with the moment of its next question, and x_t / alpha predicted
+        there."""
+        own = state.own
+        there = moment(problem.condition, advance(state.s, state.step))
+        change = per_row(state.step) * own.slope
+        ahead = state.x + line(own.eps, change, own.here, there.noise.gamma)
+        return state._replace(own=own._replace(there=there, ahead=ahead))

@@ -6,7 +6,7 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from models.rows.rows import Answer, Query, where
+from models.rows.rows import Answer, Moment, Query, where
 from models.solvers.base import Problem, RowStatus
 from models.solvers.flow import Columns, LogDensity, divergence, end, question, within
 
@@ -53,13 +53,12 @@ class Adaptive(ABC, Generic[Own]):
         self.dtype = dtype
 
     @abstractmethod
-    def begin(self, columns: Columns) -> Own:
+    def begin(self, problem: Problem[Columns]) -> Own:
         """Return the memory of the method before its first step."""
 
     @abstractmethod
-    def ahead(self, problem: Problem[Columns], state: State[Own]) -> tuple[Tensor, Tensor]:
-        """Return the place of the next question: time `[rows]` and x_t / alpha `[rows, C, H,
-        W]`."""
+    def ahead(self, problem: Problem[Columns], state: State[Own]) -> tuple[Moment, Tensor]:
+        """Return the place of the next question: the moment, and x_t / alpha `[rows, C, H, W]`."""
 
     @abstractmethod
     def hear(
@@ -99,12 +98,12 @@ class Adaptive(ABC, Generic[Own]):
             log_det=columns.image.new_zeros(columns.probes.shape[:2]),
             nfe=none,
             code=none.to(torch.int8),
-            own=self.begin(columns),
+            own=self.begin(problem),
         )
 
     def ask(self, problem: Problem[Columns], state: State[Own]) -> Query:
-        s, x = self.ahead(problem, state)
-        return question(problem.condition, s, x, problem.columns.probes, self.dtype)
+        there, x = self.ahead(problem, state)
+        return question(problem.condition, there, x, problem.columns.probes, self.dtype)
 
     def tell(self, problem: Problem[Columns], state: State[Own], answer: Answer) -> State[Own]:
         eps, rate = answer.eps.double(), divergence(answer, problem.columns.probes)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from models.network.schedule import NoiseLevel, Schedule
-from models.rows.rows import Answer, Condition, Query, whole
+from models.network.schedule import Schedule
+from models.rows.rows import Answer, Condition, Moment, Query, whole
 
 # Below this, a difference of gamma within a step is taken for none.
 SMALL = 1e-4
@@ -55,20 +55,18 @@ class LogDensity(NamedTuple):
 
 
 def question(
-    condition: Condition, s: Tensor, x: Tensor, probes: Tensor, dtype: torch.dtype
+    condition: Condition, at: Moment, x: Tensor, probes: Tensor, dtype: torch.dtype
 ) -> Query:
-    """Return the question about the network at x̄ `[rows, C, H, W]` and time `s` `[rows]`, and
-    about each probe pulled back."""
-    t, noise = at(condition, s)
-    weight = 0.5 * condition.dgamma_ds(t) * noise.sigma
+    """Return the question about the network at x̄ `[rows, C, H, W]` and a moment, and about each
+    probe pulled back."""
+    weight = 0.5 * condition.dgamma_ds(at.t) * at.noise.sigma
     cotangents = weight[:, None] * probes
-    return Query((noise.alpha * x).to(dtype), t, cotangents.to(dtype))
+    return Query((at.noise.alpha * x).to(dtype), at.t, cotangents.to(dtype), at.noise)
 
 
-def at(condition: Condition, s: Tensor) -> tuple[Tensor, NoiseLevel]:
-    """Return the diffusion time `[rows]` and the noise where the network's time is `s` `[rows]`."""
-    t = condition.network_time.t(s)
-    return t, condition.schedule.noise(t)
+def moment(condition: Condition, s: Tensor) -> Moment:
+    """Return the moment at which the network's time is `s` `[rows]`."""
+    return condition.moment(condition.network_time.t(s))
 
 
 def divergence(answer: Answer, probes: Tensor) -> Tensor:
@@ -90,14 +88,14 @@ def within(step: Tensor, s: Tensor) -> Tensor:
     return torch.where(step > left - ROUNDING, left, step)
 
 
-def line(eps: Tensor, change: Tensor, here: NoiseLevel, there: NoiseLevel) -> Tensor:
-    """Return the integral of e dρ from `here` to `there`, `[rows, C, H, W]`. There e is `eps` at
-    `here` and gains `change` over the step at even pace while gamma rises evenly."""
-    half = 0.5 * (there.gamma - here.gamma)
+def line(eps: Tensor, change: Tensor, here: Tensor, there: Tensor) -> Tensor:
+    """Return the integral of e dρ `[rows, C, H, W]` from gamma `here` to gamma `there`. There e is
+    `eps` at `here` and gains `change` over the step at even pace while gamma rises evenly."""
+    half = 0.5 * (there - here)
     # The mean of ρ over the step, in units of ρ here: (e^half - 1) / half.
     flat = half < SMALL
     mean = torch.where(flat, 1 + half / 2, half.expm1() / half.where(~flat, torch.ones_like(half)))
-    return here.rho * (half.expm1() * eps + (half.exp() - mean) * change)
+    return torch.exp(0.5 * here) * (half.expm1() * eps + (half.exp() - mean) * change)
 
 
 def end(schedule: Schedule, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -110,7 +110,7 @@ class PathSolver(Counted[Columns, State]):
         )
         weight = 0.5 * problem.condition.dgamma_ds(t) * noise.sigma
         cotangents = weight[:, None] * problem.columns.probes
-        return Query(x.to(self.dtype), t, cotangents.to(self.dtype))
+        return Query(x.to(self.dtype), t, cotangents.to(self.dtype), noise)
 
     def move(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
         return where(
@@ -162,14 +162,14 @@ class PathSolver(Counted[Columns, State]):
             for point in ((nfe - 1).clamp(min=0), nfe, nfe + 1)
         )
         change = where(begun, eps - state.eps, torch.zeros_like(eps))
-        x = state.x + line(state.eps, change, before, here)
+        x = state.x + line(state.eps, change, before.gamma, here.gamma)
         rate = divergence(answer, columns.probes)
         squares = [one.flatten(1).square().mean(1) for one in (state.eps, eps, change)]
         bins = _bin((nfe - 1).clamp(min=0), columns.steps) * (begun * h)[:, None]
         return state._replace(
             nfe=nfe + 1,
             x=x,
-            ahead=x + line(eps, change, here, there),
+            ahead=x + line(eps, change, here.gamma, there.gamma),
             eps=eps,
             rate=rate,
             log_det=state.log_det + (begun * h / 2)[:, None] * (state.rate + rate),

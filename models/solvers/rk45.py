@@ -7,11 +7,11 @@ from torch import Tensor
 
 from models.network.schedule import NoiseLevel, per_row
 from models.rows.constants import constant
-from models.rows.rows import where, whole
+from models.rows.rows import Moment, where, whole
 from models.solvers.adaptive import Adaptive, State
 from models.solvers.base import Problem
 from models.solvers.dormand_prince import ERROR, NODES, ORDER, QUINTIC, ROUGHNESS, STAGES, WEIGHTS
-from models.solvers.flow import Columns, advance, at
+from models.solvers.flow import Columns, advance, moment
 
 SAFETY = 0.9
 MIN_FACTOR, MAX_FACTOR = 0.2, 3.0
@@ -47,7 +47,8 @@ class Rk45Solver(Adaptive[Stages]):
     max_gamma = 2.0
     refused = 1.0
 
-    def begin(self, columns: Columns) -> Stages:
+    def begin(self, problem: Problem[Columns]) -> Stages:
+        columns = problem.columns
         image, rows = columns.image, len(columns.image)
         return Stages(
             stage=torch.zeros_like(columns.max_evaluations),
@@ -56,15 +57,16 @@ class Rk45Solver(Adaptive[Stages]):
             error=torch.zeros_like(columns.tolerance),
         )
 
-    def ahead(self, problem: Problem[Columns], state: State[Stages]) -> tuple[Tensor, Tensor]:
+    def ahead(self, problem: Problem[Columns], state: State[Stages]) -> tuple[Moment, Tensor]:
         weights = constant(WEIGHTS, state.s.dtype, state.s.device)
         stage, slopes = state.own.stage, state.own.slopes
-        return self._time(state), state.x + per_row(state.step) * _combine(weights[stage], slopes)
+        there = moment(problem.condition, self._time(state))
+        return there, state.x + per_row(state.step) * _combine(weights[stage], slopes)
 
     def hear(
         self, problem: Problem[Columns], state: State[Stages], eps: Tensor, rate: Tensor
     ) -> State[Stages]:
-        t, noise = at(problem.condition, self._time(state))
+        t, noise = moment(problem.condition, self._time(state))
         slope = 0.5 * problem.condition.dgamma_ds(t) * noise.rho * eps
         own = state.own
         told = state._replace(

@@ -1,18 +1,21 @@
 """The rows of requests for images."""
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, cast
 
+import optree
 import torch
 from torch import Tensor
 
 from models.network.encoder import top_k
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, uniform
-from models.rows.rows import NoiseKey, concat, take
+from models.rows.rows import Condition, NoiseKey, concat, take
 from models.schema.specs import SamplerSpec
+from models.schema.walks import WalkSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import Columns, Problem, Sampler, SpecT, StateT
+from models.solvers.grid import Points
 
 
 class Images(NamedTuple, Generic[SpecT]):
@@ -69,8 +72,20 @@ def joint_problem(
     which, seeds, numbers = torch.tensor(keys, dtype=torch.int64).T.contiguous().to(device)
     key = NoiseKey(seeds, numbers)
     latent = _latents(denoiser, wanted, key)
-    columns = concat([sampler.columns(spec, 1, device) for spec in specs])
-    return Problem(key, denoiser.condition(latent), take(columns, which))
+    condition = denoiser.condition(latent)
+    columns = take(concat([sampler.columns(spec, 1, device) for spec in specs]), which)
+    walks = [spec for spec in specs if isinstance(spec, WalkSpec)]
+    return Problem(key, condition, _tabulated(columns, condition, walks))
+
+
+def _tabulated(columns: Columns, condition: Condition, specs: Sequence[WalkSpec]) -> Columns:
+    """Return the columns with the times of every walk in a table."""
+
+    def leaf(part: Any) -> Any:
+        return part.tabulated(condition, specs) if isinstance(part, Points) else part
+
+    tree: Any = columns
+    return cast(Columns, optree.tree_map(leaf, tree, is_leaf=lambda part: isinstance(part, Points)))
 
 
 def _latents(denoiser: Denoiser, wanted: Sequence[Images[SpecT]], key: NoiseKey) -> Tensor:

@@ -99,9 +99,9 @@ def parse_json(body: bytes, model: type[Model] | TypeAdapter[Model], most: int) 
     if body.count(b",") > most:
         raise InvalidRequest.at("body", f"has more than {most} values")
     _check_names(body)
-    adapter = model if isinstance(model, TypeAdapter) else TypeAdapter(model)
+    validate = model.validate_json if isinstance(model, TypeAdapter) else model.model_validate_json
     try:
-        return adapter.validate_json(body, strict=True)
+        return validate(body, strict=True)
     except ValidationError as error:
         raise problem.invalid(error) from error
 

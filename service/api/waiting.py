@@ -1,9 +1,10 @@
 """Requests become jobs here; waiting endpoints wait for the end as long as their client listens."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import anyio
 from fastapi import APIRouter
@@ -27,6 +28,7 @@ from service.errors import (
 from service.jobs import Job, Task
 from service.kind import AnyKind
 from service.store.base import JobRecord, Key
+from service.store.retry import cancel_all
 
 _LOG = logging.getLogger("mulan.api")
 # Seconds: for the store to hear that somebody has left, and until it is told again.
@@ -84,14 +86,14 @@ async def hand_in(
     """Price, decode and queue a request. Returns the job that was made of it, and the id of the job
     that stands in the queue: the same, or one that has the same idempotency key.
 
-    Raises ServiceError. Work that there is no room for is refused before it is decoded, and an
-    owner is charged for admitted work alone.
+    Raises ServiceError. Images that there is no room for are refused before they are decoded, and
+    an owner is charged for admitted work alone.
     """
     key, state = key_of(request, asked), request.state
     caller = admission.Caller(state.owner, state.request_id, state.trace)
     model = context.catalogue.get(asked.wanted.model)
     cost = admission.cost(kind, asked, model, context.settings)
-    if not await _is_known(key, context):
+    if asked.parts and not await _is_known(key, context):
         await context.store.check_capacity(caller.owner, cost)
         await context.quotas.check(caller.owner, cost)
     task = await _decoded(kind, asked, model, context)
@@ -177,37 +179,36 @@ async def _leave(job_id: str, job: Job, context: Context) -> None:
 
 async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:
     """Wait for the job's end, and no longer than its deadline, its client and the service last."""
-    ended: JobRecord | None = None
-    reason: Exception | None = None
+    ending = asyncio.create_task(context.store.wait(job_id))
+    leaving = asyncio.create_task(_disconnect(request))
+    left = max(0.0, job.deadline - time.time())
+    try:
+        with context.gate.closing() as closing:
+            waits: set[asyncio.Future[Any]] = {ending, leaving, closing}
+            await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            return ending.result()
+        if leaving.done():
+            raise ClientDisconnect
+        if closing.done():
+            raise Draining("the service is stopping")
+        raise DeadlineExceeded(f"no result within {job.deadline - job.created_at:.3g} s")
+    except UnknownJob:
+        lost = "the queue lost its data and this job with it; send it again"
+        raise _about(job_id, StoreUnavailable(lost)) from None
+    except ServiceError as error:
+        raise _about(job_id, error) from None
+    finally:
+        await cancel_all(ending, leaving)
 
-    async with anyio.create_task_group() as group:
 
-        async def stop_after(event: Callable[[], Awaitable[object]], why: Exception) -> None:
-            nonlocal reason
-            await event()
-            reason = why
-            group.cancel_scope.cancel()
+async def _disconnect(request: Request) -> None:
+    """Wait until the client has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
-        async def disconnect() -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
 
-        left = max(0.0, job.deadline - time.time())
-        group.cancel_scope.deadline = anyio.current_time() + left
-        group.start_soon(stop_after, disconnect, ClientDisconnect())
-        group.start_soon(stop_after, context.gate.closed.wait, Draining("the service is stopping"))
-        try:
-            ended = await context.store.wait(job_id)
-        except UnknownJob:
-            reason = StoreUnavailable("the queue lost its data and this job with it; send it again")
-        except ServiceError as error:
-            reason = error
-        group.cancel_scope.cancel()
-
-    if ended is not None:
-        return ended
-    if reason is None:
-        reason = DeadlineExceeded(f"no result within {job.deadline - job.created_at:.3g} s")
-    if isinstance(reason, ServiceError):
-        reason.job = job_id
-    raise reason
+def _about(job_id: str, error: ServiceError) -> ServiceError:
+    """Return the error, which names the job."""
+    error.job = job_id
+    return error

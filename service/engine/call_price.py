@@ -1,4 +1,8 @@
-"""The price of network calls by their size, learned from the calls themselves."""
+"""The price of network calls by their size, learned from the calls themselves.
+
+The price has all that a call takes: the questions of its rows, the network, and what its answers
+change.
+"""
 
 import math
 from collections import defaultdict
@@ -13,8 +17,8 @@ DECAY = 0.99
 ENOUGH = 20
 # A call that took this many times what was expected was disturbed by another program.
 DISTURBED = 3.0
-# An efficient call costs this share of what its rows would cost in a call without end.
-EFFICIENCY = 0.95
+# The rows of an efficient call cost this share of it; what is left costs the same for any number.
+EFFICIENCY = 0.85
 LEAST = 8
 
 
@@ -63,7 +67,7 @@ class CallPrice:
 
 class CallSizes(NamedTuple):
     """The sizes that calls of a tick had better have, in row-evaluations: a call costs as much as
-    the next multiple of `quantum`, and from `efficient` on nearly as little for each as it can;
+    the next multiple of `quantum`, and from `efficient` on not much more for each than it must;
     None while that is not known."""
 
     quantum: int = 1

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from service.engine.begin_price import BeginPrice
 from service.engine.call_price import CallPrices, CallSizes
 from service.engine.events import Ended, Event, Progress
 from service.engine.ids import Ids, by_job, jobs_of, row_ids, rows_of
@@ -50,7 +51,7 @@ class Engine:
         self._running: dict[int, RunningJob] = {}
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
-        self._prices = CallPrices()
+        self._prices, self._begin_price = CallPrices(), BeginPrice()
 
     def __len__(self) -> int:
         """Number of jobs inside."""
@@ -103,7 +104,7 @@ class Engine:
         tick = self._tick = Tick()
         for number in self._scheduler.expired(now):
             self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
-        plan = self._scheduler.plan(self._call_sizes())
+        plan = self._scheduler.plan(self._call_sizes(), self._begin_price.ticks)
         tick.lap("plan")
         admissions: dict[LaneKey, list[Admission]] = defaultdict(list)
         for admission in plan.admissions:
@@ -121,6 +122,8 @@ class Engine:
             self._advance(keys, plan.run, plan.reason)
         self._report()
         tick.lap("report")
+        if plan.admissions:
+            self._begin_price.record(tick)
         self._observer.tick_ended(tick)
         return self._take_events()
 
@@ -187,17 +190,14 @@ class Engine:
         self._tick.lap("retire")
 
     def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[tuple[AnyBatch, RowProgress | None]]:
+        before = self._tick.seconds
         lanes = [self._lanes[key] for key in parts]
         denoiser = self._models[next(iter(parts)).checkpoint].denoiser
         batches = [lane.batch(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
         inputs = [lane.ask(batch) for lane, batch in zip(lanes, batches, strict=True)]
         self._tick.lap("ask")
-        before = self._tick.seconds
         answers = evaluate(denoiser, inputs)
         self._tick.lap("network")
-        key, rows = next(iter(parts)), sum(len(ids) for ids in parts.values())
-        seconds = self._tick.seconds - before
-        self._prices.record(key.checkpoint, key.probes, denoiser.quantum, rows, seconds)
         batches = [
             lane.tell(batch, answer)
             for lane, batch, answer in zip(lanes, batches, answers, strict=True)
@@ -207,6 +207,9 @@ class Engine:
             for lane, batch in zip(lanes, batches, strict=True)
         ]
         self._tick.lap("tell")
+        key, rows = next(iter(parts)), sum(len(ids) for ids in parts.values())
+        seconds = self._tick.seconds - before
+        self._prices.record(key.checkpoint, key.probes, denoiser.quantum, rows, seconds)
         return advanced
 
     def _isolate(self, parts: Mapping[LaneKey, Ids], error: Exception, reason: Reason) -> None:

@@ -23,7 +23,7 @@ from models.rows.rows import (
     take,
 )
 from models.solvers.base import Problem, RowStatus, Solver
-from service.engine.ids import Ids
+from service.engine.ids import Ids, are_among
 from service.rows import ColumnsT, StateT
 
 Tree = TypeVar("Tree")
@@ -84,7 +84,7 @@ class Lane(Generic[ColumnsT, StateT]):
     def discard(self, ids: Ids) -> None:
         """Drop these rows; at least one row must stay. The last ones move to the places that become
         free."""
-        gone = np.isin(self.ids, ids)
+        gone = are_among(self.ids, ids)
         rows = len(self) - int(gone.sum())
         free = np.flatnonzero(gone[:rows])
         movers = rows + np.flatnonzero(~gone[rows:])
@@ -99,18 +99,18 @@ class Lane(Generic[ColumnsT, StateT]):
 
     def among(self, ids: Ids) -> Ids:
         """Return the ids among `ids` that are in this lane, in the lane's order."""
-        return self.ids[np.isin(self.ids, ids)]
+        return self.ids[are_among(self.ids, ids)]
 
     def rows(self, ids: Ids) -> tuple[Problem[ColumnsT], StateT]:
         """Return problem and state of `ids`, which are in the lane's order; both are padded."""
-        return self._select(self._index(np.flatnonzero(np.isin(self.ids, ids))))
+        return self._select(self._index(np.flatnonzero(are_among(self.ids, ids))))
 
     def batch(self, ids: Ids) -> LaneBatch[ColumnsT, StateT]:
         """Make a batch of `ids`, which are in the lane's order. A batch of all rows is no copy."""
         if len(ids) == len(self):
             problems = first(self._problems, count(self._states))
             return LaneBatch(len(self), None, problems, self._states)
-        places = self._index(np.flatnonzero(np.isin(self.ids, ids)))
+        places = self._index(np.flatnonzero(are_among(self.ids, ids)))
         return LaneBatch(len(ids), places, *self._select(places))
 
     def ask(self, batch: LaneBatch[ColumnsT, StateT]) -> NetworkInput:

@@ -7,6 +7,7 @@ the oldest job, so that the long one ends too. Where jobs of several owners are 
 has an equal share of every tick first; priorities order an owner's own jobs, and what is left over.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from service.telemetry.ticks import Reason
 
 # A job is patient beside another whose whole price is this many times less.
 PATIENT = 4
+# The most ticks for which rows are held that could begin.
+LONGEST_HOLD = 4
 ANY_SIZE = CallSizes()
 
 
@@ -106,20 +109,20 @@ class Scheduler:
         """Return the share of a job's evaluations, made and expected, that are made."""
         return self._works[job].progress
 
-    def plan(self, sizes: CallSizes = ANY_SIZE) -> Plan:
-        """Choose the rows of the next tick, in calls of the `sizes` as far as possible. Admissions
-        count as begun from here on."""
-        before = {job: work.begun for job, work in self._works.items()}
+    def plan(self, sizes: CallSizes = ANY_SIZE, begin_price: float = 0.0) -> Plan:
+        """Choose the rows of the next tick, in calls of the `sizes` as far as possible. A begin
+        costs `begin_price` ticks. Admissions count as begun from here on."""
+        works = self._works
         self._budget = self._price_of_tick(*sizes)
-        shares = self._share_out()
-        admissions = [
-            Admission(job, before[job], self._works[job].begun)
-            for job in shares
-            if self._works[job].begun > before[job]
-        ]
-        run = [
-            row_ids(job, self._works[job].nearest_their_end(rows)) for job, rows in shares.items()
-        ]
+        shares, begins = self._share_out()
+        if self._is_early(shares, begins, begin_price):
+            self._hold(shares, begins)
+        admissions = []
+        for job, rows in begins.items():
+            begun = works[job].begun
+            works[job].begin(rows)
+            admissions.append(Admission(job, begun, begun + rows))
+        run = [row_ids(job, works[job].nearest_their_end(rows)) for job, rows in shares.items()]
         return Plan(admissions, np.concatenate([np.empty(0, np.int64), *run]), self._reason(shares))
 
     def to_begin(self, job: int) -> int:
@@ -164,21 +167,24 @@ class Scheduler:
             return budget - over
         return min(most, budget + -over % quantum)
 
-    def _share_out(self) -> dict[int, int]:
-        """Number of rows of each job that run within the tick's price, most urgent job first."""
-        works, shares = self._works, dict.fromkeys(self._works, 0)
+    def _share_out(self) -> tuple[dict[int, int], dict[int, int]]:
+        """The number of rows of each job that run within the tick's price, most urgent job first,
+        and the number that begin for that."""
+        works, shares, begins = self._works, dict.fromkeys(self._works, 0), Counter[int]()
         if not works:
-            return shares
+            return shares, begins
         left = self._budget
         room = self.limits.resident - sum(len(work.live) for work in works.values())
 
         def grant(job: int, rows: int, floor: int = 0) -> None:
             nonlocal left, room
-            work = works[job]
-            short = min(shares[job] + rows - len(work.live), max(room, floor))
+            work, live = works[job], len(works[job].live) + begins[job]
+            short = min(shares[job] + rows - live, work.waiting - begins[job], max(room, floor))
             if short > 0:
-                room -= work.begin(short)
-            granted = min(rows, len(work.live) - shares[job])
+                new = work.in_groups(begins[job] + short) - begins[job]
+                begins[job] += new
+                live, room = live + new, room - new
+            granted = min(rows, live - shares[job])
             shares[job] += granted
             left -= granted * work.weight
             if work.owner in self._credits:
@@ -208,7 +214,33 @@ class Scheduler:
             rows = max(left // works[job].weight, least)
             grant(job, rows, floor=rows if first else 0)
         self._forfeit(shares)
-        return {job: rows for job, rows in shares.items() if rows}
+        ran = {job: rows for job, rows in shares.items() if rows}
+        return ran, {job: begins[job] for job in shares if begins[job]}
+
+    def _is_early(self, shares: dict[int, int], begins: dict[int, int], price: float) -> bool:
+        """Whether rows had better begin in a later tick, together with rows that come until then.
+
+        All jobs wait for a begin, and those that begin for the ticks in which they are held. They
+        begin when their waiting has cost as much as the begin (as acknowledgements are sent in
+        Dooly, Goldman & Scott, J. ACM 2001), which is at most twice what foresight would cost.
+        """
+        new = [self._works[job] for job in begins]
+        if not new or len(shares) == len(begins) or any(work.held >= LONGEST_HOLD for work in new):
+            return False
+        return sum(work.held + 1 for work in new) < price * len(self._works)
+
+    def _hold(self, shares: dict[int, int], begins: dict[int, int]) -> None:
+        """Let no row begin, and take back what was paid for those that would have."""
+        for job in begins:
+            work = self._works[job]
+            work.held += 1
+            rows = min(shares[job], len(work.live))
+            if work.owner in self._credits:
+                self._credits[work.owner] += (shares[job] - rows) * work.weight
+            shares[job] = rows
+            if not rows:
+                del shares[job]
+        begins.clear()
 
     def _by_owner(self, order: list[int]) -> dict[str, list[int]]:
         """Each owner's jobs in `order`, after a share of the tick has been credited to every owner;

@@ -5,10 +5,11 @@ from numpy.typing import NDArray
 
 
 class Work:
-    """The evaluations of each row of a job, those that remain and those it has had, and which rows
-    are `live`, that is begun and not ended.
+    """The evaluations that remain of each row of a job, and which rows are `live`, that is begun
+    and not ended.
 
     `size` is the price of the whole job as expected at its start, `left` that of what remains.
+    `held` counts the ticks since rows last began, in which some could have.
     """
 
     def __init__(
@@ -25,8 +26,8 @@ class Work:
         self.evaluations, self.group, self.weight = evaluations, group, weight
         self.priority, self.deadline = priority, deadline
         self.remaining = np.full(rows, evaluations, np.int64)
-        self.evaluated = np.zeros(rows, np.int64)
-        self.begun = 0
+        self._evaluated = np.zeros(rows, np.int64)
+        self.begun = self.held = 0
         self.live = np.empty(0, np.int64)
         self.size = self.left = weight * rows * evaluations
         self._told = 0
@@ -41,12 +42,14 @@ class Work:
         """The number of rows that have not begun."""
         return len(self.remaining) - self.begun
 
-    def begin(self, rows: int) -> int:
-        """Begin `rows` more rows, rounded up to whole groups, and return how many began."""
-        last = min(self.begun + -(-rows // self.group) * self.group, len(self.remaining))
-        new = np.arange(self.begun, last)
-        self.live, self.begun = np.append(self.live, new), last
-        return len(new)
+    def in_groups(self, rows: int) -> int:
+        """Return how many rows begin where `rows` more are to run: whole groups."""
+        return min(-(-rows // self.group) * self.group, self.waiting)
+
+    def begin(self, rows: int) -> None:
+        """Begin `rows` more rows, which are whole groups."""
+        new = np.arange(self.begun, self.begun + rows)
+        self.live, self.begun, self.held = np.append(self.live, new), self.begun + rows, 0
 
     def nearest_their_end(self, rows: int) -> NDArray[np.int64]:
         """Return the `rows` live rows with the least evaluations left, in ascending order."""
@@ -60,14 +63,14 @@ class Work:
     ) -> NDArray[np.bool_]:
         """Count one evaluation of each of `rows`, and return which of them have ended. `progress`
         is as in `Scheduler.record_evaluations`."""
-        before = int(self.remaining[rows].sum())
-        self.evaluated[rows] += 1
         if progress is None:
-            self.remaining[rows] -= 1
+            self.remaining[rows] = remaining = self.remaining[rows] - 1
+            self.left -= self.weight * len(rows)
         else:
+            before = int(self.remaining[rows].sum())
             self._estimate(rows, progress)
-        remaining = self.remaining[rows]
-        self.left += self.weight * (int(remaining.sum()) - before)
+            remaining = self.remaining[rows]
+            self.left += self.weight * (int(remaining.sum()) - before)
         self._told += len(rows)
         ended: NDArray[np.bool_] = remaining == 0
         if ended.any():
@@ -75,8 +78,9 @@ class Work:
         return ended
 
     def _estimate(self, rows: NDArray[np.int64], progress: NDArray[np.float64]) -> None:
-        """Estimate the evaluations that remain for `rows` at this progress: at first as expected
-        of the job, and more and more by the rows' own pace."""
+        """Count one evaluation of `rows`, and estimate those that remain at this progress: at first
+        as expected of the job, and more and more by the rows' own pace."""
+        self._evaluated[rows] += 1
         to_go = 1 - progress
-        whole = self.evaluated[rows] + to_go * self.evaluations
+        whole = self._evaluated[rows] + to_go * self.evaluations
         self.remaining[rows] = np.where(to_go > 0, np.maximum(1, np.ceil(to_go * whole)), 0)

@@ -49,7 +49,7 @@ def profile(
 ) -> Outcome:
     """Measure the engine. Raises CheckpointError for a checkpoint, a solver or a setting that
     there is not."""
-    loaded, threads = _load(model, models, threads)
+    loaded, threads = load(model, models, threads)
     names = tuple(solvers) or ("balanced",)
     served = loaded.served._replace(denoiser=MarkedDenoiser(loaded.served.denoiser))
     try:
@@ -86,7 +86,7 @@ def profile(
     return Outcome(record, text(record))
 
 
-def _load(model: str, models: str | None, threads: int | None) -> tuple[LoadedModel, int]:
+def load(model: str, models: str | None, threads: int | None) -> tuple[LoadedModel, int]:
     """Load one checkpoint as a worker does."""
     try:
         settings = read_settings(models=models, threads=threads)

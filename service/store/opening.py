@@ -1,6 +1,6 @@
 """The choice of a store by the settings of a deployment."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from service.store.connection import NULL_OBSERVER, connect, wait_until_reachabl
 from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
 from service.store.redis import RedisStore
+from service.store.subscription import CHANNELS
 from service.telemetry.observers import StoreObserver
 from service.urls import place, redis_url
 
@@ -32,18 +33,21 @@ class Shared(NamedTuple):
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, observer: StoreObserver = NULL_OBSERVER
+    settings: Settings,
+    observer: StoreObserver = NULL_OBSERVER,
+    channels: Collection[str] = CHANNELS,
 ) -> AsyncIterator[tuple[Store, Shared | None]]:
     """Open the store that the settings name, and close it in the end.
 
-    Beside it stands the shared store, or None for the store in memory. Raises ServeError for a URL
+    Beside it stands the shared store, or None for the store in memory. `channels` are those that
+    the process listens to. Raises ServeError for a URL
     that is not one of Redis.
     """
     if settings.store == MEMORY:
         yield MemoryStore(Bounds.of(settings)), None
         return
     async with connect(settings.store) as client:
-        store = RedisStore(client, Bounds.of(settings), observer=observer)
+        store = RedisStore(client, Bounds.of(settings), observer=observer, channels=channels)
         try:
             yield (
                 store,

@@ -25,7 +25,7 @@ from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.news import News
 from service.store.rules import Load
 from service.store.scripts import Scripts
-from service.store.subscription import Subscription
+from service.store.subscription import CHANNELS, Subscription
 from service.store.wire import encode_job, encode_outcome
 from service.telemetry.observers import StoreObserver
 
@@ -48,7 +48,7 @@ class RedisStore:
     """A store in Redis, as one process uses it.
 
     `name` identifies the process among others, and `clock` returns seconds since the epoch. Waits
-    look again every `poll_s` seconds.
+    look again every `poll_s` seconds, and hear what is told on `channels` before that.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class RedisStore:
         clock: Callable[[], float] = time.time,
         poll_s: float = POLL_S,
         observer: StoreObserver = NULL_OBSERVER,
+        channels: Collection[str] = CHANNELS,
     ) -> None:
         self.client, self._bounds, self._clock = client, bounds, clock
         self.name = name or uuid.uuid4().hex
@@ -69,7 +70,7 @@ class RedisStore:
         )
         self._observer = observer
         self._scripts = Scripts(client, observer)
-        self._subscription = Subscription(client)
+        self._subscription = Subscription(client, channels)
         self._too_late = encode_outcome(rules.too_late())
         self._fatal = encode_outcome(
             ComputationFailed(
@@ -187,18 +188,15 @@ class RedisStore:
         )
 
     async def record(self, job_id: str) -> JobRecord:
-        record = await self._read(job_id)
-        if self._is_older(record.finished_at, self._bounds.kept_s):
-            raise rules.expired(job_id)
-        return record
+        return self._recorded(job_id, *await self._scripts.run("record", job_id))
 
     async def wait(self, job_id: str) -> JobRecord:
         with self._subscription.end_of(job_id) as event:
             while True:
                 event.clear()
                 try:
-                    if (await self.summary(job_id)).status not in UNFINISHED:
-                        return await self.record(job_id)
+                    if reply := await self._scripts.run("ended", job_id):
+                        return self._recorded(job_id, *reply)
                 except StoreUnavailable as error:
                     logger.info("still waiting for a job, the store is unavailable: %s", error)
                 await self._until(event)
@@ -266,19 +264,23 @@ class RedisStore:
         )
         return bool(ended)
 
-    async def _read(self, job_id: str) -> JobRecord:
-        summary, task, result = await self._scripts.run("record", job_id)
+    def _recorded(
+        self, job_id: str, summary: list[Any], task: bytes | None, result: bytes | None
+    ) -> JobRecord:
+        """Read a whole job. Raises UnknownJob, and ResultExpired for one whose result is gone."""
         status, progress, started, finished = summary
-        if status is None:
+        ended = replies.seconds(finished)
+        if status is None or self._is_older(ended, self._bounds.kept_s + REMEMBERED_S):
             raise rules.unknown(job_id)
-        if task is None or (result is None and status.decode() not in UNFINISHED):
+        gone = task is None or (result is None and status.decode() not in UNFINISHED)
+        if gone or self._is_older(ended, self._bounds.kept_s):
             raise rules.expired(job_id)
         return JobRecord(
-            job=replies.job(task),
+            job=replies.job(task or b""),
             status=status.decode(),
             progress=1.0 if status == b"succeeded" else float(progress or 0.0),
             started_at=replies.seconds(started),
-            finished_at=replies.seconds(finished),
+            finished_at=ended,
             outcome=None if result is None else replies.outcome(result),
         )
 

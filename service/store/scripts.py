@@ -21,6 +21,7 @@ NAMES = (
     "cancel",
     "claim",
     "complete",
+    "ended",
     "expire",
     "forget",
     "known",

@@ -7,7 +7,7 @@ restored after it was lost, all of them are woken to look.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from weakref import WeakSet
 
@@ -22,7 +22,9 @@ from service.store.rules import Cancellations
 
 logger = logging.getLogger(__name__)
 
-CHANNELS = (ARRIVALS, ENDS, CANCELLED, NEWS)
+# A process that claims jobs listens to some channels, and one that waits for jobs to the others.
+CLAIMING, WAITING = (ARRIVALS, CANCELLED), (ENDS, NEWS)
+CHANNELS = CLAIMING + WAITING
 # Seconds of silence after which Redis is sent a ping.
 SILENCE_S = 5.0
 # Seconds before a subscription that was lost is restored.
@@ -37,8 +39,8 @@ class Subscription:
     `arrival` is set when a job may be waiting for a worker.
     """
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, client: Redis, channels: Collection[str] = CHANNELS) -> None:
+        self._client, self._channels = client, tuple(channels)
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
         self._waiting: dict[str, list[asyncio.Event]] = {}
@@ -102,7 +104,7 @@ class Subscription:
         while True:
             try:
                 async with self._client.pubsub() as channels:
-                    await channels.subscribe(*CHANNELS)
+                    await channels.subscribe(*self._channels)
                     await self._receive(channels)
             except (RedisError, OSError) as error:
                 logger.debug("the subscription was lost: %r", error)
@@ -124,7 +126,7 @@ class Subscription:
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message["type"], message["channel"]:
-            case "subscribe", _ if message["data"] == len(CHANNELS):
+            case "subscribe", _ if message["data"] == len(self._channels):
                 self._subscribed.set()
                 self._wake_all()
             case "message", channel if channel == ARRIVALS.encode():

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 # A network is evaluated forward, or also differentiated, for likelihoods and verdicts.
 Mode = Literal["forward", "pull-back"]
-# Why a tick takes no more rows: none is left, its price is spent, or no more may begin.
+# Why a tick takes no more rows: none is left, its price is spent, or no more may begin or are held.
 Reason = Literal["drained", "full", "resident"]
 TickPart = Literal["plan", "begin", "ask", "network", "tell", "retire", "report"]
 

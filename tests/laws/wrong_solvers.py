@@ -203,10 +203,10 @@ WRONG = [
         counts_each_step_twice=("adams", "(h / 2)[:, None]", "h[:, None]"),
         corrects_the_wrong_way=("adams", "+ line(own.eps, change", "+ line(own.eps, -change"),
         keeps_the_first_answer=("adams", "            eps=eps,\n", "            eps=own.eps,\n"),
-        asks_where_it_stands=("adams", "        return s, x\n", "        return state.s, x\n"),
+        asks_where_it_stands=("adams", "advance(state.s, state.step))", "state.s)"),
         leaves_out_the_scales=NO_SCALES,
         weighs_the_trace_twice=("flow", "weight = 0.5 * condition", "weight = condition"),
-        takes_sigma_for_alpha=("flow", "(noise.alpha * x)", "(noise.sigma * x)"),
+        takes_sigma_for_alpha=("flow", "(at.noise.alpha * x)", "(at.noise.sigma * x)"),
     ),
     *_broken(
         tolerances_are_kept,

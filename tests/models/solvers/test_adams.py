@@ -26,7 +26,7 @@ from models.rows.rows import take
 from models.schema.specs import Adams
 from models.solvers.adams import MAX_FACTOR, AdamsSolver
 from models.solvers.base import RowStatus
-from models.solvers.flow import question
+from models.solvers.flow import moment, question
 from models.solvers.rk45 import Rk45Solver
 from models.work.likelihood import score_problem
 from models.work.solve import solve
@@ -97,7 +97,7 @@ def test_forward_and_back_is_the_image() -> None:
 
     def slope(x: Tensor, s: float) -> Tensor:
         time = torch.full((4,), s, dtype=torch.float64)
-        asked = question(condition, time, x, probes, torch.float64)
+        asked = question(condition, moment(condition, time), x, probes, torch.float64)
         rho = condition.schedule.noise(asked.t).rho
         return 0.5 * condition.dgamma_ds(asked.t) * rho * denoiser.evaluate(asked, condition).eps
 

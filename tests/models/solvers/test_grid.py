@@ -76,6 +76,22 @@ def test_rows_of_different_grids_share_a_lane() -> None:
         assert torch.equal(found[:, 3 * index : 3 * index + 3], gammas(rows, 300))
 
 
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("own", [None, (0.9, 0.5, 0.45)])
+def test_the_table_has_what_the_rule_says(grid: Grid, own: tuple[float, ...] | None) -> None:
+    rows = problem(Ddpm(steps=4, grid=grid, power=0.7, points=own))
+    ruled = rows.columns._replace(times=rows.columns.times[:, :0])
+    for index in range(7):
+        at = torch.full_like(ruled.steps, index)
+        assert torch.equal(rows.columns.time(rows.condition, at), ruled.time(rows.condition, at))
+
+
+def test_a_walk_of_too_many_steps_is_refused() -> None:
+    rows = problem(Ddpm(steps=4))
+    with pytest.raises(ValueError, match="at most 1000"):
+        rows.columns.tabulated(rows.condition, [Ddpm.model_construct(steps=1001)])
+
+
 @pytest.mark.parametrize("rtk", [RtkUla, RtkMala, RtkUld])
 def test_each_segment_has_its_step_size(rtk: type[RtkUla | RtkMala | RtkUld]) -> None:
     """Equal sizes are one size; another one changes what follows, and nothing before."""

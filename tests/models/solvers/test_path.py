@@ -57,8 +57,8 @@ def test_a_step_is_the_integral_against_rho() -> None:
     span = noise[1].gamma - noise[0].gamma
     rho = 0.5 * torch.exp(0.5 * (noise[0].gamma + share * span)) * span
     expected = ((eps + share * change) * rho).mean(0)
-    assert torch.allclose(line(eps, change, noise[0], noise[1]), expected, rtol=1e-8)
-    assert torch.equal(line(eps, change, noise[0], noise[2]), torch.zeros_like(eps))
+    assert torch.allclose(line(eps, change, noise[0].gamma, noise[1].gamma), expected, rtol=1e-8)
+    assert torch.equal(line(eps, change, noise[0].gamma, noise[2].gamma), torch.zeros_like(eps))
 
 
 @pytest.mark.parametrize(("steps", "fresh"), [(2, 1), (5, 3), (30, 8)])

@@ -29,8 +29,8 @@ class Request:
 class Simulation:
     """Runs a scheduler tick by tick, and watches its promises."""
 
-    def __init__(self, limits: SchedulerLimits) -> None:
-        self.limits, self.scheduler = limits, Scheduler(limits)
+    def __init__(self, limits: SchedulerLimits, begin_price: float = 0.0) -> None:
+        self.limits, self.scheduler, self.begin_price = limits, Scheduler(limits), begin_price
         self.requests: dict[int, Request] = {}
         self.told: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.begun: dict[int, int] = defaultdict(int)
@@ -48,7 +48,7 @@ class Simulation:
 
     def tick(self) -> dict[int, int]:
         """One tick; the rows run of each job."""
-        plan = self.scheduler.plan()
+        plan = self.scheduler.plan(begin_price=self.begin_price)
         for job, first, last in plan.admissions:
             assert first == self.begun[job] < last <= self.requests[job].rows
             assert (last - first) % self.requests[job].group == 0
@@ -104,11 +104,16 @@ requests = st.builds(
     st.integers(1, 24),
     st.integers(1, 40),
     st.sampled_from([0.0, 0.125, 0.5]),
+    st.sampled_from([0.0, 0.1, 1.0]),
 )
 def test_every_row_runs_exactly_as_often_as_it_must(
-    arrivals: dict[int, list[Request]], tick: int, resident: int, reserve: float
+    arrivals: dict[int, list[Request]],
+    tick: int,
+    resident: int,
+    reserve: float,
+    begin_price: float,
 ) -> None:
-    simulation = Simulation(SchedulerLimits(tick, resident, reserve))
+    simulation = Simulation(SchedulerLimits(tick, resident, reserve), begin_price)
     simulation.run(arrivals)
     assert simulation.ended.keys() == simulation.requests.keys()
     for job, request in simulation.requests.items():
