@@ -1,12 +1,13 @@
 """The manifest, a JSON file beside the weights that describes a checkpoint. Torch-free."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError, NoManifestError
+from models.schema.preprocessing import PictureRule
 from models.schema.regular import read_regular
 
 MANIFEST = "manifest.json"
@@ -83,6 +84,12 @@ class Manifest(_Record):
     config: ModelConfig
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights file.")
     parameters: int
+    preprocessing: PictureRule | None = Field(
+        None,
+        description="The rule by which photographs become images of the model. Without one, images "
+        "must have the model's shape and levels.",
+        exclude_if=lambda rule: rule is None,
+    )
     data: DataRecord | None = None
     training: TrainingRecord | None = None
     origin: Origin | None = None
@@ -93,6 +100,12 @@ class Manifest(_Record):
         default_factory=dict, description="The measurements that the presets were chosen by."
     )
     evaluation: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.preprocessing is not None:
+            self.preprocessing.check(self.config)
+        return self
 
 
 def read_manifest(folder: Path) -> Manifest:
