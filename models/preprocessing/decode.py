@@ -8,7 +8,7 @@ import io
 import warnings
 from typing import BinaryIO, NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from models.schema.errors import (
     PictureDamageError,
@@ -25,7 +25,9 @@ MOST_PIXELS = 32 << 20
 _MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA"))
 _SEVERAL_ALLOWED = "MPO"
 _ORIENTATION = 0x0112
-_UNDEFINED, _MOST_ORIENTATION = 0, 8
+_TIFF_SIZE = (257, 256)
+# Orientations from 5 to 8 exchange height and width.
+_UNDEFINED, _FIRST_TURNED, _MOST_ORIENTATION = 0, 5, 8
 
 # Pillow warns of damaged EXIF and of truncated TIFFs, and goes on. A picture that may be turned or
 # incomplete must not be scored, so these warnings are errors, for Pillow's modules alone.
@@ -34,7 +36,7 @@ for _category in (UserWarning, Image.DecompressionBombWarning):
 
 
 class Header(NamedTuple):
-    """Format, Pillow's mode and size as stored, before the picture is turned upright."""
+    """Format, Pillow's mode, and the size of the upright picture."""
 
     form: str
     mode: str
@@ -46,10 +48,22 @@ def read_header(content: bytes | BinaryIO, max_pixels: int = MOST_PIXELS) -> Hea
 
     Raises PictureDamageError for what is no readable picture of `FORMATS`, PictureSizeError for
     more than `max_pixels`, PictureDepthError for more than 8 bits a value, and PictureShapeError
-    for other colours than grey, RGB, palettes and alpha, and for several frames or pages.
+    for other colours than grey, RGB, palettes and alpha, and for several frames or pages. A PNG
+    that says behind its pixels how it is turned is taken for upright here.
     """
     with _opened(content, max_pixels) as image:
-        return _header(image)
+        try:
+            turned = _orientation(image) >= _FIRST_TURNED
+            size = Size(image.height, image.width)
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                # Pillow states the size of a TIFF that lies on its side as if it were upright.
+                size = Size(*(int(image.tag_v2[tag]) for tag in _TIFF_SIZE))
+        except PictureError:
+            raise
+        except Exception as error:  # Pillow's decoders raise errors of many classes.
+            raise _damaged(error) from error
+        form = "JPEG" if image.format == _SEVERAL_ALLOWED else str(image.format)
+        return Header(form, image.mode, Size(*reversed(size)) if turned else size)
 
 
 def decode(content: bytes, max_pixels: int = MOST_PIXELS) -> Image.Image:
@@ -61,9 +75,7 @@ def decode(content: bytes, max_pixels: int = MOST_PIXELS) -> Image.Image:
     with _opened(content, max_pixels) as image:
         try:
             image.load()
-            orientation = image.getexif().get(_ORIENTATION, _UNDEFINED)
-            if orientation not in range(_MOST_ORIENTATION + 1):
-                raise PictureDamageError(f"its orientation is {orientation}, none of 1 to 8")
+            _orientation(image, loaded=True)
             return ImageOps.exif_transpose(image)
         except PictureError:
             raise
@@ -89,7 +101,9 @@ def _opened(content: bytes | BinaryIO, max_pixels: int) -> Image.Image:
 
 def _check(image: Image.Image, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
-        raise PictureSizeError(f"{_header(image).size} is more than {max_pixels} pixels")
+        raise PictureSizeError(
+            f"{Size(image.height, image.width)} is more than {max_pixels} pixels"
+        )
     if image.mode.startswith(("I", "F")):
         raise PictureDepthError(f"{image.mode}, more than 8 bits a value; convert it to 8 bits")
     if image.mode not in _MODES:
@@ -111,9 +125,16 @@ def _has_several(image: Image.Image) -> bool:
     return True
 
 
-def _header(image: Image.Image) -> Header:
-    form = "JPEG" if image.format == _SEVERAL_ALLOWED else str(image.format)
-    return Header(form, image.mode, Size(image.height, image.width))
+def _orientation(image: Image.Image, loaded: bool = False) -> int:
+    """Return the orientation that a picture states. Raises PictureDamageError for one that is
+    none."""
+    # Pillow would inflate a PNG to find EXIF behind its pixels.
+    if image.format == "PNG" and not loaded and "exif" not in image.info:
+        return _UNDEFINED
+    orientation = image.getexif().get(_ORIENTATION, _UNDEFINED)
+    if orientation not in range(_MOST_ORIENTATION + 1):
+        raise PictureDamageError(f"its orientation is {orientation}, none of 1 to 8")
+    return int(orientation)
 
 
 def _damaged(error: Exception) -> PictureDamageError:

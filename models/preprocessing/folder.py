@@ -19,6 +19,7 @@ from models.schema.regular import open_regular, read_regular
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".tif", ".tiff", ".webp"))
 MOST_BYTES = 256 << 20
+_SHOWN = 5
 _JUNK = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 
 
@@ -42,6 +43,24 @@ class Folder:
         """Note that a file or folder is left out."""
         self.left_out.setdefault(reason, []).append(name)
 
+    def describe(self) -> list[str]:
+        """Return lines on what the folder has, and on what of it is left out."""
+        kinds = ", ".join(f"{number} {kind}" for kind, number in self.kinds.most_common(_SHOWN))
+        sizes = self.sizes.most_common(_SHOWN)
+        shown = ", ".join(f"{number} of {size}" for size, number in sizes)
+        if len(self.sizes) > len(sizes):
+            shown += f" and {len(self.sizes) - len(sizes)} other sizes"
+        name, count = printable(str(self.path)), len(self.photographs)
+        return [f"{name}: {count} photographs ({kinds}); {shown}", *self.omissions()]
+
+    def omissions(self) -> list[str]:
+        """Return a line for each reason for which something is left out."""
+        lines = []
+        for reason, names in self.left_out.items():
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            lines.append(f"left out, {reason}: {', '.join(names[:_SHOWN])}{more}")
+        return lines
+
     @property
     def sizes(self) -> Counter[str]:
         """Number of photographs by size, height x width, as stored."""
@@ -53,19 +72,17 @@ class Folder:
         return Counter(f"{one.header.form} {one.header.mode}" for one in self.photographs)
 
 
-def scan(
-    folder: Path, max_pixels: int = MOST_PIXELS, skip: frozenset[str] = MASKS | DEFECTS
-) -> Folder:
+def scan(folder: Path, max_pixels: int = MOST_PIXELS, *, defects: bool = False) -> Folder:
     """Find the photographs in a folder.
 
     Left out, with the reason, are hidden files, files of other kinds, what cannot be read, copies
-    of the same bytes, masks, and folders whose names are in `skip` (in lower case). Raises
-    DataError where no photograph is left, and where `folder` is none.
+    of the same bytes, masks, and folders that are named like masks or, unless `defects`, like
+    defects. Raises DataError where no photograph is left, and where `folder` is none.
     """
     if not folder.is_dir():
         raise DataError(f"{printable(str(folder))}: no such folder")
     found = Folder(folder)
-    for path in _files(folder, found, skip):
+    for path in _files(folder, found, defects):
         name = printable(os.path.relpath(path, folder))
         try:
             with open_regular(path) as file:
@@ -97,7 +114,7 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _files(folder: Path, found: Folder, skip: frozenset[str]) -> Iterator[Path]:
+def _files(folder: Path, found: Folder, defects: bool) -> Iterator[Path]:
     """Yield files with a picture's suffix in the order of their paths, and note the others."""
     seen, waiting = set(), [folder]
     while waiting:
@@ -119,9 +136,10 @@ def _files(folder: Path, found: Folder, skip: frozenset[str]) -> Iterator[Path]:
             if entry.name.startswith(".") or entry.name in _JUNK:
                 found.leave_out("hidden", name)
             elif entry.is_dir():
-                if entry.name.lower() in skip:
-                    kind = "masks" if entry.name.lower() in MASKS else "defects"
-                    found.leave_out(f"folder named like {kind}", name)
+                if MASKS.fullmatch(entry.name):
+                    found.leave_out("folder named like masks", name)
+                elif DEFECTS.fullmatch(entry.name) and not defects:
+                    found.leave_out("folder named like defects", name)
                 else:
                     below.append(path)
             elif path.suffix.lower() in SUFFIXES:

@@ -10,13 +10,10 @@ from models.schema.errors import PictureError
 from models.schema.regular import read_regular
 
 # Folders of public inspection data sets, and what people call their own.
-MASKS = frozenset(
-    ("annotation", "annotations", "ground_truth", "groundtruth", "gt", "label", "labels")
-    + ("mask", "masks", "segmentation", "segmentations")
-)
-DEFECTS = frozenset(
-    ("abnormal", "anomalies", "anomalous", "anomaly", "bad", "broken", "defect", "defective")
-    + ("defects", "faulty", "ng", "nok", "reject", "rejects")
+MASKS = re.compile(r"annotations?|ground_?truth|gt|labels?|masks?|segmentations?", re.IGNORECASE)
+DEFECTS = re.compile(
+    r"abnormal|anomal(?:y|ies|ous)|bad|broken|defect(?:s|ive)?|faulty|ng|nok|rejects?",
+    re.IGNORECASE,
 )
 _SUFFIX = re.compile(r"[-_. ](?:mask|gt|label|seg|annotation)s?$", re.IGNORECASE)
 _MOST_BYTES = 64 << 20

@@ -8,7 +8,6 @@ import numpy as np
 
 from models.preprocessing.decode import MOST_PIXELS, decode, read_header
 from models.preprocessing.levels import Bytes, quantise, to_levels
-from models.schema.errors import PictureShapeError
 from models.schema.preprocessing import PictureRule, Size
 
 
@@ -59,19 +58,6 @@ def cut_all(pictures: Sequence[Picture], rule: PictureRule) -> tuple[Bytes, Tili
     return np.concatenate([empty, *tiles]), Tiling(rule, tuple(one.size for one in pictures))
 
 
-def most_tiles(content: bytes, rule: PictureRule, max_pixels: int = MOST_PIXELS) -> int:
-    """Return the number of tiles of a photograph, by its header.
-
-    The photograph may be turned by a quarter, which its header does not say; the larger number
-    counts. Raises PictureError.
-    """
-    size = read_header(content, max_pixels).size
-    counts, fault = [], None
-    for one in (size, Size(size.width, size.height)):
-        try:
-            counts.append(rule.tiles(one))
-        except PictureShapeError as error:
-            fault = fault or error
-    if fault is not None and not counts:
-        raise fault
-    return max(counts)
+def count_tiles(content: bytes, rule: PictureRule, max_pixels: int = MOST_PIXELS) -> int:
+    """Return the number of tiles of a photograph, by its header. Raises PictureError."""
+    return rule.tiles(read_header(content, max_pixels).size)

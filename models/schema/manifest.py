@@ -27,7 +27,7 @@ class _Record(BaseModel):
 
 class Indices(_Record):
     """One part of a split: the number of its images and the SHA-256 of their sorted int64
-    indices."""
+    indices, or for photographs of the sorted digests of their pixels."""
 
     count: int
     sha256: str
@@ -37,7 +37,10 @@ class DataRecord(_Record):
     """The images that a checkpoint was trained on, and how they were divided."""
 
     source: str = Field(description="Name or file name of the images that were divided.")
-    sha256: str = Field(description="SHA-256 of the token array that was divided, in C order.")
+    sha256: str = Field(
+        description="SHA-256 of the token array that was divided, in C order; for photographs, of "
+        "the sorted digests of their pixels."
+    )
     test_source: str | None = Field(None, description="The separate test images, if there are any.")
     test_sha256: str | None = None
     licence: str = ""
@@ -52,6 +55,11 @@ class TrainingRecord(_Record):
     recipe: dict[str, Any]
     seed: int
     steps: int
+    kept_step: int | None = Field(
+        None,
+        description="The step whose weights were kept, where it is not the last.",
+        exclude_if=lambda step: step is None,
+    )
     seconds: float
     machine: str
     torch: str

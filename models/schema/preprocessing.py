@@ -68,12 +68,16 @@ class PictureRule(_Settings):
     0 to 255 are rounded to `levels` tokens.
     """
 
-    version: Literal[1] = 1
-    mode: Literal["grey", "rgb"]
+    version: Literal[1] = Field(1, description="Version of the steps that the rule stands for.")
+    mode: Literal["grey", "rgb"] = Field(description="Colours of the model's images.")
     ground: tuple[Level, Level, Level] = Field(
         (255, 255, 255), description="Red, green and blue behind transparent pixels."
     )
-    size: Resize | Scale = Field(discriminator="rule")
+    size: Resize | Scale = Field(
+        discriminator="rule",
+        description='`{ rule = "resize", height, width, filter }` gives every picture one size, '
+        '`{ rule = "scale", factor, filter }` multiplies its sides.',
+    )
     tile: tuple[Side, Side] = Field(description="Height and width of a tile: the model's image.")
     stride: tuple[Side, Side] = Field(
         description="Steps from tile to tile, down and across; a step below the tile's side "
@@ -81,8 +85,8 @@ class PictureRule(_Settings):
     )
     edges: Literal["shift", "crop"] = Field(
         "shift",
-        description="Where the last tile would end before the picture's edge: `shift` adds one "
-        "that ends there, `crop` leaves the rest out.",
+        description="Treatment of a rest beyond the last whole step: `shift` adds a tile that ends "
+        "at the picture's edge, `crop` leaves the rest out.",
     )
     levels: int = Field(256, ge=2, le=256, description="The model's vocabulary.")
 

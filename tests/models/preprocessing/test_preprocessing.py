@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from models.preprocessing.levels import quantise
 from models.preprocessing.stitching import stitch
-from models.preprocessing.tiles import cut, cut_all, most_tiles, read_picture
-from models.schema.errors import PictureShapeError
+from models.preprocessing.tiles import count_tiles, cut, cut_all, read_picture
 from models.schema.manifest import Manifest
 from models.schema.preprocessing import PictureRule, Size
 
@@ -75,7 +74,7 @@ def test_tiles_cover_the_picture():
         picture = read_picture(photograph(), one)
         tiles = cut(picture.tokens, one)
         assert tiles.shape == (count, 16, 16, 3)
-        assert most_tiles(photograph(), one) == one.tiles(picture.size) == count
+        assert count_tiles(photograph(), one) == one.tiles(picture.size) == count
         covered = np.zeros(picture.tokens.shape[:2], bool)
         for y, x in one.origins(Size(*covered.shape)):
             covered[y : y + 16, x : x + 16] = True
@@ -90,17 +89,13 @@ def test_several_pictures_are_rows_of_one_job():
     assert np.array_equal(tiles[4:], cut(read_picture(small, rule()).tokens, rule()))
 
 
-def test_a_turned_picture_is_priced_by_the_larger_number():
-    oblong = rule(tile=(8, 16), stride=(8, 16))
-    upright, quarter = (
-        encode(Image.fromarray(scene(64, 32))),
-        encode(Image.fromarray(scene(32, 64))),
-    )
-    assert most_tiles(upright, oblong) == most_tiles(quarter, oblong) == 4
-    tall = rule(tile=(16, 8), stride=(16, 8), size={"rule": "scale", "factor": 0.25})
-    assert most_tiles(quarter, tall) == 1
-    with pytest.raises(PictureShapeError, match="32x64 becomes 8x16"):
-        read_picture(quarter, tall)
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_turned_picture_is_counted_upright(form):
+    tall = rule(tile=(16, 8), stride=(16, 8))
+    for orientation in range(1, 9):
+        content = turned(orientation, form)
+        tiles = cut(read_picture(content, tall).tokens, tall)
+        assert count_tiles(content, tall) == len(tiles) == 8
 
 
 @pytest.mark.parametrize("settings", [{}, {"stride": (8, 8)}, {"stride": (5, 7)}])
