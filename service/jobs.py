@@ -1,18 +1,31 @@
 """Jobs and their outcomes: frozen, torch-free, what the store carries for every kind of work."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Generic, Literal, Protocol
+from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from typing_extensions import TypeVar
 
+from models.preprocessing.tiles import Tiling
 from models.schema.arrays import RawArray
 from service.errors import ServiceError
 
 Tokens = Annotated[NDArray[np.uint8], RawArray("u1", axes=4)]
+# A job whose images are no tiles of photographs is written as builds before this one write it.
+WrittenTiling = Annotated[Tiling | None, Field(exclude_if=lambda tiling: tiling is None)]
+WrittenFlag = Annotated[bool, Field(exclude_if=lambda flag: not flag)]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
 UNFINISHED: frozenset[JobStatus] = frozenset(("queued", "running"))
+
+
+class Decoded(NamedTuple):
+    """The images of a request as tokens `[N, H, W, C]`; and, where they are tiles of photographs,
+    what they were cut from."""
+
+    tokens: Tokens
+    tiling: Tiling | None = None
 
 
 class NamedSolver(Protocol):

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from service.catalogue import ServedModel
 from service.contracts.base import ResponseModel, Timing, Work
-from service.jobs import Job, Result, Task, Tokens
+from service.jobs import Decoded, Job, Result, Task
 from service.price import Quote
 from service.settings import Settings
 
@@ -71,10 +71,11 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     requests carry images has them there as `images`, and names with `parameters` the rest, which
     comes as form fields or in the query where images come as files; other kinds leave it out.
 
-    `quote` judges a request by its numbers and the number of its images, before any is decoded; it
-    raises BadRequest. `make` resolves a request and its decoded images, an array without images
-    for a kind that takes none, into the task; it raises BadRequest too. `answer` is the result as
-    JSON, `binaries` has other forms by media type. Each image counts once in `measure`.
+    `quote` judges a request by its numbers and the number of its images, or of the tiles of its
+    photographs, before any is decoded; it raises BadRequest. `make` resolves a request and its
+    decoded images, none for a kind that takes none, into the task; it raises BadRequest too.
+    `answer` is the result as JSON, `binaries` has other forms by media type. Each image, or
+    photograph, counts once in `measure`.
 
     `summary` and `description` document POST /v1/<name>, `examples` are bodies of it, and
     `job_examples` are bodies of POST /v1/jobs; both by name, as OpenAPI has them.
@@ -88,7 +89,7 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     task: type[TaskT]
     result: type[ResultT]
     quote: Callable[[WorkT, int, ServedModel, Settings], Quote]
-    make: Callable[[WorkT, Tokens, ServedModel], TaskT]
+    make: Callable[[WorkT, Decoded, ServedModel], TaskT]
     answer: Callable[[Finished[TaskT, ResultT]], ResponseModel]
     examples: Mapping[str, Any]
     parameters: type[BaseModel] | None = None

@@ -181,6 +181,9 @@ class Settings(BaseSettings):
     )
     max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")
     max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")
+    max_photograph_pixels: int = Field(
+        32 << 20, ge=1, description="Most pixels in one photograph, before it is scaled."
+    )
     max_row_evaluations: int = Field(
         1_000_000,
         ge=1,

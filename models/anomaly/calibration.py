@@ -22,6 +22,7 @@ from pydantic import (
 
 from models.anomaly.conformal import FAILED, p_value, smallest_alpha
 from models.anomaly.density import Density
+from models.anomaly.pictures import PictureReference
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import (
     CODEC,
@@ -111,6 +112,12 @@ class Calibration(_Record):
         min_length=FEWEST,
         description="Scores of the calibration images that were solved, ascending.",
     )
+    pictures: PictureReference | None = Field(
+        None,
+        description="The pictures whose tiles these images are, for a checkpoint that takes whole "
+        "photographs.",
+        exclude_if=lambda pictures: pictures is None,
+    )
     command: str
 
     @model_validator(mode="after")
@@ -167,6 +174,12 @@ class Calibration(_Record):
                 raise CheckpointError(
                     f"{CALIBRATION} is for {name} {getattr(self.preprocessing, name)}, not {value}"
                 )
+        rule = None if manifest.preprocessing is None else manifest.preprocessing.digest
+        known = None if self.pictures is None else self.pictures.rule
+        if rule != known:
+            raise CheckpointError(
+                f"{CALIBRATION} is for pictures that were prepared in another way; calibrate again"
+            )
         if self.density.names != FITTED:
             raise CheckpointError(f"{CALIBRATION} was fitted on other statistics")
 

@@ -26,11 +26,13 @@ evaluate = LazyGroup(
 )
 models = LazyGroup(
     name="models",
-    help="List, show, import, export, train, tune, calibrate and evaluate checkpoints.",
+    help="List, show, make, import, export, train, tune, calibrate and evaluate checkpoints.",
     commands_at={
         "list": "models.cli.shelf:list_checkpoints",
         "show": "models.cli.shelf:show_checkpoint",
+        "new": "models.cli.new:new",
         "import": "models.cli.importing:import_checkpoint",
+        "prepare": "models.cli.prepare:prepare",
         "export": "models.cli:export",
         "graphs": "models.cli.exporting:graphs",
         "train": "models.cli.train:train",

@@ -12,19 +12,29 @@ from models.cli.recipes import training_data, training_test_data
 
 @click.command("train")
 @click.argument("recipe")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the checkpoint; left out where RECIPE is a folder, which then gets it.",
+)
 @training_data
 @training_test_data
-@click.option("--steps", type=click.IntRange(1), help="Number of steps, instead of the recipe's.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Number of steps, instead of the recipe's. More than a finished run had prolong it.",
+)
 @click.option("--seed", type=SEED, help="Seed, instead of the recipe's.")
 @device
 @threads
 @as_json
 @runs("models.cli.actions.train:train")
 def train() -> None:
-    """Train a checkpoint by RECIPE, a shipped name (digits) or a TOML file, into --out.
+    """Train a checkpoint by RECIPE: a shipped name (digits), a TOML file, or a folder of `mulan
+    models new`.
 
-    Training is deterministic by seed on one kind of machine with one number of threads. A run that
-    was killed resumes from its last save when the same command is given again; a finished run is
-    left as it is.
+    From the first look at the held-out images on there is a checkpoint to use, and
+    training/samples.png shows what it draws. Ctrl-C stops after the present step and keeps what is
+    trained; the same command goes on. Training is deterministic by seed on one kind of machine with
+    one number of threads.
     """

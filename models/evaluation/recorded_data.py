@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation.recorded_pictures import recorded_pictures
 from models.files.images import (
     NAMED,
     Labels,
@@ -16,6 +17,9 @@ from models.files.images import (
     load_images,
     load_labels,
 )
+from models.preprocessing.folder import scan
+from models.preprocessing.loading import load_pictures
+from models.preprocessing.tiles import cut_all
 from models.schema.errors import DataError
 from models.schema.manifest import DataPart, Manifest
 
@@ -38,6 +42,8 @@ class RecordedData:
 
         Raises DataError when the images or their division differ from the recorded ones.
         """
+        if self.manifest.preprocessing is not None:
+            return self._tiles(part)
         given = self.test_data or self.data
         if self.manifest.data is None and part == "test" and given:
             return load_images(given, self.manifest.config)
@@ -47,6 +53,23 @@ class RecordedData:
             raise DataError(f"{source} is not the data that the checkpoint records")
         chosen: Tokens = images[self._indices(part, len(images))]
         return chosen
+
+    def _tiles(self, part: DataPart) -> Tokens:
+        """Return the tiles of one part's photographs, or of a folder of test photographs."""
+        rule = self.manifest.preprocessing
+        assert rule is not None
+        if self.test_data is not None and part == "test":
+            folder = scan(Path(self.test_data))
+            pictures = load_pictures(folder.photographs, rule, folder)
+        elif self.data is None:
+            raise DataError(f"{self.manifest.name} was made of photographs: give --data")
+        else:
+            parts = recorded_pictures(self.manifest, self.data)
+            if part not in parts:
+                raise DataError(f"{self.manifest.name} records no {part} images")
+            pictures = parts[part]
+        tiles, _ = cut_all([one.picture for one in pictures], rule)
+        return tiles
 
     def labels(self, part: DataPart) -> Labels:
         """Return the classes `[N]` of one part. Raises DataError where they are not known."""

@@ -10,7 +10,8 @@ from models.zoo import ZOO
 
 
 def folders(root: Path = ZOO) -> list[Path]:
-    """Folders and symbolic links directly below `root`, by name, which may hold checkpoints.
+    """Folders and symbolic links directly below `root`, by name, which may hold checkpoints; `root`
+    alone where it is a checkpoint itself.
 
     Nothing in them is touched, since one of them may be on a file server that never answers. Names
     that begin with a dot are left out, as folders that are still being written have them, and
@@ -18,9 +19,12 @@ def folders(root: Path = ZOO) -> list[Path]:
     """
     try:
         with os.scandir(root) as found:
-            names = [entry.name for entry in found if _may_be_a_folder(entry)]
+            entries = list(found)
     except OSError:
         return []
+    if any(entry.name == MANIFEST for entry in entries):
+        return [root]
+    names = [entry.name for entry in entries if _may_be_a_folder(entry)]
     return [root / name for name in sorted(names) if not name.startswith((".", "__"))]
 
 

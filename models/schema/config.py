@@ -38,7 +38,9 @@ class ModelConfig(BaseModel):
         (32, 32, 3), description="Height, width, channels."
     )
     vocabulary: int = Field(256, ge=2, le=256, description="Number of values a pixel can take.")
-    parameterisation: Parameterisation = "velocity"
+    parameterisation: Parameterisation = Field(
+        "velocity", description="The quantity that the network predicts."
+    )
     width: int = Field(
         128,
         ge=4,

@@ -1,12 +1,13 @@
 """The manifest, a JSON file beside the weights that describes a checkpoint. Torch-free."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError, NoManifestError
+from models.schema.preprocessing import PictureRule
 from models.schema.regular import read_regular
 
 MANIFEST = "manifest.json"
@@ -26,7 +27,7 @@ class _Record(BaseModel):
 
 class Indices(_Record):
     """One part of a split: the number of its images and the SHA-256 of their sorted int64
-    indices."""
+    indices, or for photographs of the sorted digests of their pixels."""
 
     count: int
     sha256: str
@@ -36,7 +37,10 @@ class DataRecord(_Record):
     """The images that a checkpoint was trained on, and how they were divided."""
 
     source: str = Field(description="Name or file name of the images that were divided.")
-    sha256: str = Field(description="SHA-256 of the token array that was divided, in C order.")
+    sha256: str = Field(
+        description="SHA-256 of the token array that was divided, in C order; for photographs, of "
+        "the sorted digests of their pixels."
+    )
     test_source: str | None = Field(None, description="The separate test images, if there are any.")
     test_sha256: str | None = None
     licence: str = ""
@@ -51,6 +55,11 @@ class TrainingRecord(_Record):
     recipe: dict[str, Any]
     seed: int
     steps: int
+    kept_step: int | None = Field(
+        None,
+        description="The step whose weights were kept, where it is not the last.",
+        exclude_if=lambda step: step is None,
+    )
     seconds: float
     machine: str
     torch: str
@@ -83,6 +92,12 @@ class Manifest(_Record):
     config: ModelConfig
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights file.")
     parameters: int
+    preprocessing: PictureRule | None = Field(
+        None,
+        description="The rule by which photographs become images of the model. Without one, images "
+        "must have the model's shape and levels.",
+        exclude_if=lambda rule: rule is None,
+    )
     data: DataRecord | None = None
     training: TrainingRecord | None = None
     origin: Origin | None = None
@@ -93,6 +108,12 @@ class Manifest(_Record):
         default_factory=dict, description="The measurements that the presets were chosen by."
     )
     evaluation: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.preprocessing is not None:
+            self.preprocessing.check(self.config)
+        return self
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,5 +1,7 @@
 """The likelihood of one image. Torch-free; log-probabilities in nats."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -34,3 +36,41 @@ class Score:
     def ok(self) -> bool:
         """True if there is a likelihood."""
         return self.reason is None
+
+
+def joint(scores: Sequence[Score], dimensions: int) -> Score:
+    """Return the likelihood of several images of `dimensions` values, taken as independent.
+
+    Log-probabilities are sums. The standard errors of images are independent, since their noise is
+    keyed by their content. If one failed, all of them have no likelihood.
+    """
+    nfe = sum(score.nfe for score in scores)
+    for score in scores:
+        if score.reason is not None:
+            return Score(nfe, reason=score.reason)
+    bound = _over(scores, "log_px_lower_bound", math.fsum)
+    return Score(
+        nfe,
+        log_px_given_z=_over(scores, "log_px_given_z", math.fsum),
+        log_px_lower_bound=bound,
+        bits_per_dim=None if bound is None else -bound / (len(scores) * dimensions * math.log(2)),
+        trace_standard_error=_over(scores, "trace_standard_error", _norm),
+        draw_standard_error=_over(scores, "draw_standard_error", _norm),
+        ode_error_estimate=_over(scores, "ode_error_estimate", math.fsum),
+        prior=_over(scores, "prior", math.fsum),
+        log_det=_over(scores, "log_det", math.fsum),
+        dequantization=_over(scores, "dequantization", math.fsum),
+        latent=_over(scores, "latent", math.fsum),
+    )
+
+
+def _norm(values: Sequence[float]) -> float:
+    return math.hypot(*values)
+
+
+def _over(
+    scores: Sequence[Score], name: str, combine: Callable[[Sequence[float]], float]
+) -> float | None:
+    """Combine one field of all scores; None where one of them has none."""
+    values = [getattr(score, name) for score in scores]
+    return None if any(value is None for value in values) else combine(values)

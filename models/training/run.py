@@ -1,78 +1,123 @@
-"""Training runs: from a recipe to a checkpoint folder."""
+"""Training runs: from a recipe to a checkpoint folder, which is usable from the first look on."""
 
 import os
 import platform
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from models.checkpoints.checkpoint import save_manifest, save_weights
-from models.files.images import digest, divide, fingerprint, load_images
 from models.schema.errors import TrainingError
-from models.schema.manifest import MANIFEST, DataRecord, Manifest, TrainingRecord, read_manifest
+from models.schema.manifest import MANIFEST, Manifest, TrainingRecord, read_manifest
+from models.training.material import Material, gather
 from models.training.recipe import Recipe
-from models.training.trainer import WATCH_DRAWS, Trainer
+from models.training.samples import save_samples
+from models.training.trainer import STATE, WATCH_DRAWS, Trainer
 
 WORK = "training"
 
 
-def train(recipe: Recipe, out: Path, device: torch.device, command: str) -> Manifest:
+def train(
+    recipe: Recipe,
+    out: Path,
+    device: torch.device,
+    command: str,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Manifest:
     """Follow a recipe and write the checkpoint to `out`.
 
-    A run that was killed resumes from what it left in `out`; of a finished run the manifest is
-    returned. `command` is recorded, so that a reader can repeat the run. Raises DataError,
-    CheckpointError, and TrainingError where `out` belongs to another recipe or the loss diverges.
+    At every look at the held-out images the averaged weights become the checkpoint (with `keep =
+    "best"` only where they are the best so far), so that a run may be stopped at any time. A run
+    that was stopped or killed resumes from what it left in `out`, and one that has ended is
+    prolonged where the recipe names more steps; else the manifest is returned. `command` is
+    recorded, so that a reader can repeat the run. Raises DataError, CheckpointError, and
+    TrainingError where `out` belongs to another recipe, cannot be prolonged, or the loss diverges.
     """
-    if (out / MANIFEST).exists():
-        return _finished(recipe, out)
-    images = load_images(recipe.data.source, recipe.model)
-    test_source = recipe.data.test_source
-    test = None if test_source is None else load_images(test_source, recipe.model)
-    parts = divide(len(images), recipe.data.split, recipe.data.split_seed)
-    held_out = images[parts["density"]] if "density" in parts else images[parts["train"]]
-    trainer = Trainer(recipe, images[parts["train"]], held_out, device, out / WORK)
-    model = trainer.run()
-    split = {part: fingerprint(indices) for part, indices in parts.items()}
-    if test is not None:
-        split["test"] = fingerprint(np.arange(len(test)))
-    manifest = Manifest(
-        name=recipe.name,
-        config=recipe.model,
-        sha256=save_weights(out, recipe.model, dict(model.state_dict())),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        data=DataRecord(
-            source=_public_name(recipe.data.source),
-            sha256=digest(images),
-            test_source=test_source and _public_name(test_source),
-            test_sha256=None if test is None else digest(test),
-            licence=recipe.data.licence,
-            split_seed=recipe.data.split_seed,
-            split=split,
-        ),
-        training=TrainingRecord(
-            command=command,
-            recipe=recipe.record(),
-            seed=recipe.optimisation.seed,
-            steps=trainer.step,
-            seconds=trainer.history[-1].seconds,
-            machine=describe_machine(device),
-            torch=torch.__version__,
-            history=[entry._asdict() for entry in trainer.history],
-            held_out_draws=WATCH_DRAWS,
-        ),
-    )
-    save_manifest(out, manifest)
-    shutil.rmtree(out / WORK)
-    return manifest
+    if (out / MANIFEST).exists() and (finished := _finished(recipe, out)) is not None:
+        return finished
+    material = gather(recipe, device)
+    trainer = Trainer(recipe, material.batches, material.held_out, device, out / WORK)
+    run = _Run(recipe, out, device, command, material, trainer)
+    trainer.run(run.look, stopped)
+    if not trainer.history:
+        raise TrainingError(f"{out}: stopped before the first step")
+    if run.looks == 0:
+        # The run before was killed after it saved its state.
+        run.look()
+    return read_manifest(out)
 
 
-def _finished(recipe: Recipe, out: Path) -> Manifest:
+class _Run:
+    """The files that one run writes at each look."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        device: torch.device,
+        command: str,
+        material: Material,
+        trainer: Trainer,
+    ) -> None:
+        self.recipe, self.out, self.device, self.command = recipe, out, device, command
+        self.material, self.trainer = material, trainer
+        self.looks = 0
+
+    def look(self) -> None:
+        """Make the averaged weights the checkpoint, and draw samples of them."""
+        self.looks += 1
+        save_samples(self.trainer.averaged, self.out / WORK, self.device)
+        settings, exists = self.recipe.optimisation, (self.out / MANIFEST).exists()
+        if settings.keep == "last" or self.trainer.is_best() or not exists:
+            model = self.trainer.averaged
+            sha256 = save_weights(self.out, self.recipe.model, dict(model.state_dict()))
+            kept = None
+        else:
+            before = read_manifest(self.out)
+            assert before.training is not None
+            sha256, kept = before.sha256, before.training.kept_step or before.training.steps
+        if self.material.pictures is not None:
+            self.material.pictures.save(self.out)
+        save_manifest(self.out, self._manifest(sha256, kept))
+
+    def _manifest(self, sha256: str, kept_step: int | None) -> Manifest:
+        trainer, settings = self.trainer, self.recipe.optimisation
+        return Manifest(
+            name=self.recipe.name,
+            config=self.recipe.model,
+            sha256=sha256,
+            parameters=sum(parameter.numel() for parameter in trainer.averaged.parameters()),
+            preprocessing=self.recipe.preprocessing,
+            data=self.material.record,
+            training=TrainingRecord(
+                command=self.command,
+                recipe=self.recipe.record(),
+                seed=settings.seed,
+                steps=trainer.step,
+                kept_step=kept_step,
+                seconds=trainer.seconds,
+                machine=describe_machine(self.device),
+                torch=torch.__version__,
+                history=[entry._asdict() for entry in trainer.history],
+                held_out_draws=WATCH_DRAWS,
+            ),
+        )
+
+
+def _finished(recipe: Recipe, out: Path) -> Manifest | None:
+    """Return the manifest of a run that has nothing left to do, or None for one that goes on."""
     manifest = read_manifest(out)
-    if manifest.training is None or manifest.training.recipe != recipe.record():
+    if manifest.training is None or not recipe.prolongs(manifest.training.recipe):
         raise TrainingError(f"{out} belongs to another recipe; delete it or train elsewhere")
-    return manifest
+    if manifest.training.steps >= recipe.optimisation.steps:
+        return manifest
+    if not (out / WORK / STATE).exists():
+        raise TrainingError(
+            f"{out} was trained for {manifest.training.steps} steps, and its folder {WORK}, from "
+            "which training would go on, is gone; train elsewhere"
+        )
+    return None
 
 
 def describe_machine(device: torch.device) -> str:
@@ -82,8 +127,3 @@ def describe_machine(device: torch.device) -> str:
     capability = torch.backends.cpu.get_cpu_capability()
     threads = torch.get_num_threads()
     return f"CPU ({platform.machine()}, {capability}), {os.cpu_count()} cores, {threads} thread(s)"
-
-
-def _public_name(source: str) -> str:
-    """Return a data set's name or the name of its file, without the folders of this machine."""
-    return Path(source).name

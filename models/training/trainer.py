@@ -5,9 +5,11 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -27,6 +29,7 @@ from models.network.encoder import (
 from models.network.mulan import Mulan, tokens_to_data
 from models.network.objective import Elbo, negative_elbo
 from models.schema.errors import TrainingError
+from models.training.batches import Batches, ImageBatches, first_channels
 from models.training.recipe import Optimisation, Recipe
 
 STATE = "training.safetensors"
@@ -38,7 +41,6 @@ EMA_RAMP = 10
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 # torch's CPU generator reads 32 bits of a seed; this factor spreads different seeds over them.
 SEED_STRIDE = 0x9E3779B1
-EPOCH_STRIDE = 1_000_003
 
 
 class Progress(NamedTuple):
@@ -67,21 +69,26 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, images: Tokens, held_out: Tokens, device: torch.device, work: Path
+        self,
+        recipe: Recipe,
+        images: Tokens | Batches,
+        held_out: Tokens,
+        device: torch.device,
+        work: Path,
     ) -> None:
-        """Prepare a run on `images` `[N, H, W, C]`.
+        """Prepare a run on `images` `[N, H, W, C]`, or on batches made otherwise.
 
-        `held_out` are other images, evaluated during training. The folder `work` keeps the saved
-        state.
+        `held_out` `[N, H, W, C]` are other images, evaluated during training. The folder `work`
+        keeps the saved state.
         """
         self.recipe = recipe
         self.settings: Optimisation = recipe.optimisation
         self.device = device
         self.work = work
-        self.images, self.held_out = (
-            torch.tensor(part, device=device).permute(0, 3, 1, 2).contiguous()
-            for part in (images, held_out[:WATCHED])
+        self.batches: Batches = (
+            ImageBatches(images, device) if isinstance(images, np.ndarray) else images
         )
+        self.held_out = first_channels(held_out[:WATCHED], device)
         torch.manual_seed(self.settings.seed)
         self.model = Mulan(recipe.model).to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -93,22 +100,35 @@ class Trainer:
         self.history: list[Progress] = []
         self.step = 0
 
-    def run(self) -> Mulan:
+    @property
+    def seconds(self) -> float:
+        """Seconds of training until the last look."""
+        return self.history[-1].seconds if self.history else 0.0
+
+    def run(
+        self,
+        on_look: Callable[[], object] = lambda: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Mulan:
         """Train to the end from the last save, and return the averaged model.
 
-        Raises TrainingError when the loss diverges, and when the save belongs to another recipe.
+        `on_look` is called after each evaluation of the held-out images, when the state is saved.
+        Where `stopped` says so, the run looks, saves and ends after the present step. Raises
+        TrainingError when the loss diverges, and when the save belongs to another recipe.
         """
         self._resume()
         self.model.train()
         steps, every = self.settings.steps, self.settings.held_out_every
-        started = time.monotonic() - (self.history[-1].seconds if self.history else 0.0)
+        started = time.monotonic() - self.seconds
         totals: list[Tensor] = []
+        stopping = stopped()
         with tqdm(initial=self.step, total=steps, unit="step", file=sys.stderr) as bar:
-            while self.step < steps:
+            while self.step < steps and not stopping:
                 totals.append(self._update(self._batch()))
                 self.step += 1
                 bar.update()
-                if self.step % every == 0 or self.step == steps:
+                stopping = stopped()
+                if self.step % every == 0 or self.step == steps or stopping:
                     entry = self._summarise(totals, time.monotonic() - started)
                     bar.set_postfix_str(
                         f"{entry.total:.3f}, held out {entry.held_out:.3f} bits/dim"
@@ -116,7 +136,25 @@ class Trainer:
                     self.history.append(entry)
                     totals.clear()
                     self._save()
+                    on_look()
         return self.averaged
+
+    def is_best(self) -> bool:
+        """Return whether the last look had the fewest held-out bits/dim so far."""
+        return self.history[-1].held_out <= min(entry.held_out for entry in self.history)
+
+    def time_steps(self, count: int) -> float:
+        """Return the seconds of one step, measured on `count` of them after a first one.
+
+        The model is trained by them, so that this trainer is of no other use.
+        """
+        self.model.train()
+        for index in range(count + 1):
+            if index == 1:
+                began = time.monotonic()
+            self._update(self._batch())
+            self.step += 1
+        return (time.monotonic() - began) / count
 
     def _update(self, batch: Tensor) -> Tensor:
         """Take one optimiser step.
@@ -184,12 +222,8 @@ class Trainer:
         return float(torch.cat(totals).double().mean())
 
     def _batch(self) -> Tensor:
-        """Return the current step's batch; epoch e is shuffled by (seed, e)."""
-        size = min(self.settings.batch_size, len(self.images))
-        epoch, index = divmod(self.step, len(self.images) // size)
-        shuffle = torch.Generator().manual_seed(self.settings.seed * EPOCH_STRIDE + epoch)
-        order = torch.randperm(len(self.images), generator=shuffle)
-        return self.images[order[index * size : (index + 1) * size].to(self.device)]
+        """Return the current step's batch."""
+        return self.batches.batch(self.step, self.settings.batch_size, self.settings.seed)
 
     def _rate_factor(self) -> float:
         """Return the factor of the learning rate: a linear warm-up, then a cosine decay."""
@@ -219,7 +253,7 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             for moment in ADAM_MOMENTS:
                 tensors[f"{moment}.{name}"] = self.optimiser.state[parameter][moment]
-        history = {"recipe": self.recipe.model_dump(mode="json"), "history": self.history}
+        history = {"recipe": self.recipe.record(), "history": self.history}
         content = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             metadata={"step": str(self.step), "progress": json.dumps(history)},
@@ -240,7 +274,7 @@ class Trainer:
         except (SafetensorError, OSError) as error:
             raise TrainingError(f"{path}: {error}; delete it to start again") from error
         progress = json.loads(metadata.get("progress", "{}"))
-        if progress.get("recipe") != self.recipe.model_dump(mode="json"):
+        if not self.recipe.prolongs(progress.get("recipe", {})):
             raise TrainingError(f"{path} belongs to another recipe; delete it or train elsewhere")
         self.model.load_state_dict(_under("model.", tensors))
         self.averaged.load_state_dict(_under("averaged.", tensors))

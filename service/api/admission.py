@@ -12,7 +12,7 @@ from service.api.kinds import Asked
 from service.catalogue import ServedModel
 from service.contracts.base import PRIORITIES
 from service.errors import InvalidRequest, TooLarge
-from service.jobs import Job, Task
+from service.jobs import Decoded, Job, Task
 from service.kind import AnyKind
 from service.settings import Settings
 
@@ -33,7 +33,7 @@ def cost(kind: AnyKind, asked: Asked, model: ServedModel, settings: Settings) ->
     """
     count = 0
     if kind.takes_images:
-        count = images.count(asked.parts)
+        count = images.count(asked.parts, model, settings)
         _check_count(count, settings)
     quote = kind.quote(asked.wanted, count, model, settings)
     if quote.row_evaluations > settings.max_row_evaluations:
@@ -47,10 +47,10 @@ def cost(kind: AnyKind, asked: Asked, model: ServedModel, settings: Settings) ->
 
 def task(kind: AnyKind, asked: Asked, model: ServedModel, context: Context) -> Task:
     """The task with images decoded, which may take a while. Raises BadRequest."""
-    tokens = np.empty((0, *model.config.image_shape), np.uint8)
+    decoded = Decoded(np.empty((0, *model.config.image_shape), np.uint8))
     if kind.takes_images:
-        tokens = images.decode(asked.parts, model, context)
-    made: Task = kind.make(asked.wanted, tokens, model)
+        decoded = images.decode(asked.parts, model, context.settings)
+    made: Task = kind.make(asked.wanted, decoded, model)
     return made
 
 

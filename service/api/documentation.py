@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.api.job_contract import JOB_REQUESTS
-from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PNG
+from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PHOTOGRAPHS, PNG
 from service.api.problem import MEDIA_TYPE
 from service.contracts.problems import ProblemDetails
 from service.kind import AnyKind
@@ -24,6 +24,9 @@ DESCRIPTION = """\
 `round(255 v / (V - 1))`, grey or RGB; one of another form that holds the same pixels exactly (equal
 red, green and blue, opaque alpha, a palette, grey of 1, 2 or 4 bits) is taken for what it holds. A
 sample can be scored without any conversion.
+
+**Photographs.** A model with `preprocessing` takes PNG, JPEG, BMP, TIFF and WebP of any size and
+prepares them by its own rule. Each photograph has one result; a request is priced by tiles.
 
 **Errors** are `application/problem+json` (RFC 9457) with a `code` for programs.
 """
@@ -181,13 +184,20 @@ def job_body() -> dict[str, Any]:
 
 
 def _images_body(fields: type[BaseModel], content: dict[str, Any]) -> dict[str, Any]:
-    files = {"type": "array", "items": _BINARY, "description": "Each a PNG or a .npy."}
+    files = {
+        "type": "array",
+        "items": _BINARY,
+        "description": "Each a PNG, a .npy, or a photograph for a model with preprocessing.",
+    }
     form = fields.model_json_schema(ref_template=_REF)
     form = {**form, "properties": {**form["properties"], "images": files}}
     form["required"] = [*form["required"], "images"]
     array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
     picture = _BINARY | {"description": "One PNG; parameters in the query."}
-    files = {MULTIPART: form, PNG: picture, NPY: array}
+    photograph = _BINARY | {
+        "description": "One photograph for a model with preprocessing; parameters in the query."
+    }
+    files = {MULTIPART: form, PNG: picture, NPY: array, **dict.fromkeys(PHOTOGRAPHS, photograph)}
     content = {**content, **{name: {"schema": schema} for name, schema in files.items()}}
     parameters = [
         {

@@ -9,6 +9,7 @@ from service.api import documentation
 from service.api.context import InContext
 from service.catalogue import ServedModel
 from service.contracts.models import Latent, Limits, ModelListResponse, ModelResponse
+from service.contracts.photographs import described
 from service.settings import Settings
 
 router = APIRouter(tags=["models"])
@@ -44,9 +45,14 @@ async def show_model(name: ModelPath, context: InContext) -> ModelResponse:
 def _summary(calibration: Calibration) -> dict[str, Any]:
     """Summarise a calibration without its scores."""
     wanted = {"checkpoint", "solver", "seed", "density_images", "calibration_images", "command"}
+    pictures, least = calibration.pictures, calibration.smallest_alpha
+    found = calibration.model_dump(mode="json", include=wanted)
+    if pictures is not None:
+        found["pictures"] = pictures.model_dump(mode="json", exclude={"scores"})
+        least = pictures.smallest_alpha
     return {
-        **calibration.model_dump(mode="json", include=wanted),
-        "smallest_alpha": calibration.smallest_alpha,
+        **found,
+        "smallest_alpha": least,
         "statistics": calibration.density.names,
     }
 
@@ -58,6 +64,7 @@ def _describe(model: ServedModel, settings: Settings) -> ModelResponse:
         checkpoint=model.checkpoint,
         image_shape=config.image_shape,
         vocabulary=config.vocabulary,
+        preprocessing=described(model.manifest.preprocessing),
         latent=Latent(n=config.latent_size, k=config.latent_k),
         parameters=model.manifest.parameters,
         parameterisation=config.parameterisation,

@@ -12,6 +12,13 @@ MULTIPART = "multipart/form-data"
 EVENTS = "text/event-stream"
 NPY = "application/x-npy"
 PNG = "image/png"
+# Media types of photographs, and the format of each.
+PHOTOGRAPHS = {
+    "image/jpeg": "JPEG",
+    "image/bmp": "BMP",
+    "image/tiff": "TIFF",
+    "image/webp": "WebP",
+}
 
 
 def answer_type(request: Request, offers: Sequence[str]) -> str:

@@ -92,7 +92,7 @@ async def hand_in(
     key, state = key_of(request, asked), request.state
     caller = admission.Caller(state.owner, state.request_id, state.trace)
     model = context.catalogue.get(asked.wanted.model)
-    cost = admission.cost(kind, asked, model, context.settings)
+    cost = await _priced(kind, asked, model, context)
     if asked.parts and not await _is_known(key, context):
         await context.store.check_capacity(caller.owner, cost)
         await context.quotas.check(caller.owner, cost)
@@ -116,6 +116,13 @@ async def hand_in(
     if state.job_id == job.id:
         await _charge(caller.owner, cost, context)
     return job, state.job_id
+
+
+async def _priced(kind: AnyKind, asked: kinds.Asked, model: ServedModel, context: Context) -> int:
+    """The predicted price; the headers of photographs are read on another thread."""
+    if asked.parts and model.manifest.preprocessing is not None:
+        return await anyio.to_thread.run_sync(admission.cost, kind, asked, model, context.settings)
+    return admission.cost(kind, asked, model, context.settings)
 
 
 async def _decoded(kind: AnyKind, asked: kinds.Asked, model: ServedModel, context: Context) -> Task:

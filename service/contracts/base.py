@@ -48,7 +48,11 @@ ContentSeed = Annotated[
 ]
 Pngs = Annotated[
     tuple[str, ...],
-    Field(fail_fast=True, description="PNGs of the model's shape: base64, or `data:` URLs."),
+    Field(
+        fail_fast=True,
+        description="PNGs of the model's shape, or photographs for a model with preprocessing: "
+        "base64, or `data:` URLs.",
+    ),
 ]
 Checkpoint = Annotated[str, Field(description="SHA-256 of the weights.")]
 Execution = Annotated[str, Field(description="Device type, runtime, dtype and build.")]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from models.schema.presets import Presets
 from service.contracts.base import Checkpoint, ResponseModel
+from service.contracts.photographs import Applied
 
 
 class Latent(ResponseModel):
@@ -33,6 +34,10 @@ class ModelResponse(ResponseModel):
     checkpoint: Checkpoint
     image_shape: tuple[int, int, int] = Field(description="Height, width, channels.")
     vocabulary: int = Field(description="Number of values that a pixel can take.")
+    preprocessing: Applied | None = Field(
+        description="The rule that makes images of photographs; null where images must have the "
+        "model's shape and levels."
+    )
     latent: Latent
     parameters: int = Field(description="Number of the network's parameters.")
     parameterisation: str = Field(description="Quantity that the network predicts.")

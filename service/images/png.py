@@ -28,7 +28,7 @@ def decode_png(part: Upload, config: ModelConfig, max_pixels: int) -> Tokens:
     try:
         levels = picture_levels(part.content, max_pixels, channels, (height, width))
     except PictureError as error:
-        raise _told(part, error) from error
+        raise told(part, error) from error
     tokens, off = to_tokens(levels, config.vocabulary)
     if off.any():
         where = tuple(int(i) for i in np.argwhere(off)[0])
@@ -41,7 +41,8 @@ def decode_png(part: Upload, config: ModelConfig, max_pixels: int) -> Tokens:
     return tokens
 
 
-def _told(part: Upload, error: PictureError) -> BadRequest:
+def told(part: Upload, error: PictureError) -> BadRequest:
+    """The error that a client is told about a picture that cannot be taken."""
     match error:
         case PictureSizeError():
             return TooLarge("image-too-large", f"{part.label}: {error}")

@@ -35,6 +35,10 @@ class Upload(NamedTuple):
     label: str
     content: bytes
 
+    def has_form(self, name: str) -> bool:
+        """Return whether the first bytes are those of the format `name`."""
+        return self._format == name
+
     @property
     def known(self) -> bool:
         """True if the first bytes are those of a known format, whether it is read or not."""

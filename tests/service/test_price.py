@@ -14,6 +14,7 @@ from models.schema.specs import FlowPath
 from service.catalogue import ServedModel
 from service.engine.engine import Engine
 from service.engine.scheduler import Scheduler, SchedulerLimits
+from service.jobs import Decoded
 from service.kind import AnyKind
 from service.kinds import KINDS
 from service.kinds.likelihoods.task import ScoreResult
@@ -52,7 +53,7 @@ def asked(kind: AnyKind) -> tuple[Quote, object]:
     request = (kind.parameters or kind.request).model_validate(BODIES[kind.name])
     tokens = images(4 if kind.takes_images else 0)
     quote = kind.quote(request, len(tokens), MODEL, Settings())
-    return quote, kind.make(request, tokens, MODEL)
+    return quote, kind.make(request, Decoded(tokens), MODEL)
 
 
 @pytest.mark.parametrize("name", ["samples", "anomalies"])

@@ -1,18 +1,16 @@
 """`mulan models calibrate`: fits the calibration of a checkpoint's verdicts."""
 
-import sys
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from models.anomaly.calibration import FEWEST, save_calibration
-from models.anomaly.conformal import at_least
-from models.anomaly.fitting import fit
-from models.anomaly.rows import calls, read
+from models.anomaly.calibration import save_calibration
+from models.anomaly.pictures import Aggregate
 from models.checkpoints.checkpoint import load_checkpoint
+from models.cli.actions.calibrate_arrays import calibrate_on_arrays
+from models.cli.actions.calibration_pictures import calibration_pictures, report
 from models.cli.lazy import Outcome
-from models.evaluation.recorded_data import RecordedData, subset
+from models.evaluation.anomalies.calibrating import Settings, calibrate_on_pictures
 from models.runtimes.warmup import warm_up
 from models.schema.errors import DataError
 from models.schema.specs import FlowPath
@@ -22,40 +20,40 @@ BATCH = 64
 
 def calibrate(
     folder: Path,
-    data: str | None,
-    images: int,
-    seed: int,
-    steps: int,
-    fresh: int,
-    probes: int,
-    device: torch.device,
+    data: str | None = None,
+    normal: Path | None = None,
+    held_out: Path | None = None,
+    defects: Path | None = None,
+    group: str = "",
+    aggregate: Aggregate = "max",
+    images: int = 2000,
+    seed: int = 0,
+    steps: int = FlowPath().steps,
+    fresh: int = FlowPath().fresh,
+    probes: int = FlowPath().probes,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - it is never changed
 ) -> Outcome:
     """Fit the calibration of the checkpoint in `folder` and write it there."""
     checkpoint = load_checkpoint(folder, device)
-    recorded = RecordedData(checkpoint.manifest, data)
-    spec = FlowPath(steps=steps, fresh=fresh, probes=probes)
-    parts = [subset(recorded.images(part), images, seed) for part in ("density", "calibration")]
-    if min(map(len, parts)) < FEWEST:
-        raise DataError(f"{folder.name} has fewer than {FEWEST} images in a part")
-    total = sum(calls(len(part), spec) for part in parts)
-    denoiser = warm_up(checkpoint.model, BATCH)
-    with tqdm(total=total, desc="reading", file=sys.stderr) as bar:
-        found = [
-            (read(denoiser, part, spec, seed, device, on_call=bar.update), part) for part in parts
-        ]
-    settings = f"--images {images} --seed {seed} --steps {steps} --fresh {fresh} --probes {probes}"
-    calibration = fit(
-        checkpoint.manifest,
-        spec,
-        seed,
-        found[0],
-        found[1],
-        command=f"mulan models calibrate {folder.name} {settings}",
-    )
+    manifest, spec = checkpoint.manifest, FlowPath(steps=steps, fresh=fresh, probes=probes)
+    words = [f"mulan models calibrate {folder.resolve().name}"]
+    words += [] if normal is None else [f"--normal {normal.name}"]
+    words += [] if manifest.preprocessing is None else [f"--aggregate {aggregate}"]
+    words += [f"--images {images} --seed {seed} --steps {steps} --fresh {fresh} --probes {probes}"]
+    settings = Settings(spec, seed, aggregate, " ".join(words), device)
+    if manifest.preprocessing is None:
+        if held_out is not None or defects is not None or group:
+            raise DataError(
+                f"{manifest.name} has no preprocessing: it takes no photographs, and --held-out, "
+                "--defects and --group are for those"
+            )
+        calibration, text = calibrate_on_arrays(checkpoint, folder, data, normal, images, settings)
+    else:
+        sets = calibration_pictures(
+            folder, manifest, data, normal, held_out, defects, group, images
+        )
+        denoiser = warm_up(checkpoint.model, BATCH)
+        scores = calibrate_on_pictures(manifest, denoiser, sets, settings)
+        calibration, text = scores.calibration, report(folder, sets, scores)
     save_calibration(folder, calibration)
-    density, own = calibration.density_images, calibration.calibration_images
-    text = (
-        f"{folder}: calibrated on {density.images} + {own.images} images, of which "
-        f"{density.failed} + {own.failed} failed; alpha from {at_least(calibration.smallest_alpha)}"
-    )
     return Outcome(calibration.model_dump(mode="json"), text)

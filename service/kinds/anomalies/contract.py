@@ -17,6 +17,7 @@ from service.contracts.base import (
     Timeout,
     Timing,
 )
+from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
 
 class AnomalyParameters(RequestModel):
@@ -31,6 +32,7 @@ class AnomalyParameters(RequestModel):
         "least 1/(m + 1) for m calibration images.",
     )
     heatmap: bool = Field(False, description="Return each image's contribution map as a PNG.")
+    tiles: Tiles = False
     seed: ContentSeed = 0
     timeout_s: Timeout = None
     priority: PriorityName = "normal"
@@ -42,9 +44,23 @@ class AnomalyRequest(AnomalyParameters):
     images: Pngs
 
 
+class TileVerdict(ResponseModel):
+    """The verdict on one tile of a photograph, ranked among the calibration's tiles."""
+
+    place: TilePlace
+    status: Literal["ok", "failed"]
+    score: float | None
+    p_value: float = Field(description="Tiles of one photograph depend on each other.")
+    statistics: dict[str, float]
+    reason: str | None = Field(
+        None, description="Reason of a failure.", exclude_if=lambda reason: reason is None
+    )
+
+
 class ImageVerdict(ResponseModel):
-    """The verdict on one image. One that could not be solved has no score, and the p-value that a
-    score above every other has."""
+    """The verdict on one image. A photograph of several tiles has one score, made of those of its
+    tiles, and a p-value among calibration photographs. One that could not be solved has no score,
+    and the p-value that a score above every other has."""
 
     index: int = Field(description="Position of the image in the request, from 0.")
     status: Literal["ok", "failed"]
@@ -52,12 +68,17 @@ class ImageVerdict(ResponseModel):
     p_value: float = Field(description="(1 + number of calibration scores >= score) / (m + 1).")
     is_anomaly: bool = Field(description="True if the p-value is at most alpha.")
     statistics: dict[str, float] = Field(
-        description="Statistics that the score was made of, by name."
+        description="Statistics that the score was made of, by name; of a photograph those of its "
+        "strangest tile."
+    )
+    picture: Picture | None = PICTURE
+    tiles: tuple[TileVerdict, ...] = Field(
+        (), description="The tiles' own verdicts, on request.", exclude_if=lambda tiles: not tiles
     )
     heatmap: str | None = Field(
         None,
         description="Base64 of a grey PNG: each pixel's contribution to the negative ELBO, 0 to "
-        "the image's largest.",
+        "the image's largest; of the size of the photograph where the image is one.",
         exclude_if=lambda heatmap: heatmap is None,
     )
     nfe: int = Field(description="Number of network evaluations.")
@@ -73,7 +94,12 @@ class AnomalySettings(ResponseModel):
     seed: int
     solver: FlowPath
     calibration_images: int = Field(
-        description="Number m of calibration images that the p-values rest on."
+        description="Number m of calibration images, or photographs, that the p-values rest on."
+    )
+    aggregate: str | None = Field(
+        None,
+        description="The way in which the scores of a photograph's tiles become one.",
+        exclude_if=lambda aggregate: aggregate is None,
     )
 
 
@@ -86,4 +112,5 @@ class AnomalyResponse(ResponseModel):
     execution: Execution
     results: tuple[ImageVerdict, ...]
     settings: AnomalySettings
+    applied: Applied | None = APPLIED
     timing: Timing

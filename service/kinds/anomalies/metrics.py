@@ -1,7 +1,9 @@
 """Metrics of verdicts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from models.anomaly.calibration import Verdict
+from models.anomaly.pictures import PictureVerdict, judge_pictures
 from service.kind import Measurement, Metric
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 
@@ -20,9 +22,14 @@ METRICS = (P_VALUE, VERDICTS)
 
 
 def measure(task: AnomalyTask, result: AnomalyResult) -> Iterator[Measurement]:
-    """The verdict on each image, and its p-value where it was solved. Takes about a millisecond an
-    image."""
-    for verdict in task.calibration.judge(result.readings, task.images):
+    """The verdict on each image or photograph, and its p-value where it was solved. Takes about a
+    millisecond an image."""
+    verdicts: Sequence[Verdict | PictureVerdict]
+    if task.tiling is None:
+        verdicts = task.calibration.judge(result.readings, task.images)
+    else:
+        verdicts = judge_pictures(task.calibration, result.readings, task.images, task.tiling)
+    for verdict in verdicts:
         if verdict.reason is not None:
             yield Measurement(VERDICTS, 1, ("failed",))
             continue

@@ -8,8 +8,9 @@ from models.anomaly.conformal import at_least
 from models.anomaly.readings import Reading
 from models.schema.specs import FlowPath
 from service.catalogue import ServedModel
+from service.contracts.photographs import check_tiles
 from service.errors import InvalidRequest
-from service.jobs import Tokens
+from service.jobs import Decoded, Tokens, WrittenFlag, WrittenTiling
 from service.kinds.anomalies.contract import AnomalyParameters
 from service.price import Quote
 from service.settings import Settings
@@ -18,7 +19,9 @@ from service.settings import Settings
 @dataclass(frozen=True, slots=True)
 class AnomalyTask:
     """Judge images, tokens `[N, H, W, C]`, by a calibration that the job carries: whatever becomes
-    of the checkpoint's own, the verdict is by the one that the images were solved for."""
+    of the checkpoint's own, the verdict is by the one that the images were solved for. `tiling`
+    says which photographs the images are tiles of, and `tiles` whether their verdicts are wanted.
+    """
 
     kind: ClassVar[str] = "anomalies"
 
@@ -27,6 +30,8 @@ class AnomalyTask:
     alpha: float
     heatmap: bool
     images: Tokens
+    tiling: WrittenTiling = None
+    tiles: WrittenFlag = False
 
     @property
     def solver(self) -> FlowPath:
@@ -49,9 +54,10 @@ def quote(request: AnomalyParameters, images: int, model: ServedModel, settings:
     """The price of a solve as the calibration has it. Raises InvalidRequest, also for want of a
     calibration."""
     calibration = _calibration(model)
-    least = calibration.smallest_alpha
+    least, count = calibration.smallest_alpha, calibration.calibration_images.images
+    if (reference := calibration.pictures) is not None:
+        least, count = reference.smallest_alpha, reference.pictures
     if request.alpha < least:
-        count = calibration.calibration_images.images
         raise InvalidRequest.at(
             "alpha", f"should be at least 1/(m + 1) = {at_least(least)}, with m = {count}"
         )
@@ -59,9 +65,24 @@ def quote(request: AnomalyParameters, images: int, model: ServedModel, settings:
     return Quote(images, solver.evaluations, probes=solver.probes)
 
 
-def make(request: AnomalyParameters, images: Tokens, model: ServedModel) -> AnomalyTask:
-    """The task, to be solved as the calibration was. Raises InvalidRequest for want of one."""
-    return AnomalyTask(_calibration(model), request.seed, request.alpha, request.heatmap, images)
+def make(request: AnomalyParameters, images: Decoded, model: ServedModel) -> AnomalyTask:
+    """The task, to be solved as the calibration was. Raises InvalidRequest for want of one, and for
+    tokens where it is for photographs."""
+    calibration = _calibration(model)
+    check_tiles(request.tiles, images)
+    if calibration.pictures is not None and images.tiling is None:
+        raise InvalidRequest.at(
+            "images", f"should be photographs: {model.name} was calibrated on whole pictures"
+        )
+    return AnomalyTask(
+        calibration,
+        request.seed,
+        request.alpha,
+        request.heatmap,
+        images.tokens,
+        images.tiling,
+        request.tiles,
+    )
 
 
 def _calibration(model: ServedModel) -> Calibration:

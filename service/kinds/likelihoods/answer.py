@@ -2,14 +2,18 @@
 
 from dataclasses import asdict
 from math import isfinite
+from typing import Any
 
-from models.schema.scores import Score
+from models.preprocessing.tiles import Tiling
+from models.schema.scores import Score, joint
+from service.contracts.photographs import applied, pictures, places
 from service.kind import Finished
 from service.kinds.likelihoods.contract import (
     ImageScore,
     LikelihoodResponse,
     LikelihoodSettings,
     ScoreTerms,
+    TileScore,
 )
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 
@@ -18,12 +22,16 @@ def answer(finished: Finished[ScoreTask, ScoreResult]) -> LikelihoodResponse:
     """The answer as JSON."""
     job, result, task = finished.job, finished.result, finished.job.task
     solver = task.solver
+    if task.tiling is None:
+        results = [ImageScore(index=i, **_fields(one)) for i, one in enumerate(result.scores)]
+    else:
+        results = _of_pictures(result.scores, task.tiling, finished)
     return LikelihoodResponse(
         id=job.id,
         model=job.model,
         checkpoint=job.checkpoint,
         execution=result.execution,
-        results=tuple(_score(index, score) for index, score in enumerate(result.scores)),
+        results=tuple(results),
         settings=LikelihoodSettings(
             draws=task.draws,
             probes=None if solver.trace == "exact" else solver.probes,
@@ -34,19 +42,34 @@ def answer(finished: Finished[ScoreTask, ScoreResult]) -> LikelihoodResponse:
             seed=task.seed,
         ),
         timing=finished.timing,
+        applied=applied(task.tiling),
     )
 
 
-def _score(index: int, score: Score) -> ImageScore:
-    """One result; a number that is not finite makes it a failure, never a number."""
+def _of_pictures(
+    scores: tuple[Score, ...], tiling: Tiling, finished: Finished[ScoreTask, ScoreResult]
+) -> list[ImageScore]:
+    """The scores of photographs, from those of their tiles."""
+    dimensions = finished.model.config.dimensions
+    found = []
+    rows = zip(pictures(tiling), tiling.sizes, tiling.slices(), strict=True)
+    for index, (picture, size, part) in enumerate(rows):
+        tiles: tuple[TileScore, ...] = ()
+        if finished.job.task.tiles:
+            where = places(tiling.rule, size)
+            pairs = zip(scores[part], where, strict=True)
+            tiles = tuple(TileScore(place=place, **_fields(one)) for one, place in pairs)
+        fields = _fields(joint(scores[part], dimensions))
+        found.append(ImageScore(index=index, picture=picture, tiles=tiles, **fields))
+    return found
+
+
+def _fields(score: Score) -> dict[str, Any]:
+    """The fields of one likelihood; a number that is not finite makes it a failure, never a
+    number."""
     values = asdict(score)
     terms = {name: values.pop(name) for name in ScoreTerms.model_fields}
     numbers = {name: value for name, value in (values | terms).items() if name != "reason"}
     if score.ok and not all(value is None or isfinite(value) for value in numbers.values()):
-        return _score(index, Score(nfe=score.nfe, reason="the likelihood is not finite"))
-    return ImageScore(
-        index=index,
-        status="ok" if score.ok else "failed",
-        terms=ScoreTerms(**terms),
-        **values,
-    )
+        return _fields(Score(nfe=score.nfe, reason="the likelihood is not finite"))
+    return {"status": "ok" if score.ok else "failed", "terms": ScoreTerms(**terms), **values}

@@ -17,6 +17,7 @@ from service.contracts.base import (
     Timeout,
     Timing,
 )
+from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
 _SCORING: dict[str, Any] = dict(Adams.model_fields)
 
@@ -35,6 +36,7 @@ class LikelihoodParameters(RequestModel):
     trace: Literal["probes", "exact"] = _SCORING["trace"]
     latent: Literal["encoded", "sampled"] = _SCORING["latent"]
     tolerance_nats: float = _SCORING["tolerance_nats"]
+    tiles: Tiles = False
     seed: ContentSeed = 0
     timeout_s: Timeout = None
     priority: PriorityName = "normal"
@@ -59,10 +61,9 @@ class ScoreTerms(ResponseModel):
     )
 
 
-class ImageScore(ResponseModel):
-    """Likelihood of one image in nats, or the reason why there is none."""
+class Likelihood(ResponseModel):
+    """Likelihood of an image in nats, or the reason why there is none."""
 
-    index: int = Field(description="Position of the image in the request, from 0.")
     status: Literal["ok", "failed"]
     log_px_given_z: float | None = Field(
         description="Bound on log P(image | its latent); null where latents were sampled."
@@ -82,6 +83,25 @@ class ImageScore(ResponseModel):
     nfe: int = Field(description="Number of network evaluations of all draws together.")
     reason: str | None = Field(
         None, description="Reason of a failure.", exclude_if=lambda reason: reason is None
+    )
+
+
+class TileScore(Likelihood):
+    """Likelihood of one tile of a photograph."""
+
+    place: TilePlace
+
+
+class ImageScore(Likelihood):
+    """Likelihood of one image. Of a photograph, log-probabilities are the sums over its tiles,
+    where pixels of overlapping tiles count more than once; `bits_per_dim` is the tiles' mean."""
+
+    index: int = Field(description="Position of the image in the request, from 0.")
+    picture: Picture | None = PICTURE
+    tiles: tuple[TileScore, ...] = Field(
+        (),
+        description="The tiles' own likelihoods, on request.",
+        exclude_if=lambda tiles: not tiles,
     )
 
 
@@ -106,4 +126,5 @@ class LikelihoodResponse(ResponseModel):
     execution: Execution
     results: tuple[ImageScore, ...]
     settings: LikelihoodSettings
+    applied: Applied | None = APPLIED
     timing: Timing

@@ -6,8 +6,9 @@ from typing import ClassVar
 from models.schema.scores import Score
 from models.schema.specs import EXACT_DIMENSIONS, Adams
 from service.catalogue import ServedModel
+from service.contracts.photographs import check_tiles
 from service.errors import InvalidRequest
-from service.jobs import Tokens
+from service.jobs import Decoded, Tokens, WrittenFlag, WrittenTiling
 from service.kinds.likelihoods.contract import LikelihoodParameters
 from service.price import Quote
 from service.settings import Settings
@@ -15,7 +16,8 @@ from service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ScoreTask:
-    """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each."""
+    """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each; `tiling` says which
+    photographs they are tiles of, and `tiles` whether the answer has the tiles' own scores."""
 
     kind: ClassVar[str] = "likelihoods"
 
@@ -23,6 +25,8 @@ class ScoreTask:
     seed: int
     draws: int
     images: Tokens
+    tiling: WrittenTiling = None
+    tiles: WrittenFlag = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,12 @@ def quote(
     return Quote(images, spec.expected_evaluations, request.draws, spec.products(dimensions))
 
 
-def make(request: LikelihoodParameters, images: Tokens, model: ServedModel) -> ScoreTask:
-    """The task with every parameter resolved."""
-    return ScoreTask(solver(request), request.seed, request.draws, images)
+def make(request: LikelihoodParameters, images: Decoded, model: ServedModel) -> ScoreTask:
+    """The task with every parameter resolved. Raises InvalidRequest."""
+    check_tiles(request.tiles, images)
+    return ScoreTask(
+        solver(request), request.seed, request.draws, images.tokens, images.tiling, request.tiles
+    )
 
 
 def solver(request: LikelihoodParameters) -> Adams:

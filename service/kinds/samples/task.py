@@ -8,7 +8,7 @@ from models.schema.specs import SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts.base import MAX_SEED
 from service.errors import InvalidRequest
-from service.jobs import Tokens
+from service.jobs import Decoded, Tokens
 from service.kinds.samples.contract import Preset, SampleRequest
 from service.price import Quote
 from service.settings import Settings
@@ -50,7 +50,7 @@ def quote(request: SampleRequest, images: int, model: ServedModel, settings: Set
     return Quote(request.count, _sampler(request, model).evaluations)
 
 
-def make(request: SampleRequest, images: Tokens, model: ServedModel) -> SampleTask:
+def make(request: SampleRequest, images: Decoded, model: ServedModel) -> SampleTask:
     """The task with its solver and seed resolved."""
     latent = None if request.latent == "prior" else tuple(request.latent)
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed

@@ -62,7 +62,7 @@ def test_train_makes_a_checkpoint_and_says_which(recipe: str, tmp_path: Path) ->
     command = ["train", recipe, "--out", out, "--steps", 3, "--seed", 4]
     record = told(*command)
     manifest = load_checkpoint(out).manifest
-    assert record == {"name": "smaller", "sha256": manifest.sha256, "folder": str(out)}
+    assert record == {"name": "smaller", "sha256": manifest.sha256, "folder": str(out), "steps": 3}
     assert manifest.training is not None
     assert (manifest.training.steps, manifest.training.seed) == (3, 4)
     recorded = manifest.training.command

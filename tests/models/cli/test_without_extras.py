@@ -138,7 +138,17 @@ def test_an_action_takes_what_its_command_gives() -> None:
         }
         assert {*taken} == given - {"as_json"}, path
         checked.add(path[0])
-    assert checked == {"import", "export", "graphs", "train", "tune", "calibrate", "evaluate"}
+    assert checked == {
+        "new",
+        "prepare",
+        "import",
+        "export",
+        "graphs",
+        "train",
+        "tune",
+        "calibrate",
+        "evaluate",
+    }
 
 
 def test_the_mixtures_offered_are_those_studied() -> None:

@@ -1,17 +1,21 @@
 """From a recipe to a checkpoint folder: what it contains, and that it says how it was made."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_recipe import TINY
 
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.images import digest, divide, fingerprint, load_tokens
 from models.schema.errors import DataError, TrainingError
-from models.schema.manifest import WEIGHTS
+from models.schema.manifest import MANIFEST, WEIGHTS
 from models.training import run
 from models.training.recipe import override, parse_recipe, read_recipe
 from models.training.run import WORK, train
+from models.training.samples import SAMPLES
 from models.training.trainer import WATCH_DRAWS, Trainer
 
 CPU = torch.device("cpu")
@@ -21,7 +25,8 @@ def test_a_trained_folder_is_a_checkpoint(tiny, digits, tmp_path):
     manifest = train(tiny(), tmp_path / "tiny", CPU, "mulan models train tiny")
     checkpoint = load_checkpoint(tmp_path / "tiny")
     assert checkpoint.manifest == manifest
-    assert not (tmp_path / "tiny" / WORK).exists()
+    with Image.open(tmp_path / "tiny" / WORK / SAMPLES) as sheet:
+        assert sheet.width > 128
     weights = Trainer(tiny(), *digits, CPU, tmp_path / "again").run().state_dict()
     for name, tensor in checkpoint.model.state_dict().items():
         assert torch.equal(tensor, weights[name])
@@ -43,9 +48,58 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path, monkeypatch):
     weights = (tmp_path / WEIGHTS).read_bytes()
     monkeypatch.setattr(run, "Trainer", lambda *_: pytest.fail("trained again"))
     assert train(tiny(), tmp_path, CPU, "the same again") == manifest
+    assert train(tiny(steps=9), tmp_path, CPU, "fewer steps") == manifest
     with pytest.raises(TrainingError, match="another recipe"):
-        train(tiny(steps=12), tmp_path, CPU, "")
+        train(tiny(seed=1), tmp_path, CPU, "")
     assert (tmp_path / WEIGHTS).read_bytes() == weights
+
+
+def test_a_run_that_is_stopped_keeps_a_checkpoint_and_goes_on(tiny, tmp_path):
+    """It stops after a step at which nothing was due, and ends as if it had not been stopped."""
+    asked = iter([False] * 6 + [True])
+    stopped = train(tiny(), tmp_path, CPU, "", lambda: next(asked))
+    assert stopped.training.steps == 6
+    assert [entry["step"] for entry in stopped.training.history] == [4, 6]
+    assert load_checkpoint(tmp_path).manifest == stopped
+    whole = train(tiny(), tmp_path, CPU, "")
+    assert whole.training.steps == 11
+    assert whole.sha256 == train(tiny(), tmp_path / "straight", CPU, "").sha256 != stopped.sha256
+
+
+def test_a_run_that_is_stopped_at_once(tiny, tmp_path):
+    with pytest.raises(TrainingError, match="before the first step"):
+        train(tiny(), tmp_path / "out", CPU, "", lambda: True)
+    assert not (tmp_path / "out" / MANIFEST).exists()
+
+
+def test_a_finished_run_is_prolonged(tiny, tmp_path):
+    first = train(tiny(), tmp_path, CPU, "")
+    longer = train(tiny(steps=15), tmp_path, CPU, "")
+    assert [entry["step"] for entry in longer.training.history] == [4, 8, 11, 12, 15]
+    assert longer.training.history[:3] == first.training.history
+    assert longer.sha256 != first.sha256
+    shutil.rmtree(tmp_path / WORK)
+    with pytest.raises(TrainingError, match="was trained for 15 steps, and its folder training"):
+        train(tiny(steps=16), tmp_path, CPU, "")
+
+
+def test_the_best_weights_are_kept_where_they_are_asked_for(tiny, tmp_path, monkeypatch):
+    held_out = iter([3.0, 2.0, 2.5])
+    monkeypatch.setattr(Trainer, "_watch", lambda self: next(held_out))
+    kept = train(tiny(keep="best"), tmp_path / "best", CPU, "")
+    assert (kept.training.steps, kept.training.kept_step) == (11, 8)
+    held_out = iter([3.0, 2.0])
+    stops = iter([False] * 8 + [True])
+    until = train(tiny(), tmp_path / "until", CPU, "", lambda: next(stops))
+    assert (until.training.steps, until.training.kept_step) == (8, None)
+    assert kept.sha256 == until.sha256
+    assert load_checkpoint(tmp_path / "best").manifest == kept
+
+
+def test_a_kill_between_save_and_checkpoint_costs_nothing(tiny, tmp_path):
+    manifest = train(tiny(), tmp_path, CPU, "")
+    (tmp_path / MANIFEST).unlink()
+    assert train(tiny(), tmp_path, CPU, "").sha256 == manifest.sha256
 
 
 def test_the_shipped_digits_recipe_is_determined_by_its_seed(tmp_path):

@@ -73,7 +73,7 @@ def test_another_seed_draws_other_noise(tiny, digits, tmp_path):
         with torch.no_grad():
             for parameter in trainer.model.parameters():
                 parameter.fill_(0.01)
-        totals.add(trainer._update(trainer.images[:32])[0].item())
+        totals.add(trainer._update(trainer.batches.images[:32])[0].item())
     assert len(totals) == 3
 
 
@@ -275,7 +275,7 @@ def test_half_precision_is_deterministic_too(tiny, digits, straight, tmp_path):
 def test_every_image_is_seen_once_an_epoch(tiny, digits, tmp_path):
     """100 images in batches of 32: three batches an epoch, and four images left out."""
     trainer = Trainer(tiny(), *digits, CPU, tmp_path)
-    trainer.images = torch.arange(100)
+    trainer.batches.images = torch.arange(100)
     seen = []
     for trainer.step in range(6):
         seen.append(trainer._batch())

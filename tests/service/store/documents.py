@@ -8,7 +8,10 @@ import numpy as np
 
 from models.anomaly.calibration import Calibration, Preprocessing, Source
 from models.anomaly.density import Component, Density
+from models.anomaly.pictures import PictureReference
 from models.anomaly.readings import Reading
+from models.preprocessing.tiles import Tiling
+from models.schema.preprocessing import PictureRule, Scale, Size
 from models.schema.scores import Score
 from models.schema.specs import Adams, Ddpm, FlowPath, RtkMala
 from service import errors
@@ -58,6 +61,30 @@ def _job(task: Task) -> Job:
     )
 
 
+TILING = Tiling(
+    PictureRule(
+        mode="grey",
+        ground=(1, 2, 3),
+        size=Scale(factor=0.5, filter="bicubic"),
+        tile=(2, 3),
+        stride=(1, 2),
+        edges="crop",
+        levels=17,
+    ),
+    (Size(4, 7), Size(6, 7)),
+)
+PICTURES = PictureReference(
+    rule=TILING.rule.digest,
+    aggregate="mean",
+    pictures=3,
+    failed=1,
+    sha256="f" * 64,
+    density_pictures=2,
+    density_sha256="a" * 64,
+    same_source=True,
+    scores=(0.5, 1.5),
+)
+
 JOBS: dict[str, Job] = {
     "samples": _job(
         SampleTask(
@@ -80,6 +107,20 @@ JOBS: dict[str, Job] = {
         )
     ),
     "anomalies": _job(AnomalyTask(CALIBRATION, 6, alpha=0.125, heatmap=True, images=IMAGES)),
+    "anomalies-photographs": _job(
+        AnomalyTask(
+            CALIBRATION.model_copy(update={"pictures": PICTURES}),
+            6,
+            alpha=0.125,
+            heatmap=True,
+            images=IMAGES,
+            tiling=TILING,
+            tiles=True,
+        )
+    ),
+    "likelihoods-photographs": _job(
+        ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, tiling=TILING, tiles=True)
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from averages.contract import AverageRequest, AverageResponse
 from models.schema.specs import Ddpm
 from service.catalogue import ServedModel
-from service.jobs import Tokens
+from service.jobs import Decoded
 from service.kind import Binary, Finished, Measurement, Metric
 from service.price import Quote
 from service.settings import Settings
@@ -43,7 +43,7 @@ def quote(request: AverageRequest, images: int, model: ServedModel, settings: Se
     return Quote(request.count, SOLVER.evaluations)
 
 
-def make(request: AverageRequest, images: Tokens, model: ServedModel) -> AverageTask:
+def make(request: AverageRequest, images: Decoded, model: ServedModel) -> AverageTask:
     """The task."""
     return AverageTask(request.count)
 
