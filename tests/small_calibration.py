@@ -1,6 +1,7 @@
 """A calibration that fits a checkpoint and means nothing."""
 
-from models.anomaly.calibration import Calibration, Preprocessing, Source
+from models.anomaly.calibration import Calibration
+from models.anomaly.ranked import Preprocessing, Source
 from models.anomaly.density import Component, Density
 from models.anomaly.statistics import FITTED
 from models.schema.config import ModelConfig

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from models.schema.arrays import RawArray
 
 Contribution = Annotated[NDArray[np.float32], RawArray("<f4", axes=3)]
+LevelMaps = Annotated[NDArray[np.float16], RawArray("<f2", axes=4)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,12 @@ class Reading:
     """The number of evaluations, and the statistics by name or the reason why there are none.
 
     `contribution` `[H, W, C]`, float32, is what each pixel adds to the diffusion part of the
-    negative ELBO, in nats.
+    negative ELBO, in nats. `levels` `[L, H, W, C]`, float16, is the noise that the network predicts
+    in the image itself at each of L noise levels. A solve yields one or the other.
     """
 
     nfe: int
     values: dict[str, float] | None = None
     contribution: Contribution | None = None
     reason: str | None = None
+    levels: LevelMaps | None = None

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.schema.specs import FlowPath
+from models.anomaly.power import Power
+from models.schema.specs import VerdictSpec
 from service.contracts.base import (
     Checkpoint,
     ContentSeed,
@@ -18,6 +19,8 @@ from service.contracts.base import (
     Timing,
 )
 
+Heatmap = bool | Literal["raw"]
+
 
 class AnomalyParameters(RequestModel):
     """Parameters of judging; they come beside the images as JSON, form fields or in the query."""
@@ -30,7 +33,11 @@ class AnomalyParameters(RequestModel):
         description="False-alarm rate: an image is flagged if its p-value is at most this. At "
         "least 1/(m + 1) for m calibration images.",
     )
-    heatmap: bool = Field(False, description="Return each image's contribution map as a PNG.")
+    heatmap: Heatmap = Field(
+        False,
+        description="Return where each image is strange: `true` for a PNG, `raw` for the values as "
+        "a float32 .npy `[H, W]`.",
+    )
     seed: ContentSeed = 0
     timeout_s: Timeout = None
     priority: PriorityName = "normal"
@@ -56,8 +63,10 @@ class ImageVerdict(ResponseModel):
     )
     heatmap: str | None = Field(
         None,
-        description="Base64 of a grey PNG: each pixel's contribution to the negative ELBO, 0 to "
-        "the image's largest.",
+        description="Base64 of a grey PNG, or of an .npy. By the levels: how far the pixel is from "
+        "what good images have there, black at the median and white at the 99.9th percentile of "
+        "good pixels. By the path: its contribution to the negative ELBO, 0 to the image's "
+        "largest.",
         exclude_if=lambda heatmap: heatmap is None,
     )
     nfe: int = Field(description="Number of network evaluations.")
@@ -71,7 +80,7 @@ class AnomalySettings(ResponseModel):
 
     alpha: float
     seed: int
-    solver: FlowPath
+    solver: VerdictSpec
     calibration_images: int = Field(
         description="Number m of calibration images that the p-values rest on."
     )
@@ -86,4 +95,9 @@ class AnomalyResponse(ResponseModel):
     execution: Execution
     results: tuple[ImageVerdict, ...]
     settings: AnomalySettings
+    power: Power | None = Field(
+        None,
+        description="What the calibration's check with synthetic defects found that it can see.",
+        exclude_if=lambda power: power is None,
+    )
     timing: Timing

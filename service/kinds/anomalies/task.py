@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.anomaly.calibration import Calibration
 from models.anomaly.conformal import at_least
+from models.anomaly.kept import AnyCalibration
 from models.anomaly.readings import Reading
-from models.schema.specs import FlowPath
+from models.schema.specs import VerdictSpec
 from service.catalogue import ServedModel
 from service.errors import InvalidRequest
 from service.jobs import Tokens
-from service.kinds.anomalies.contract import AnomalyParameters
+from service.kinds.anomalies.contract import AnomalyParameters, Heatmap
 from service.price import Quote
 from service.settings import Settings
 
@@ -22,14 +22,14 @@ class AnomalyTask:
 
     kind: ClassVar[str] = "anomalies"
 
-    calibration: Calibration
+    calibration: AnyCalibration
     seed: int
     alpha: float
-    heatmap: bool
+    heatmap: Heatmap
     images: Tokens
 
     @property
-    def solver(self) -> FlowPath:
+    def solver(self) -> VerdictSpec:
         """The calibration's solver."""
         return self.calibration.solver
 
@@ -64,7 +64,7 @@ def make(request: AnomalyParameters, images: Tokens, model: ServedModel) -> Anom
     return AnomalyTask(_calibration(model), request.seed, request.alpha, request.heatmap, images)
 
 
-def _calibration(model: ServedModel) -> Calibration:
+def _calibration(model: ServedModel) -> AnyCalibration:
     if model.calibration is None:
         raise InvalidRequest(
             f"{model.name} has no calibration that fits it; see mulan models calibrate",

@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.anomaly.calibration import (
-    CALIBRATION,
-    Calibration,
-    read_calibration,
-    save_calibration,
-)
+from models.anomaly.calibration import Calibration
+from models.anomaly.kept import read_calibration, save_calibration
+from models.anomaly.ranked import CALIBRATION
 from models.anomaly.fitting import fit
 from models.anomaly.heatmap import heatmap_png
 from models.anomaly.readings import Reading

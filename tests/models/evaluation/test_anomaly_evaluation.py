@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from models.anomaly.calibration import CALIBRATION, Calibration, Verdict, read_calibration
+from models.anomaly.calibration import Calibration
+from models.anomaly.kept import read_calibration
+from models.anomaly.ranked import CALIBRATION, Verdict
 from models.anomaly.conformal import FAILED
 from models.anomaly.statistics import FITTED, TYPICALITY
 from models.cli import models

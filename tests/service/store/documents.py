@@ -6,7 +6,8 @@ never changes with it. Every field differs from its default.
 
 import numpy as np
 
-from models.anomaly.calibration import Calibration, Preprocessing, Source
+from models.anomaly.calibration import Calibration
+from models.anomaly.ranked import Preprocessing, Source
 from models.anomaly.density import Component, Density
 from models.anomaly.readings import Reading
 from models.schema.scores import Score

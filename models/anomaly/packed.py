@@ -1,0 +1,43 @@
+"""Arrays of numbers inside a JSON document. Torch-free."""
+
+import base64
+import binascii
+import math
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Packed(BaseModel):
+    """An array of float32: its shape, and its bytes in C order, little-endian, in base64."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: tuple[int, ...] = Field(max_length=4)
+    data: str
+
+    @classmethod
+    def of(cls, array: NDArray[np.floating]) -> "Packed":
+        """Return the document of an array, rounded to float32."""
+        content = np.ascontiguousarray(array, "<f4").tobytes()
+        return cls(shape=array.shape, data=base64.b64encode(content).decode())
+
+    @cached_property
+    def array(self) -> NDArray[np.float64]:
+        """The numbers, as float64."""
+        content = base64.b64decode(self.data)
+        return np.frombuffer(content, "<f4").reshape(self.shape).astype(np.float64)
+
+    @model_validator(mode="after")
+    def _fills_its_shape(self) -> "Packed":
+        try:
+            content = base64.b64decode(self.data, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"not base64: {error}") from error
+        if min(self.shape, default=0) < 0 or math.prod(self.shape) * 4 != len(content):
+            raise ValueError(f"{len(content)} bytes are no float32 array of {list(self.shape)}")
+        if not np.isfinite(np.frombuffer(content, "<f4")).all():
+            raise ValueError("a number is not finite")
+        return self
