@@ -1,8 +1,8 @@
 """A calibration that fits a checkpoint and means nothing."""
 
 from models.anomaly.calibration import Calibration
-from models.anomaly.ranked import Preprocessing, Source
 from models.anomaly.density import Component, Density
+from models.anomaly.ranked import Preprocessing, Source
 from models.anomaly.statistics import FITTED
 from models.schema.config import ModelConfig
 from models.schema.specs import FlowPath

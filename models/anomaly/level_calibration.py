@@ -10,10 +10,11 @@ import numpy as np
 
 from models.anomaly.conformal import FAILED
 from models.anomaly.heatmap import Heatmap
-from models.anomaly.parts import LATENT_MASS, PARTS, Combination, Detector, statistic_names
+from models.anomaly.parts import LATENT_MASS, PARTS, Detector, statistic_names
 from models.anomaly.power import Power
 from models.anomaly.ranked import CALIBRATION, Ranked, Record, Verdict
 from models.anomaly.readings import Reading
+from models.anomaly.tails import Tails
 from models.files.pictures import Bytes
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
@@ -34,7 +35,7 @@ class LevelCalibration(Ranked):
     format: Literal[2] = 2
     solver: Levels
     detector: Detector
-    combination: Combination
+    tails: Tails
     scale: Scale
     power: Power
 
@@ -77,7 +78,7 @@ class LevelCalibration(Ranked):
         if reading.levels is None or reading.values is None:
             return self.verdict(FAILED, None, reading.reason)
         measured = self.detector.measure([reading], image[None])
-        (score,) = self.combination.score(measured.parts).tolist()
+        (score,) = self.tails.score(measured.parts).tolist()
         found = dict(zip(self.detector.density.names, measured.statistics[0].tolist(), strict=True))
         found |= dict(zip(PARTS, measured.parts[0].tolist(), strict=True))
         found[LATENT_MASS] = reading.values[LATENT_MASS]

@@ -15,9 +15,7 @@ from models.anomaly.maps import Seen, error_maps, features
 from models.anomaly.packed import Packed
 from models.anomaly.parts import (
     PARTS,
-    Combination,
     Detector,
-    Table,
     levels_of,
     statistic_names,
     statistics,
@@ -27,18 +25,17 @@ from models.anomaly.ranked import Preprocessing
 from models.anomaly.readings import Reading
 from models.anomaly.rows import calls
 from models.anomaly.subspace import Subspace
+from models.anomaly.tails import Tails
 from models.anomaly.teaching import draw_pixels, teach, weigh
 from models.files.pictures import Bytes
 from models.schema.manifest import Manifest
 from models.schema.specs import Levels
 
 Read = Callable[[Bytes], Sequence[Reading]]
-# The share of the density images that nothing but the weights of the parts is fitted on.
+# The share of the density images that nothing but the tails of the parts is fitted on.
 HELD_BACK = 1 / 3
-# The weight of a part never falls below this share of the largest.
-LEAST_SHARE = 0.05
-# Defects that are drawn to teach the detector, and to weigh its parts; and for the power check.
-TAUGHT, WEIGHED, CHECKED = 600, 300, 300
+# Defects that are drawn to teach the detector, and for the power check.
+TAUGHT, CHECKED = 600, 300
 # Pixels of all images that are looked at to teach, at most, so that they fit into memory.
 MOST_PIXELS = 1 << 20
 WHITE = 0.999
@@ -48,7 +45,7 @@ HEAT_PIXELS = 20_000
 
 def defect_calls(spec: Levels) -> int:
     """Return the number of network calls that the defects of a calibration take."""
-    return sum(calls(count, spec) for count in (TAUGHT, WEIGHED, CHECKED))
+    return sum(calls(count, spec) for count in (TAUGHT, CHECKED))
 
 
 @dataclass(frozen=True)
@@ -103,10 +100,10 @@ def fit_levels(
 ) -> LevelCalibration:
     """Fit a calibration on readings of disjoint images `[N, H, W, C]`.
 
-    Two thirds of the density images teach the detector, the others weigh its parts, and the
-    calibration images give the scores that p-values rest on, the scale of heatmaps, and the good
-    images on which the power check draws its defects. Defects are read by `read`, and drawn by
-    `seed`. Raises DataError where too few images were solved.
+    Two thirds of the density images teach the detector, the others bring its parts into one scale,
+    and the calibration images give the scores that p-values rest on, the scale of heatmaps, and the
+    good images on which the power check draws its defects. Defects are read by `read`, and drawn
+    by `seed`. Raises DataError where too few images were solved.
     """
     vocabulary = manifest.config.vocabulary
     good, own = (Solved.of(*part) for part in (density, calibration))
@@ -114,18 +111,17 @@ def fit_levels(
     require("calibration", len(own.images))
     cut = round(len(good.images) * (1 - HELD_BACK))
     taught, held = good[:cut], good[cut:]
-    drawn = [
+    drawn, checked = (
         draw(part.images, count, vocabulary, seed + place, read)
-        for place, (part, count) in enumerate(((taught, TAUGHT), (held, WEIGHED), (own, CHECKED)))
-    ]
-    detector = fit_detector(taught, drawn[0], vocabulary, seed)
-    measured = [
-        detector.measure(part.readings, part.images)
-        for part in (held, drawn[1].solved, own, drawn[2].solved)
-    ]
-    combination = fit_combination(measured[0].parts, measured[1].parts)
-    scores, strange = (combination.score(one.parts) for one in measured[2:])
-    heat = measured[2].heat
+        for place, (part, count) in enumerate(((taught, TAUGHT), (own, CHECKED)))
+    )
+    detector = fit_detector(taught, drawn, vocabulary, seed)
+    usual, good_ones, strange_ones = (
+        detector.measure(part.readings, part.images) for part in (held, own, checked.solved)
+    )
+    tails = Tails.of(usual.parts)
+    scores, strange = (tails.score(one.parts) for one in (good_ones, strange_ones))
+    heat = good_ones.heat
     return LevelCalibration(
         checkpoint=manifest.sha256,
         solver=spec,
@@ -134,14 +130,14 @@ def fit_levels(
         density_images=source(density[1], len(good.images)),
         calibration_images=source(calibration[1], len(own.images)),
         detector=detector,
-        combination=combination,
+        tails=tails,
         scale=Scale(black=float(np.median(heat)), white=float(np.quantile(heat, WHITE))),
         power=check_power(
             scores,
             strange,
-            drawn[2].defects.kinds,
+            checked.defects.kinds,
             {
-                name: (measured[2].parts[:, place], measured[3].parts[:, place])
+                name: (good_ones.parts[:, place], strange_ones.parts[:, place])
                 for place, name in enumerate(PARTS)
             },
             seed,
@@ -196,11 +192,3 @@ def fit_heat(good: Solved, drawn: Drawn, subspace: Subspace, vocabulary: int, se
     if not weights.any():
         weights = np.ones(len(weights))
     return even.model_copy(update={"weights": tuple(weights.tolist())})
-
-
-def fit_combination(good: Table, damaged: Table) -> Combination:
-    """Fit the weights of the parts `[N, PARTS]` on images that the detector was not fitted on."""
-    even = Combination.of(good, weights=(1.0,) * good.shape[1])
-    weights = weigh(even.standardised(damaged), even.standardised(good))
-    weights = np.maximum(weights, LEAST_SHARE * max(float(weights.max()), 1e-6))
-    return even.model_copy(update={"weights": tuple((weights / weights.max()).tolist())})

@@ -1,11 +1,11 @@
-"""The parts of a score by levels, and their weighted sum. NumPy alone."""
+"""The parts of a score by levels. NumPy alone."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from models.anomaly.blur import blur
 from models.anomaly.covariates import brightness, covariates
@@ -21,7 +21,7 @@ from models.files.pictures import Bytes, coded_bits
 Table = NDArray[np.float64]
 Maps = NDArray[np.float64]
 FAINT = 1e-12
-PARTS = ("defect", "hottest", "rarity")
+PARTS = ("defect", "rarity")
 CODEC_BITS, OUTSIDE, LATENT_MASS = "codec_bits", "outside", "latent_mass"
 
 
@@ -36,8 +36,8 @@ class Measured(NamedTuple):
 class Detector(BaseModel):
     """What is fitted on good images, and on defects drawn on them, to judge images by their levels.
 
-    Its parts are `defect`, the largest log-odds of a defect that the perceptron gives any place;
-    `hottest`, the largest heat; and `rarity`, minus the log-density of the statistics.
+    Its parts are `defect`, the largest log-odds of a defect that the perceptron gives any place,
+    and `rarity`, minus the log-density of the statistics of the whole image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -55,45 +55,8 @@ class Detector(BaseModel):
         found = statistics(seen, self.subspace, self.vocabulary)
         heat = self.heat(error_maps(seen, self.subspace, self.vocabulary), known)
         odds = blur(self.perceptron.logits(features(seen, self.subspace, self.vocabulary)), FINE)
-        parts = odds.max((1, 2)), heat.max((1, 2)), self.density.score(found)
+        parts = odds.max((1, 2)), self.density.score(found)
         return Measured(found, np.stack(parts, axis=1), heat)
-
-
-class Combination(BaseModel):
-    """The score: a weighted sum of the parts, each as a multiple of what separates the median of
-    good images from their 90th percentile, and with its tail drawn in by arsinh."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    median: tuple[float, ...]
-    spread: tuple[float, ...]
-    weights: tuple[float, ...] = Field(description="By the power check; none is negative.")
-
-    @model_validator(mode="after")
-    def _is_one(self) -> "Combination":
-        if not len(self.median) == len(self.spread) == len(self.weights) == len(PARTS):
-            raise ValueError(f"there must be a median, a spread and a weight for each of {PARTS}")
-        if min(self.spread) <= 0 or min(self.weights) < 0 or max(self.weights) == 0:
-            raise ValueError("a spread is not positive, a weight negative or every weight zero")
-        return self
-
-    @classmethod
-    def of(cls, parts: Table, **weights: Any) -> "Combination":
-        """Return the combination that is standardised by the `parts` `[N, PARTS]` of good
-        images."""
-        median, high = np.quantile(parts, [0.5, 0.9], axis=0)
-        spread = np.maximum(high - median, 1e-9)
-        return cls(median=tuple(median.tolist()), spread=tuple(spread.tolist()), **weights)
-
-    def standardised(self, parts: Table) -> Table:
-        """Return parts `[N, PARTS]` in one scale."""
-        standard: Table = np.arcsinh((parts - np.array(self.median)) / np.array(self.spread))
-        return standard
-
-    def score(self, parts: Table) -> Table:
-        """Return scores `[N]` of parts `[N, PARTS]`, higher for stranger images."""
-        scores: Table = self.standardised(parts) @ np.array(self.weights)
-        return scores
 
 
 def statistic_names(levels: int) -> tuple[str, ...]:

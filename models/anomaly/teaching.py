@@ -15,7 +15,7 @@ from models.anomaly.perceptron import Perceptron
 Table = NDArray[np.float64]
 Maps = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-UNITS, DECAY, EPOCHS, RATE, BATCH = 32, 0.1, 25, 2e-3, 500
+NETWORKS, UNITS, DECAY, EPOCHS, RATE, BATCH = 3, 32, 0.1, 25, 2e-3, 500
 # Pixels of defects, and twice as many good ones, at most.
 MOST_PIXELS = 20_000
 # Of the spread between weights that fit the defects and weights of zero.
@@ -46,14 +46,30 @@ def draw_pixels(good: Maps, damaged: Maps, masks: Mask, seed: int) -> Pixels:
 
 
 def teach(pixels: Pixels, seed: int) -> Perceptron:
-    """Fit a perceptron that tells the pixels apart, by cross-entropy."""
+    """Fit a perceptron that tells the pixels apart, by cross-entropy.
+
+    It is the mean of several that begin differently, written as one with all their units.
+    """
     columns = np.concatenate(pixels)
     labels = np.repeat([1, 0], [len(part) for part in pixels])
     mean, scale = columns.mean(0), np.maximum(columns.std(0), 1e-6)
+    standard = (columns - mean) / scale
+    fitted = [_network(standard, labels, seed + place) for place in range(NETWORKS)]
+    return Perceptron(
+        mean=Packed.of(mean),
+        scale=Packed.of(scale),
+        hidden=Packed.of(np.concatenate([one.coefs_[0] for one in fitted], axis=1)),
+        hidden_bias=Packed.of(np.concatenate([one.intercepts_[0] for one in fitted])),
+        out=Packed.of(np.concatenate([one.coefs_[1][:, 0] for one in fitted]) / NETWORKS),
+        out_bias=float(np.mean([one.intercepts_[1][0] for one in fitted])),
+    )
+
+
+def _network(standard: Table, labels: NDArray[np.int64], seed: int) -> MLPClassifier:
     network = MLPClassifier(
         (UNITS,),
         alpha=DECAY,
-        batch_size=min(BATCH, len(columns)),
+        batch_size=min(BATCH, len(standard)),
         learning_rate_init=RATE,
         max_iter=EPOCHS,
         random_state=seed,
@@ -61,16 +77,7 @@ def teach(pixels: Pixels, seed: int) -> Perceptron:
     with warnings.catch_warnings():
         # The number of epochs is the regularisation.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        network.fit((columns - mean) / scale, labels)
-    (hidden, out), (hidden_bias, out_bias) = network.coefs_, network.intercepts_
-    return Perceptron(
-        mean=Packed.of(mean),
-        scale=Packed.of(scale),
-        hidden=Packed.of(hidden),
-        hidden_bias=Packed.of(hidden_bias),
-        out=Packed.of(out[:, 0]),
-        out_bias=float(out_bias[0]),
-    )
+        return network.fit(standard, labels)
 
 
 def weigh(strange: Table, good: Table, shrinkage: float = SHRINKAGE) -> Table:

@@ -214,7 +214,7 @@ class Levels(SolverSpec):
     levels: the score of the image at several scales (Mahmood et al., ICLR 2021)."""
 
     name: Literal["levels"] = "levels"
-    levels: int = Field(8, ge=2, le=MOST_LEVELS, description="Number of noise levels.")
+    levels: int = Field(6, ge=2, le=MOST_LEVELS, description="Number of noise levels.")
 
     @property
     def evaluations(self) -> int:

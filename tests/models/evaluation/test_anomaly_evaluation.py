@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from models.anomaly.calibration import Calibration
+from models.anomaly.conformal import FAILED
 from models.anomaly.kept import read_calibration
 from models.anomaly.ranked import CALIBRATION, Verdict
-from models.anomaly.conformal import FAILED
 from models.anomaly.statistics import FITTED, TYPICALITY
 from models.cli import models
 from models.evaluation.anomalies.evaluate import AnomalyEvaluation, evaluate_anomalies, strangeness

@@ -7,8 +7,8 @@ never changes with it. Every field differs from its default.
 import numpy as np
 
 from models.anomaly.calibration import Calibration
-from models.anomaly.ranked import Preprocessing, Source
 from models.anomaly.density import Component, Density
+from models.anomaly.ranked import Preprocessing, Source
 from models.anomaly.readings import Reading
 from models.schema.scores import Score
 from models.schema.specs import Adams, Ddpm, FlowPath, RtkMala
