@@ -19,12 +19,14 @@ Mask = NDArray[np.bool_]
 # Amplitudes are drawn between these multiples of the usual contrast inside an image.
 FAINTEST, STRONGEST = 0.5, 4.0
 SMALLEST, LARGEST = 0.12, 0.5
+# A pixel belongs to a defect if it changed by more than this share of the largest change.
+VISIBLE = 0.1
 ATTEMPTS = 20
 
 
 class Defects(NamedTuple):
     """Images `[n, H, W, C]` with one defect each, the masks `[n, H, W]` of the pixels that it
-    changed, the kinds, and the places `[n]` of the images that they were made from."""
+    changed visibly, the kinds, and the places `[n]` of the images that they were made from."""
 
     images: Bytes
     masks: Mask
@@ -57,7 +59,8 @@ def make_defects(images: Bytes, count: int, vocabulary: int, seed: int) -> Defec
             amplitude = contrast * _log_uniform(dice, FAINTEST, STRONGEST) * dice.choice([-1, 1])
             scene = _Scene(images[origin].astype(np.float64), images, float(amplitude), dice)
             found = np.rint(KINDS[kind](scene)).clip(0, vocabulary - 1).astype(np.uint8)
-            mask = (found != images[origin]).any(axis=-1)
+            change = np.abs(found.astype(np.float64) - images[origin]).max(axis=-1)
+            mask = change > VISIBLE * change.max()
             if mask.any():
                 break
         made.append(found)
