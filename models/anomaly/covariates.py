@@ -1,4 +1,4 @@
-"""What is cheap to know of an image, and what a statistic is once that is taken out of it.
+"""Covariates of an image that cost little, and the regression of other statistics on them.
 
 Statistics of a good image vary with its brightness and its contrast, often more than a defect
 changes them. Each is therefore compared with what it usually is for such images. NumPy alone.

@@ -35,7 +35,7 @@ class Defects(NamedTuple):
 
 
 class _Scene(NamedTuple):
-    """What a defect is drawn with: one image, its whole set, and a signed amplitude in tokens."""
+    """An image to draw a defect on, the set that it is from, and a signed amplitude in tokens."""
 
     image: Image
     others: Bytes

@@ -1,4 +1,4 @@
-"""What is measured at each pixel of an image, from its tokens and from a reading. NumPy alone."""
+"""Measurements at each pixel of an image, from its tokens and from a reading. NumPy alone."""
 
 from typing import NamedTuple
 

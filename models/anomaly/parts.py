@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 
 
 class Detector(BaseModel):
-    """What is fitted on good images, and on defects drawn on them, to judge images by their levels.
+    """A detector of strange images by their levels, fitted on good images and drawn defects.
 
     Its parts are `defect`, the largest log-odds of a defect that the perceptron gives any place,
     and `rarity`, minus the log-density of the statistics of the whole image.

@@ -1,4 +1,4 @@
-"""What a calibration can see: its scores of defects drawn on good images. NumPy alone."""
+"""The power of a calibration: its scores of defects drawn on good images. NumPy alone."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ RESAMPLES, TAILS = 500, (0.025, 0.975)
 
 
 class Seen(BaseModel):
-    """How well one kind of defect is told from good images."""
+    """The separation of one kind of defect from good images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""What every calibration holds: what it is valid for, and the scores that p-values rest on.
+"""The common part of all calibrations: their validity, and the scores that p-values rest on.
 
 Torch-free.
 """

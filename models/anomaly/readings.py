@@ -5,11 +5,14 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from models.schema.arrays import RawArray
 
 Contribution = Annotated[NDArray[np.float32], RawArray("<f4", axes=3)]
 LevelMaps = Annotated[NDArray[np.float16], RawArray("<f2", axes=4)]
+# Left out of the bytes of readings by the path, which older APIs read strictly.
+_Levels = Annotated[LevelMaps | None, Field(exclude_if=lambda levels: levels is None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +28,4 @@ class Reading:
     values: dict[str, float] | None = None
     contribution: Contribution | None = None
     reason: str | None = None
-    levels: LevelMaps | None = None
+    levels: _Levels = None

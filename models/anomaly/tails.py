@@ -1,4 +1,4 @@
-"""How surprising the parts of a score are, in one scale, and their sum. NumPy alone."""
+"""The surprise of the parts of a score, in one scale, and their sum. NumPy alone."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -23,7 +23,7 @@ SHRINKAGE = 0.01
 
 
 class Pixels(NamedTuple):
-    """What is known of pixels of defects and of good pixels, `[pixels, F]` each."""
+    """Features of pixels of defects and of good pixels, `[pixels, F]` each."""
 
     defective: Table
     good: Table

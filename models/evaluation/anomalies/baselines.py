@@ -49,7 +49,7 @@ def learn_baselines(tiles: Tokens, seed: int) -> Mapping[str, Detector]:
     )
 
     def conditional(given: Tokens) -> Judged:
-        """The same error, as a factor of what tiles of such brightness and contrast have."""
+        """Return that error as a factor of what tiles of such brightness and contrast have."""
         expected = usual.expected(covariates(given, LEVELS))[:, 0]
         judged = components(given)
         factor = np.exp(-expected)[:, None, None]

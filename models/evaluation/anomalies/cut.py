@@ -39,7 +39,7 @@ class Cut:
 
     @property
     def marked(self) -> Mask:
-        """Whether each tile has a pixel of the defect, `[n]`."""
+        """The tiles that have a pixel of the defect, as booleans `[n]`."""
         height, width = self.tiles.shape[1:3]
         return np.array(
             [self.mask[y : y + height, x : x + width].any() for y, x in self.places.tolist()]

@@ -18,7 +18,7 @@ VERDICTS = "verdicts"
 
 
 class Found(EvaluationRecord):
-    """How well one detector tells defective tiles, pictures and pixels from good ones.
+    """The separation of defective tiles, pictures and pixels from good ones by one detector.
 
     Intervals resample pictures, good and defective ones separately. A picture's score is its
     largest tile's.

@@ -37,7 +37,7 @@ def answer(finished: Finished[AnomalyTask, AnomalyResult]) -> AnomalyResponse:
 
 
 def _power(calibration: AnyCalibration) -> Power | None:
-    """What the calibration's power check found, where it made one."""
+    """The result of the calibration's power check, where it made one."""
     return calibration.power if isinstance(calibration, LevelCalibration) else None
 
 

@@ -97,7 +97,7 @@ class AnomalyResponse(ResponseModel):
     settings: AnomalySettings
     power: Power | None = Field(
         None,
-        description="What the calibration's check with synthetic defects found that it can see.",
+        description="Result of the calibration's check with synthetic defects.",
         exclude_if=lambda power: power is None,
     )
     timing: Timing

@@ -38,7 +38,7 @@ def test_arrays_survive_json_and_damage_is_refused() -> None:
 
 
 def test_what_depends_on_the_covariates_is_taken_out() -> None:
-    given = DICE.standard_normal((4000, 3)) * [1, 2, 3] + [0, 5, 0]
+    given = DICE.standard_normal((4000, 3)) * [1, 2, 3] + np.array([0, 5, 0])
     part = 2 * given[:, 0] - given[:, 1] * given[:, 2] + 0.5 * given[:, 2] ** 2
     noise = DICE.standard_normal(4000)
     fitted = Regression.fit(given, (part + noise)[:, None])
@@ -73,7 +73,7 @@ def test_the_surprise_of_a_share_of_good_images_is_its_logarithm() -> None:
     tails = Tails.model_validate_json(Tails.of(good).model_dump_json())
     share = np.array([0.5, 0.1, 0.01, 1e-6])
     parts = -2 * np.log(share)[:, None] * [1, 10]
-    np.testing.assert_allclose(tails.surprise(parts), -np.log(share)[:, None] + [0, 0], rtol=0.1)
+    np.testing.assert_allclose(tails.surprise(parts), np.tile(-np.log(share)[:, None], 2), rtol=0.1)
     nothing = tails.surprise(np.array([[-5.0, -5.0]]))
     np.testing.assert_array_equal(nothing, 0)
     assert np.all(np.diff(tails.score(np.linspace(0, 99, 500)[:, None] * [1, 1])) >= 0)
@@ -86,7 +86,7 @@ def test_a_part_that_is_the_same_for_all_good_images_is_no_division_by_zero() ->
 
 def test_weights_go_where_the_difference_is_and_are_never_negative() -> None:
     good = DICE.standard_normal((5000, 3))
-    strange = DICE.standard_normal((5000, 3)) + [1.5, 0, -1]
+    strange = DICE.standard_normal((5000, 3)) + np.array([1.5, 0, -1])
     first, second, third = weigh(strange, good)
     assert first > 0.5
     assert abs(second) < 0.1
