@@ -3,7 +3,7 @@
 import base64
 import binascii
 import math
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,10 @@ class Packed(BaseModel):
         content = np.ascontiguousarray(array, "<f4").tobytes()
         return cls(shape=array.shape, data=base64.b64encode(content).decode())
 
-    @cached_property
+    @property
     def array(self) -> NDArray[np.float64]:
-        """The numbers, as float64."""
-        content = base64.b64decode(self.data)
-        return np.frombuffer(content, "<f4").reshape(self.shape).astype(np.float64)
+        """The numbers, as float64, not to be written to."""
+        return _decoded(self.shape, self.data)
 
     @model_validator(mode="after")
     def _fills_its_shape(self) -> "Packed":
@@ -41,3 +40,11 @@ class Packed(BaseModel):
         if not np.isfinite(np.frombuffer(content, "<f4")).all():
             raise ValueError("a number is not finite")
         return self
+
+
+@lru_cache(maxsize=256)
+def _decoded(shape: tuple[int, ...], data: str) -> NDArray[np.float64]:
+    """Return the array of a document; a verdict asks for the same dozen of them again and again."""
+    array = np.frombuffer(base64.b64decode(data), "<f4").reshape(shape).astype(np.float64)
+    array.flags.writeable = False
+    return array

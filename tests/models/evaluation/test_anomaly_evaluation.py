@@ -13,12 +13,14 @@ from PIL import Image
 from models.anomaly.calibration import Calibration
 from models.anomaly.conformal import FAILED
 from models.anomaly.kept import read_calibration
+from models.anomaly.level_calibration import LevelCalibration
 from models.anomaly.ranked import CALIBRATION, Verdict
 from models.anomaly.statistics import FITTED, TYPICALITY
 from models.cli import models
 from models.evaluation.anomalies.evaluate import AnomalyEvaluation, evaluate_anomalies, strangeness
 from models.evaluation.anomalies.plots import roc_curves, score_histograms
 from models.schema.manifest import read_manifest
+from models.schema.specs import Levels
 
 CHEAP = ["--score", "path", "--steps", "6", "--fresh", "4"]
 REPORTED = (*FITTED, TYPICALITY)
@@ -69,6 +71,25 @@ def test_calibrating_again_gives_the_same(calibrated: Path, small_checkpoint: Pa
     before = (calibrated / CALIBRATION).read_bytes()
     run("calibrate", str(calibrated), *CHEAP)
     assert (calibrated / CALIBRATION).read_bytes() == before
+
+
+def test_by_default_it_is_by_levels_and_says_what_it_can_see(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_checkpoint, folder)
+    printed = run("calibrate", str(folder), "--levels", "3")
+    assert printed.exit_code == 0, printed.output
+    found = read_calibration(folder, read_manifest(folder))
+    assert isinstance(found, LevelCalibration)
+    assert found.solver == Levels(levels=3)
+    assert "calibrate small --images 2000 --seed 0 --score levels --levels 3" in found.command
+    assert found.power.summary in printed.stdout
+    assert "| scratch | 50 | " in printed.stdout
+    assert ("warning: this calibration hardly sees" in printed.stdout) == found.power.blind
+    table = run("evaluate", "anomalies", "--model", str(folder), "--abnormal", "inverted")
+    for name in ("score", "defect", "rarity", "level_3", "codec_bits"):
+        assert f"| {name} | " in table.stdout
 
 
 def test_the_evaluation_has_every_statistic_with_its_intervals(evaluated: tuple[Any, Path]) -> None:
