@@ -96,7 +96,7 @@ def small_levels(checkpoint: str, config: ModelConfig, levels: int = 3) -> Level
                 components=(component,),
             ),
         ),
-        tails=Tails.of(parts),
+        tails=Tails.of(parts, (1.0, 0.5)),
         scale=Scale(black=-1.0, white=1.0),
         power=check_power(good, strange, ["blob"] * 40, {"defect": (good, strange)}, 0),
         scores=tuple(map(float, range(40))),

@@ -15,6 +15,7 @@ from models.anomaly.maps import Seen, error_maps, features
 from models.anomaly.packed import Packed
 from models.anomaly.parts import (
     PARTS,
+    WEIGHTS,
     Detector,
     levels_of,
     statistic_names,
@@ -119,7 +120,7 @@ def fit_levels(
     usual, good_ones, strange_ones = (
         detector.measure(part.readings, part.images) for part in (held, own, checked.solved)
     )
-    tails = Tails.of(usual.parts)
+    tails = Tails.of(usual.parts, WEIGHTS)
     scores, strange = (tails.score(one.parts) for one in (good_ones, strange_ones))
     heat = good_ones.heat
     return LevelCalibration(

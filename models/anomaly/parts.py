@@ -22,6 +22,8 @@ Table = NDArray[np.float64]
 Maps = NDArray[np.float64]
 FAINT = 1e-12
 PARTS = ("defect", "rarity")
+# Between tiles, where half a weight for rarity is best, and Fashion-MNIST, where more is.
+WEIGHTS = (1.0, 0.5)
 CODEC_BITS, OUTSIDE, LATENT_MASS = "codec_bits", "outside", "latent_mass"
 
 

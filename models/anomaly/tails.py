@@ -1,8 +1,10 @@
 """The surprise of the parts of a score, in one scale, and their sum. NumPy alone."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.anomaly.packed import Packed
 
@@ -14,30 +16,36 @@ SHARES = np.arange(19) / 20
 class Tails(BaseModel):
     """The distribution of each part over good images that the parts were not fitted on.
 
-    A part's surprise is -log of the share of good images that have as much. The score is the sum
-    over the parts (Fisher's method), so that a part which finds nothing takes nothing away from
-    another that does.
+    A part's surprise is -log of the share of good images that have as much. The score is the
+    weighted sum over the parts (as in Fisher's method), so that a part which finds nothing takes
+    nothing away from another that does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     knots: Packed
     excess: Packed
+    weights: tuple[float, ...] = Field(description="Weight of each part's surprise.")
 
     @classmethod
-    def of(cls, parts: Table) -> "Tails":
-        """Fit `parts` `[N, P]` of good images."""
+    def of(cls, parts: Table, weights: Sequence[float]) -> "Tails":
+        """Fit `parts` `[N, P]` of good images, whose surprises will count by `weights` `[P]`."""
         knots = np.quantile(parts, SHARES, axis=0)
         beyond = np.maximum(parts - knots[-1], 0)
         excess = beyond.sum(0) / np.maximum((beyond > 0).sum(0), 1)
         # A part that is constant in good images still says something of others.
         floor = 1e-6 * (1 + np.abs(knots[-1]))
-        return cls(knots=Packed.of(knots), excess=Packed.of(np.maximum(excess, floor)))
+        return cls(
+            knots=Packed.of(knots),
+            excess=Packed.of(np.maximum(excess, floor)),
+            weights=tuple(weights),
+        )
 
     @model_validator(mode="after")
     def _is_one(self) -> "Tails":
-        if self.knots.shape != (len(SHARES), *self.excess.shape) or len(self.excess.shape) != 1:
-            raise ValueError("knots and excesses do not fit together")
+        parts = (len(self.weights),)
+        if self.excess.shape != parts or self.knots.shape != (len(SHARES), *parts):
+            raise ValueError("knots, excesses and weights do not fit together")
         if (np.diff(self.knots.array, axis=0) < 0).any() or self.excess.array.min(initial=1) <= 0:
             raise ValueError("knots must ascend, and excesses must be positive")
         return self
@@ -54,5 +62,5 @@ class Tails(BaseModel):
 
     def score(self, parts: Table) -> Table:
         """Return scores `[N]` of `parts` `[N, P]`, higher for stranger images."""
-        scores: Table = self.surprise(parts).sum(axis=1)
+        scores: Table = self.surprise(parts) @ np.array(self.weights)
         return scores

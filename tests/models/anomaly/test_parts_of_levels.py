@@ -70,17 +70,18 @@ def test_nothing_of_an_image_in_the_subspace_lies_outside(count: int) -> None:
 
 def test_the_surprise_of_a_share_of_good_images_is_its_logarithm() -> None:
     good = DICE.exponential(2.0, (20_000, 2)) * [1, 10]
-    tails = Tails.model_validate_json(Tails.of(good).model_dump_json())
+    tails = Tails.model_validate_json(Tails.of(good, (1.0, 0.5)).model_dump_json())
     share = np.array([0.5, 0.1, 0.01, 1e-6])
     parts = -2 * np.log(share)[:, None] * [1, 10]
     np.testing.assert_allclose(tails.surprise(parts), np.tile(-np.log(share)[:, None], 2), rtol=0.1)
+    np.testing.assert_allclose(tails.score(parts), -1.5 * np.log(share), rtol=0.1)
     nothing = tails.surprise(np.array([[-5.0, -5.0]]))
     np.testing.assert_array_equal(nothing, 0)
     assert np.all(np.diff(tails.score(np.linspace(0, 99, 500)[:, None] * [1, 1])) >= 0)
 
 
 def test_a_part_that_is_the_same_for_all_good_images_is_no_division_by_zero() -> None:
-    tails = Tails.of(np.ones((30, 1)))
+    tails = Tails.of(np.ones((30, 1)), (1.0,))
     assert tails.score(np.array([[1.0]])) < tails.score(np.array([[1.1]])) < np.inf
 
 
