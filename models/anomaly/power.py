@@ -32,11 +32,9 @@ class Power(BaseModel):
     interval: tuple[float, float] = Field(description="95 % bootstrap interval of the AUROC.")
     kinds: dict[str, Seen]
     parts: dict[str, float] = Field(description="AUROC of each part of the score by itself.")
-
-    @property
-    def blind(self) -> bool:
-        """True if the defects may be hardly told from good images."""
-        return self.interval[0] <= BLIND
+    blind: bool = Field(
+        description=f"True if the AUROC may be no more than {BLIND}: defects are hardly seen."
+    )
 
     @property
     def summary(self) -> str:
@@ -83,6 +81,7 @@ def check_power(
             kind: _seen(good, defective[label == kind], threshold) for kind in sorted(set(kinds))
         },
         parts={name: auroc(*pair) for name, pair in parts.items()},
+        blind=low <= BLIND,
     )
 
 

@@ -1,6 +1,8 @@
 """`mulan models calibrate`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +13,16 @@ from models.cli.options import as_json, data, of_spec
 from models.schema.specs import FlowPath, Levels
 
 IMAGES = 2000
+Command = Callable[..., Any]
+
+
+def _setting(spec: type[FlowPath] | type[Levels], name: str) -> Callable[[Command], Command]:
+    """Return the option that sets the parameter `name` of the score by `spec`."""
+    default = spec.model_fields[name].default
+    text = f"{spec.model_fields[name].description} For --score {spec().name}."
+    return click.option(
+        f"--{name}", default=default, show_default=True, callback=of_spec(spec), help=text
+    )
 
 
 @click.command()
@@ -32,10 +44,10 @@ IMAGES = 2000
     help="Judge by the network's prediction on the image at several noise levels, with a detector "
     "of defects; or by one solve of the ODE.",
 )
-@click.option("--levels", default=Levels().levels, show_default=True, callback=of_spec(Levels))
-@click.option("--steps", default=FlowPath().steps, show_default=True, callback=of_spec(FlowPath))
-@click.option("--fresh", default=FlowPath().fresh, show_default=True, callback=of_spec(FlowPath))
-@click.option("--probes", default=FlowPath().probes, show_default=True, callback=of_spec(FlowPath))
+@_setting(Levels, "levels")
+@_setting(FlowPath, "steps")
+@_setting(FlowPath, "fresh")
+@_setting(FlowPath, "probes")
 @device
 @threads
 @as_json
@@ -43,6 +55,8 @@ IMAGES = 2000
 def calibrate() -> None:
     """Fit the anomaly verdicts of the checkpoint in FOLDER and write calibration.json there.
 
-    The density of normal statistics is fitted on the density part of the checkpoint's own split,
-    and p-values come from its calibration part. Neither part was trained on.
+    Whatever the score is made of is fitted on the density part of the checkpoint's own split, and
+    p-values come from its calibration part. Neither part was trained on. By levels, defects are
+    drawn on calibration images, and how many of them are seen is printed; a checkpoint that hardly
+    sees any comes with a warning.
     """

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import torch
 from tqdm import tqdm
 
@@ -68,6 +69,8 @@ def calibrate(
         else:
             calibration = fit_levels(manifest, spec, seed, density, own, reading, command)
     save_calibration(folder, calibration)
+    if isinstance(calibration, LevelCalibration) and calibration.power.warning is not None:
+        click.echo(f"warning: {calibration.power.warning}", err=True)
     return Outcome(calibration.model_dump(mode="json"), _text(folder, calibration))
 
 
@@ -90,6 +93,4 @@ def _text(folder: Path, calibration: AnyCalibration) -> str:
             f"| {kind} | {seen.defects} | {seen.auroc:.3f} | {seen.flagged:.2f} |"
             for kind, seen in power.kinds.items()
         ]
-        if power.warning is not None:
-            lines += ["", f"warning: {power.warning}"]
     return "\n".join(lines)

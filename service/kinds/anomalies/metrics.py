@@ -20,8 +20,8 @@ METRICS = (P_VALUE, VERDICTS)
 
 
 def measure(task: AnomalyTask, result: AnomalyResult) -> Iterator[Measurement]:
-    """The verdict on each image, and its p-value where it was solved. Takes about a millisecond an
-    image."""
+    """The verdict on each image, and its p-value where it was solved. Takes a few milliseconds
+    an image."""
     for verdict in task.calibration.judge(result.readings, task.images):
         if verdict.reason is not None:
             yield Measurement(VERDICTS, 1, ("failed",))

@@ -86,7 +86,7 @@ def test_by_default_it_is_by_levels_and_says_what_it_can_see(
     assert "calibrate small --images 2000 --seed 0 --score levels --levels 3" in found.command
     assert found.power.summary in printed.stdout
     assert "| scratch | 50 | " in printed.stdout
-    assert ("warning: this calibration hardly sees" in printed.stdout) == found.power.blind
+    assert ("warning: this calibration hardly sees" in printed.stderr) == found.power.blind
     table = run("evaluate", "anomalies", "--model", str(folder), "--abnormal", "inverted")
     for name in ("score", "defect", "rarity", "level_3", "codec_bits"):
         assert f"| {name} | " in table.stdout
