@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from models.anomaly.calibration import Calibration
+from models.anomaly.kept import AnyCalibration
 from models.schema.config import ModelConfig
 from models.schema.manifest import Manifest
 from models.schema.presets import Presets, presets
@@ -20,7 +20,7 @@ class ServedModel:
     manifest: Manifest
     execution: str
     presets: Presets
-    calibration: Calibration | None = None
+    calibration: AnyCalibration | None = None
 
     @property
     def name(self) -> str:
@@ -47,13 +47,13 @@ class Catalogue:
         self._known: dict[str, ServedModel] = {}
 
     def add(
-        self, manifest: Manifest, execution: str, calibration: Calibration | None = None
+        self, manifest: Manifest, execution: str, calibration: AnyCalibration | None = None
     ) -> None:
         """Serve a checkpoint, in place of one of the same name. Raises CheckpointError."""
         model = ServedModel(manifest, execution, presets(manifest), calibration)
         self._models[model.name] = self._known[model.checkpoint] = model
 
-    def replace(self, models: Iterable[tuple[Manifest, str, Calibration | None]]) -> None:
+    def replace(self, models: Iterable[tuple[Manifest, str, AnyCalibration | None]]) -> None:
         """Serve these models and no others. Of several with one name, requests get the last.
 
         Raises CheckpointError.

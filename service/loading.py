@@ -8,7 +8,8 @@ from typing import NamedTuple, cast
 
 import torch
 
-from models.anomaly.calibration import Calibration, read_calibration
+from models.anomaly.kept import AnyCalibration, read_calibration
+from models.anomaly.level_calibration import LevelCalibration
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import folders
 from models.runtimes.choice import RuntimeName, Wish, choose
@@ -33,7 +34,7 @@ class LoadedModel(NamedTuple):
 
     manifest: Manifest
     served: Served
-    calibration: Calibration | None
+    calibration: AnyCalibration | None
     seconds: float
     runtime: RuntimeName
 
@@ -171,13 +172,17 @@ def _load(
     return LoadedModel(manifest, served, calibration, seconds, runtime)
 
 
-def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:
+def _calibration(folder: Path, manifest: Manifest) -> AnyCalibration | None:
     """Read the calibration; None, with a line in the log, for one of another checkpoint."""
     try:
-        return read_calibration(folder, manifest)
+        calibration = read_calibration(folder, manifest)
     except CheckpointError as error:
         logger.error("%s gives no verdicts: %s", manifest.name, error)
         return None
+    if isinstance(calibration, LevelCalibration):
+        say = logger.warning if calibration.power.blind else logger.info
+        say("%s: %s", manifest.name, calibration.power.warning or calibration.power.summary)
+    return calibration
 
 
 def _check_unique(manifest: Manifest, models: Sequence[LoadedModel]) -> None:

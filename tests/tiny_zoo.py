@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from small_calibration import small_calibration
 
-from models.anomaly.calibration import save_calibration
+from models.anomaly.kept import save_calibration
 from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.network.mulan import Mulan
 from models.schema.config import ModelConfig

@@ -22,7 +22,7 @@ import redis
 from tqdm import tqdm
 
 from loadtests.local import free_port
-from models.anomaly.calibration import read_calibration
+from models.anomaly.kept import read_calibration
 from models.files.shelf import folders
 from models.schema.manifest import read_manifest
 from models.schema.specs import Ddpm

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
-from models.anomaly.calibration import FEWEST, Calibration, Preprocessing, Source
+from models.anomaly.calibration import Calibration
 from models.anomaly.density import Component, Density
+from models.anomaly.ranked import FEWEST, Preprocessing, Source
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED, table, with_codec
 from models.files.pictures import Bytes
@@ -43,12 +44,11 @@ def fit(
             for reading, image in zip(readings, images, strict=True)
             if reading.values is not None
         ]
-        if len(rows) < FEWEST:
-            raise DataError(f"{len(rows)} {name} images were solved; at least {FEWEST} are needed")
+        require(name, len(rows))
         solved.append(rows)
     fitted = fit_density(FITTED, table(solved[0], FITTED), seed)
     sources = (
-        Source(images=len(images), failed=len(images) - len(rows), sha256=_digest(images))
+        source(images, len(rows))
         for (_, images), rows in zip((density, calibration), solved, strict=True)
     )
     return Calibration(
@@ -88,5 +88,13 @@ def fit_density(names: Sequence[str], values: NDArray[np.float64], seed: int) ->
     )
 
 
-def _digest(images: Bytes) -> str:
-    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+def source(images: Bytes, solved: int) -> Source:
+    """Return the record of a set of images, of which `solved` were solved."""
+    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+    return Source(images=len(images), failed=len(images) - solved, sha256=digest)
+
+
+def require(part: str, solved: int) -> None:
+    """Raise DataError where fewer images of a part were solved than a calibration needs."""
+    if solved < FEWEST:
+        raise DataError(f"{solved} {part} images were solved; at least {FEWEST} are needed")

@@ -1,4 +1,7 @@
-"""The contribution map as a picture. Torch-free."""
+"""Maps of where an image is strange, as pictures and as arrays. Torch-free."""
+
+import io
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +11,30 @@ from models.files.pictures import encode_png
 LEVELS = 256
 
 
-def heatmap_png(contribution: NDArray[np.float32]) -> bytes:
-    """Draw `contribution` `[H, W, C]`, summed over channels, as a grey PNG.
+class Heatmap(NamedTuple):
+    """Values `[H, W]`, and those that are drawn black and white."""
+
+    values: NDArray[np.float64]
+    black: float
+    white: float
+
+    def png(self) -> bytes:
+        """Draw the values as a grey PNG."""
+        span = max(self.white - self.black, np.finfo(np.float64).tiny)
+        levels = np.rint((LEVELS - 1) * (self.values[..., None] - self.black) / span)
+        return encode_png(levels.clip(0, LEVELS - 1).astype(np.uint8), LEVELS)
+
+    def npy(self) -> bytes:
+        """Return the values as float32 in NumPy's file format."""
+        file = io.BytesIO()
+        np.save(file, self.values.astype(np.float32))
+        return file.getvalue()
+
+
+def own_scale(contribution: NDArray[np.float32]) -> Heatmap:
+    """Return `contribution` `[H, W, C]` summed over channels.
 
     Black is no contribution to the bound, white the largest.
     """
-    total = contribution.astype(np.float64).sum(axis=-1, keepdims=True)
-    levels = np.rint((LEVELS - 1) * total / max(total.max(), np.finfo(np.float64).tiny))
-    return encode_png(levels.astype(np.uint8), LEVELS)
+    total = contribution.astype(np.float64).sum(axis=-1)
+    return Heatmap(total, 0.0, float(total.max()))

@@ -20,7 +20,8 @@ from models.files.pictures import Bytes
 from models.preprocessing.tiles import Tiling
 
 if TYPE_CHECKING:
-    from models.anomaly.calibration import Calibration, Verdict
+    from models.anomaly.kept import AnyCalibration
+    from models.anomaly.ranked import Verdict
 
 Scores = NDArray[np.float64]
 Aggregate = Literal["max", "top-3", "mean"]
@@ -87,7 +88,7 @@ class PictureVerdict:
 
 
 def picture_scores(
-    calibration: "Calibration",
+    calibration: "AnyCalibration",
     aggregate: Aggregate,
     readings: Sequence[Reading],
     tiles: Bytes,
@@ -102,7 +103,7 @@ def picture_scores(
 
 
 def judge_pictures(
-    calibration: "Calibration", readings: Sequence[Reading], tiles: Bytes, tiling: Tiling
+    calibration: "AnyCalibration", readings: Sequence[Reading], tiles: Bytes, tiling: Tiling
 ) -> list[PictureVerdict]:
     """Return the verdicts on pictures from the readings of their tiles `[N, H, W, C]`."""
     reference = calibration.pictures

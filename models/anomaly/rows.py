@@ -1,63 +1,59 @@
-"""Rows of a path solve for images of pixel tokens, and the readings of the finished rows."""
+"""Images as rows of the solve that a calibration asks for, and the readings of finished rows."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
 
-from models.anomaly.gaussianity import anderson_darling, spectrum
+from models.anomaly.level_rows import level_readings, levels_problem
+from models.anomaly.path_rows import path_problem, path_readings
 from models.anomaly.readings import Reading
 from models.files.pictures import Bytes
-from models.network.encoder import top_k
-from models.network.mulan import tokens_to_data
 from models.rows.denoiser import Denoiser
-from models.rows.noise import Stream, rademacher
-from models.rows.rows import QUANTUM, NoiseKey, first, pad
-from models.schema.specs import FlowPath
-from models.solvers.base import Problem, RowStatus, count_column
-from models.solvers.path import Columns, Path, PathSolver
-from models.work.likelihood import content_seeds, dequantize
+from models.rows.rows import first
+from models.schema.specs import FlowPath, Levels
+from models.solvers.base import Problem
+from models.solvers.levels import LevelsSolver
+from models.solvers.path import PathSolver
 from models.work.solve import solve
 
 BATCH = 64
+VerdictSolver = PathSolver | LevelsSolver
 
 
-def path_problem(
-    denoiser: Denoiser, tokens: Tensor, spec: FlowPath, seed: int | Sequence[int]
-) -> Problem[Columns]:
+def verdict_solver(spec: FlowPath | Levels) -> VerdictSolver:
+    """Return the method that `spec` names."""
+    return PathSolver() if isinstance(spec, FlowPath) else LevelsSolver()
+
+
+def verdict_problem(
+    denoiser: Denoiser, tokens: Tensor, spec: FlowPath | Levels, seed: int | Sequence[int]
+) -> Problem[Any]:
     """Return rows for images `tokens` `[rows, C, H, W]`, uint8. `seed` is the same for all images,
-    or has one for each.
+    or has one for each."""
+    if isinstance(spec, FlowPath):
+        return path_problem(denoiser, tokens, spec, seed)
+    return levels_problem(denoiser, tokens, spec, seed)
 
-    All noise is keyed by (seed, the image's content). The encoder runs once for each image.
+
+def readings(
+    solver: VerdictSolver, problem: Problem[Any], state: Any, rows: int
+) -> Iterator[Reading]:
+    """Yield the reading of each of the first `rows` rows, which are finished.
+
+    Others may stand behind them as padding, so that what is computed here has no tails.
     """
-    config, device, rows = denoiser.config, tokens.device, len(tokens)
-    clean, seeds = tokens_to_data(tokens, config.vocabulary), content_seeds(seed, tokens)
-    logits = denoiser.encode(clean.float())
-    # What follows is computed without tails, and once for each row.
-    clean, seeds, logits = pad((clean, seeds, logits), QUANTUM)
-    latent = top_k(logits, config.latent_k)
-    key = NoiseKey(seeds, torch.zeros_like(seeds))
-    dequantized = dequantize(config, clean, key)
-    columns = Columns(
-        dequantized.image,
-        clean,
-        rademacher(key, Stream.PROBE, 0, (spec.probes, *config.chw)),
-        dequantized.cost,
-        latent_mass(logits, latent),
-        count_column(spec.steps, len(seeds), device),
-        count_column(spec.fresh, len(seeds), device),
-    )
-    problem = Problem(key, denoiser.condition(latent), columns)
-    return first(problem, rows)
+    if isinstance(solver, PathSolver):
+        return path_readings(*first((problem, solver.path(problem, state)), rows))
+    return level_readings(*first((problem, solver.scores(problem, state)), rows))
 
 
 @torch.no_grad()
 def read(
     denoiser: Denoiser,
     images: Bytes,
-    spec: FlowPath,
+    spec: FlowPath | Levels,
     seed: int,
     device: torch.device | str = "cpu",
     batch: int = BATCH,
@@ -67,54 +63,15 @@ def read(
 
     `on_call` is called after each of the `calls(len(images), spec, batch)` network calls.
     """
-    solver, found = PathSolver(), list[Reading]()
+    solver: Any = verdict_solver(spec)
+    found = list[Reading]()
     for part in torch.split(torch.from_numpy(images).permute(0, 3, 1, 2), batch):
-        problem = path_problem(denoiser, part.contiguous().to(device), spec, seed)
-        found += readings(
-            problem, solver.path(problem, solve(solver, problem, denoiser, lambda _: on_call()))
-        )
+        problem = verdict_problem(denoiser, part.contiguous().to(device), spec, seed)
+        state = solve(solver, problem, denoiser, lambda _: on_call())
+        found += readings(solver, problem, state, len(part))
     return found
 
 
-def calls(images: int, spec: FlowPath, batch: int = BATCH) -> int:
+def calls(images: int, spec: FlowPath | Levels, batch: int = BATCH) -> int:
     """Return the number of network calls that `read` makes."""
     return -(-images // batch) * spec.evaluations
-
-
-def latent_mass(logits: Tensor, latent: Tensor) -> Tensor:
-    """Return the log of the softmax's mass on the ones of `latent`, `[rows]`; 0 without a latent.
-
-    `logits` and `latent` are `[rows, n]`.
-    """
-    if not logits.shape[1]:
-        return logits.double().sum(1)
-    return log_softmax(logits.double(), dim=1).masked_fill(latent == 0, -math.inf).logsumexp(1)
-
-
-def readings(problem: Problem[Columns], path: Path) -> Iterator[Reading]:
-    """Yield the reading of each finished row."""
-    columns = problem.columns
-    measured = {
-        "log_px_given_z": path.prior + path.log_det.mean(1) + columns.dequantization,
-        "log_prior": path.prior,
-        "log_det": path.log_det.mean(1),
-        "latent_mass": columns.latent_mass,
-        "normality": anderson_darling(path.noise.flatten(1)),
-        **_parts("spectrum", spectrum(path.noise)),
-        **_parts("path_rate", path.length),
-        **_parts("path_curvature", path.bend),
-        **_parts("denoising", path.cost),
-    }
-    table = torch.stack(list(measured.values()), dim=1).tolist()
-    maps = path.map.permute(0, 2, 3, 1).float().cpu().numpy()
-    ends = zip(table, maps, path.nfe.tolist(), path.status.tolist(), strict=True)
-    for values, contribution, nfe, status in ends:
-        if status != RowStatus.DONE or not all(map(math.isfinite, values)):
-            reason = RowStatus(max(status, RowStatus.NOT_FINITE)).reason
-            yield Reading(nfe, reason=reason)
-        else:
-            yield Reading(nfe, dict(zip(measured, values, strict=True)), contribution)
-
-
-def _parts(name: str, values: Tensor) -> dict[str, Tensor]:
-    return {f"{name}_{part + 1}": column for part, column in enumerate(values.unbind(1))}

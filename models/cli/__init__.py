@@ -19,6 +19,7 @@ evaluate = LazyGroup(
         "card": "models.cli.evaluate_checkpoint:card",
         "ablation": "models.cli.evaluate_checkpoint:ablation",
         "anomalies": "models.cli.evaluate_anomalies:anomalies",
+        "defects": "models.cli.evaluate_defects:defects",
         "mog": "models.cli.evaluate_mixtures:mog",
         "ode": "models.cli.evaluate_ode:ode",
         "samples": "models.cli.evaluate_samples:samples",

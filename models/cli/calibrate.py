@@ -1,18 +1,30 @@
 """`mulan models calibrate`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from models.anomaly.calibration import FEWEST
 from models.anomaly.pictures import AGGREGATES
+from models.anomaly.ranked import FEWEST
 from models.cli.compute import SEED, device, threads
 from models.cli.lazy import runs
 from models.cli.options import as_json, data, of_spec
-from models.schema.specs import FlowPath
+from models.schema.specs import FlowPath, Levels
 
 IMAGES = 2000
 _FOLDER = click.Path(exists=True, path_type=Path)
+Command = Callable[..., Any]
+
+
+def _setting(spec: type[FlowPath] | type[Levels], name: str) -> Callable[[Command], Command]:
+    """Return the option that sets the parameter `name` of the score by `spec`."""
+    default = spec.model_fields[name].default
+    text = f"{spec.model_fields[name].description} For --score {spec().name}."
+    return click.option(
+        f"--{name}", default=default, show_default=True, callback=of_spec(spec), help=text
+    )
 
 
 @click.command()
@@ -50,9 +62,18 @@ _FOLDER = click.Path(exists=True, path_type=Path)
     help="At most this many images, or photographs, for the density and for the p-values each.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--steps", default=FlowPath().steps, show_default=True, callback=of_spec(FlowPath))
-@click.option("--fresh", default=FlowPath().fresh, show_default=True, callback=of_spec(FlowPath))
-@click.option("--probes", default=FlowPath().probes, show_default=True, callback=of_spec(FlowPath))
+@click.option(
+    "--score",
+    type=click.Choice(("levels", "path")),
+    default="levels",
+    show_default=True,
+    help="Judge by the network's prediction on the image at several noise levels, with a detector "
+    "of defects; or by one solve of the ODE.",
+)
+@_setting(Levels, "levels")
+@_setting(FlowPath, "steps")
+@_setting(FlowPath, "fresh")
+@_setting(FlowPath, "probes")
 @device
 @threads
 @as_json
@@ -60,7 +81,9 @@ _FOLDER = click.Path(exists=True, path_type=Path)
 def calibrate() -> None:
     """Fit the anomaly verdicts of the checkpoint in FOLDER and write calibration.json there.
 
-    The density of normal statistics is fitted on one part of the good images, and p-values come
-    from another. Without --normal they are the parts of the checkpoint's own split, which were not
-    trained on. Images that were trained on are refused where it is recorded which ones were.
+    Whatever the score is made of is fitted on one part of the good images, and p-values come from
+    another. Without --normal they are the parts of the checkpoint's own split, which were not
+    trained on. Images that were trained on are refused where it is recorded which ones were. By
+    levels, defects are drawn on good images, and how many of them are seen is printed; a checkpoint
+    that hardly sees any comes with a warning.
     """

@@ -34,20 +34,23 @@ class AnalyticDenoiser(ABC):
         `[rows, D]`."""
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
+        cotangents = query.cotangents
+        if cotangents is not None and not cotangents.shape[1]:
+            cotangents = None
         noise = condition.schedule.noise(query.t)
         alpha, sigma = noise.alpha.flatten(1), noise.sigma.flatten(1)
         with torch.enable_grad():
             x = query.x.detach().double().flatten(1).requires_grad_()
             density = self.log_density(x, alpha, sigma).sum()
-            (score,) = torch.autograd.grad(density, x, create_graph=query.cotangents is not None)
+            (score,) = torch.autograd.grad(density, x, create_graph=cotangents is not None)
             eps = -sigma * score
             vjps = None
-            if query.cotangents is not None:
+            if cotangents is not None:
                 pulled = [
                     torch.autograd.grad(eps, x, v, retain_graph=True)[0]
-                    for v in query.cotangents.double().flatten(2).unbind(1)
+                    for v in cotangents.double().flatten(2).unbind(1)
                 ]
-                vjps = torch.stack(pulled, dim=1).view_as(query.cotangents).to(query.x.dtype)
+                vjps = torch.stack(pulled, dim=1).view_as(cotangents).to(query.x.dtype)
         return Answer(eps.detach().view_as(query.x).to(query.x.dtype), vjps)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -55,8 +55,8 @@ class Condition(NamedTuple):
 class Query(NamedTuple):
     """A solver's query: the network at x `[rows, C, H, W]` and diffusion time t `[rows]`.
 
-    With `cotangents` `[rows, probes, C, H, W]` it also asks for the pull-back of each. `noise` is
-    the noise at t, where the solver has it already.
+    With `cotangents` `[rows, probes, C, H, W]` it also asks for the pull-back of each, and for full
+    precision even where `probes` is 0. `noise` is the noise at t, where the solver has it already.
     """
 
     x: Tensor

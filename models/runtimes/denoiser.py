@@ -51,6 +51,8 @@ class NetworkDenoiser:
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
         cotangents = query.cotangents
+        if cotangents is not None and not cotangents.shape[1]:
+            cotangents = None
         if cotangents is not None and cotangents.shape[1] >= MANY:
             rows_of = [1] * count(query)
             pairs = zip(split(query, rows_of), split(condition, rows_of), strict=True)
@@ -100,7 +102,8 @@ class NetworkDenoiser:
 class TwoPrecisions:
     """A checkpoint whose samples are drawn in less precision than all else is computed in.
 
-    Solvers of likelihoods and verdicts ask for pull-backs, and samplers never do.
+    Solvers of likelihoods and verdicts ask for pull-backs, if only of no cotangents, and samplers
+    never do.
     """
 
     def __init__(self, exact: NetworkDenoiser, samples: NetworkDenoiser) -> None:

@@ -206,4 +206,26 @@ class FlowPath(SolverSpec):
         return Steps(2)
 
 
+MOST_LEVELS = 16
+
+
+class Levels(SolverSpec):
+    """The noise that the network predicts in an image without any noise, at evenly spread noise
+    levels: the score of the image at several scales (Mahmood et al., ICLR 2021)."""
+
+    name: Literal["levels"] = "levels"
+    levels: int = Field(6, ge=2, le=MOST_LEVELS, description="Number of noise levels.")
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations of one row."""
+        return self.levels
+
+    @property
+    def probes(self) -> int:
+        """Vectors whose pull-back is asked for: none."""
+        return 0
+
+
+VerdictSpec = Annotated[FlowPath | Levels, Field(discriminator="name")]
 FlowSpec = Annotated[Adams | Rk45, Field(discriminator="name")]

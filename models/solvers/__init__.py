@@ -5,6 +5,7 @@ from models.solvers.base import AnySampler, AnySolver
 from models.solvers.ddim import DdimSolver
 from models.solvers.ddpm import DdpmSolver
 from models.solvers.dpm_2m import Dpm2mSdeSolver, Dpm2mSolver
+from models.solvers.levels import LevelsSolver
 from models.solvers.path import PathSolver
 from models.solvers.rk45 import Rk45Solver
 from models.solvers.rtk_mala import RtkMalaSolver
@@ -29,4 +30,5 @@ SOLVERS: dict[str, AnySolver] = {
     AdamsSolver.name: AdamsSolver(),
     Rk45Solver.name: Rk45Solver(),
     PathSolver.name: PathSolver(),
+    LevelsSolver.name: LevelsSolver(),
 }

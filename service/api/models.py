@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from models.anomaly.calibration import Calibration
+from models.anomaly.kept import AnyCalibration
 from service.api import documentation
 from service.api.context import InContext
 from service.catalogue import ServedModel
@@ -42,9 +42,17 @@ async def show_model(name: ModelPath, context: InContext) -> ModelResponse:
     return _describe(context.catalogue.get(name), context.settings)
 
 
-def _summary(calibration: Calibration) -> dict[str, Any]:
+def _summary(calibration: AnyCalibration) -> dict[str, Any]:
     """Summarise a calibration without its scores."""
-    wanted = {"checkpoint", "solver", "seed", "density_images", "calibration_images", "command"}
+    wanted = {
+        "checkpoint",
+        "solver",
+        "seed",
+        "density_images",
+        "calibration_images",
+        "power",
+        "command",
+    }
     pictures, least = calibration.pictures, calibration.smallest_alpha
     found = calibration.model_dump(mode="json", include=wanted)
     if pictures is not None:
@@ -53,7 +61,7 @@ def _summary(calibration: Calibration) -> dict[str, Any]:
     return {
         **found,
         "smallest_alpha": least,
-        "statistics": calibration.density.names,
+        "statistics": calibration.names,
     }
 
 

@@ -115,9 +115,9 @@ class Engine:
         self._count()
         # The observer hears of the rows before the calls, because a call may hang.
         self._observer.tick_began(tick)
-        calls: dict[tuple[str, int], list[LaneKey]] = defaultdict(list)
+        calls: dict[tuple[str, int, bool], list[LaneKey]] = defaultdict(list)
         for key in self._lanes:
-            calls[key.checkpoint, key.probes].append(key)
+            calls[key.checkpoint, key.probes, key.sampling].append(key)
         for keys in calls.values():
             self._advance(keys, plan.run, plan.reason)
         self._report()

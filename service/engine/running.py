@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import NamedTuple
 
+from models.solvers import SAMPLERS
 from service.jobs import Job, Task
 from service.kinds import KINDS
 from service.rows import AnyJobRows, Served
@@ -16,6 +17,11 @@ class LaneKey(NamedTuple):
     checkpoint: str
     solver: str
     probes: int
+
+    @property
+    def sampling(self) -> bool:
+        """True if the rows draw images, which may be done in less precision than the rest."""
+        return self.solver in SAMPLERS
 
     @property
     def name(self) -> LaneName:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio import Redis
 
-from models.anomaly.calibration import Calibration
+from models.anomaly.kept import AnyCalibration
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
 from service.store import keys
@@ -35,14 +35,14 @@ class AnnouncedModel(NamedTuple):
 
     manifest: Manifest
     execution: str
-    calibration: Calibration | None = None
+    calibration: AnyCalibration | None = None
 
 
 class _Descriptor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: Manifest
-    calibration: Calibration | None
+    calibration: AnyCalibration | None
 
 
 class _Announcement(BaseModel):

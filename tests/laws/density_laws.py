@@ -17,15 +17,17 @@ from affine import noise_from
 from image_laws import falls
 from torch import Tensor
 
-from models.anomaly.rows import path_problem
+from models.anomaly.level_rows import levels_problem
+from models.anomaly.path_rows import path_problem
 from models.evaluation.analytic import Gaussian, Mixture
 from models.network.schedule import NoiseLevel
 from models.rows.noise import Stream, normal, uniform
 from models.rows.rows import NoiseKey, Query
 from models.schema.config import ModelConfig
-from models.schema.specs import AdaptiveSpec, FlowPath
+from models.schema.specs import AdaptiveSpec, FlowPath, Levels
 from models.solvers.adaptive import Adaptive
 from models.solvers.base import Problem, RowStatus
+from models.solvers.levels import LevelsSolver
 from models.solvers.path import BINS, Path, PathSolver
 from models.work.likelihood import score_problem
 from models.work.solve import solve
@@ -33,6 +35,7 @@ from models.work.solve import solve
 CONFIG = ModelConfig(
     image_shape=(1, 3, 1), vocabulary=17, latent_size=3, latent_k=1, gamma_min=-1.5, gamma_max=1.5
 )
+SIZE = CONFIG.dimensions
 TOKENS = torch.randint(
     17, (4, *CONFIG.chw), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
 )
@@ -163,6 +166,24 @@ def fresh_draws_are_new(solver: PathSolver, spec: FlowPath) -> None:
         state = fine.tell(problem, state, answer)
     for one, other in combinations(noises[-3:], 2):
         assert not torch.isclose(one, other).any(), "a draw is used again"
+
+
+def levels_are_scores(solver: LevelsSolver, spec: Levels) -> None:
+    """What is found at each level is -sigma times the score of the noisy data's density at the
+    image, by the closed form for independent normal pixels; nothing is found past the last."""
+    mean, variance = torch.linspace(-0.5, 0.5, SIZE), torch.linspace(0.02, 0.3, SIZE)
+    data = Mixture(CONFIG, torch.ones(1), mean[None], variance[None])
+    problem = levels_problem(data, TOKENS, spec, seed=0)
+    fine = type(solver)(torch.float64)
+    found = fine.scores(problem, solve(fine, problem, data)).maps
+    for level in range(spec.levels):
+        s = torch.full((len(TOKENS),), (level + 0.5) / spec.levels, dtype=torch.float64)
+        noise = problem.condition.schedule.noise(problem.condition.network_time.t(s))
+        alpha, sigma = _scales(noise)
+        spread = alpha.square() * variance + sigma.square()
+        exact = sigma * alpha * (problem.columns.clean.flatten(1) - mean) / spread
+        assert torch.allclose(found[:, level].flatten(1).double(), exact, atol=1e-5)
+    assert not found[:, spec.levels :].any()
 
 
 def by_quantiles(data: Independent, problem: Problem[Any]) -> Tensor:

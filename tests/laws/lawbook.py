@@ -13,15 +13,16 @@ import optree
 import torch
 from torch import Tensor
 
-from models.anomaly.rows import path_problem
+from models.anomaly.rows import verdict_problem
 from models.evaluation.analytic import Mixture
 from models.rows.denoiser import Denoiser
 from models.rows.rows import QUANTUM, Answer, count, pad, take
 from models.schema.config import ModelConfig
-from models.schema.specs import AdaptiveSpec, FlowPath, FlowSpec, SamplerSpec
+from models.schema.specs import AdaptiveSpec, FlowPath, FlowSpec, Levels, SamplerSpec
 from models.schema.walks import SolverSpec, WalkSpec
 from models.solvers import SAMPLERS, SOLVERS
 from models.solvers.base import Problem, RowStatus
+from models.solvers.levels import LevelsSolver
 from models.solvers.path import PathSolver
 from models.work.likelihood import score_problem
 from models.work.sampling import sample_problem
@@ -51,7 +52,11 @@ Rows = tuple[Problem[Any], Any]
 
 def specs() -> list[SolverSpec]:
     """Small parameters of every solver, and those with each other named choice in turn."""
-    return [spec for kind in _members(SamplerSpec | FlowSpec | FlowPath) for spec in _tries(kind)]
+    return [
+        spec
+        for kind in _members(SamplerSpec | FlowSpec | FlowPath | Levels)
+        for spec in _tries(kind)
+    ]
 
 
 def _tries(kind: type[SolverSpec]) -> Iterator[SolverSpec]:
@@ -108,8 +113,8 @@ def problem_of(
         dice = torch.Generator().manual_seed(17)
         images = torch.randint(17, (int(index.max()) + 1, *denoiser.config.chw), generator=dice)
         tokens = images[padded].to(torch.uint8)
-        if isinstance(spec, FlowPath):
-            problem = path_problem(denoiser, tokens, spec, seed)
+        if isinstance(spec, FlowPath | Levels):
+            problem = verdict_problem(denoiser, tokens, spec, seed)
         else:
             problem = score_problem(denoiser, tokens, spec, seed, draws=1)
     return take(problem, torch.arange(len(index)))
@@ -160,6 +165,8 @@ def evaluations(solver: Any, rows: Rows) -> Tensor:
     """Evaluations of each row by its own count."""
     if solver.name in SAMPLERS:
         outcome = solver.sample(*rows)
+    elif isinstance(solver, LevelsSolver):
+        outcome = solver.scores(*rows)
     else:
         outcome = solver.path(*rows) if isinstance(solver, PathSolver) else solver.density(*rows)
     told: Tensor = outcome.nfe

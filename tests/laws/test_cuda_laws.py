@@ -46,6 +46,7 @@ MOST_LAUNCHES = {
     "adams": 660,
     "rk45": 360,
     "path": 770,
+    "levels": 150,
 }
 # A line of code that a solver may not have.
 FAULTS: dict[str, Callable[[Tensor], object]] = {

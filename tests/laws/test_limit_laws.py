@@ -7,9 +7,10 @@ import pytest
 from balance_law import acceptance_is_counted, keeps_balance
 
 from models.schema.limits import Chain, Steps
-from models.schema.specs import AdaptiveSpec, FlowPath
+from models.schema.specs import MOST_LEVELS, AdaptiveSpec, FlowPath, Levels
 from models.schema.walks import RtkSpec, SolverSpec, WalkSpec
 from models.solvers import SAMPLERS, SOLVERS
+from models.solvers.levels import LevelsSolver
 
 
 def every(kind: type[SolverSpec], *limit: type[Steps | Chain]) -> pytest.MarkDecorator:
@@ -34,6 +35,8 @@ ACCEPTING = [spec for spec in ONE_SEGMENT if spec.limit.balance is not None]
 
 def test_every_spec_has_a_law_of_its_limit() -> None:
     for spec in law.SPECS:
+        if isinstance(spec, Levels):
+            continue
         assert isinstance(spec, WalkSpec | AdaptiveSpec | FlowPath)
         assert isinstance(spec.limit, Chain) == isinstance(spec, RtkSpec)
 
@@ -86,3 +89,8 @@ def test_a_path_of_many_steps_is_the_exact_one(spec: FlowPath) -> None:
 @every(FlowPath, Steps)
 def test_every_fresh_draw_is_a_new_one(spec: FlowPath) -> None:
     density_laws.fresh_draws_are_new(SOLVERS[spec.name], spec)
+
+
+@pytest.mark.parametrize("levels", [2, 5, MOST_LEVELS])
+def test_levels_are_scores_of_noisy_densities(levels: int) -> None:
+    density_laws.levels_are_scores(LevelsSolver(), Levels(levels=levels))

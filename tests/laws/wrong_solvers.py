@@ -7,6 +7,7 @@ from balance_law import acceptance_is_counted, keeps_balance
 from density_laws import (
     densities_converge,
     fresh_draws_are_new,
+    levels_are_scores,
     paths_converge,
     tolerances_are_kept,
 )
@@ -20,6 +21,7 @@ from models.schema.specs import (
     Dpm2m,
     Dpm2mSde,
     FlowPath,
+    Levels,
     Rk45,
     RtkMala,
     RtkUla,
@@ -246,5 +248,13 @@ WRONG = [
         fresh_draws_are_new,
         FlowPath(),
         draws_the_same_noise_again=("path", "Stream.FRESH, draw,", "Stream.FRESH, 0,"),
+    ),
+    *_broken(
+        levels_are_scores,
+        Levels(),
+        asks_at_the_edges_of_its_shares=("levels", "double() + 0.5", "double() + 0.0"),
+        scales_the_image_by_sigma=("levels", ".alpha * columns.clean", ".sigma * columns.clean"),
+        keeps_the_last_level_alone=("levels", "(here, found, state.maps)", "(here, found, 0)"),
+        writes_every_level_over=("levels", "(here, found, state.maps)", "(here | True, found, 0)"),
     ),
 ]

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
 
-from models.anomaly.calibration import CALIBRATION
+from models.anomaly.ranked import CALIBRATION
 from service.cli import main
 from service.images.npy import encode_npy
 from service.store import keys

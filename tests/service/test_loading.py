@@ -11,8 +11,9 @@ import pytest
 import torch
 from small_engine import CONFIG, drive, images, small_model
 
-from models.anomaly.calibration import CALIBRATION, read_calibration, save_calibration
 from models.anomaly.fitting import fit
+from models.anomaly.kept import read_calibration, save_calibration
+from models.anomaly.ranked import CALIBRATION
 from models.anomaly.rows import read
 from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.runtimes.eager import EagerRuntime, eager_denoiser

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import click
 import torch
 
-from models.anomaly.calibration import save_calibration
+from models.anomaly.kept import save_calibration
+from models.anomaly.level_calibration import LevelCalibration
 from models.anomaly.pictures import Aggregate
+from models.anomaly.power import Power
 from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.actions.calibrate_arrays import calibrate_on_arrays
 from models.cli.actions.calibration_pictures import calibration_pictures, report
@@ -13,7 +16,7 @@ from models.cli.lazy import Outcome
 from models.evaluation.anomalies.calibrating import Settings, calibrate_on_pictures
 from models.runtimes.warmup import warm_up
 from models.schema.errors import DataError
-from models.schema.specs import FlowPath
+from models.schema.specs import FlowPath, Levels
 
 BATCH = 64
 
@@ -28,6 +31,8 @@ def calibrate(
     aggregate: Aggregate = "max",
     images: int = 2000,
     seed: int = 0,
+    score: str = "levels",
+    levels: int = Levels().levels,
     steps: int = FlowPath().steps,
     fresh: int = FlowPath().fresh,
     probes: int = FlowPath().probes,
@@ -35,11 +40,17 @@ def calibrate(
 ) -> Outcome:
     """Fit the calibration of the checkpoint in `folder` and write it there."""
     checkpoint = load_checkpoint(folder, device)
-    manifest, spec = checkpoint.manifest, FlowPath(steps=steps, fresh=fresh, probes=probes)
+    manifest = checkpoint.manifest
+    spec = (
+        Levels(levels=levels)
+        if score == "levels"
+        else FlowPath(steps=steps, fresh=fresh, probes=probes)
+    )
     words = [f"mulan models calibrate {folder.resolve().name}"]
     words += [] if normal is None else [f"--normal {normal.name}"]
     words += [] if manifest.preprocessing is None else [f"--aggregate {aggregate}"]
-    words += [f"--images {images} --seed {seed} --steps {steps} --fresh {fresh} --probes {probes}"]
+    words += [f"--images {images} --seed {seed} --score {score}"]
+    words += [f"--{name} {value}" for name, value in spec if name != "name"]
     settings = Settings(spec, seed, aggregate, " ".join(words), device)
     if manifest.preprocessing is None:
         if held_out is not None or defects is not None or group:
@@ -56,4 +67,23 @@ def calibrate(
         scores = calibrate_on_pictures(manifest, denoiser, sets, settings)
         calibration, text = scores.calibration, report(folder, sets, scores)
     save_calibration(folder, calibration)
+    if isinstance(calibration, LevelCalibration):
+        text += f"\n{_seen(calibration.power)}"
+        if calibration.power.warning is not None:
+            click.echo(f"warning: {calibration.power.warning}", err=True)
     return Outcome(calibration.model_dump(mode="json"), text)
+
+
+def _seen(power: Power) -> str:
+    """Return what the power check found, as a table."""
+    lines = [
+        power.summary,
+        "",
+        "| defect | drawn | AUROC | flagged at 0.05 |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {kind} | {seen.defects} | {seen.auroc:.3f} | {seen.flagged:.2f} |"
+        for kind, seen in power.kinds.items()
+    ]
+    return "\n".join(lines)

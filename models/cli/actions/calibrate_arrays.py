@@ -5,10 +5,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from models.anomaly.calibration import FEWEST, Calibration
+from models.anomaly.any_fitting import calls_to_fit, fit_calibration
 from models.anomaly.conformal import at_least
-from models.anomaly.fitting import fit
-from models.anomaly.rows import calls, read
+from models.anomaly.kept import AnyCalibration
+from models.anomaly.ranked import FEWEST
+from models.anomaly.readings import Reading
+from models.anomaly.rows import read
 from models.checkpoints.checkpoint import Checkpoint
 from models.evaluation.anomalies.calibrating import Settings
 from models.evaluation.recorded_data import RecordedData, subset
@@ -26,25 +28,23 @@ def calibrate_on_arrays(
     normal: Path | None,
     images: int,
     settings: Settings,
-) -> tuple[Calibration, str]:
+) -> tuple[AnyCalibration, str]:
     """Return a calibration, and its summary for people. Raises DataError."""
     parts, note = _parts(checkpoint, data, normal, images, settings.seed)
     if min(map(len, parts)) < FEWEST:
         raise DataError(f"{folder.name} has fewer than {FEWEST} images in a part")
     spec = settings.solver
-    total = sum(calls(len(part), spec) for part in parts)
     denoiser = warm_up(checkpoint.model, BATCH)
+    total = calls_to_fit([len(part) for part in parts], spec)
     with tqdm(total=total, desc="reading", file=sys.stderr) as bar:
-        found = [
-            (
-                read(denoiser, part, spec, settings.seed, settings.device, on_call=bar.update),
-                part,
-            )
-            for part in parts
-        ]
-    calibration = fit(
-        checkpoint.manifest, spec, settings.seed, found[0], found[1], settings.command
-    )
+
+        def reading(part: Tokens) -> list[Reading]:
+            return read(denoiser, part, spec, settings.seed, settings.device, on_call=bar.update)
+
+        fitted, ranked = [(reading(part), part) for part in parts]
+        calibration = fit_calibration(
+            checkpoint.manifest, spec, settings.seed, fitted, ranked, reading, settings.command
+        )
     density, own = calibration.density_images, calibration.calibration_images
     text = (
         f"{folder}: calibrated on {density.images} + {own.images} images, of which "

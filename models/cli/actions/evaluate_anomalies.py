@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 import torch
 
-from models.anomaly.calibration import CALIBRATION, read_calibration
 from models.anomaly.conformal import at_least
+from models.anomaly.kept import read_calibration
+from models.anomaly.ranked import CALIBRATION
 from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.evaluate_anomalies import EVERY, TEST
 from models.cli.lazy import Outcome
@@ -58,9 +59,11 @@ def anomalies(
     found = evaluate_anomalies(calibration, (normal, verdicts[normal]), strange, alpha, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        by_set = {one: strangeness(verdict) for one, verdict in strange.items()}
-        roc_curves(strangeness(verdicts[normal]), by_set, out / "roc.png")
-        score_histograms(strangeness(verdicts[normal]), by_set, out / "scores.png")
+        names = calibration.reported
+        scores = {one: strangeness(verdict, names) for one, verdict in verdicts.items()}
+        own = scores.pop(normal)
+        roc_curves(own, scores, out / "roc.png")
+        score_histograms(own, scores, out / "scores.png")
     return Outcome(found.model_dump(mode="json"), anomaly_tables(found))
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from models.anomaly.calibration import FEWEST, Calibration
-from models.anomaly.fitting import fit
+from models.anomaly.any_fitting import calls_to_fit, fit_calibration
+from models.anomaly.kept import AnyCalibration
 from models.anomaly.pictures import Aggregate, PictureReference, picture_scores
+from models.anomaly.ranked import FEWEST
 from models.anomaly.readings import Reading
-from models.anomaly.rows import calls, read
+from models.anomaly.rows import read
 from models.files.images import Tokens
 from models.preprocessing.loading import LoadedPicture, joint_digest
 from models.preprocessing.record import PictureRecord
@@ -20,7 +21,7 @@ from models.rows.denoiser import Denoiser
 from models.schema.errors import DataError
 from models.schema.manifest import Manifest
 from models.schema.preprocessing import PictureRule
-from models.schema.specs import FlowPath
+from models.schema.specs import FlowPath, Levels
 
 # Statistics are fitted on at least so many tiles; few whole pictures are seen at several places.
 _FITTED_ROWS = 2 * FEWEST
@@ -69,7 +70,7 @@ class PictureSets:
 class PictureScores:
     """The calibration, and the scores of all pictures in the order of their sets."""
 
-    calibration: Calibration
+    calibration: AnyCalibration
     good: list[float]
     held_out: list[float]
     defects: list[float]
@@ -79,7 +80,7 @@ class PictureScores:
 class Settings:
     """The solver and what else determines a calibration."""
 
-    solver: FlowPath
+    solver: FlowPath | Levels
     seed: int
     aggregate: Aggregate
     command: str
@@ -97,15 +98,27 @@ def calibrate_on_pictures(
         cut_all([one.picture for one in some], rule)
         for some in (sets.calibration, sets.held_out, sets.defects)
     ]
-    first, *found = _solved(denoiser, [density, *(tiles for tiles, _ in parts)], settings)
-    fitted = fit(
-        manifest,
-        settings.solver,
-        settings.seed,
-        (first, density),
-        (found[0], parts[0][0]),
-        settings.command,
-    )
+    images = [density, *(tiles for tiles, _ in parts)]
+    spec, seed, device = settings.solver, settings.seed, settings.device
+    with tqdm(
+        total=calls_to_fit([len(some) for some in images], spec), desc="reading", file=sys.stderr
+    ) as bar:
+
+        def reading(tiles: Tokens) -> list[Reading]:
+            if not len(tiles):
+                return []
+            return read(denoiser, tiles, spec, seed, device, on_call=bar.update)
+
+        first, *found = [reading(tiles) for tiles in images]
+        fitted = fit_calibration(
+            manifest,
+            spec,
+            seed,
+            (first, density),
+            (found[0], parts[0][0]),
+            reading,
+            settings.command,
+        )
     good, held_out, defects = (
         picture_scores(fitted, settings.aggregate, readings, tiles, tiling)
         for readings, (tiles, tiling) in zip(found, parts, strict=True)
@@ -124,18 +137,6 @@ def calibrate_on_pictures(
     )
     calibration = fitted.model_copy(update={"pictures": reference})
     return PictureScores(calibration, good, held_out, defects)
-
-
-def _solved(denoiser: Denoiser, images: list[Tokens], settings: Settings) -> list[list[Reading]]:
-    spec, device = settings.solver, settings.device
-    total = sum(calls(len(some), spec) for some in images)
-    with tqdm(total=total, desc="reading", file=sys.stderr) as bar:
-        return [
-            read(denoiser, some, spec, settings.seed, device, on_call=bar.update)
-            if len(some)
-            else []
-            for some in images
-        ]
 
 
 def _views(pictures: list[Picture], rule: PictureRule) -> Tokens:

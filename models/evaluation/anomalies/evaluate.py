@@ -8,16 +8,16 @@ import torch
 from pydantic import Field
 from tqdm import tqdm
 
-from models.anomaly.calibration import Calibration, Verdict
 from models.anomaly.conformal import FAILED
+from models.anomaly.kept import AnyCalibration
+from models.anomaly.ranked import Verdict
 from models.anomaly.rows import calls, read
-from models.anomaly.statistics import FITTED, TYPICALITY
 from models.evaluation.anomalies.roc import Scores, Separation, separation
 from models.evaluation.defaults import ALPHA
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.files.images import Tokens
 from models.rows.denoiser import Denoiser
-from models.schema.specs import FlowPath
+from models.schema.specs import VerdictSpec
 
 SCORE = "score"
 # Logarithms of likelihoods: a lower value is stranger.
@@ -46,7 +46,7 @@ class AnomalyEvaluation(EvaluationRecord):
     """The verdicts of one checkpoint on normal and on abnormal images."""
 
     checkpoint: str
-    solver: FlowPath
+    solver: VerdictSpec
     seed: int
     alpha: float
     normal: Judged = Field(
@@ -57,7 +57,7 @@ class AnomalyEvaluation(EvaluationRecord):
 
 def judge_sets(
     denoiser: Denoiser,
-    calibration: Calibration,
+    calibration: AnyCalibration,
     sets: Mapping[str, Tokens],
     device: torch.device | str = "cpu",
 ) -> dict[str, list[Verdict]]:
@@ -73,17 +73,17 @@ def judge_sets(
 
 
 def evaluate_anomalies(
-    calibration: Calibration,
+    calibration: AnyCalibration,
     normal: tuple[str, Sequence[Verdict]],
     abnormal: Mapping[str, Sequence[Verdict]],
     alpha: float = ALPHA,
     seed: int = 0,
 ) -> AnomalyEvaluation:
     """Compute the figures from verdicts, with bootstrap intervals by `seed`."""
-    usual = strangeness(normal[1])
+    usual = strangeness(normal[1], calibration.reported)
     found = []
     for name, verdicts in abnormal.items():
-        strange = strangeness(verdicts)
+        strange = strangeness(verdicts, calibration.reported)
         separations = {
             statistic: separation(usual[statistic], strange[statistic], seed) for statistic in usual
         }
@@ -98,13 +98,13 @@ def evaluate_anomalies(
     )
 
 
-def strangeness(verdicts: Sequence[Verdict]) -> dict[str, Scores]:
-    """Return the score and every statistic by name, `[N]` each, higher for stranger images.
+def strangeness(verdicts: Sequence[Verdict], names: Sequence[str]) -> dict[str, Scores]:
+    """Return the score and the statistics of these `names`, `[N]` each, higher for stranger images.
 
     An image that failed is stranger than any other.
     """
     columns = {SCORE: [FAILED if verdict.score is None else verdict.score for verdict in verdicts]}
-    for name in (*FITTED, TYPICALITY):
+    for name in names:
         sign = -1 if name in LOWER_IS_STRANGER else 1
         columns[name] = [
             FAILED if verdict.statistics is None else sign * verdict.statistics[name]

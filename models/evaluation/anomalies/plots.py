@@ -11,7 +11,7 @@ from models.evaluation.anomalies.evaluate import SCORE
 from models.evaluation.anomalies.roc import Scores, curve, measures
 
 matplotlib.use("agg")
-LIKELIHOOD = "log_px_given_z"
+LINES = {SCORE: "combination", "log_px_given_z": "raw likelihood", "rarity": "rarity alone"}
 PANEL_INCHES = 3.2
 DOTS_PER_INCH = 110
 BINS = 40
@@ -27,7 +27,9 @@ def roc_curves(
         1, len(abnormal), figsize=size, layout="constrained", squeeze=False
     )
     for axis, (name, strange) in zip(axes[0], abnormal.items(), strict=True):
-        for statistic, label in ((SCORE, "combination"), (LIKELIHOOD, "raw likelihood")):
+        for statistic, label in LINES.items():
+            if statistic not in normal:
+                continue
             pair = normal[statistic], strange[statistic]
             axis.plot(*curve(*pair), label=f"{label}, {measures(*pair).auroc:.3f}")
         axis.plot([0, 1], [0, 1], "k:", linewidth=1)

@@ -2,9 +2,11 @@
 
 import base64
 
-from models.anomaly.calibration import Verdict
-from models.anomaly.heatmap import heatmap_png
+from models.anomaly.kept import AnyCalibration
+from models.anomaly.level_calibration import LevelCalibration
 from models.anomaly.pictures import judge_pictures
+from models.anomaly.power import Power
+from models.anomaly.ranked import Verdict
 from models.anomaly.readings import Reading
 from service.contracts.photographs import applied
 from service.kind import Finished
@@ -23,7 +25,7 @@ def answer(finished: Finished[AnomalyTask, AnomalyResult]) -> AnomalyResponse:
     else:
         verdicts = task.calibration.judge(result.readings, task.images)
         results = [
-            _verdict(index, verdict, reading, task.alpha)
+            _verdict(index, task, verdict, reading)
             for index, (verdict, reading) in enumerate(zip(verdicts, result.readings, strict=True))
         ]
     return AnomalyResponse(
@@ -42,22 +44,35 @@ def answer(finished: Finished[AnomalyTask, AnomalyResult]) -> AnomalyResponse:
             aggregate=None if reference is None else reference.aggregate,
         ),
         applied=applied(task.tiling),
+        power=_power(task.calibration),
         timing=finished.timing,
     )
 
 
-def _verdict(index: int, verdict: Verdict, reading: Reading, alpha: float) -> ImageVerdict:
-    heatmap = None
-    if reading.contribution is not None:
-        heatmap = base64.b64encode(heatmap_png(reading.contribution)).decode()
+def _power(calibration: AnyCalibration) -> Power | None:
+    """The result of the calibration's power check, where it made one."""
+    return calibration.power if isinstance(calibration, LevelCalibration) else None
+
+
+def _verdict(index: int, task: AnomalyTask, verdict: Verdict, reading: Reading) -> ImageVerdict:
     return ImageVerdict(
         index=index,
         status="ok" if verdict.reason is None else "failed",
         score=verdict.score,
         p_value=verdict.p_value,
-        is_anomaly=verdict.p_value <= alpha,
+        is_anomaly=verdict.p_value <= task.alpha,
         statistics=verdict.statistics or {},
-        heatmap=heatmap,
+        heatmap=_heatmap(index, task, reading),
         nfe=reading.nfe,
         reason=verdict.reason,
     )
+
+
+def _heatmap(index: int, task: AnomalyTask, reading: Reading) -> str | None:
+    """The heatmap of an image in the form that was asked for, as base64."""
+    if not task.heatmap:
+        return None
+    found = task.calibration.heatmap(reading, task.images[index])
+    if found is None:
+        return None
+    return base64.b64encode(found.npy() if task.heatmap == "raw" else found.png()).decode()

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.schema.specs import FlowPath
+from models.anomaly.power import Power
+from models.schema.specs import VerdictSpec
 from service.contracts.base import (
     Checkpoint,
     ContentSeed,
@@ -19,6 +20,8 @@ from service.contracts.base import (
 )
 from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
+Heatmap = bool | Literal["raw"]
+
 
 class AnomalyParameters(RequestModel):
     """Parameters of judging; they come beside the images as JSON, form fields or in the query."""
@@ -31,7 +34,11 @@ class AnomalyParameters(RequestModel):
         description="False-alarm rate: an image is flagged if its p-value is at most this. At "
         "least 1/(m + 1) for m calibration images.",
     )
-    heatmap: bool = Field(False, description="Return each image's contribution map as a PNG.")
+    heatmap: Heatmap = Field(
+        False,
+        description="Return where each image is strange: `true` for a PNG, `raw` for the values as "
+        "a float32 .npy `[H, W]`.",
+    )
     tiles: Tiles = False
     seed: ContentSeed = 0
     timeout_s: Timeout = None
@@ -77,8 +84,10 @@ class ImageVerdict(ResponseModel):
     )
     heatmap: str | None = Field(
         None,
-        description="Base64 of a grey PNG: each pixel's contribution to the negative ELBO, 0 to "
-        "the image's largest; of the size of the photograph where the image is one.",
+        description="Base64 of a grey PNG, or of an .npy, of the size of the image or photograph. "
+        "By the levels: how far the pixel is from what good images have there, black at the median "
+        "and white at the 99.9th percentile of good pixels. By the path: its contribution to the "
+        "negative ELBO, 0 to the image's largest.",
         exclude_if=lambda heatmap: heatmap is None,
     )
     nfe: int = Field(description="Number of network evaluations.")
@@ -92,7 +101,7 @@ class AnomalySettings(ResponseModel):
 
     alpha: float
     seed: int
-    solver: FlowPath
+    solver: VerdictSpec
     calibration_images: int = Field(
         description="Number m of calibration images, or photographs, that the p-values rest on."
     )
@@ -113,4 +122,9 @@ class AnomalyResponse(ResponseModel):
     results: tuple[ImageVerdict, ...]
     settings: AnomalySettings
     applied: Applied | None = APPLIED
+    power: Power | None = Field(
+        None,
+        description="Result of the calibration's check with synthetic defects.",
+        exclude_if=lambda power: power is None,
+    )
     timing: Timing

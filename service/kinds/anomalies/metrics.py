@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from models.anomaly.calibration import Verdict
 from models.anomaly.pictures import PictureVerdict, judge_pictures
+from models.anomaly.ranked import Verdict
 from service.kind import Measurement, Metric
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 
@@ -23,7 +23,7 @@ METRICS = (P_VALUE, VERDICTS)
 
 def measure(task: AnomalyTask, result: AnomalyResult) -> Iterator[Measurement]:
     """The verdict on each image or photograph, and its p-value where it was solved. Takes about a
-    millisecond an image."""
+    few milliseconds an image."""
     verdicts: Sequence[Verdict | PictureVerdict]
     if task.tiling is None:
         verdicts = task.calibration.judge(result.readings, task.images)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.anomaly.calibration import Verdict
-from models.anomaly.heatmap import heatmap_png
+from models.anomaly.heatmap import Heatmap
 from models.anomaly.pictures import PictureVerdict
+from models.anomaly.ranked import Verdict
 from models.anomaly.readings import Reading
 from models.preprocessing.stitching import stitch
-from models.schema.preprocessing import PictureRule, Size
+from models.schema.preprocessing import Size
 from service.contracts.photographs import TilePlace, pictures, places
 from service.kinds.anomalies.contract import ImageVerdict, TileVerdict
 from service.kinds.anomalies.task import AnomalyTask
@@ -38,7 +38,7 @@ def picture_verdicts(
                 statistics=strangest.statistics or {},
                 picture=picture,
                 tiles=tuple(map(_tile, verdict.tiles, where)),
-                heatmap=_heatmap(readings[part], tiling.rule, size) if task.heatmap else None,
+                heatmap=_heatmap(task, readings, part, size) if task.heatmap else None,
                 nfe=sum(reading.nfe for reading in readings[part]),
                 reason=verdict.reason,
             )
@@ -61,10 +61,23 @@ def _tile(verdict: Verdict, place: TilePlace) -> TileVerdict:
     )
 
 
-def _heatmap(readings: Sequence[Reading], rule: PictureRule, size: Size) -> str | None:
-    """Stitch the maps of tiles; None where a tile has none."""
-    maps = [one.contribution.sum(axis=-1) for one in readings if one.contribution is not None]
-    if len(maps) < len(readings):
+def _heatmap(task: AnomalyTask, readings: Sequence[Reading], part: slice, size: Size) -> str | None:
+    """Stitch the maps of a photograph's tiles, in the scale of the calibration or, where it has
+    none, up to the largest value; None where a tile has no map."""
+    assert task.tiling is not None
+    maps = [
+        task.calibration.heatmap(reading, tile)
+        for reading, tile in zip(readings[part], task.images[part], strict=True)
+    ]
+    found = [one for one in maps if one is not None]
+    if len(found) < len(maps):
         return None
-    whole = stitch(np.stack(maps), rule, size)
-    return base64.b64encode(heatmap_png(whole[..., None])).decode()
+    values = stitch(
+        np.stack([one.values.astype(np.float32) for one in found]), task.tiling.rule, size
+    )
+    whole = Heatmap(
+        values.astype(np.float64),
+        min(one.black for one in found),
+        max(one.white for one in found),
+    )
+    return base64.b64encode(whole.npy() if task.heatmap == "raw" else whole.png()).decode()

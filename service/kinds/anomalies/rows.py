@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from models.anomaly.readings import Reading
-from models.anomaly.rows import path_problem, readings
-from models.rows.rows import first
+from models.anomaly.rows import readings, verdict_problem, verdict_solver
 from models.solvers.base import Problem
-from models.solvers.path import Columns, PathSolver, State
 from service.jobs import Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.rows import Part, Served, channels_first, in_groups
@@ -21,7 +19,7 @@ class Rows:
     group = 1
 
     def __init__(self, task: AnomalyTask, served: Served) -> None:
-        self.solver = PathSolver()
+        self.solver = verdict_solver(task.solver)
         self.rows = len(task.images)
         self.evaluations = task.solver.evaluations
         self.probes = task.solver.probes
@@ -29,23 +27,23 @@ class Rows:
         self._readings: dict[int, Reading] = {}
 
     @classmethod
-    def problem(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
+    def problem(cls, parts: Sequence[Part[Self]]) -> Problem[Any]:
         """The problem of these images, dequantized and encoded."""
         return in_groups(parts, lambda job: job._task.solver, cls._alike)
 
     @classmethod
-    def _alike(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
+    def _alike(cls, parts: Sequence[Part[Self]]) -> Problem[Any]:
         """The problem of jobs that differ in nothing but their images and seeds."""
         task, served = parts[0].job._task, parts[0].job._served
         tokens = channels_first(
             [job._task.images[begin:end] for job, begin, end in parts], served.device
         )
         seeds = [part.job._task.seed for part in parts for _ in range(part.first, part.last)]
-        return path_problem(served.denoiser, tokens, task.solver, seeds)
+        return verdict_problem(served.denoiser, tokens, task.solver, seeds)
 
-    def read(self, rows: int, problem: Problem[Columns], state: State) -> Sequence[Reading]:
+    def read(self, rows: int, problem: Problem[Any], state: Any) -> Sequence[Reading]:
         """Read rows that have ended."""
-        return list(readings(*first((problem, self.solver.path(problem, state)), rows)))
+        return list(readings(self.solver, problem, state, rows))
 
     def collect(self, rows: Sequence[int], ended: Sequence[Reading]) -> None:
         """Keep readings, and what each pixel adds to them only where a heatmap is wanted."""
@@ -53,7 +51,7 @@ class Rows:
             wanted = reading if self._task.heatmap else replace(reading, contribution=None)
             self._readings[row] = wanted
 
-    def preview(self, rows: int, problem: Problem[Columns], state: State) -> Tokens | None:
+    def preview(self, rows: int, problem: Problem[Any], state: Any) -> Tokens | None:
         """None: a solve towards noise draws no image."""
         return None
 

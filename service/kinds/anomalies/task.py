@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.anomaly.calibration import Calibration
 from models.anomaly.conformal import at_least
+from models.anomaly.kept import AnyCalibration
 from models.anomaly.readings import Reading
-from models.schema.specs import FlowPath
+from models.schema.specs import VerdictSpec
 from service.catalogue import ServedModel
 from service.contracts.photographs import check_tiles
 from service.errors import InvalidRequest
 from service.jobs import Decoded, Tokens, WrittenFlag, WrittenTiling
-from service.kinds.anomalies.contract import AnomalyParameters
+from service.kinds.anomalies.contract import AnomalyParameters, Heatmap
 from service.price import Quote
 from service.settings import Settings
 
@@ -25,16 +25,16 @@ class AnomalyTask:
 
     kind: ClassVar[str] = "anomalies"
 
-    calibration: Calibration
+    calibration: AnyCalibration
     seed: int
     alpha: float
-    heatmap: bool
+    heatmap: Heatmap
     images: Tokens
     tiling: WrittenTiling = None
     tiles: WrittenFlag = False
 
     @property
-    def solver(self) -> FlowPath:
+    def solver(self) -> VerdictSpec:
         """The calibration's solver."""
         return self.calibration.solver
 
@@ -85,7 +85,7 @@ def make(request: AnomalyParameters, images: Decoded, model: ServedModel) -> Ano
     )
 
 
-def _calibration(model: ServedModel) -> Calibration:
+def _calibration(model: ServedModel) -> AnyCalibration:
     if model.calibration is None:
         raise InvalidRequest(
             f"{model.name} has no calibration that fits it; see mulan models calibrate",

@@ -10,14 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.anomaly.calibration import (
-    CALIBRATION,
-    Calibration,
-    read_calibration,
-    save_calibration,
-)
+from models.anomaly.calibration import Calibration
 from models.anomaly.fitting import fit
-from models.anomaly.heatmap import heatmap_png
+from models.anomaly.heatmap import own_scale
+from models.anomaly.kept import read_calibration, save_calibration
+from models.anomaly.ranked import CALIBRATION
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED, codec_fingerprint, table, with_codec
 from models.files.images import Tokens
@@ -143,7 +140,7 @@ def test_it_is_kept_beside_the_manifest(tmp_path: Path) -> None:
         ({"preprocessing": {"codec_bits": [1, 2, 3]}}, "codec_bits"),
         ({"density": {"names": list(FITTED[::-1])}}, "other statistics"),
         ({"solver": {"steps": 1}}, "solver.steps"),
-        ({"format": 2}, "format"),
+        ({"format": 3}, "format"),
         ({"scores": [None]}, "scores.0"),
         ({"scores": [0.0] * 19}, "at least 20"),
         ({"scores": [0.0] * 25}, "add up to the calibration images"),
@@ -202,7 +199,7 @@ def test_a_heatmap_shows_where_the_contribution_is() -> None:
     contribution = np.zeros((4, 5, 3), np.float32)
     contribution[1, 2] = 2.0
     contribution[3, 0, 1] = 3.0
-    levels = np.asarray(picture(heatmap_png(contribution)))
+    levels = np.asarray(picture(own_scale(contribution).png()))
     assert levels.shape == (4, 5)
     assert (levels[1, 2], levels[3, 0], levels.sum()) == (255, 128, 383)
-    assert not np.asarray(picture(heatmap_png(np.zeros((4, 5, 1), np.float32)))).any()
+    assert not np.asarray(picture(own_scale(np.zeros((4, 5, 1), np.float32)).png())).any()

@@ -5,8 +5,9 @@ import pytest
 from pydantic import ValidationError
 from small_calibration import small_calibration
 
-from models.anomaly.calibration import Verdict, read_calibration, save_calibration
+from models.anomaly.kept import read_calibration, save_calibration
 from models.anomaly.pictures import AGGREGATES, PictureReference, judge_pictures
+from models.anomaly.ranked import Verdict
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED
 from models.evaluation.anomalies.counts import auroc, count, table

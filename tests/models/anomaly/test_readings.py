@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.anomaly.latents import latent_mass
+from models.anomaly.path_rows import path_problem, path_readings
 from models.anomaly.readings import Reading
-from models.anomaly.rows import calls, latent_mass, path_problem, read, readings
+from models.anomaly.rows import calls, read
 from models.anomaly.statistics import FITTED
 from models.evaluation.analytic import Mixture
 from models.files.images import Tokens
@@ -93,7 +95,7 @@ def test_a_statistic_that_is_not_finite_is_a_reason_too() -> None:
     problem = path_problem(DENOISER, tokens, SPEC, seed=0)
     solver = PathSolver()
     path = solver.path(problem, solve(solver, problem, DENOISER))
-    (reading,) = readings(problem, path._replace(prior=path.prior * math.inf))
+    (reading,) = path_readings(problem, path._replace(prior=path.prior * math.inf))
     assert reading.reason == RowStatus.NOT_FINITE.reason
     assert reading.values is reading.contribution is None
 

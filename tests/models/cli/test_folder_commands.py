@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from tiny_zoo import write_checkpoint
 
-from models.anomaly.calibration import read_calibration
+from models.anomaly.kept import read_calibration
 from models.checkpoints.checkpoint import load_checkpoint
 from models.cli import models
 from models.files.shelf import folders

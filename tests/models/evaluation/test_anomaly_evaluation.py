@@ -10,15 +10,20 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from models.anomaly.calibration import CALIBRATION, Calibration, Verdict, read_calibration
+from models.anomaly.calibration import Calibration
 from models.anomaly.conformal import FAILED
+from models.anomaly.kept import read_calibration
+from models.anomaly.level_calibration import LevelCalibration
+from models.anomaly.ranked import CALIBRATION, Verdict
 from models.anomaly.statistics import FITTED, TYPICALITY
 from models.cli import models
 from models.evaluation.anomalies.evaluate import AnomalyEvaluation, evaluate_anomalies, strangeness
 from models.evaluation.anomalies.plots import roc_curves, score_histograms
 from models.schema.manifest import read_manifest
+from models.schema.specs import Levels
 
-CHEAP = ["--steps", "6", "--fresh", "4"]
+CHEAP = ["--score", "path", "--steps", "6", "--fresh", "4"]
+REPORTED = (*FITTED, TYPICALITY)
 
 
 def run(*arguments: str) -> Result:
@@ -52,18 +57,39 @@ def evaluated(calibrated: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_a_calibration_says_what_it_was_made_of(calibrated: Path) -> None:
     manifest = read_manifest(calibrated)
     found = read_calibration(calibrated, manifest)
-    assert found is not None
+    assert isinstance(found, Calibration)
     assert found.checkpoint == manifest.sha256
     assert (found.solver.steps, found.solver.fresh, found.solver.probes) == (6, 4, 1)
     assert found.density_images.images == found.calibration_images.images == 40
     assert found.density_images.sha256 != found.calibration_images.sha256
-    assert "calibrate small --images 2000 --seed 0 --steps 6 --fresh 4" in found.command
+    assert (
+        "calibrate small --images 2000 --seed 0 --score path --steps 6 --fresh 4" in found.command
+    )
 
 
 def test_calibrating_again_gives_the_same(calibrated: Path, small_checkpoint: Path) -> None:
     before = (calibrated / CALIBRATION).read_bytes()
     run("calibrate", str(calibrated), *CHEAP)
     assert (calibrated / CALIBRATION).read_bytes() == before
+
+
+def test_by_default_it_is_by_levels_and_says_what_it_can_see(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_checkpoint, folder)
+    printed = run("calibrate", str(folder), "--levels", "3")
+    assert printed.exit_code == 0, printed.output
+    found = read_calibration(folder, read_manifest(folder))
+    assert isinstance(found, LevelCalibration)
+    assert found.solver == Levels(levels=3)
+    assert "calibrate small --images 2000 --seed 0 --score levels --levels 3" in found.command
+    assert found.power.summary in printed.stdout
+    assert "| scratch | 50 | " in printed.stdout
+    assert ("warning: this calibration hardly sees" in printed.stderr) == found.power.blind
+    table = run("evaluate", "anomalies", "--model", str(folder), "--abnormal", "inverted")
+    for name in ("score", "defect", "rarity", "level_3", "codec_bits"):
+        assert f"| {name} | " in table.stdout
 
 
 def test_the_evaluation_has_every_statistic_with_its_intervals(evaluated: tuple[Any, Path]) -> None:
@@ -130,10 +156,10 @@ def test_weights_that_were_trained_on_refuse_the_calibration(
 
 def test_failed_images_are_the_strangest_by_every_statistic() -> None:
     failures = [Verdict(1 / 41, reason="not finite")] * 3
-    for column in strangeness(failures).values():
+    for column in strangeness(failures, REPORTED).values():
         assert column.tolist() == [FAILED] * 3
-    solved = strangeness([Verdict(0.5, 1.0, dict.fromkeys((*FITTED, TYPICALITY), 2.0))])
-    assert solved.keys() == strangeness(failures).keys()
+    solved = strangeness([Verdict(0.5, 1.0, dict.fromkeys(REPORTED, 2.0))], REPORTED)
+    assert solved.keys() == strangeness(failures, REPORTED).keys()
 
 
 def test_sets_that_failed_whole_are_drawn_and_measured(calibrated: Path, tmp_path: Path) -> None:
@@ -141,5 +167,6 @@ def test_sets_that_failed_whole_are_drawn_and_measured(calibrated: Path, tmp_pat
     failures = [Verdict(1 / 41, reason="not finite")] * 3
     found = evaluate_anomalies(calibration, ("test", failures), {"odd": failures})
     assert found.abnormal[0].separations["score"].auroc.value == 0.5
-    roc_curves(strangeness(failures), {"odd": strangeness(failures)}, tmp_path / "roc.png")
-    score_histograms(strangeness(failures), {"odd": strangeness(failures)}, tmp_path / "s.png")
+    scores = strangeness(failures, REPORTED)
+    roc_curves(scores, {"odd": scores}, tmp_path / "roc.png")
+    score_histograms(scores, {"odd": scores}, tmp_path / "s.png")

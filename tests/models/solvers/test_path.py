@@ -6,7 +6,7 @@ import pytest
 import torch
 from flows import images_of, mixture, pulled_back
 
-from models.anomaly.rows import path_problem
+from models.anomaly.path_rows import path_problem
 from models.evaluation.analytic import Mixture
 from models.schema.config import ModelConfig
 from models.schema.specs import FlowPath

@@ -6,9 +6,10 @@ never changes with it. Every field differs from its default.
 
 import numpy as np
 
-from models.anomaly.calibration import Calibration, Preprocessing, Source
+from models.anomaly.calibration import Calibration
 from models.anomaly.density import Component, Density
 from models.anomaly.pictures import PictureReference
+from models.anomaly.ranked import Preprocessing, Source
 from models.anomaly.readings import Reading
 from models.preprocessing.tiles import Tiling
 from models.schema.preprocessing import PictureRule, Scale, Size
