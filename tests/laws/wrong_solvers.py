@@ -201,7 +201,7 @@ WRONG = [
         Adams(),
         weighs_one_end_of_a_step_twice=("adams", "(own.rate + rate)", "(rate + rate)"),
         counts_each_step_twice=("adams", "(h / 2)[:, None]", "h[:, None]"),
-        corrects_the_wrong_way=("adams", "+ line(own.eps, change", "+ line(own.eps, -change"),
+        corrects_the_wrong_way=("adams", "change, own.here, there.g", "-change, own.here, there.g"),
         keeps_the_first_answer=("adams", "            eps=eps,\n", "            eps=own.eps,\n"),
         asks_where_it_stands=("adams", "advance(state.s, state.step))", "state.s)"),
         leaves_out_the_scales=NO_SCALES,
