@@ -16,7 +16,8 @@ from models.evaluation.likelihood.likelihood import ElboTerms, Estimate, elbo_te
 from models.evaluation.measurement import EvaluationRecord, bits_per_dimension
 from models.evaluation.plots import save
 from models.evaluation.recorded_data import RecordedData, subset
-from models.schema.manifest import Manifest
+from models.schema.errors import TrainingError
+from models.schema.manifest import MANIFEST, Manifest, read_manifest
 from models.training.recipe import Recipe, override
 from models.training.run import train
 from models.work.likelihood import standard_error
@@ -178,6 +179,11 @@ def ablation_table(found: Ablation) -> str:
 
 
 def _trained(recipe: Recipe, folder: Path, images: int, device: torch.device) -> _Trained:
+    # A run that is prolonged, or longer, is not the run that the other arm is compared with.
+    if (folder / MANIFEST).exists():
+        training = read_manifest(folder).training
+        if training is None or training.recipe != recipe.record():
+            raise TrainingError(f"{folder} belongs to another recipe; delete it or train elsewhere")
     manifest = train(recipe, folder, device, "mulan models evaluate ablation")
     model = load_checkpoint(folder, device).model
     data = RecordedData(manifest, recipe.data.source, recipe.data.test_source)

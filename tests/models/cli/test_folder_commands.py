@@ -69,15 +69,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return good, here / "washer"
 
 
-@pytest.fixture(scope="module")
-def trained(made: tuple[Path, Path]) -> Path:
-    """That recipe, followed for a few steps with a smaller network."""
-    _, out = made
+def shrink(out: Path) -> None:
+    """Make the proposed network and run so small that a test can wait for them."""
     recipe = (out / "recipe.toml").read_text(encoding="utf-8")
     for key, value in (("steps", "12"), ("width", "8"), ("coarse_width", "0"), ("depth", "1")):
         old = next(line for line in recipe.splitlines() if line.startswith(f"{key} = "))
         recipe = recipe.replace(old, f"{key} = {value}", 1)
     (out / "recipe.toml").write_text(recipe, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def trained(made: tuple[Path, Path]) -> Path:
+    """That recipe, followed for a few steps with a smaller network."""
+    _, out = made
+    shrink(out)
     done = run("train", out, *THREADS)
     assert done.exit_code == 0, done.output
     assert done.stdout.endswith(f"next: mulan models calibrate {out}\n")
@@ -189,6 +194,26 @@ def test_all_steps_at_once(tmp_path: Path) -> None:
     assert "of 3 defects, missed" in done.stdout
     assert done.stdout.endswith(f"next: mulan serve --models {out}\n")
     assert read_calibration(out, read_manifest(out)) is not None
+
+
+def test_pictures_of_several_tiles_and_of_several_sizes(tmp_path: Path) -> None:
+    """The p-values rank pictures: as many as there are, whatever the number of their tiles."""
+    good = fill(tmp_path / "good", range(24))
+    for seed in range(24, 40):
+        part(seed, (44, 52)).save(good / f"{seed:03}.png")
+    out = tmp_path / "tiles"
+    wishes = ("--scale", "0.5", "--tile", "8x8", "--minutes", "0.1")
+    assert run("new", good, "--out", out, *wishes, *THREADS).exit_code == 0
+    shrink(out)
+    assert run("train", out, *THREADS).exit_code == 0
+    done = run("calibrate", out, "--aggregate", "top-3", "--json", *CALIBRATE)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["pictures"]["pictures"], found["pictures"]["aggregate"]) == (20, "top-3")
+    # 15 x 20 has two rows of three tiles, 22 x 26 three rows of four.
+    small = (found["calibration_images"]["images"] - 12 * 20) / (6 - 12)
+    assert small == int(small)
+    assert 0 < small < 20
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:

@@ -183,7 +183,8 @@ async def test_the_description_is_whole(client: httpx.AsyncClient) -> None:
     answers = document["paths"]["/v1/samples"]["post"]["responses"]["200"]["content"]
     assert answers.keys() == {"application/json", "image/png", "application/x-npy"}
     bodies = document["paths"]["/v1/likelihoods"]["post"]["requestBody"]["content"]
-    files = {"multipart/form-data", "image/png", "application/x-npy"}
+    photographs = {"image/jpeg", "image/bmp", "image/tiff", "image/webp"}
+    files = {"multipart/form-data", "image/png", "application/x-npy", *photographs}
     assert bodies.keys() == {"application/json", *files}
 
 
