@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest
 
 .PHONY: run test chaos test-golden test-golden-quick test-gpu check format lock clean
 
-run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000
+run: $(VENV)/.run  ## The whole service on http://127.0.0.1:8000, and the workshop of checkpoints
 	$(BIN)/mulan serve
 
 test: $(VENV)/.dev  ## Every test that needs neither a GPU nor files from outside this repository
@@ -44,7 +44,7 @@ clean:
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable ".[onnx,workshop]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -19,6 +19,8 @@ from models.schema.errors import DataError
 from models.schema.specs import FlowPath, Levels
 
 BATCH = 64
+# The options of each score.
+SETTINGS = {"levels": ("levels",), "path": ("steps", "fresh", "probes")}
 
 
 def calibrate(
@@ -50,7 +52,7 @@ def calibrate(
     words += [] if normal is None else [f"--normal {normal.name}"]
     words += [] if manifest.preprocessing is None else [f"--aggregate {aggregate}"]
     words += [f"--images {images} --seed {seed} --score {score}"]
-    words += [f"--{name} {value}" for name, value in spec if name != "name"]
+    words += [f"--{name} {getattr(spec, name)}" for name in SETTINGS[spec.name]]
     settings = Settings(spec, seed, aggregate, " ".join(words), device)
     if manifest.preprocessing is None:
         if held_out is not None or defects is not None or group:

@@ -7,16 +7,19 @@ import click
 import torch
 from PIL import Image
 
+from models.anomaly.level_fitting import CHECKED, TAUGHT
+from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.actions.calibrate import calibrate
 from models.cli.actions.train import train
 from models.cli.lazy import Outcome
+from models.files import extras
 from models.files.folders import new_folder
 from models.preprocessing.decode import decode
 from models.preprocessing.folder import Folder, content, printable, scan
 from models.preprocessing.levels import quantise, to_levels
-from models.schema.errors import DataError, PictureError
+from models.schema.errors import DataError, MissingExtraError, PictureError
 from models.schema.preprocessing import Size
-from models.schema.specs import FlowPath
+from models.schema.specs import Levels
 from models.training.batches import CropBatches
 from models.training.proposal import SAMPLED, Impression, Proposal, Wishes, propose
 from models.training.recipe import RECIPE, Recipe, override, parse_recipe
@@ -68,8 +71,18 @@ def new(
     trained = train(str(out), out, None, None, None, None, device)
     click.echo(trained.text, err=True)
     calibrated = calibrate(out, device=device, defects=defects)
-    text = f"{calibrated.text}\nnext: mulan serve --models {out}"
+    text = f"{calibrated.text}\n{_graphs(out)}\nnext: mulan serve --models {out}"
     return Outcome(record | {"checkpoint": trained.record, "calibration": calibrated.record}, text)
+
+
+def _graphs(out: Path) -> str:
+    """Make the graphs of the checkpoint in `out`, if the extra for that is installed, and say so or
+    why not."""
+    try:
+        extras.module("models.checkpoints.onnx_export").make_graphs(load_checkpoint(out), out)
+    except MissingExtraError as error:
+        return f"served without ONNX Runtime, which is slower: {error}"
+    return f"made the graphs for ONNX Runtime in {out}"
 
 
 def _sampled(found: Folder) -> list[Image.Image]:
@@ -154,7 +167,8 @@ def _timed(
     )
     tiles, split = sum(counts) / len(counts), recipe.data.split
     pictures = split.get("density", 0) + split.get("calibration", 0)
-    calibration = pictures * tiles * FlowPath().evaluations * found.evaluation
+    rows = pictures * tiles + TAUGHT + CHECKED
+    calibration = rows * Levels().evaluations * found.evaluation
     return chosen, (
         f"{tiles:.3g} rows a picture; {found.steps} steps take about {_minutes(found.seconds)} on "
         f"this machine ({device}, {torch.get_num_threads()} threads), and calibration another "
