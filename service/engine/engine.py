@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from service.engine.arrivals import Arrivals
 from service.engine.begin_price import BeginPrice
 from service.engine.call_price import CallPrices, CallSizes
 from service.engine.events import Ended, Event, Progress
@@ -52,6 +53,7 @@ class Engine:
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
         self._prices, self._begin_price = CallPrices(), BeginPrice()
+        self._arrivals = Arrivals()
 
     def __len__(self) -> int:
         """Number of jobs inside."""
@@ -78,6 +80,7 @@ class Engine:
             *(job.priority, job.deadline, job.owner),
         )
         self._running[number], self._numbers[job.id] = running, number
+        self._arrivals.count()
 
     def abort(self, job_id: str) -> None:
         """Drop a job and its rows without an event."""
@@ -104,7 +107,10 @@ class Engine:
         tick = self._tick = Tick()
         for number in self._scheduler.expired(now):
             self._fail(number, DeadlineExceeded("the deadline passed; the work was dropped"))
-        plan = self._scheduler.plan(self._call_sizes(), self._begin_price.ticks)
+        self._arrivals.tick()
+        # A begin is saved only if another job comes while rows are held.
+        saved = self._begin_price.ticks * self._arrivals.chance
+        plan = self._scheduler.plan(self._call_sizes(), saved)
         tick.lap("plan")
         admissions: dict[LaneKey, list[Admission]] = defaultdict(list)
         for admission in plan.admissions:
