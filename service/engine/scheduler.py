@@ -110,8 +110,11 @@ class Scheduler:
         return self._works[job].progress
 
     def plan(self, sizes: CallSizes = ANY_SIZE, begin_price: float = 0.0) -> Plan:
-        """Choose the rows of the next tick, in calls of the `sizes` as far as possible. To
-        hold rows for a tick may save `begin_price` ticks. Admissions count as begun from here on."""
+        """Choose the rows of the next tick, in calls of the `sizes` as far as possible.
+
+        To hold rows for a tick may save `begin_price` ticks. Admissions count as begun from here
+        on.
+        """
         works = self._works
         self._budget = self._price_of_tick(*sizes)
         shares, begins = self._share_out()
