@@ -1,4 +1,4 @@
-"""Where an image or a photograph is strange: its regions, and its heat as it was asked for."""
+"""The strange places of an image or a photograph: its regions, and its heat as it was asked for."""
 
 import base64
 
@@ -11,7 +11,7 @@ from service.kinds.anomalies.task import AnomalyTask
 
 
 def regions(task: AnomalyTask, heat: Heatmap | None, size: Size) -> tuple[Region, ...] | None:
-    """Return the hot regions in pixels of a photograph of `size`, or of an image; None where there
+    """Return the hot regions in pixels of a photograph, or image, of `size`; None where there
     is no heat, or the calibration knows no regions."""
     found = None if heat is None else task.calibration.regions(heat)
     if heat is None or found is None:
