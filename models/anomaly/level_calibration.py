@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.anomaly.conformal import FAILED
 from models.anomaly.heatmap import Heatmap
@@ -45,6 +45,15 @@ class LevelCalibration(Ranked):
         description="What p-values of regions rest on; calibrations of older builds have none.",
         exclude_if=lambda peaks: peaks is None,
     )
+
+    @model_validator(mode="after")
+    def _peaks_add_up(self) -> "LevelCalibration":
+        ranked = self.calibration_images.images
+        if self.pictures is not None:
+            ranked = self.pictures.pictures
+        if self.peaks is not None and self.peaks.failed + len(self.peaks.values) != ranked:
+            raise ValueError("there must be one peak for each calibration image, or photograph")
+        return self
 
     def judge(self, readings: Sequence[Reading], images: Bytes) -> list[Verdict]:
         """Return the verdicts on `images` `[N, H, W, C]` from their readings."""

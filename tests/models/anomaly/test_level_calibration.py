@@ -211,6 +211,7 @@ def test_the_calls_are_few() -> None:
         ({"solver": {"levels": 17}}, "levels"),
         ({"scale": {"white": None}}, "scale.white"),
         ({"peaks": {"values": [2, 1]}}, "peaks must be in ascending order"),
+        ({"peaks": {"failed": 3}}, "one peak for each calibration image, or photograph"),
         ({"tails": {"excess": {"shape": [1], "data": "AACAPw=="}}}, "fit together"),
         ({"checkpoint": "b" * 64}, "belongs to the weights"),
     ],
