@@ -12,6 +12,7 @@ from models.anomaly.parts import Detector, statistic_names
 from models.anomaly.perceptron import Perceptron
 from models.anomaly.power import check_power
 from models.anomaly.ranked import Preprocessing, Source
+from models.anomaly.regions import Peaks
 from models.anomaly.statistics import FITTED
 from models.anomaly.subspace import Subspace
 from models.anomaly.tails import Tails
@@ -43,7 +44,10 @@ def small_calibration(
 
 
 def small_levels(checkpoint: str, config: ModelConfig, levels: int = 3) -> LevelCalibration:
-    """Verdicts by levels: the darker an image the stranger, and heat is the first level's eps."""
+    """Verdicts by levels: the darker an image the stranger, and heat is the first level's eps.
+
+    Peaks are from 1 in steps of 0.1.
+    """
     height, width, channels = config.image_shape
     names = statistic_names(levels)
     seen = 13 + 2 * levels
@@ -98,6 +102,7 @@ def small_levels(checkpoint: str, config: ModelConfig, levels: int = 3) -> Level
         ),
         tails=Tails.of(parts, (1.0, 0.5)),
         scale=Scale(black=-1.0, white=1.0),
+        peaks=Peaks.of((1 + np.arange(40) / 10).tolist()),
         power=check_power(good, strange, ["blob"] * 40, {"defect": (good, strange)}, 0),
         scores=tuple(map(float, range(40))),
         command="test",

@@ -17,7 +17,7 @@ from models.schema.manifest import Manifest, first_fault
 from models.schema.regular import read_regular
 
 AnyCalibration = Annotated[Calibration | LevelCalibration, Field(discriminator="format")]
-# Room for the scores of 400,000 calibration images, about 20 bytes each.
+# Room for the scores and peaks of 200,000 calibration images, about 20 bytes each.
 MOST_BYTES = 8 << 20
 _ANY: TypeAdapter[AnyCalibration] = TypeAdapter(AnyCalibration)
 

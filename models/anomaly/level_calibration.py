@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from models.anomaly.conformal import FAILED
 from models.anomaly.heatmap import Heatmap
@@ -14,6 +15,7 @@ from models.anomaly.parts import LATENT_MASS, PARTS, Detector, statistic_names
 from models.anomaly.power import Power
 from models.anomaly.ranked import CALIBRATION, Ranked, Record, Verdict
 from models.anomaly.readings import Reading
+from models.anomaly.regions import Peaks, Region, find_regions
 from models.anomaly.tails import Tails
 from models.files.pictures import Bytes
 from models.schema.errors import CheckpointError
@@ -38,6 +40,20 @@ class LevelCalibration(Ranked):
     tails: Tails
     scale: Scale
     power: Power
+    peaks: Peaks | None = Field(
+        None,
+        description="What p-values of regions rest on; calibrations of older builds have none.",
+        exclude_if=lambda peaks: peaks is None,
+    )
+
+    @model_validator(mode="after")
+    def _peaks_add_up(self) -> "LevelCalibration":
+        ranked = self.calibration_images.images
+        if self.pictures is not None:
+            ranked = self.pictures.pictures
+        if self.peaks is not None and self.peaks.failed + len(self.peaks.values) != ranked:
+            raise ValueError("there must be one peak for each calibration image, or photograph")
+        return self
 
     def judge(self, readings: Sequence[Reading], images: Bytes) -> list[Verdict]:
         """Return the verdicts on `images` `[N, H, W, C]` from their readings."""
@@ -47,8 +63,14 @@ class LevelCalibration(Ranked):
         """Return the heat of an image `[H, W, C]` in the scale of all images."""
         if reading.levels is None:
             return None
-        heat = self.detector.measure([reading], image[None]).heat[0]
+        heat = self.detector.heat_maps([reading], image[None])[0]
         return Heatmap(heat, self.scale.black, self.scale.white)
+
+    def regions(self, heat: Heatmap) -> list[tuple[Region, float]] | None:
+        if self.peaks is None:
+            return None
+        found = find_regions(heat.values, self.scale.white)
+        return list(zip(found, self.peaks.p_values(found), strict=True))
 
     @property
     def reported(self) -> tuple[str, ...]:

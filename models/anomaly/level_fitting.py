@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.anomaly.conformal import FAILED
 from models.anomaly.covariates import Regression, brightness, covariates
 from models.anomaly.defects import Defects, make_defects
 from models.anomaly.fitting import fit_density, require, source
@@ -24,6 +25,7 @@ from models.anomaly.parts import (
 from models.anomaly.power import check_power
 from models.anomaly.ranked import Preprocessing
 from models.anomaly.readings import Reading
+from models.anomaly.regions import Peaks
 from models.anomaly.rows import calls
 from models.anomaly.subspace import Subspace
 from models.anomaly.tails import Tails
@@ -122,7 +124,8 @@ def fit_levels(
     )
     tails = Tails.of(usual.parts, WEIGHTS)
     scores, strange = (tails.score(one.parts) for one in (good_ones, strange_ones))
-    heat = good_ones.heat
+    heat = detector.heat_maps(own.readings, own.images)
+    failed = [FAILED] * (len(calibration[1]) - len(own.images))
     return LevelCalibration(
         checkpoint=manifest.sha256,
         solver=spec,
@@ -143,6 +146,7 @@ def fit_levels(
             },
             seed,
         ),
+        peaks=Peaks.of([*heat.max((1, 2)).tolist(), *failed]),
         scores=tuple(np.sort(scores).tolist()),
         command=command,
     )

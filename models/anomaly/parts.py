@@ -28,11 +28,10 @@ CODEC_BITS, OUTSIDE, LATENT_MASS = "codec_bits", "outside", "latent_mass"
 
 
 class Measured(NamedTuple):
-    """Statistics `[N, names]` and parts `[N, PARTS]` of images, and their heat `[N, H, W]`."""
+    """Statistics `[N, names]` and parts `[N, PARTS]` of images."""
 
     statistics: Table
     parts: Table
-    heat: Maps
 
 
 class Detector(BaseModel):
@@ -53,12 +52,16 @@ class Detector(BaseModel):
     def measure(self, readings: Sequence[Reading], images: Bytes) -> Measured:
         """Measure images `[N, H, W, C]`, each of which was solved."""
         seen = Seen(images, levels_of(readings))
-        known = covariates(images, self.vocabulary)
         found = statistics(seen, self.subspace, self.vocabulary)
-        heat = self.heat(error_maps(seen, self.subspace, self.vocabulary), known)
         odds = blur(self.perceptron.logits(features(seen, self.subspace, self.vocabulary)), FINE)
         parts = odds.max((1, 2)), self.density.score(found)
-        return Measured(found, np.stack(parts, axis=1), heat)
+        return Measured(found, np.stack(parts, axis=1))
+
+    def heat_maps(self, readings: Sequence[Reading], images: Bytes) -> Maps:
+        """Return the heat `[N, H, W]` of images `[N, H, W, C]`, each of which was solved."""
+        seen = Seen(images, levels_of(readings))
+        errors = error_maps(seen, self.subspace, self.vocabulary)
+        return self.heat(errors, covariates(images, self.vocabulary))
 
 
 def statistic_names(levels: int) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from models.anomaly.conformal import FAILED, p_value, smallest_alpha
+from models.anomaly.heatmap import Heatmap
 from models.anomaly.pictures import PictureReference
+from models.anomaly.regions import Region
 from models.anomaly.statistics import CODEC, codec_fingerprint
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
@@ -118,6 +120,11 @@ class Ranked(Record):
         if math.isfinite(score):
             return Verdict(p, score, found)
         return Verdict(p, reason=reason or NOT_FINITE)
+
+    def regions(self, heat: Heatmap) -> list[tuple[Region, float]] | None:
+        """Return the regions of an image or photograph that are hotter than good pixels, with their
+        p-values, the hottest first; None for a calibration that does not know such regions."""
+        return None
 
     def check(self, manifest: Manifest) -> None:
         """Raise CheckpointError unless the calibration is valid for this checkpoint and this

@@ -71,6 +71,7 @@ def test_every_command_of_the_page(tmp_path: Path) -> None:
     (verdict,) = answer["results"]
     assert verdict["status"] == "ok"
     assert verdict["p_value"] >= 1 / 21
+    assert all(box["p_value"] >= 1 / 21 for box in verdict["regions"])
     assert answer["applied"]["rule"]["tile"] == [16, 16]
     assert answer["settings"]["calibration_images"] == 20
 

@@ -9,9 +9,12 @@ from tqdm import tqdm
 
 from models.anomaly.any_fitting import calls_to_fit, fit_calibration
 from models.anomaly.kept import AnyCalibration
+from models.anomaly.level_calibration import LevelCalibration
+from models.anomaly.picture_heat import picture_peaks
 from models.anomaly.pictures import Aggregate, PictureReference, picture_scores
 from models.anomaly.ranked import FEWEST
 from models.anomaly.readings import Reading
+from models.anomaly.regions import Peaks
 from models.anomaly.rows import read
 from models.files.images import Tokens
 from models.preprocessing.loading import LoadedPicture, joint_digest
@@ -135,7 +138,10 @@ def calibrate_on_pictures(
         same_source=sets.same_source,
         scores=tuple(solved),
     )
-    calibration = fitted.model_copy(update={"pictures": reference})
+    changes: dict[str, object] = {"pictures": reference}
+    if isinstance(fitted, LevelCalibration):
+        changes["peaks"] = Peaks.of(picture_peaks(fitted, found[0], *parts[0]))
+    calibration = fitted.model_copy(update=changes)
     return PictureScores(calibration, good, held_out, defects)
 
 

@@ -1,17 +1,17 @@
 """Readings as verdicts, and verdicts as an answer."""
 
-import base64
-
 from models.anomaly.kept import AnyCalibration
 from models.anomaly.level_calibration import LevelCalibration
 from models.anomaly.pictures import judge_pictures
 from models.anomaly.power import Power
 from models.anomaly.ranked import Verdict
 from models.anomaly.readings import Reading
+from models.schema.preprocessing import Size
 from service.contracts.photographs import applied
 from service.kind import Finished
 from service.kinds.anomalies.contract import AnomalyResponse, AnomalySettings, ImageVerdict
 from service.kinds.anomalies.pictures import picture_verdicts
+from service.kinds.anomalies.strange_places import heatmap, regions
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 
 
@@ -55,6 +55,9 @@ def _power(calibration: AnyCalibration) -> Power | None:
 
 
 def _verdict(index: int, task: AnomalyTask, verdict: Verdict, reading: Reading) -> ImageVerdict:
+    image = task.images[index]
+    heat = None if verdict.reason is not None else task.calibration.heatmap(reading, image)
+    size = Size(*image.shape[:2])
     return ImageVerdict(
         index=index,
         status="ok" if verdict.reason is None else "failed",
@@ -62,17 +65,8 @@ def _verdict(index: int, task: AnomalyTask, verdict: Verdict, reading: Reading) 
         p_value=verdict.p_value,
         is_anomaly=verdict.p_value <= task.alpha,
         statistics=verdict.statistics or {},
-        heatmap=_heatmap(index, task, reading),
+        regions=regions(task, heat, size),
+        heatmap=heatmap(task, heat, image, size),
         nfe=reading.nfe,
         reason=verdict.reason,
     )
-
-
-def _heatmap(index: int, task: AnomalyTask, reading: Reading) -> str | None:
-    """The heatmap of an image in the form that was asked for, as base64."""
-    if not task.heatmap:
-        return None
-    found = task.calibration.heatmap(reading, task.images[index])
-    if found is None:
-        return None
-    return base64.b64encode(found.npy() if task.heatmap == "raw" else found.png()).decode()

@@ -20,7 +20,7 @@ from service.contracts.base import (
 )
 from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
-Heatmap = bool | Literal["raw"]
+Heatmap = bool | Literal["raw", "overlay"]
 
 
 class AnomalyParameters(RequestModel):
@@ -36,8 +36,9 @@ class AnomalyParameters(RequestModel):
     )
     heatmap: Heatmap = Field(
         False,
-        description="Return where each image is strange: `true` for a PNG, `raw` for the values as "
-        "a float32 .npy `[H, W]`.",
+        description="Return where each image is strange: `true` for a grey PNG, `overlay` for the "
+        "image with its heat over it in colour, as a PNG, `raw` for the values as a float32 .npy "
+        "`[H, W]`.",
     )
     tiles: Tiles = False
     seed: ContentSeed = 0
@@ -49,6 +50,22 @@ class AnomalyRequest(AnomalyParameters):
     """A request to judge images."""
 
     images: Pngs
+
+
+class Region(ResponseModel):
+    """A connected region whose heat is above that of 99.9 % of the pixels of good images, and the
+    box around it, in pixels of the image or photograph from its top left."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    area: int = Field(description="Number of the region's own pixels.")
+    p_value: float = Field(
+        description="(1 + number of calibration images, or photographs, whose largest heat is at "
+        "least the region's) / (m + 1). Of good ones at most the share alpha has a region with a "
+        "p-value of alpha or less."
+    )
 
 
 class TileVerdict(ResponseModel):
@@ -78,16 +95,24 @@ class ImageVerdict(ResponseModel):
         description="Statistics that the score was made of, by name; of a photograph those of its "
         "strangest tile."
     )
+    regions: tuple[Region, ...] | None = Field(
+        None,
+        description="The hottest regions, the hottest first: at most 20, of at least 3 pixels of "
+        "the map each. Empty where no region is hotter than good pixels; absent for a failure and "
+        "for a calibration by the path, or from before regions.",
+        exclude_if=lambda regions: regions is None,
+    )
     picture: Picture | None = PICTURE
     tiles: tuple[TileVerdict, ...] = Field(
         (), description="The tiles' own verdicts, on request.", exclude_if=lambda tiles: not tiles
     )
     heatmap: str | None = Field(
         None,
-        description="Base64 of a grey PNG, or of an .npy, of the size of the image or photograph. "
+        description="Base64 of a PNG, or of an .npy, of the size of the image or photograph. "
         "By the levels: how far the pixel is from what good images have there, black at the median "
         "and white at the 99.9th percentile of good pixels. By the path: its contribution to the "
-        "negative ELBO, 0 to the image's largest.",
+        "negative ELBO, 0 to the image's largest. An overlay runs from yellow, transparent, for "
+        "black to red for white, over the image as the model saw it.",
         exclude_if=lambda heatmap: heatmap is None,
     )
     nfe: int = Field(description="Number of network evaluations.")

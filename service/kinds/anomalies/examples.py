@@ -10,6 +10,10 @@ ANOMALIES: dict[str, Any] = {
         "summary": "Fewer false alarms, and where it is odd",
         "value": {"model": "digits", "images": [BLACK_DIGIT], "alpha": 0.01, "heatmap": True},
     },
+    "overlay": {
+        "summary": "The image with its heat over it",
+        "value": {"model": "digits", "images": [BLACK_DIGIT], "heatmap": "overlay"},
+    },
 }
 JOBS: dict[str, Any] = {
     "verdict": {

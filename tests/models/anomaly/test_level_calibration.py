@@ -16,6 +16,7 @@ from models.anomaly.level_calibration import LevelCalibration
 from models.anomaly.level_fitting import fit_levels
 from models.anomaly.ranked import CALIBRATION
 from models.anomaly.readings import Reading
+from models.anomaly.regions import Region
 from models.anomaly.rows import calls, read
 from models.evaluation.analytic import Mixture
 from models.files.images import Tokens
@@ -117,6 +118,53 @@ def test_a_good_image_stays_dark_and_a_defect_shines(calibration: LevelCalibrati
     assert (stored.dtype, stored.shape) == (np.float32, (SIDE, SIDE))
 
 
+def regions(calibration: LevelCalibration, given: Tokens) -> list[list[tuple[Region, float]]]:
+    found = []
+    for pair in zip(readings(given), given, strict=True):
+        heat = calibration.heatmap(*pair)
+        assert heat is not None
+        boxes = calibration.regions(heat)
+        assert boxes is not None
+        found.append(boxes)
+    return found
+
+
+def test_of_good_images_at_most_alpha_have_a_strange_region(calibration: LevelCalibration) -> None:
+    lowest = np.array([min((p for _, p in one), default=1.0) for one in regions(calibration, NEW)])
+    for alpha in (0.02, 0.05, 0.1):
+        error = np.sqrt(alpha * (1 - alpha) * (1 / 300 + 1 / 200))
+        assert np.mean(lowest <= alpha) < alpha + 3 * error
+    assert np.mean(lowest <= 0.1) > 0
+
+
+def test_the_strangest_region_lies_on_the_defect(calibration: LevelCalibration) -> None:
+    missing = np.flatnonzero(np.array(BROKEN.kinds) == "missing")
+    found = regions(calibration, BROKEN.images[missing])
+    assert np.mean([bool(one) and one[0][1] <= 0.05 for one in found]) > 0.5
+    met = [
+        BROKEN.masks[place, box.y : box.y + box.height, box.x : box.x + box.width].any()
+        for place, one in zip(missing, found, strict=True)
+        for box, p_value in one[:1]
+        if p_value <= 0.05
+    ]
+    assert np.mean(met) > 0.9
+
+
+def test_a_calibration_from_before_regions_is_read_and_has_none(
+    calibration: LevelCalibration, tmp_path: Path
+) -> None:
+    document = calibration.model_dump(mode="json")
+    del document["peaks"]
+    (tmp_path / CALIBRATION).write_text(json.dumps(document))
+    kept = read_calibration(tmp_path, MANIFEST)
+    assert isinstance(kept, LevelCalibration)
+    assert kept.judge(readings(NEW[:3]), NEW[:3]) == calibration.judge(readings(NEW[:3]), NEW[:3])
+    heat = kept.heatmap(readings(NEW[:1])[0], NEW[0])
+    assert heat is not None
+    assert kept.regions(heat) is None
+    assert "peaks" not in kept.model_dump()
+
+
 def test_a_verdict_depends_on_nothing_beside_its_image(calibration: LevelCalibration) -> None:
     some = np.concatenate([NEW[:3], BROKEN.images[:2]])
     found = readings(some)
@@ -132,6 +180,8 @@ def test_a_failed_image_is_stranger_than_every_other() -> None:
     verdict = calibration.judge([Reading(4, reason="too wild")], NEW[:1])[0]
     assert (verdict.score, verdict.p_value, verdict.reason) == (None, 8 / 201, "too wild")
     assert calibration.heatmap(Reading(4, reason="too wild"), NEW[0]) is None
+    assert calibration.peaks is not None
+    assert (calibration.peaks.failed, len(calibration.peaks.values)) == (7, 193)
 
 
 def test_it_is_kept_and_gives_the_same_verdicts(
@@ -160,6 +210,8 @@ def test_the_calls_are_few() -> None:
         ({"detector": {"vocabulary": 17}}, "other levels or other images"),
         ({"solver": {"levels": 17}}, "levels"),
         ({"scale": {"white": None}}, "scale.white"),
+        ({"peaks": {"values": [2, 1]}}, "peaks must be in ascending order"),
+        ({"peaks": {"failed": 3}}, "one peak for each calibration image, or photograph"),
         ({"tails": {"excess": {"shape": [1], "data": "AACAPw=="}}}, "fit together"),
         ({"checkpoint": "b" * 64}, "belongs to the weights"),
     ],

@@ -7,7 +7,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from models.preprocessing.levels import quantise
-from models.preprocessing.stitching import stitch
+from models.preprocessing.stitching import enlarge, paste, stitch
 from models.preprocessing.tiles import count_tiles, cut, cut_all, read_picture
 from models.schema.manifest import Manifest
 from models.schema.preprocessing import PictureRule, Size
@@ -107,9 +107,29 @@ def test_maps_of_tiles_are_stitched(settings):
     np.testing.assert_allclose(stitch(maps, one, Size(40, 60)), picture, rtol=1e-5)
     half = rule(**settings)
     even = np.ones((half.tiles(Size(40, 60)), 16, 16), np.float32)
-    found = stitch(even, half, Size(40, 60))
+    found = enlarge(stitch(even, half, half.scaled(Size(40, 60))), Size(40, 60))
     assert found.shape == (40, 60)
     np.testing.assert_allclose(found, 1, rtol=1e-6)
+
+
+def test_tiles_become_the_scaled_picture_again():
+    for settings in ({}, {"stride": (5, 7)}):
+        one = rule(**settings)
+        tokens = read_picture(photograph(), one).tokens
+        assert np.array_equal(paste(cut(tokens, one), one, Size(*tokens.shape[:2])), tokens)
+
+
+def test_what_crop_leaves_out_has_the_value_that_is_asked_for():
+    one = rule(size={"rule": "scale", "factor": 1}, edges="crop")
+    picture = scene()
+    found = stitch(np.ones((6, 16, 16)), one, Size(40, 60), outside=-3.0)
+    assert (found[:32, :48] == 1).all()
+    assert (found[32:] == -3).all()
+    assert (found[:, 48:] == -3).all()
+    whole = paste(cut(picture, one), one, Size(40, 60))
+    assert np.array_equal(whole[:32, :48], picture[:32, :48])
+    assert not whole[32:].any()
+    assert not whole[:, 48:].any()
 
 
 def test_the_digest_is_of_the_rule_and_nothing_else():
