@@ -122,12 +122,19 @@ def test_a_few_defects_are_no_drift() -> None:
 def test_recent_means_forget_and_are_bounded() -> None:
     means = RecentMeans(("a", "b"))
     assert means.means == {"a": 0.0, "b": 0.0}
-    means.add({"a": 1.0, "b": -1e300})
-    means.add({"a": 2.0, "b": math.inf, "more": 7.0})
+    means.add([{"a": 1.0, "b": -1e300}])
+    means.add([{"a": 2.0, "b": math.inf, "more": 7.0}])
     assert means.means == {"a": 1.5, "b": 0.0}
     for _ in range(198):
-        means.add({"a": 0.0, "b": 0.0})
+        means.add([{"a": 0.0, "b": 0.0}])
     assert means.means["a"] == pytest.approx(3 / 200)
     for _ in range(400):
-        means.add({"a": 1.0, "b": 0.0})
+        means.add([{"a": 1.0, "b": 0.0}])
     assert means.means["a"] == pytest.approx(1 - (1 - 3 / 200) * (199 / 200) ** 400)
+
+
+def test_tiles_of_one_picture_count_as_one_image() -> None:
+    means = RecentMeans(("a",))
+    means.add([{"a": -math.inf}, {"a": math.inf}, {"a": 3.0}])
+    means.add([{"a": 0.0}])
+    assert means.means["a"] == 0.5
