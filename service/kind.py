@@ -74,7 +74,8 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     `package` is the import name of its folder; the last part of it is the kind's name in URLs, jobs
     and metrics, and the `kind` of its task and result. `request` is the body as JSON. A kind whose
     requests carry images has them there as `images`, and names with `parameters` the rest, which
-    comes as form fields or in the query where images come as files; other kinds leave it out.
+    comes as form fields or in the query where images come as files; other kinds leave it out. An
+    object `a` with a field `b` is a parameter `a_b`.
 
     `quote` judges a request by its numbers and the number of its images, or of the tiles of its
     photographs, before any is decoded; it raises BadRequest. `make` resolves a request and its

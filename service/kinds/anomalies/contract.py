@@ -52,8 +52,8 @@ class Judging(RequestModel):
     source: str | None = Field(
         None,
         max_length=64,
-        description="Where the images come from, one of the names in the setting MULAN_SOURCES. "
-        "Metrics are kept for each source.",
+        description="Camera or line that the images come from, one of the names in the setting "
+        "MULAN_SOURCES. Metrics are kept for each source.",
     )
     seed: ContentSeed = 0
     timeout_s: Timeout = None
@@ -168,7 +168,7 @@ class AnomalySettings(ResponseModel):
     )
     source: str | None = Field(
         None,
-        description="Where the images come from.",
+        description="Camera or line that the images come from.",
         exclude_if=lambda source: source is None,
     )
 

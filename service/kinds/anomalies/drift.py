@@ -1,5 +1,5 @@
-"""What the images of one model from one source tell together: whether they are still like those of
-the calibration, and in which statistics they differ."""
+"""Drift of the images of one model from one source: whether they are still like those of the
+calibration, and in which statistics they differ."""
 
 import hashlib
 import math
