@@ -68,7 +68,8 @@ def _settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         if name in _BY_ENVIRONMENT_ALONE:
             continue
         flag = f"--{name.replace('_', '-')}"
-        note = f"{field.description} [{field.default}]"
+        default = "" if field.default == () else field.default
+        note = f"{field.description} [{default}]"
         is_flag = field.annotation is bool
         command = click.option(flag, name, is_flag=is_flag, default=None, help=note)(command)
     return command

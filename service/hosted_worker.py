@@ -114,7 +114,8 @@ class HostedWorker:
         seconds = {model.manifest.name: model.seconds for model in models}
         DeviceMetrics(registry, seconds, device_memory)
         names = {model.manifest.sha256: model.manifest.name for model in models}
-        jobs = CompositeObserver(JobMetrics(registry, names), JobLog(self.name), tracing.jobs)
+        counted = JobMetrics(registry, names, self._settings.sources)
+        jobs = CompositeObserver(counted, JobLog(self.name), tracing.jobs)
         return Observers(jobs, EngineMetrics(registry, names))
 
 

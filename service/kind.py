@@ -4,7 +4,7 @@ Each folder in `service/kinds` declares one. Torch-free: the engine's half of a 
 `rows` in the same folder, which the engine alone imports.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -39,7 +39,8 @@ class Binary(NamedTuple, Generic[TaskT, ResultT]):
 
 
 class Metric(NamedTuple):
-    """A histogram of a number that results tell of their images, or without `buckets` a counter.
+    """A histogram of a number that results tell of their images, or a `gauge` of what they tell
+    together; without `buckets` and `gauge` a counter.
 
     Its labels are the model's name, then `labels`.
     """
@@ -48,6 +49,7 @@ class Metric(NamedTuple):
     description: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] | None = None
+    gauge: bool = False
 
 
 class Measurement(NamedTuple):
@@ -56,6 +58,9 @@ class Measurement(NamedTuple):
     metric: Metric
     value: float
     labels: tuple[str, ...] = ()
+
+
+Measure = Callable[[Any, Any], Iterable[Measurement]]
 
 
 def _no_measurements(task: Task, result: Result) -> Iterable[Measurement]:
@@ -69,13 +74,16 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     `package` is the import name of its folder; the last part of it is the kind's name in URLs, jobs
     and metrics, and the `kind` of its task and result. `request` is the body as JSON. A kind whose
     requests carry images has them there as `images`, and names with `parameters` the rest, which
-    comes as form fields or in the query where images come as files; other kinds leave it out.
+    comes as form fields or in the query where images come as files; other kinds leave it out. An
+    object `a` with a field `b` is a parameter `a_b`.
 
     `quote` judges a request by its numbers and the number of its images, or of the tiles of its
     photographs, before any is decoded; it raises BadRequest. `make` resolves a request and its
     decoded images, none for a kind that takes none, into the task; it raises BadRequest too.
     `answer` is the result as JSON, `binaries` has other forms by media type. Each image, or
-    photograph, counts once in `measure`.
+    photograph, counts once in `measure`. A kind whose metrics remember earlier images has a `meter`
+    instead: it makes the `measure` of one process, which is called by one thread at a time, from
+    the sources of images that the process knows.
 
     `summary` and `description` document POST /v1/<name>, `examples` are bodies of it, and
     `job_examples` are bodies of POST /v1/jobs; both by name, as OpenAPI has them.
@@ -97,6 +105,7 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     job_examples: Mapping[str, Any] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
     measure: Callable[[TaskT, ResultT], Iterable[Measurement]] = _no_measurements
+    meter: Callable[[Collection[str]], Measure] | None = None
 
     @property
     def name(self) -> str:

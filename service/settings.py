@@ -16,6 +16,10 @@ from service import urls
 
 PREFIX = "MULAN_"
 MEMORY = "memory"
+# Values of the label `source` for images without one, and with one that the process does not know.
+NO_SOURCE, OTHER_SOURCE = "none", "other"
+# Each has dozens of series for each model.
+_MOST_SOURCES = 32
 
 
 class SettingsError(Exception):
@@ -32,6 +36,26 @@ def _digests(keys: Any) -> Any:
     except UnicodeError:
         # The error's own text would show a character of the key.
         raise ValueError("should be UTF-8") from None
+
+
+def _names(names: Any) -> Any:
+    """Return comma-separated names as a tuple."""
+    if not isinstance(names, str):
+        return names
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the names of sources, which become values of a label. Raises ValueError."""
+    if len(names) > _MOST_SOURCES:
+        raise ValueError(f"should be at most {_MOST_SOURCES} names")
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) for name in names):
+        raise ValueError("should be names of at most 64 letters, digits, dots, dashes, underscores")
+    if len(set(names)) < len(names):
+        raise ValueError("names a source twice")
+    if taken := {NO_SOURCE, OTHER_SOURCE} & set(names):
+        raise ValueError(f"may not contain {min(taken)}, which metrics use themselves")
+    return names
 
 
 def _rate(text: str) -> str:
@@ -183,6 +207,13 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")
     max_photograph_pixels: int = Field(
         32 << 20, ge=1, description="Most pixels in one photograph, before it is scaled."
+    )
+    sources: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_sources)
+    ] = Field(
+        (),
+        description="Comma-separated names of cameras or lines that requests for verdicts may give "
+        "as their source; metrics are kept for each. The same for APIs and workers.",
     )
     max_row_evaluations: int = Field(
         1_000_000,

@@ -3,7 +3,7 @@
 Torch-free.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -56,6 +56,15 @@ class Calibration(Ranked):
     def reported(self) -> tuple[str, ...]:
         """The names of the statistics of a verdict."""
         return (*self.density.names, TYPICALITY)
+
+    @property
+    def standardised_names(self) -> tuple[str, ...]:
+        return self.density.names
+
+    def standardise(self, found: Mapping[str, float]) -> dict[str, float]:
+        names = self.density.names
+        (values,) = self.density.standardise(table([found], names)).tolist()
+        return dict(zip(names, values, strict=True))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -48,12 +48,17 @@ class Density(BaseModel):
             raise ValueError("there must be one mean and one positive scale for each statistic")
         return self
 
+    def standardise(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return statistics `[rows, names]` in standard deviations from their means."""
+        standard: NDArray[np.float64] = (table - np.array(self.mean)) / np.array(self.scale)
+        return standard
+
     def score(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scores `[rows]` of statistics `[rows, names]`, higher for stranger ones.
 
         A score is infinite where the density underflows.
         """
-        standard = (table - np.array(self.mean)) / np.array(self.scale)
+        standard = self.standardise(table)
         with np.errstate(over="ignore"):
             terms = np.stack([_log_density(one, standard) for one in self.components])
         scores: NDArray[np.float64] = -np.logaddexp.reduce(terms, axis=0)

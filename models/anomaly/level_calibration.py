@@ -3,10 +3,11 @@
 Torch-free.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from models.anomaly.conformal import FAILED
@@ -78,6 +79,17 @@ class LevelCalibration(Ranked):
         return (*self.names, LATENT_MASS)
 
     @property
+    def standardised_names(self) -> tuple[str, ...]:
+        return self.names
+
+    def standardise(self, found: Mapping[str, float]) -> dict[str, float]:
+        names = self.detector.density.names
+        (values,) = self.detector.density.standardise(_row(found, names)).tolist()
+        # Of good images -log p has the mean 1 and the standard deviation 1.
+        (parts,) = (self.tails.surprise(_row(found, PARTS)) - 1).tolist()
+        return dict(zip((*names, *PARTS), (*values, *parts), strict=True))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the statistics and parts that the score is made of."""
         return (*self.detector.density.names, *PARTS)
@@ -107,3 +119,8 @@ class LevelCalibration(Ranked):
         if not np.isfinite(list(found.values())).all():
             return self.verdict(FAILED, None, None)
         return self.verdict(score, found, None)
+
+
+def _row(found: Mapping[str, float], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the statistics of these names as a table `[1, names]`."""
+    return np.array([[found[name] for name in names]], np.float64)

@@ -4,6 +4,8 @@ Torch-free.
 """
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +73,7 @@ class Verdict:
     reason: str | None = None
 
 
-class Ranked(Record):
+class Ranked(Record, ABC):
     """A calibration by the rank of a score among those of the calibration images.
 
     It is valid for the weights, the solver's settings and the preprocessing that it names, and for
@@ -108,6 +110,24 @@ class Ranked(Record):
     def smallest_alpha(self) -> float:
         """The smallest alpha at which an image can be flagged."""
         return smallest_alpha(self.calibration_images.images)
+
+    @property
+    def ranked_scores(self) -> list[float]:
+        """The scores that verdicts rank among, of calibration pictures where there are any. Those
+        that failed come last, as `FAILED`."""
+        if self.pictures is not None:
+            return [*self.pictures.scores, *[FAILED] * self.pictures.failed]
+        return [*self.scores, *[FAILED] * self.calibration_images.failed]
+
+    @property
+    @abstractmethod
+    def standardised_names(self) -> tuple[str, ...]:
+        """The names of the statistics that the calibration knows the usual values of."""
+
+    @abstractmethod
+    def standardise(self, found: Mapping[str, float]) -> dict[str, float]:
+        """Return those of a verdict's statistics whose usual values the calibration knows, in
+        standard deviations from the mean of the density images."""
 
     def verdict(self, score: float, found: dict[str, float] | None, reason: str | None) -> Verdict:
         """Return the verdict by a score, or by `FAILED` for an image without one.

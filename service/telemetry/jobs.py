@@ -1,6 +1,6 @@
 """Metrics of the jobs of one worker, and of the data in their results."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -13,10 +13,16 @@ _LABELS = ("kind", "model", "solver")
 
 
 class JobMetrics(JobObserver):
-    """Metrics of jobs. `names` has the name of each checkpoint of the worker, by SHA-256."""
+    """Metrics of jobs. `names` has the name of each checkpoint of the worker, by SHA-256, and
+    `sources` are the names of sources of images that it knows."""
 
-    def __init__(self, registry: CollectorRegistry, names: Mapping[str, str]) -> None:
-        self._names, self._data = names, DataMetrics(registry)
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        names: Mapping[str, str],
+        sources: Collection[str] = (),
+    ) -> None:
+        self._names, self._data = names, DataMetrics(registry, sources)
         self._jobs = Counter(
             "jobs_total",
             "Jobs that the worker held, by how its hold ended.",

@@ -68,6 +68,7 @@ def test_the_rules_pass_their_unit_tests(path: Path) -> None:
         ("store", "mulan_store_up == 0", "mulan_store_up == 1"),
         ("store", "rate(mulan_store_errors_total[5m])", "rate(mulan_store_error_total[1m])"),
         ("drift", "increase6h >= 100", "increase6h >= 0"),
+        ("drift", "martingale_log10_max) >= 2", "martingale_log10_max) >= 1.9"),
     ],
 )
 def test_a_unit_test_fails_with_a_wrong_rule(copied: Path, name: str, old: str, new: str) -> None:

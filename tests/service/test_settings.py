@@ -187,3 +187,29 @@ def test_every_setting_but_the_keys_is_a_flag() -> None:
     for name in Settings.model_fields.keys() - {"api_keys"}:
         assert f"--{name.replace('_', '-')}" in text
     assert "--api-keys" not in text
+
+
+def test_sources_are_names_apart_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().sources == ()
+    monkeypatch.setenv("MULAN_SOURCES", "line-1, camera.2,")
+    assert read_settings().sources == ("line-1", "camera.2")
+    assert read_settings(sources="a,b").sources == ("a", "b")
+    monkeypatch.setenv("MULAN_SOURCES", "")
+    assert read_settings().sources == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("a,a", "names a source twice"),
+        ("a,none", "may not contain none"),
+        ("other", "may not contain other"),
+        ("line 1", "should be names of"),
+        ("x" * 65, "should be names of"),
+        (",".join(f"line-{number}" for number in range(33)), "at most 32 names"),
+    ],
+)
+def test_sources_that_are_refused(names: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=r"MULAN_SOURCES \(--sources\)") as refusal:
+        read_settings(sources=names)
+    assert words in str(refusal.value)

@@ -189,11 +189,12 @@ async def test_verdicts_are_those_that_clients_are_told(
     outcome = await done(store, job("v", task))
     assert isinstance(outcome, AnomalyResult)
     verdicts = calibration.judge(outcome.readings, task.images)
-    await soon(lambda: watched.value("anomaly_p_value_count", model="small") == 4)
+    labels = {"model": "small", "source": "none"}
+    await soon(lambda: watched.value("anomaly_p_value_count", **labels) == 4)
     told = sum(verdict.p_value for verdict in verdicts)
-    assert watched.value("anomaly_p_value_sum", model="small") == pytest.approx(told)
+    assert watched.value("anomaly_p_value_sum", **labels) == pytest.approx(told)
     counted = {
-        verdict: watched.value("anomaly_verdicts_total", model="small", verdict=verdict)
+        verdict: watched.value("anomaly_verdicts_total", **labels, verdict=verdict)
         for verdict in ("normal", "abnormal", "failed")
     }
     flagged = sum(verdict.p_value <= 0.5 for verdict in verdicts)
@@ -254,11 +255,14 @@ async def test_odd_jobs_make_no_odd_series(
             word = f"{dice.getrandbits(64):x}"
             words.add(word)
             odd = replace(one, id=word, model=word, owner=word, request_id=word, trace=word)
+            if isinstance(one.task, AnomalyTask):
+                odd = replace(odd, task=replace(one.task, source=word))
             if one.id == "late":
                 odd = replace(odd, deadline=time.time() + 0.2)
             await done(store, odd)
         ran = len(words) // len(kinds)
-        await soon(lambda: watched.value("anomaly_p_value_count", model="small") == 2 * ran)
+        labels = {"model": "small", "source": "other"}
+        await soon(lambda: watched.value("anomaly_p_value_count", **labels) == 2 * ran)
         await soon(lambda: watched.jobs("samples", "ddpm", "timed-out") == ran)
         return [sample for family in registry.collect() for sample in family.samples]
 

@@ -32,7 +32,7 @@ def data() -> Dashboard:
         "Mulan: data",
         "Are the images like those that the models know, and do the samplers accept as they "
         "should?",
-        [_verdicts(), _likelihoods(), _samplers()],
+        [_verdicts(), _drift(), _likelihoods(), _samplers()],
     )
 
 
@@ -120,6 +120,59 @@ def _verdicts() -> Row:
     )
 
 
+def _drift() -> Row:
+    martingale, by = "mulan_anomaly_martingale_log10", "max by (model, source)"
+    return Row(
+        "Drift, by source",
+        [
+            graph(
+                "Evidence of drift",
+                "Log10 of the highest value that the martingale has reached, of the worker that "
+                "has seen most. 2 is reached by chance in one test in a hundred: above it, the "
+                "images are not like those of the calibration. See the runbook, MulanImagesDrift.",
+                "short",
+                Query(f"{by} ({martingale}_max{{{MODEL}}})", "{{model}}, {{source}}"),
+                limits=above(1, 2),
+                span=6,
+            ),
+            graph(
+                "Evidence of drift, now",
+                "Log10 of the martingale. It rises while images are unlike those before; it falls "
+                "once the cause is gone, or once the new images have become most of those seen.",
+                "short",
+                Query(f"{by} ({martingale}{{{MODEL}}})", "{{model}}, {{source}}"),
+                limits=above(1, 2),
+                span=6,
+                signed=True,
+            ),
+            graph(
+                "Statistics that moved",
+                "The five farthest from the calibration over the latest 200 images of a worker, "
+                "in standard deviations of the calibration. 0.5 and more: what the statistic "
+                "measures has changed; docs/anomalies.md says what that is.",
+                "short",
+                Query(
+                    "topk(5, abs(avg by (model, source, statistic) "
+                    f"(mulan_anomaly_statistic_shift{{{MODEL}}})))",
+                    "{{model}}, {{source}}: {{statistic}}",
+                ),
+                limits=above(0.5, 1),
+                span=6,
+            ),
+            graph(
+                "Share flagged, by source",
+                "Over an hour. One source above the others: look at its camera and its lamp, not "
+                "at the model. All of them: see the row above.",
+                "percentunit",
+                _flagged("1h", "{{model}}, {{source}}", "model, source"),
+                limits=above(0.1, 0.25),
+                top=1,
+                span=6,
+            ),
+        ],
+    )
+
+
 def _likelihoods() -> Row:
     histogram = "mulan_bits_per_dim"
     return Row(
@@ -192,9 +245,9 @@ def _samplers() -> Row:
     )
 
 
-def _flagged(window: str, legend: str) -> Query:
+def _flagged(window: str, legend: str, by: str = "model") -> Query:
     """Return the share of judged images that were flagged, which is 0 where none ever was."""
     flagged, judged = (
-        f"sum by (model) (rate({series}[{window}]))" for series in (_FLAGGED, _JUDGED)
+        f"sum by ({by}) (rate({series}[{window}]))" for series in (_FLAGGED, _JUDGED)
     )
     return Query(f"({flagged} or 0 * {judged}) / {judged}", legend)

@@ -96,8 +96,10 @@ def graph(
     stacked: bool = False,
     span: int = 8,
     top: float | None = None,
+    signed: bool = False,
 ) -> timeseries.Panel:
-    """Draw lines over time, or stacked areas; `limits` are drawn across them."""
+    """Draw lines over time, or stacked areas; `limits` are drawn across them. The axis begins at 0
+    unless values are `signed`."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -106,7 +108,6 @@ def graph(
         .unit(unit)
         .height(_HEIGHT)
         .span(span)
-        .min(0)
         .line_width(1)
         .fill_opacity(30 if stacked else 5)
         .legend(
@@ -120,6 +121,8 @@ def graph(
         )
         .targets(_targets(queries))
     )
+    if not signed:
+        panel.min(0)
     if top is not None:
         panel.max(top)
     if stacked:

@@ -23,5 +23,5 @@ KIND = Kind(
     examples=examples.ANOMALIES,
     job_examples=examples.JOBS,
     metrics=metrics.METRICS,
-    measure=metrics.measure,
+    meter=metrics.Meter,
 )

@@ -1,15 +1,23 @@
 """Readings as verdicts, and verdicts as an answer."""
 
+from collections.abc import Sequence
+
 from models.anomaly.kept import AnyCalibration
 from models.anomaly.level_calibration import LevelCalibration
 from models.anomaly.pictures import judge_pictures
 from models.anomaly.power import Power
 from models.anomaly.ranked import Verdict
 from models.anomaly.readings import Reading
+from models.anomaly.selection import benjamini_hochberg
 from models.schema.preprocessing import Size
 from service.contracts.photographs import applied
 from service.kind import Finished
-from service.kinds.anomalies.contract import AnomalyResponse, AnomalySettings, ImageVerdict
+from service.kinds.anomalies.contract import (
+    AnomalyResponse,
+    AnomalySettings,
+    ImageVerdict,
+    Select,
+)
 from service.kinds.anomalies.pictures import picture_verdicts
 from service.kinds.anomalies.strange_places import heatmap, regions
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
@@ -28,6 +36,8 @@ def answer(finished: Finished[AnomalyTask, AnomalyResult]) -> AnomalyResponse:
             _verdict(index, task, verdict, reading)
             for index, (verdict, reading) in enumerate(zip(verdicts, result.readings, strict=True))
         ]
+    if task.fdr is not None:
+        results = _selected(results, task.fdr)
     return AnomalyResponse(
         id=job.id,
         model=job.model,
@@ -42,11 +52,22 @@ def answer(finished: Finished[AnomalyTask, AnomalyResult]) -> AnomalyResponse:
             if reference is None
             else reference.pictures,
             aggregate=None if reference is None else reference.aggregate,
+            select=None if task.fdr is None else Select(fdr=task.fdr),
+            source=task.source,
         ),
         applied=applied(task.tiling),
         power=_power(task.calibration),
         timing=finished.timing,
     )
+
+
+def _selected(results: Sequence[ImageVerdict], fdr: float) -> list[ImageVerdict]:
+    """Select images of a request together."""
+    selected = benjamini_hochberg([one.p_value for one in results], fdr)
+    return [
+        one.model_copy(update={"selected": is_selected})
+        for one, is_selected in zip(results, selected, strict=True)
+    ]
 
 
 def _power(calibration: AnyCalibration) -> Power | None:

@@ -1,6 +1,6 @@
 """Requests for verdicts, and their answers."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,10 +21,19 @@ from service.contracts.base import (
 from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
 Heatmap = bool | Literal["raw", "overlay"]
+_FDR = "Bound on the expected share of good images among the selected, at least 1/(m + 1)."
 
 
-class AnomalyParameters(RequestModel):
-    """Parameters of judging; they come beside the images as JSON, form fields or in the query."""
+class Select(RequestModel):
+    """A selection of the request's images together, by Benjamini and Hochberg's rule."""
+
+    fdr: float = Field(gt=0, lt=1, description=_FDR)
+
+
+class Judging(RequestModel):
+    """Parameters of judging that are written alike in every form of a request."""
+
+    fdr_field: ClassVar[str] = "select_fdr"
 
     model: ModelName
     alpha: float = Field(
@@ -41,15 +50,52 @@ class AnomalyParameters(RequestModel):
         "`[H, W]`.",
     )
     tiles: Tiles = False
+    source: str | None = Field(
+        None,
+        max_length=64,
+        description="Camera or line that the images come from, one of the names in the setting "
+        "MULAN_SOURCES. Metrics are kept for each source.",
+    )
     seed: ContentSeed = 0
     timeout_s: Timeout = None
     priority: PriorityName = "normal"
 
+    @property
+    def fdr(self) -> float | None:
+        """The rate of false discoveries at which images are selected together, if any are."""
+        return None
 
-class AnomalyRequest(AnomalyParameters):
+
+class AnomalyParameters(Judging):
+    """Parameters of judging that come beside the images, as form fields or in the query."""
+
+    select_fdr: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description=f"Select images together, as `select` does in JSON. {_FDR}",
+    )
+
+    @property
+    def fdr(self) -> float | None:
+        return self.select_fdr
+
+
+class AnomalyRequest(Judging):
     """A request to judge images."""
 
+    fdr_field: ClassVar[str] = "select.fdr"
+
+    select: Select | None = Field(
+        None,
+        description="Select images together, so that good ones are a bounded share of the "
+        "selected. As a form field or in the query it is `select_fdr`.",
+    )
     images: Pngs
+
+    @property
+    def fdr(self) -> float | None:
+        return None if self.select is None else self.select.fdr
 
 
 class Region(ResponseModel):
@@ -91,6 +137,11 @@ class ImageVerdict(ResponseModel):
     score: float | None = Field(description="Higher is more anomalous.")
     p_value: float = Field(description="(1 + number of calibration scores >= score) / (m + 1).")
     is_anomaly: bool = Field(description="True if the p-value is at most alpha.")
+    selected: bool | None = Field(
+        None,
+        description="True if the image is selected among those of the request, on request.",
+        exclude_if=lambda selected: selected is None,
+    )
     statistics: dict[str, float] = Field(
         description="Statistics that the score was made of, by name; of a photograph those of its "
         "strangest tile."
@@ -134,6 +185,16 @@ class AnomalySettings(ResponseModel):
         None,
         description="The way in which the scores of a photograph's tiles become one.",
         exclude_if=lambda aggregate: aggregate is None,
+    )
+    select: Select | None = Field(
+        None,
+        description="The rule by which images were selected together.",
+        exclude_if=lambda select: select is None,
+    )
+    source: str | None = Field(
+        None,
+        description="Camera or line that the images come from.",
+        exclude_if=lambda source: source is None,
     )
 
 

@@ -10,8 +10,15 @@ from models.schema.specs import VerdictSpec
 from service.catalogue import ServedModel
 from service.contracts.photographs import check_tiles
 from service.errors import InvalidRequest
-from service.jobs import Decoded, Tokens, WrittenFlag, WrittenTiling
-from service.kinds.anomalies.contract import AnomalyParameters, Heatmap
+from service.jobs import (
+    Decoded,
+    Tokens,
+    WrittenFlag,
+    WrittenName,
+    WrittenShare,
+    WrittenTiling,
+)
+from service.kinds.anomalies.contract import Heatmap, Judging
 from service.price import Quote
 from service.settings import Settings
 
@@ -21,6 +28,7 @@ class AnomalyTask:
     """Judge images, tokens `[N, H, W, C]`, by a calibration that the job carries: whatever becomes
     of the checkpoint's own, the verdict is by the one that the images were solved for. `tiling`
     says which photographs the images are tiles of, and `tiles` whether their verdicts are wanted.
+    `fdr` is the rate at which images are selected together, and `source` where they come from.
     """
 
     kind: ClassVar[str] = "anomalies"
@@ -32,6 +40,8 @@ class AnomalyTask:
     images: Tokens
     tiling: WrittenTiling = None
     tiles: WrittenFlag = False
+    fdr: WrittenShare = None
+    source: WrittenName = None
 
     @property
     def solver(self) -> VerdictSpec:
@@ -50,22 +60,24 @@ class AnomalyResult:
     execution: str
 
 
-def quote(request: AnomalyParameters, images: int, model: ServedModel, settings: Settings) -> Quote:
+def quote(request: Judging, images: int, model: ServedModel, settings: Settings) -> Quote:
     """The price of a solve as the calibration has it. Raises InvalidRequest, also for want of a
     calibration."""
+    _check_source(request.source, settings.sources)
     calibration = _calibration(model)
     least, count = calibration.smallest_alpha, calibration.calibration_images.images
     if (reference := calibration.pictures) is not None:
         least, count = reference.smallest_alpha, reference.pictures
-    if request.alpha < least:
-        raise InvalidRequest.at(
-            "alpha", f"should be at least 1/(m + 1) = {at_least(least)}, with m = {count}"
-        )
+    for field, rate in (("alpha", request.alpha), (request.fdr_field, request.fdr)):
+        if rate is not None and rate < least:
+            raise InvalidRequest.at(
+                field, f"should be at least 1/(m + 1) = {at_least(least)}, with m = {count}"
+            )
     solver = calibration.solver
     return Quote(images, solver.evaluations, probes=solver.probes)
 
 
-def make(request: AnomalyParameters, images: Decoded, model: ServedModel) -> AnomalyTask:
+def make(request: Judging, images: Decoded, model: ServedModel) -> AnomalyTask:
     """The task, to be solved as the calibration was. Raises InvalidRequest for want of one, and for
     tokens where it is for photographs."""
     calibration = _calibration(model)
@@ -82,7 +94,20 @@ def make(request: AnomalyParameters, images: Decoded, model: ServedModel) -> Ano
         images.tokens,
         images.tiling,
         request.tiles,
+        request.fdr,
+        request.source,
     )
+
+
+def _check_source(source: str | None, known: tuple[str, ...]) -> None:
+    """Raise InvalidRequest for a source that is not on the service's list."""
+    if source is None or source in known:
+        return
+    if not known:
+        raise InvalidRequest.at(
+            "source", "leave it out: this service has no list of sources (MULAN_SOURCES)"
+        )
+    raise InvalidRequest.at("source", f"should be one of {', '.join(known)}")
 
 
 def _calibration(model: ServedModel) -> AnyCalibration:

@@ -13,7 +13,7 @@ from service.settings import Settings
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 FIELDS = ["model", "count", "seed", "solver", "latent", "timeout_s", "images", "draws", "probes"]
-FIELDS += ["alpha", "heatmap"]
+FIELDS += ["alpha", "heatmap", "select", "select_fdr", "source"]
 PATHS = ["/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/tiny", "/v1/jobs", "/v1/x"]
 PATHS += ["/v1/jobs/x", "/v1/jobs/x/result", "/v1/jobs/x/events", "/v1/samples", "/"]
 BOUNDARY = b"frontier"

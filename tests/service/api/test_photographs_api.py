@@ -16,7 +16,8 @@ from models.preprocessing.tiles import cut_all, read_picture
 from models.schema.preprocessing import PictureRule, Size
 from models.schema.scores import Score, joint
 from models.schema.specs import Adams, FlowPath
-from service.kinds import anomalies, likelihoods
+from service.kinds import likelihoods
+from service.kinds.anomalies.metrics import P_VALUE, VERDICTS, Meter
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 from service.settings import Settings
@@ -214,8 +215,10 @@ def test_a_photograph_counts_once_in_the_metrics() -> None:
     tiles, tiling = cut_all([read_picture(one, RULE) for one in (GOOD[0], BAD)], RULE)
     readings = tuple(reading_of(image) for image in tiles)
     task = AnomalyTask(CALIBRATION, 0, 0.1, False, tiles, tiling)
-    found = list(anomalies.KIND.measure(task, AnomalyResult(readings, EXECUTION)))
-    assert [one.labels for one in found if one.labels] == [("normal",), ("abnormal",)]
+    found = list(Meter(())(task, AnomalyResult(readings, EXECUTION)))
+    told = [one.labels for one in found if one.metric is VERDICTS]
+    assert told == [("none", "normal"), ("none", "abnormal")]
+    assert len([one for one in found if one.metric is P_VALUE]) == 2
     scored = ScoreTask(Adams(), 0, 1, tiles, tiling)
     bits = [Score(90, bits_per_dim=1.0, log_px_lower_bound=-1.0) for _ in tiles]
     result = ScoreResult(tuple(bits), EXECUTION)

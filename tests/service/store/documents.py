@@ -119,6 +119,11 @@ JOBS: dict[str, Job] = {
             tiles=True,
         )
     ),
+    "anomalies-selected": _job(
+        AnomalyTask(
+            CALIBRATION, 6, alpha=0.125, heatmap=True, images=IMAGES, fdr=0.25, source="line-1"
+        )
+    ),
     "likelihoods-photographs": _job(
         ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, tiling=TILING, tiles=True)
     ),
