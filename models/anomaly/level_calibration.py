@@ -70,7 +70,7 @@ class LevelCalibration(Ranked):
     def regions(self, heat: Heatmap) -> list[tuple[Region, float]] | None:
         if self.peaks is None:
             return None
-        found = find_regions(heat.values, self.scale.white)
+        found = find_regions(heat.values, self.scale.black, self.scale.white)
         return list(zip(found, self.peaks.p_values(found), strict=True))
 
     @property

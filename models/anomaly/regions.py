@@ -39,15 +39,23 @@ class Region(NamedTuple):
         return Region(left, top, right - left, bottom - top, max(1, round(area)), self.peak)
 
 
-def find_regions(heat: Map, threshold: float) -> list[Region]:
-    """Return the connected regions of a map `[H, W]` above `threshold`, the hottest first: at most
-    `MOST`, of at least `SMALLEST` pixels each."""
-    hot = heat > threshold
-    rows, starts, ends, parts = connect(hot)
-    if not len(rows):
+def find_regions(heat: Map, black: float, white: float) -> list[Region]:
+    """Return the connected regions of a map `[H, W]` above `white`, the hottest first: at most
+    `MOST`, of at least `SMALLEST` pixels each.
+
+    A large defect makes half of an image hot. Of a connected area only what is above the middle
+    between `black` and the area's peak is therefore taken, which may be several regions.
+    """
+    hot = heat > white
+    if not hot.any():
         return []
+    rows, starts, ends, parts = connect(hot)
+    area_peaks = np.full(len(rows), white)
+    np.maximum.at(area_peaks, parts, _hottest(heat[hot], ends - starts))
+    hot[hot] = heat[hot] > (black + np.repeat(area_peaks[parts], ends - starts)) / 2
+    rows, starts, ends, parts = connect(hot)
     lengths = ends - starts
-    hottest = np.maximum.reduceat(heat[hot], np.cumsum(lengths) - lengths)
+    hottest = _hottest(heat[hot], lengths)
     order = np.argsort(parts, kind="stable")
     firsts = np.flatnonzero(np.diff(parts[order], prepend=-1))
 
@@ -63,6 +71,12 @@ def find_regions(heat: Map, threshold: float) -> list[Region]:
     kept = kept[np.argsort(-peak[kept], kind="stable")][:MOST]
     columns = [column[kept].tolist() for column in (left, top, width, height, area, peak)]
     return [Region(*row) for row in zip(*columns, strict=True)]
+
+
+def _hottest(heat: Map, lengths: NDArray[np.intp]) -> Map:
+    """Return the largest heat of each run of pixels, given that of all their pixels in a row."""
+    found: Map = np.maximum.reduceat(heat, np.cumsum(lengths) - lengths)
+    return found
 
 
 class Peaks(BaseModel):

@@ -64,8 +64,8 @@ def test_a_spiral_and_a_comb_are_one_part(turns: int) -> None:
 
 def test_nothing_and_everything() -> None:
     assert len(connect(np.zeros((5, 7), bool)).rows) == 0
-    assert find_regions(np.zeros((5, 7)), 0.0) == []
-    assert find_regions(np.ones((5, 7)), 0.0) == [Region(0, 0, 7, 5, 35, 1.0)]
+    assert find_regions(np.zeros((5, 7)), 0.0, 0.0) == []
+    assert find_regions(np.ones((5, 7)), 0.0, 0.0) == [Region(0, 0, 7, 5, 35, 1.0)]
 
 
 def test_boxes_areas_and_peaks_the_hottest_first() -> None:
@@ -78,8 +78,24 @@ def test_boxes_areas_and_peaks_the_hottest_first() -> None:
         "0000050",
     )
     # The 9 and the two 8 are specks; the 3 are connected by a corner, the 5 are six.
-    assert find_regions(heat, 2.0) == [Region(4, 3, 3, 3, 6, 5.0), Region(0, 0, 3, 2, 3, 3.0)]
-    assert find_regions(heat, 3.0) == [Region(4, 3, 3, 3, 6, 5.0)]
+    assert find_regions(heat, 0.0, 2.0) == [Region(4, 3, 3, 3, 6, 5.0), Region(0, 0, 3, 2, 3, 3.0)]
+    assert find_regions(heat, 0.0, 3.0) == [Region(4, 3, 3, 3, 6, 5.0)]
+
+
+def test_of_a_hot_area_what_is_half_as_hot_as_its_peak_is_taken() -> None:
+    heat = drawn(
+        "333333333",
+        "399937773",
+        "399937773",
+        "333333333",
+        "000000000",
+        "044400000",
+    )
+    # Above 5, the middle between 1 and 9, the area has two parts; the 4 lie apart and stay.
+    expected = [Region(1, 1, 3, 2, 6, 9.0), Region(5, 1, 3, 2, 6, 7.0), Region(1, 5, 3, 1, 3, 4.0)]
+    assert find_regions(heat, 1.0, 2.0) == expected
+    # Below white nothing is taken, however cold black is.
+    assert find_regions(heat, -9.0, 2.0)[0] == Region(0, 0, 9, 4, 36, 9.0)
 
 
 def test_only_the_hottest_are_kept() -> None:
@@ -88,7 +104,7 @@ def test_only_the_hottest_are_kept() -> None:
     for place, peak in enumerate(peaks):
         y, x = place // 15 * 4, place % 15 * 4
         heat[y : y + 2, x : x + 2] = peak
-    found = find_regions(heat, 0.5)
+    found = find_regions(heat, 0.0, 0.5)
     assert [region.peak for region in found] == [225.0 - place for place in range(MOST)]
 
 
@@ -117,7 +133,7 @@ def test_of_good_images_at_most_alpha_have_a_region_so_strange(alpha: float) -> 
     for _ in range(60):
         peaks = Peaks.of([float(field(dice).max()) for _ in range(39)])
         for _ in range(20):
-            values = peaks.p_values(find_regions(field(dice), 0.6))
+            values = peaks.p_values(find_regions(field(dice), 0.0, 0.6))
             assert values == sorted(values)
             flagged.append(min(values, default=1.0) <= alpha)
     # The draws of the calibration count too: a deviation of 0.1 over 60 of them.
@@ -140,5 +156,5 @@ def test_the_time_is_bounded_whatever_the_map() -> None:
     columns = np.broadcast_to(np.arange(550) % 2, (380, 550)).astype(float)
     for heat in (columns, dice.random((380, 550)), spiral(550)[:380] * 1.0):
         begun = time.process_time()
-        find_regions(heat, 0.5)
+        find_regions(heat, 0.0, 0.5)
         assert time.process_time() - begun < 2

@@ -128,7 +128,7 @@ async def test_regions_come_unasked_in_the_image_s_pixels(client: httpx.AsyncCli
     assert dark["regions"] == []
     heat = CALIBRATION.heatmap(level_reading(tokens[0]), tokens[0])
     assert heat is not None
-    (expected,) = find_regions(heat.values, 1.0)
+    (expected,) = find_regions(heat.values, -1.0, 1.0)
     ((_, p_value),) = CALIBRATION.regions(heat) or ()
     assert bright["regions"] == [
         {
@@ -183,7 +183,7 @@ async def test_regions_of_a_photograph_are_in_its_own_pixels(client: httpx.Async
     tiles, _ = cut_all([read_picture(stored(levels), RULE)], RULE)
     heat = picture_heat(PICTURES, list(map(level_reading, tiles)), tiles, RULE, Size(8, 6))
     assert heat is not None
-    first, *_ = find_regions(heat.values, 1.0)
+    first, *_ = find_regions(heat.values, -1.0, 1.0)
     box = row["regions"][0]
     assert (box["x"], box["y"]) == (2 * first.x, 2 * first.y)
     assert (box["width"], box["height"]) == (2 * first.width, 2 * first.height)
