@@ -25,7 +25,7 @@ from PIL import Image
 from loadtests.local import running_service
 
 SIDE, GOOD = 192, 120
-MINUTES = "2"
+MINUTES = "0.7"
 DAMAGES = ("scratched", "chipped", "none")
 FORMS = ("true", "overlay")
 WAIT_S = 120.0
@@ -95,11 +95,16 @@ def draw(address: str, path: Path) -> None:
             one.set_axis_off()
         flagged = "flagged" if over["is_anomaly"] else "not flagged"
         axes[0].set_title(f"p = {over['p_value']:.3f}, {flagged}", fontsize=9)
-        for region in over["regions"]:
-            corner = region["x"] - 0.5, region["y"] - 0.5
-            box = Rectangle(corner, region["width"], region["height"], fill=False, color="blue")
-            axes[2].add_patch(box)
-            axes[2].text(*corner, f"p = {region['p_value']:.3f}", fontsize=7, va="bottom")
+        for place, region in enumerate(over["regions"]):
+            corner, sides = (
+                (region["x"] - 0.5, region["y"] - 0.5),
+                (region["width"], region["height"]),
+            )
+            width = 0.6 if place else 2.0
+            axes[2].add_patch(Rectangle(corner, *sides, fill=False, color="blue", linewidth=width))
+        if over["regions"]:
+            strangest = over["regions"][0]["p_value"]
+            axes[2].set_title(f"strangest region p = {strangest:.3f}", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=80)
     plt.close(figure)
