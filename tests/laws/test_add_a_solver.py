@@ -86,7 +86,9 @@ def follow(root: Path) -> None:
     registry = (root / REGISTRY).read_text(encoding="utf-8")
     imports = "".join(f"from models.solvers.{name} import {toy}\n" for name, toy in TOYS.items())
     lines = "".join(f"        {toy}(),\n" for toy in TOYS.values())
-    registry = registry.replace("from models.solvers.path", f"{imports}from models.solvers.path")
+    # Imports are in the order of the alphabet.
+    after = "from models.solvers.levels"
+    registry = registry.replace(after, f"{imports}{after}")
     registry = registry.replace("        RtkUldSolver(),\n", f"        RtkUldSolver(),\n{lines}")
     (root / REGISTRY).write_text(registry, encoding="utf-8")
 
