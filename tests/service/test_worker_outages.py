@@ -84,7 +84,7 @@ SHORT = SampleTask(Ddpm(steps=3), seed=1, count=1)
 
 
 def long(name: str) -> Job:
-    return replace(samples(name, Ddpm(steps=1000), 64), deadline=time.time() + 600)
+    return replace(samples(name, Ddpm(steps=1000), 256), deadline=time.time() + 600)
 
 
 async def test_a_suspect_that_waits_in_vain_lets_others_pass_until_it_can_be_alone(

@@ -76,7 +76,7 @@ def test_more_draws_than_a_tick_can_run_still_end(models: Mapping[str, Served]) 
 def test_jobs_of_other_settings_share_the_engine(models: Mapping[str, Served]) -> None:
     jobs = [
         scores("loose", images(2), tolerance_nats=10.0),
-        scores("tight", images(2), tolerance_nats=1.0),
+        scores("tight", images(2), tolerance_nats=0.1),
         scores("probing", images(2), probes=2),
     ]
     together, _ = drive(Engine(models), jobs)
