@@ -4,7 +4,17 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
-from service.api import documentation, events, health, jobs, metrics, models, problem, waiting
+from service.api import (
+    documentation,
+    events,
+    health,
+    jobs,
+    metrics,
+    models,
+    problem,
+    swagger,
+    waiting,
+)
 from service.api.body_limit import BodyLimit
 from service.api.context import Context
 from service.api.gate import Gate
@@ -23,8 +33,10 @@ def create_app(context: Context) -> FastAPI:
         version=documentation.VERSION,
         summary=documentation.SUMMARY,
         description=documentation.DESCRIPTION,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.context, app.state.gate = context, context.gate
     app.state.registry = context.metrics.registry
@@ -40,7 +52,8 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(RequestId)
     problem.install(app)
     routers = [waiting.router(kind) for kind in KINDS.values()]
-    routers += [module.router for module in (jobs, events, models, open_inference, health, metrics)]
+    modules = (jobs, events, models, open_inference, health, metrics, swagger)
+    routers += [module.router for module in modules]
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)

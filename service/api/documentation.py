@@ -10,8 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api import examples
 from service.api.job_contract import JOB_REQUESTS
 from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PHOTOGRAPHS, PNG
+from service.api.open_inference.contract import IndexRequest, InferRequest, InferResponse
 from service.api.problem import MEDIA_TYPE
 from service.contracts.problems import ProblemDetails
 from service.kind import AnyKind
@@ -178,8 +180,8 @@ def job_body() -> dict[str, Any]:
     """The request body of POST /v1/jobs."""
     schema = _one_of(JOB_REQUESTS)
     schema["discriminator"] = {"propertyName": "kind"}
-    examples = {name: one for kind in KINDS.values() for name, one in kind.job_examples.items()}
-    content = {JSON: {"schema": schema, "examples": examples}}
+    bodies = {name: one for kind in KINDS.values() for name, one in kind.job_examples.items()}
+    content = {JSON: {"schema": schema, "examples": bodies}}
     return {**_body(content), "parameters": [IDEMPOTENCY]}
 
 
@@ -205,7 +207,8 @@ def _images_body(fields: type[BaseModel], content: dict[str, Any]) -> dict[str, 
             "in": "query",
             "required": False,
             "description": schema.get("description", "") + " For a body that is not JSON.",
-            "schema": schema,
+            # Generated clients would send defaults beside JSON too.
+            "schema": {key: value for key, value in schema.items() if key != "default"},
         }
         for name, schema in fields.model_json_schema()["properties"].items()
     ]
@@ -235,11 +238,13 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
     for kind, job_request in zip(KINDS.values(), JOB_REQUESTS, strict=True):
         models += [(kind.request, "validation"), (job_request, "validation")]
         models += [(kind.response, "serialization")]
-    models += [(ProblemDetails, "serialization")]
+    models += [(ProblemDetails, "serialization"), (InferResponse, "serialization")]
+    models += [(model, "validation") for model in (InferRequest, IndexRequest)]
     _, schemas = models_json_schema(models, ref_template=_REF)
     components = document.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **schemas["$defs"]}
     _drop_foreign_errors(document)
+    examples.attach(document)
     if keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():

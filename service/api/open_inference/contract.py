@@ -22,6 +22,7 @@ class InputTensor(RequestModel):
         default_factory=dict,
         description="Parameter `binary_data_size` is the number of the tensor's bytes behind the "
         "JSON.",
+        examples=[{"binary_data_size": 64}],
     )
     data: list[Any] | None = Field(
         None, description="Elements in row-major order, flat or nested as the shape is."
@@ -35,6 +36,7 @@ class RequestedOutput(RequestModel):
     parameters: Parameters = Field(
         default_factory=dict,
         description="Parameter `binary_data` is true for elements behind the JSON of the answer.",
+        examples=[{"binary_data": True}],
     )
 
 
@@ -54,6 +56,7 @@ class InferRequest(RequestModel):
         default_factory=dict,
         description="Fields of the request under /v1 that are no tensors, and `binary_data_output` "
         "(all outputs behind the JSON), `timeout` (microseconds), `priority` (1 is the highest).",
+        examples=[{"alpha": 0.05}],
     )
 
 
@@ -74,6 +77,7 @@ class OutputTensor(ResponseModel):
         description="Parameter `binary_data_size` is the number of the tensor's bytes behind the "
         "JSON.",
         exclude_if=lambda parameters: parameters is None,
+        examples=[{"binary_data_size": 64}],
     )
 
 
@@ -87,7 +91,8 @@ class InferResponse(ResponseModel):
     )
     parameters: dict[str, Value] = Field(
         description="Facts about the answer: `job`, `checkpoint`, `execution`, `seed`, `solver` as "
-        "JSON, `queued_s`, `running_s`."
+        "JSON, `queued_s`, `running_s`.",
+        examples=[{"seed": 7, "queued_s": 0.001, "running_s": 0.25}],
     )
     outputs: list[OutputTensor]
 
@@ -191,6 +196,15 @@ class InferenceStatistics(ResponseModel):
     cache_miss: Duration
 
 
+class BatchStatistics(ResponseModel):
+    """Durations of the calls with batches of one size."""
+
+    batch_size: int
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+
+
 class ModelStatistics(ResponseModel):
     """Figures about the requests of one model since the process began, of this protocol and this
     process alone."""
@@ -203,7 +217,9 @@ class ModelStatistics(ResponseModel):
         description="Requests that succeeded; network calls, which requests share, are not counted."
     )
     inference_stats: InferenceStatistics
-    batch_stats: tuple[()] = Field((), description="Always empty: batches change at each step.")
+    batch_stats: tuple[BatchStatistics, ...] = Field(
+        (), description="Statistics of batches: always empty, for batches change at each step."
+    )
 
 
 class StatisticsResponse(ResponseModel):

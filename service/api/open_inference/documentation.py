@@ -70,12 +70,12 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def answers() -> dict[int | str, dict[str, Any]]:
     """Return every response of `infer`."""
     length = {HEADER: {"description": _LENGTH["description"], "schema": _LENGTH["schema"]}}
-    success = {
-        "description": "Tensors",
-        "model": InferResponse,
-        "headers": length,
-        "content": {OCTETS: {"schema": documentation.BINARY}},
+    # Generated clients take the first of several media types.
+    content = {
+        JSON: {"schema": documentation.reference(InferResponse)},
+        OCTETS: {"schema": documentation.BINARY},
     }
+    success = {"description": "Tensors", "headers": length, "content": content}
     return {200: success, **errors(*_MEANINGS)}
 
 

@@ -33,19 +33,19 @@ Version = Annotated[
 
 
 @router.get("/v2", summary="The server and its extensions", responses=errors(401))
-async def show_server() -> contract.ServerMetadata:
+async def show_inference_server() -> contract.ServerMetadata:
     """The name and version of the server, and the extensions of the protocol that it has."""
     return metadata.server()
 
 
 @router.get("/v2/health/live", summary="Is the process alive?")
-async def live() -> contract.Live:
+async def inference_live() -> contract.Live:
     """200 for as long as the process answers at all."""
     return contract.Live(live=True)
 
 
 @router.get("/v2/health/ready", summary="Does it take requests?", responses=errors(503))
-async def ready(context: InContext) -> contract.Ready:
+async def inference_ready(context: InContext) -> contract.Ready:
     """200 once models are loaded and warm; 503 before, and while the service stops."""
     context.gate.check()
     return contract.Ready(ready=True)
@@ -65,7 +65,7 @@ async def show_all_statistics(context: InContext) -> contract.StatisticsResponse
     responses=errors(400, 401, 408, 413, 431, 503),
     openapi_extra=documentation.index_body(),
 )
-async def show_index(request: Request, context: InContext) -> list[contract.IndexEntry]:
+async def list_inference_models(request: Request, context: InContext) -> list[contract.IndexEntry]:
     """Every model with its state."""
     context.gate.check()
     body = await read_body(request)
@@ -77,13 +77,15 @@ async def show_index(request: Request, context: InContext) -> list[contract.Inde
 
 
 @router.get(_MODEL, summary="One model and its tensors", responses=errors(401, 404, 503))
-async def show_model(name: Name, context: InContext) -> contract.ModelMetadata:
+async def show_inference_model(name: Name, context: InContext) -> contract.ModelMetadata:
     """The versions, inputs and outputs of a model."""
     return metadata.model(_found(name, None, context))
 
 
 @router.get(_VERSION, summary="One version and its tensors", responses=errors(401, 404, 503))
-async def show_version(name: Name, version: Version, context: InContext) -> contract.ModelMetadata:
+async def show_inference_version(
+    name: Name, version: Version, context: InContext
+) -> contract.ModelMetadata:
     """The versions, inputs and outputs of a model."""
     return metadata.model(_found(name, version, context))
 
@@ -91,7 +93,7 @@ async def show_version(name: Name, version: Version, context: InContext) -> cont
 @router.get(
     f"{_MODEL}/ready", summary="Does the model take requests?", responses=errors(400, 401, 404, 503)
 )
-async def model_ready(name: Name, context: InContext) -> contract.ModelReady:
+async def inference_model_ready(name: Name, context: InContext) -> contract.ModelReady:
     """200 while the model takes requests; 400 for one that lacks a calibration."""
     return metadata.readiness(_found(name, None, context))
 
@@ -101,19 +103,21 @@ async def model_ready(name: Name, context: InContext) -> contract.ModelReady:
     summary="Does the version take requests?",
     responses=errors(400, 401, 404, 503),
 )
-async def version_ready(name: Name, version: Version, context: InContext) -> contract.ModelReady:
+async def inference_version_ready(
+    name: Name, version: Version, context: InContext
+) -> contract.ModelReady:
     """200 while the version takes requests; 400 for one that lacks a calibration."""
     return metadata.readiness(_found(name, version, context))
 
 
 @router.get(f"{_MODEL}/config", summary="Configuration", responses=errors(401, 404, 503))
-async def show_config(name: Name, context: InContext) -> contract.ModelConfiguration:
+async def show_inference_config(name: Name, context: InContext) -> contract.ModelConfiguration:
     """The configuration of a model, as clients read it to know its batches."""
     return metadata.configuration(_found(name, None, context), context.settings)
 
 
 @router.get(f"{_VERSION}/config", summary="Configuration", responses=errors(401, 404, 503))
-async def show_version_config(
+async def show_inference_version_config(
     name: Name, version: Version, context: InContext
 ) -> contract.ModelConfiguration:
     """The configuration of a version, as clients read it to know its batches."""
