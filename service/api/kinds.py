@@ -20,10 +20,12 @@ from service.store.base import JobRecord
 
 
 class Asked(NamedTuple):
-    """A request's parameters, and its images as they came, not yet decoded."""
+    """A request's parameters, its images as they came, not yet decoded, and where the end of its
+    job is to be told, if anywhere."""
 
     wanted: Work
     parts: Sequence[Upload] = ()
+    callback_url: str | None = None
 
     @property
     def digest(self) -> str:
@@ -31,6 +33,8 @@ class Asked(NamedTuple):
         whole = hashlib.sha256(self.wanted.model_dump_json().encode())
         for part in self.parts:
             whole.update(hashlib.sha256(part.content).digest())
+        if self.callback_url is not None:
+            whole.update(self.callback_url.encode())
         return whole.hexdigest()
 
 
