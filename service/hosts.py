@@ -1,4 +1,4 @@
-"""Where the service may send requests of its own, and the secret by which it signs them.
+"""The hosts that the service may send requests of its own to, and the secret that signs them.
 
 A host is called if it is on the list, and only at public addresses. A name that leads to a private
 address, whatever its owner tells the name servers, is refused unless the list has that address or

@@ -1,6 +1,6 @@
 """GET /docs: Swagger UI, whose files are served here, so that it works without the internet.
 
-The files are those of the package fastapi-offline; nothing of its code is imported.
+The files are those of the package fastapi-offline, of whose code nothing is used.
 """
 
 from importlib.resources import as_file, files
