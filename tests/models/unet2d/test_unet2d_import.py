@@ -15,6 +15,7 @@ from tiny_unet import save, scheduler, unet
 
 from models.checkpoints.checkpoint import load_checkpoint
 from models.checkpoints.diffusers_import import WEIGHTS, import_diffusers
+from models.checkpoints.onnx_export import make_graphs
 from models.cli import models
 from models.runtimes.choice import Wish, choose
 from models.runtimes.eager import EagerRuntime
@@ -96,7 +97,10 @@ def test_auto_serves_it_eagerly(folder: Path, tmp_path: Path, caplog: Any) -> No
     chosen = choose(load_checkpoint(out), out, 4, Wish())
     assert chosen.exact.runtime.name == "eager"
     (line,) = [line for line in caplog.messages if "not served by onnx" in line]
-    assert "mulan models graphs" in line
+    assert line.endswith("there are no graphs of diffusers-unet2d networks")
+    with pytest.raises(CheckpointError, match="an ONNX graph is for MULAN networks"):
+        make_graphs(load_checkpoint(out), out)
+    assert not (out / "graphs").exists()
 
 
 def test_samples_may_be_rounded(folder: Path, tmp_path: Path) -> None:
