@@ -53,7 +53,7 @@ def train(images: Tokens, steps: int) -> tuple[UNet2DModel, DDPMScheduler]:
         sample_size=8,
         in_channels=1,
         out_channels=1,
-        block_out_channels=(32, 64),
+        block_out_channels=(16, 32),
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
@@ -112,7 +112,7 @@ def _line(name: str, evaluations: str, classifier: Classifier, tokens: Tokens) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500, help="Steps of training.")
+    parser.add_argument("--steps", type=int, default=1000, help="Steps of training.")
     parser.add_argument("--count", type=int, default=256, help="Images of each sampler.")
     parser.add_argument("--keep", type=Path, help="Folder to keep the diffusers model in.")
     arguments = parser.parse_args()

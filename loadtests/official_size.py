@@ -98,7 +98,7 @@ def score_it(_: Path, folder: Path) -> str:
     return f"one image by {int(density.nfe[0])} right-hand sides, finite: {finite}"
 
 
-def _measured(step: Callable[[Path, Path], str], file: Path, folder: Path, threads: int) -> None:
+def measured(step: Callable[[Path, Path], str], file: Path, folder: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     before, start = _peak_mb(), time.perf_counter()
     outcome = step(file, folder)
@@ -126,7 +126,7 @@ def main() -> None:
         print("|---|---|---|---|", flush=True)
         spawn = multiprocessing.get_context("spawn")
         for step in (import_it, load_it, sample_it, score_it):
-            child = spawn.Process(target=_measured, args=(step, file, folder, arguments.threads))
+            child = spawn.Process(target=measured, args=(step, file, folder, arguments.threads))
             child.start()
             child.join()
             if child.exitcode:

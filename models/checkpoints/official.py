@@ -58,6 +58,8 @@ _ONLY = {
 # (ldm/ldm_unet.py, ldm/model_vdm.py). Most of them change no tensor's shape: with other values the
 # official code would run the weights as another density without a sign.
 _OFFICIAL_VALUES: dict[str, tuple[Any, ...]] = {
+    "pixel_map": ("centres",),
+    "parameterisation": ("velocity", "epsilon", "velocity-from-epsilon"),
     "fourier": ((6, 7), ()),
     "fourier_fade": (False,),
     "time_scale": (1000.0,),

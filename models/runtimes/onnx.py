@@ -22,9 +22,10 @@ from torch import Tensor
 from models.network.network import Network
 from models.runtimes.runtime import Precision
 from models.runtimes.versions import torch_version
-from models.schema.architectures import parse_config
+from models.schema.architectures import architecture_of, parse_config
 from models.schema.errors import UnavailableRuntimeError
 from models.schema.graphs import CONFIG_KEY, GRAPH_VERSION, GRAPHS, SERVED, VERSION_KEY
+from models.schema.mulan import MulanConfig
 from models.schema.regular import read_regular
 
 MOST_BYTES = 16 << 20
@@ -47,6 +48,9 @@ class OnnxRuntime:
 
     def __init__(self, model: Network, folder: Path, threads: int | None = None) -> None:
         self.device, self.config = model.device, model.config
+        if not isinstance(model.config, MulanConfig):
+            kind = architecture_of(model.config)
+            raise UnavailableRuntimeError(f"there are no graphs of {kind} networks")
         self._threads = threads or torch.get_num_threads()
         self._weights = {
             f"score.{name}": _value(weight.detach())

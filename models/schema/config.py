@@ -1,5 +1,5 @@
-"""What solvers, likelihoods and verdicts need to know of any model. Torch-free, so that an API
-process can read it.
+"""The configuration of any model, as solvers, likelihoods and verdicts need it. Torch-free, so that
+an API process can read it.
 
 Every architecture extends it by its own fields: `models.schema.architectures`.
 """

@@ -120,6 +120,8 @@ EXPRESSIBLE = {
 }
 # Values that the official code has no way to express, and what an error says of each.
 FOREIGN = {
+    "pixel_map": ("ends", 'pixel_map is "ends", not "centres"'),
+    "parameterisation": ("sample", 'parameterisation is "sample", not "velocity" or .*'),
     "fourier": ((0, 1), r"fourier is \[0, 1\], not \[6, 7\] or \[\]"),
     "fourier_fade": (True, "fourier_fade is true, not false"),
     "time_scale": (10.0, "time_scale is 10.0, not 1000.0"),
@@ -133,7 +135,8 @@ FOREIGN = {
 
 
 def test_every_field_is_known_to_be_expressible_or_foreign() -> None:
-    assert EXPRESSIBLE.keys() | FOREIGN.keys() == MulanConfig.model_fields.keys()
+    fields = MulanConfig.model_fields.keys() - {"architecture"}
+    assert EXPRESSIBLE.keys() | FOREIGN.keys() == fields
 
 
 @pytest.mark.parametrize("field", EXPRESSIBLE)
