@@ -64,6 +64,7 @@ class Wishes:
     tile: Size | None = None
     resize: Size | None = None
     scale: float | None = None
+    test: int = 0
 
 
 @dataclass
@@ -92,7 +93,15 @@ def propose(seen: Impression, count: int, wishes: Wishes) -> Proposal:
         "stride": list(tile),
         "levels": vocabulary,
     }
-    split = propose_split(count, _rows(PictureRule.model_validate(preprocessing), seen))
+    if wishes.test and count < FEWEST_PICTURES + wishes.test:
+        raise DataError(
+            f"{count} pictures; with {wishes.test} for --test at least "
+            f"{FEWEST_PICTURES + wishes.test} are needed"
+        )
+    rows = _rows(PictureRule.model_validate(preprocessing), seen)
+    split = propose_split(count - wishes.test, rows)
+    if wishes.test:
+        split["test"] = wishes.test
     parts = ", ".join(f"{number} {part}" for part, number in split.items())
     reasons.append(f"split by file: {parts}; alpha from 1/{split['calibration'] + 1}")
     if count < SAMPLED:
