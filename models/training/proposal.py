@@ -25,7 +25,7 @@ _COLOURFUL = 16
 # Whole pictures of about 32 x 32 values, or two to three tiles of 32 along the shorter side.
 _SIDE, _ACROSS, _MULTIPLE = 32, 96, 8
 # Pictures to train on, and rows to solve for the density and for the p-values.
-_MOST_TRAIN, _MOST_DENSITY, _MOST_CALIBRATION = 8000, 300, 1500
+_MOST_TRAIN, _MOST_DENSITY, _MOST_CALIBRATION = 8000, 2400, 2400
 _USUAL_CALIBRATION = 20
 
 
