@@ -10,6 +10,7 @@ from tqdm import tqdm
 from models.anomaly.conformal import FAILED
 from models.anomaly.kept import AnyCalibration, read_calibration
 from models.anomaly.level_calibration import LevelCalibration
+from models.anomaly.pictures import Aggregate
 from models.anomaly.ranked import CALIBRATION
 from models.anomaly.rows import calls, read
 from models.checkpoints.checkpoint import load_checkpoint
@@ -39,6 +40,8 @@ from models.schema.manifest import Manifest, read_manifest
 from models.training.recipe import read_recipe
 
 BATCH = 64
+# The scores of baselines are no log-odds, so that their largest counts.
+LARGEST: Aggregate = "max"
 # Heatmaps of failed tiles are as hot as this.
 COLD = 0.0
 
@@ -76,7 +79,7 @@ def defects(
     resamples = Resamples(collection.good, len(sets.defects), seed)
     measured = {VERDICTS: measure(collection, verdicts, own.aggregate, resamples)}
     for name, detector in tqdm(baselines.items(), desc="baselines", file=sys.stderr):
-        measured[name] = measure(collection, detector(seen), own.aggregate, resamples)
+        measured[name] = measure(collection, detector(seen), LARGEST, resamples)
     aggregates = by_aggregates(
         (ranked.scores, tiling),
         (verdicts.scores, collection),

@@ -27,7 +27,9 @@ class Inspection(EvaluationRecord):
 
     checkpoint: str
     evaluations: int
-    aggregate: Aggregate = Field(description="The calibration's, which the baselines get too.")
+    aggregate: Aggregate = Field(
+        description="The calibration's; of baselines the largest score counts."
+    )
     tiles: int
     aggregates: dict[Aggregate, OfAggregate] = Field(
         description="The verdicts by each aggregate; of pictures of one tile by the own one alone."

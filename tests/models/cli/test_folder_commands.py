@@ -248,7 +248,7 @@ def test_a_checkpoint_is_measured_on_pictures_that_were_kept(kept: Path) -> None
     assert found["tiles"] == (8 + 6) * 2 * 3
     assert {*found["aggregates"]} == {"max", "top-3", "mean", "mean-odds"}
     assert found["learned"]["value"] > 0.5
-    promise = found["aggregates"]["max"]["promise"]
+    promise = found["aggregates"]["mean-odds"]["promise"]
     assert [promise[name] for name in ("calibration", "good", "defective")] == [20, 8, 6]
     assert [row["alpha"] for row in promise["rows"]] == [0.05, 0.1, 0.2]
     assert len(found["found"]) == 6
@@ -256,7 +256,7 @@ def test_a_checkpoint_is_measured_on_pictures_that_were_kept(kept: Path) -> None
         assert one["tiles"]["value"] > 0.5, name
         assert (one["overlap"] is None) == (name == "nearest tile")
     done = run("evaluate", "defects", kept / "out", *options)
-    assert "| max, the calibration's | " in done.stdout
+    assert "| mean-odds, the calibration's | " in done.stdout
     assert "of 8 good, flagged | likely | flagged in 10 new divisions" in done.stdout
 
 
