@@ -20,13 +20,13 @@ from models.anomaly.regions import Region
 from models.anomaly.rows import calls, read
 from models.evaluation.analytic import Mixture
 from models.files.images import Tokens
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError, DataError
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.specs import Levels
 
 SIDE, VOCABULARY = 8, 64
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(SIDE, SIDE, 1), vocabulary=VOCABULARY, latent_size=4, latent_k=1, gamma_min=-8.0
 )
 MANIFEST = Manifest(name="ramps", config=CONFIG, sha256="a" * 64, parameters=1)
