@@ -1,4 +1,4 @@
-"""Whether the heatmap of an image with one changed pixel is hottest at that pixel."""
+"""The measure of heatmaps by images with one changed pixel."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
