@@ -4,7 +4,17 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
-from service.api import documentation, events, health, jobs, metrics, models, problem, waiting
+from service.api import (
+    documentation,
+    events,
+    health,
+    jobs,
+    metrics,
+    models,
+    problem,
+    repository,
+    waiting,
+)
 from service.api.body_limit import BodyLimit
 from service.api.context import Context
 from service.api.gate import Gate
@@ -28,7 +38,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.context, app.state.gate = context, context.gate
     app.state.registry = context.metrics.registry
     settings = context.settings
-    guarded = ("/v1", *private(settings))
+    guarded = (*documentation.GUARDED, *private(settings))
     app.add_middleware(
         BodyLimit, limit=settings.max_body_bytes, most_held=settings.max_pending_body_bytes
     )
@@ -37,7 +47,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(RequestId)
     problem.install(app)
     routers = [waiting.router(kind) for kind in KINDS.values()]
-    routers += [module.router for module in (jobs, events, models, health, metrics)]
+    routers += [module.router for module in (jobs, events, models, repository, health, metrics)]
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)
@@ -67,7 +77,7 @@ def create_monitor(settings: Settings, gate: Gate, registry: CollectorRegistry) 
 
 
 def private(settings: Settings) -> tuple[str, ...]:
-    """Paths outside /v1 that ask for a key."""
+    """Paths outside /v1 and /v2 that ask for a key."""
     docs = ("/docs", "/openapi.json") if settings.private_docs else ()
     return (*docs, "/metrics") if settings.private_metrics else docs
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Request
 
 from service.api.gate import Gate
 from service.catalogue import Catalogue
+from service.control import ModelControl
 from service.settings import Settings
 from service.store.base import Store
 from service.store.quotas import Quotas
@@ -19,7 +20,7 @@ from service.telemetry.tracing import Tracing
 @dataclass(frozen=True, slots=True)
 class Context:
     """The parts of one API process. `background_tasks` work for clients who have been answered or
-    have left."""
+    have left. `control` is None where requests change no models."""
 
     settings: Settings
     store: Store
@@ -28,6 +29,7 @@ class Context:
     quotas: Quotas
     metrics: ApiMetrics = field(default_factory=ApiMetrics.alone)
     tracing: Tracing = field(default_factory=Tracing)
+    control: ModelControl | None = None
     background_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run_in_background(self, coroutine: Coroutine[None, None, None]) -> None:

@@ -14,6 +14,7 @@ from service.api.job_contract import JOB_REQUESTS
 from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PHOTOGRAPHS, PNG
 from service.api.problem import MEDIA_TYPE
 from service.contracts.problems import ProblemDetails
+from service.contracts.repository import RepositoryRequest
 from service.kind import AnyKind
 from service.kinds import KINDS
 
@@ -31,6 +32,8 @@ prepares them by its own rule. Each photograph has one result; a request is pric
 **Errors** are `application/problem+json` (RFC 9457) with a `code` for programs.
 """
 
+# Paths under which a key is asked for where keys are configured.
+GUARDED = ("/v1", "/v2")
 _REF = "#/components/schemas/{model}"
 _MEANINGS = {
     400: "malformed-body, malformed-request",
@@ -43,11 +46,11 @@ _MEANINGS = {
     413: "body-too-large, too-many-images, image-too-large",
     415: "unsupported-media-type",
     422: "invalid-request, wrong-image-shape, wrong-dtype, invalid-pixel-value, "
-    "request-too-expensive, calibration-missing, idempotency-mismatch",
+    "request-too-expensive, calibration-missing, idempotency-mismatch, checkpoint-refused",
     429: "queue-full, rate-limited",
     431: "headers-too-large",
     500: "computation-failed",
-    503: "not-ready, draining, store-unavailable",
+    503: "not-ready, draining, store-unavailable, not-enough-memory",
     504: "deadline-exceeded",
 }
 _IDEMPOTENCY = {
@@ -123,6 +126,19 @@ def results() -> dict[int | str, dict[str, Any]]:
         content |= _binaries(kind)
     success = {"description": "The result", "content": content}
     return {200: success, **_job_problems(406, 409, 410, 500, 503, 504)}
+
+
+def changes() -> dict[int | str, dict[str, Any]]:
+    """Problems of changes of models."""
+    found = problems(400, 401, 404, 408, 413, 422, 429, 431, 500, 503, 504)
+    found[404]["description"] = "`code`: unknown-model, or not-found where changes are turned off"
+    return found
+
+
+def optional_body(model: type[BaseModel]) -> dict[str, Any]:
+    """A request body in JSON that may be left out."""
+    content = {JSON: {"schema": _reference(model)}}
+    return {"requestBody": {"required": False, "content": content}}
 
 
 def exposition() -> dict[int | str, dict[str, Any]]:
@@ -235,7 +251,7 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
     for kind, job_request in zip(KINDS.values(), JOB_REQUESTS, strict=True):
         models += [(kind.request, "validation"), (job_request, "validation")]
         models += [(kind.response, "serialization")]
-    models += [(ProblemDetails, "serialization")]
+    models += [(RepositoryRequest, "validation"), (ProblemDetails, "serialization")]
     _, schemas = models_json_schema(models, ref_template=_REF)
     components = document.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **schemas["$defs"]}
@@ -243,7 +259,7 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
     if keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
-            for operation in operations.values() if path.startswith("/v1") else ():
+            for operation in operations.values() if path.startswith(GUARDED) else ():
                 operation["security"] = [{"key": []}]
     return document
 

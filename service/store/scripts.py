@@ -37,6 +37,7 @@ NAMES = (
     "check_capacity",
     "sweep",
     "watch",
+    "withdraw",
 )
 
 

@@ -50,7 +50,7 @@ async def test_what_is_announced_is_present_until_it_is_retired(
     large = announced("large", "b", "cuda/test")
     await fleet.announce("w1", 1.0, [small])
     await fleet.announce("w2", 2.0, [large, small])
-    assert await Fleet(client).models() == [small, large]
+    assert await Fleet(client).models() == [large, small]
     await fleet.retire("w2")
     assert await fleet.models() == [small]
     await fleet.retire("w1")
@@ -85,7 +85,7 @@ async def test_a_calibration_is_announced_with_its_checkpoint(fleet: Fleet, clie
     assert catalogue.get("large").calibration is None
     again = calibrated("small", mean_nll=11.0)
     await fleet.announce("new", 2.0, [again])
-    assert await fleet.models() == [again, large]
+    assert await fleet.models() == [large, again]
 
 
 async def test_a_calibration_that_does_not_hold_here_gives_no_verdicts(
