@@ -58,6 +58,9 @@ class Plan:
     clients: int = 48
     threads: int = 1
     workers: int = 3
+    # Short requests that differ, and steps of the long one.
+    seeds: int = 60
+    long_steps: int = 300
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,12 @@ def drawn(seed: int, steps: int, count: int = 1, solver: str = "ddpm") -> Reques
     return "samples", {"model": NAME, "seed": seed, "count": count, "solver": spec}
 
 
-def requests(png: str) -> list[Request]:
+def requests(png: str, plan: Plan) -> list[Request]:
     """Return what clients ask for: first what one of them asks for again and again, which takes
     seconds, then short requests, which the others take turns at, and likelihoods among them."""
     scored = "likelihoods", {"model": NAME, "images": [png], "probes": 1, "seed": 5}
-    short = [drawn(seed, 5, solver=("ddpm", "dpm-2m")[seed % 2]) for seed in range(60)]
-    return [drawn(99, 300, count=4), scored, *short]
+    short = [drawn(seed, 5, solver=("ddpm", "dpm-2m")[seed % 2]) for seed in range(plan.seeds)]
+    return [drawn(99, plan.long_steps, count=4), scored, *short]
 
 
 async def ask(client: httpx.AsyncClient, request: Request) -> tuple[str, Any]:
@@ -181,7 +184,7 @@ def longest(found: Counter[float]) -> str:
     return f"{total} ticks, {', '.join(parts)}"
 
 
-async def learn(address: str, place: Place) -> tuple[list[Request], Answers]:
+async def learn(address: str, place: Place, plan: Plan) -> tuple[list[Request], Answers]:
     """Return the requests, and the answer to each from each checkpoint alone."""
     known: Answers = {}
     asked: list[Request] = []
@@ -190,9 +193,9 @@ async def learn(address: str, place: Place) -> tuple[list[Request], Answers]:
             flip = await asyncio.to_thread(exchange, address, source, place.root)
             if not asked:
                 _, images = await ask(client, drawn(0, 5))
-                asked = requests(images[0]["png"])
-            for number, request in enumerate(asked):
-                checkpoint, found = await ask(client, request)
+                asked = requests(images[0]["png"], plan)
+            answers = await asyncio.gather(*(ask(client, request) for request in asked))
+            for number, (checkpoint, found) in enumerate(answers):
                 if checkpoint != flip.checkpoint:
                     raise RuntimeError(f"{checkpoint} answered in place of {flip.checkpoint}")
                 known[checkpoint, number] = found
@@ -234,7 +237,7 @@ async def run(address: str, workers: dict[str, int], place: Place, plan: Plan) -
 
     `workers` has the process id of each worker by the address of its metrics.
     """
-    asked, known = await learn(address, place)
+    asked, known = await learn(address, place, plan)
     metrics, tally, memory = next(iter(workers)), Tally(), list[float]()
     flips, loading, first = list[Flip](), Counter[float](), ticks(metrics)
     pressing = asyncio.create_task(press(address, asked, known, plan.clients, tally))

@@ -39,13 +39,14 @@ class ServedModel:
 
 
 class Catalogue:
-    """The served models by name, in the order in which they were added."""
+    """The served models by name, in the order in which they were added. `unloaded` are names that
+    an operator took out of service."""
 
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
         # All models that were ever served, by SHA-256: jobs outlive the models that made them.
         self._known: dict[str, ServedModel] = {}
-        self._unloaded: frozenset[str] = frozenset()
+        self.unloaded: frozenset[str] = frozenset()
 
     def add(
         self, manifest: Manifest, execution: str, calibration: AnyCalibration | None = None
@@ -69,7 +70,7 @@ class Catalogue:
             for manifest, execution, calibration in models
         ]
         self._models = {model.name: model for model in served}
-        self._unloaded = frozenset(unloaded)
+        self.unloaded = frozenset(unloaded)
         self._known |= {model.checkpoint: model for model in served}
 
     def get(self, name: str) -> ServedModel:
@@ -80,7 +81,7 @@ class Catalogue:
         try:
             return self._models[name]
         except KeyError:
-            missed = name not in self._unloaded
+            missed = name not in self.unloaded
             if missed and any(model.name == name for model in self._known.values()):
                 raise NotReady(f"no worker serves {name!r} at the moment", _RETRY_S) from None
             served = ", ".join(self._models) or "none"

@@ -210,7 +210,7 @@ class ApiProcess(Process):
 
         Raises StoreUnavailable.
         """
-        self.metrics.queue.update_workers(workers)
+        self.metrics.queue.update_workers(workers, self.catalogue.unloaded)
         load = await self.store.load()
         self.metrics.queue.update(
             load.jobs, load.running, load.cost, load.drain_rate, load.dead_letters

@@ -60,7 +60,9 @@ def settings(tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         "service.hosted_worker.device_memory", lambda: [DeviceMemory("cuda:0", 5, 8)]
     )
-    return Settings(store=server.url, models=tmp_path / "zoo", lease_s=1.0, max_crashes=1)
+    return Settings(
+        store=server.url, models=tmp_path / "zoo", lease_s=1.0, max_crashes=1, model_control=True
+    )
 
 
 @asynccontextmanager
@@ -136,7 +138,8 @@ async def kill_two_workers(store: RedisStore) -> None:
 
 
 async def ask_for_everything(url: str, store: RedisStore, settings: Settings) -> None:
-    """One job of each kind, a refusal, a failure and a cancellation, while another job waits."""
+    """One job of each kind, a change of the model, a refusal, a failure and a cancellation, while
+    another job waits."""
     await store.put(job(SampleTask(Ddpm(steps=1), 0, 1), unserved()))
     tokens = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1) % CONFIG.vocabulary
     body, kind = encode_npy(tokens), {"Content-Type": "application/x-npy"}
@@ -145,6 +148,7 @@ async def ask_for_everything(url: str, store: RedisStore, settings: Settings) ->
         for path in ("/v1/likelihoods?model=good&probes=1", "/v1/anomalies?model=good&alpha=0.05"):
             (await client.post(path, content=body, headers=kind)).raise_for_status()
 
+        (await client.post("/v2/repository/models/good/load")).raise_for_status()
         refused = await client.post("/v1/samples", json=DRAWN | {"model": "nobody"})
         assert refused.json()["code"] == "unknown-model"
 
