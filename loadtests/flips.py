@@ -21,6 +21,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ from models.files.folders import replacing_folder
 from models.zoo import ZOO
 
 NAME = "digits"
-TIMEOUT_S = 300.0
+TIMEOUT_S, READY_S = 300.0, 600.0
 TICKS = "mulan_engine_tick_seconds"
 # Weights that are so much larger draw other images.
 LARGER = 1.2
@@ -288,27 +290,30 @@ def tell(tally: Tally, flips: Sequence[Flip], seconds: float) -> None:
 def alone(place: Place, plan: Plan) -> bool:
     """Run one process, which is API and worker."""
     arguments = ("--models", str(place.root), "--model-control", "--threads", str(plan.threads))
-    with running_process(*arguments, log=place.folder / "serve.log") as (address, pid):
+    log = place.folder / "serve.log"
+    with running_process(*arguments, log=log, ready_within_s=READY_S) as (address, pid):
         return asyncio.run(run(address, {address: pid}, place, plan))
 
 
 def fleet(place: Place, plan: Plan) -> bool:
     """Run an API and several workers around a Redis."""
+
+    def start(part: str, number: int, *flags: str) -> AbstractContextManager[tuple[str, int]]:
+        return running_process(
+            *("--store", store, "--models", str(place.root), "--model-control", *flags),
+            log=place.folder / f"{part}-{number}.log",
+            program=(MULAN, part),
+            port_flag="--port" if part == "api" else "--metrics-port",
+            ready_within_s=READY_S,
+        )
+
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(redis_server())
-        arguments = ("--store", store, "--models", str(place.root), "--model-control")
-        workers: dict[str, int] = {}
-        for number in range(plan.workers):
-            started = running_process(
-                *arguments, "--threads", str(plan.threads),
-                log=place.folder / f"worker-{number}.log",
-                program=(MULAN, "worker"), port_flag="--metrics-port",
-            )  # fmt: skip
-            address, pid = stack.enter_context(started)
-            workers[address] = pid
-        started = running_process(*arguments, log=place.folder / "api.log", program=(MULAN, "api"))
-        address, _ = stack.enter_context(started)
-        return asyncio.run(run(address, workers, place, plan))
+        pool = stack.enter_context(ThreadPoolExecutor())
+        threads = ("--threads", str(plan.threads))
+        starts = [start("worker", number, *threads) for number in range(plan.workers)]
+        *workers, (address, _) = pool.map(stack.enter_context, [*starts, start("api", 0)])
+        return asyncio.run(run(address, dict(workers), place, plan))
 
 
 def main() -> None:

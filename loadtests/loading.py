@@ -1,6 +1,7 @@
 """Measure the memory that loading a checkpoint takes at its peak, in sizes of its weights file.
 
-The checkpoints have random weights and small images, so that the weights are what counts. Each is
+The checkpoints have random weights, small images and small calls, so that the weights are what
+counts. Each is
 loaded by each runtime in a process of its own, which has loaded a tiny one before.
 
     python -m loadtests.loading
@@ -25,9 +26,9 @@ from models.schema.manifest import WEIGHTS, Manifest
 from models.zoo import ZOO
 from service.loading import load_beside
 
-WIDTHS = (128, 256)
+WIDTHS = (128, 192)
 RUNTIMES: tuple[RuntimeName, ...] = ("eager", "onnx")
-CPU, ROWS = torch.device("cpu"), 64
+CPU, ROWS = torch.device("cpu"), 8
 
 
 def write(folder: Path, width: int) -> None:

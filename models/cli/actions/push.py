@@ -24,6 +24,8 @@ WITHIN_S = 600.0
 
 def push(folder: Path, root: Path, url: str | None) -> Outcome:
     """Put a checkpoint into the models folder `root`, and have the service at `url` load it."""
+    if url is not None:
+        _check_address(url)
     manifest = load_checkpoint(folder).manifest
     read_calibration(folder, manifest)
     target = _place_of(manifest, root)
@@ -61,8 +63,6 @@ def _place_of(manifest: Manifest, root: Path) -> Path:
 
 def _load(name: str, url: str) -> dict[str, Any]:
     """Ask the service to load a model, and return its answer. Raises PushError."""
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise PushError(f"{url} is no address of a service, as http://127.0.0.1:8000")
     key = os.environ.get("MULAN_API_KEYS", "").split(",")[0].strip()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     address = f"{url.rstrip('/')}/v2/repository/models/{urllib.parse.quote(name)}/load"
@@ -78,6 +78,17 @@ def _load(name: str, url: str) -> dict[str, Any]:
         raise PushError(
             f"the checkpoint is in place, but {url} was not reached: {reason}"
         ) from error
+
+
+def _check_address(url: str) -> None:
+    """Raise PushError for what is no address of a service."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise PushError(f"{url} is no address of a service, as http://127.0.0.1:8000")
 
 
 def _why(error: urllib.error.HTTPError) -> str:
