@@ -7,6 +7,8 @@ be, byte for byte, that of the checkpoint which it names. The first run is of on
 second of a fleet of workers.
 
     python -m loadtests.flips
+
+Ctrl-C ends a run early, and what was found by then is told.
 """
 
 import argparse
@@ -15,9 +17,11 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,17 +32,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import torch
 from prometheus_client.parser import text_string_to_metric_families
+from torch import Tensor
 
 from loadtests.capacity.redis_limits import redis_server
 from loadtests.local import running_process
 from loadtests.processes import resident_mb
 from models.checkpoints.checkpoint import load_checkpoint, save_manifest, save_weights
 from models.files.folders import replacing_folder
+from models.network.mulan import Mulan
+from models.schema.config import ModelConfig
 from models.zoo import ZOO
 
 NAME = "digits"
-TIMEOUT_S, READY_S = 300.0, 600.0
+TIMEOUT_S, READY_S = 600.0, 600.0
+SMALL = {"width": 8, "depth": 1, "encoder_depth": 1, "groups": 4, "schedule_width": 8}
 TICKS = "mulan_engine_tick_seconds"
 # Weights that are so much larger draw other images.
 LARGER = 1.2
@@ -74,8 +83,9 @@ class Place:
     sources: list[Path]
 
     @classmethod
-    def within(cls, folder: Path) -> "Place":
-        sources, root = checkpoints(folder), folder / "models"
+    def within(cls, folder: Path, small: bool) -> "Place":
+        """Fill a folder for a run."""
+        sources, root = checkpoints(folder, small), folder / "models"
         shutil.copytree(sources[-1], root / NAME)
         return cls(folder, root, sources)
 
@@ -91,6 +101,7 @@ class Flip:
 
     @property
     def seconds(self) -> float:
+        """Seconds that it took."""
         return self.ended - self.began
 
 
@@ -106,24 +117,41 @@ class Tally:
 
     @property
     def requests(self) -> int:
+        """Number of requests so far."""
         return self.named.total() + len(self.wrong)
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    """Write the two checkpoints: the shipped one, and one with other weights."""
+def checkpoints(folder: Path, small: bool) -> list[Path]:
+    """Write the two checkpoints: the shipped one, and one with other weights. If they are to be
+    `small`, both have random weights, for machines that have little time."""
     shipped, other = folder / "shipped", folder / "other"
     shutil.copytree(ZOO / NAME, shipped)
-    shutil.copytree(ZOO / NAME, other)
     manifest, model = load_checkpoint(shipped)
-    tensors = {
-        name: LARGER * tensor if tensor.ndim > 1 else tensor
-        for name, tensor in model.state_dict().items()
-    }
-    sha256 = save_weights(other, manifest.config, tensors)
-    save_manifest(other, manifest.model_copy(update={"sha256": sha256}))
-    # It is of the shipped weights.
-    (other / "calibration.json").unlink()
+    # What was fitted on the shipped weights, or made for their architecture, does not go along.
+    beside = ("calibration.json", "graphs")
+    shutil.copytree(shipped, other, ignore=shutil.ignore_patterns(beside[0]))
+    tensors = model.state_dict()
+    if small:
+        config = manifest.config.model_copy(update=SMALL)
+        tensors = random_weights(config)
+        parameters = sum(tensor.numel() for tensor in tensors.values())
+        manifest = manifest.model_copy(update={"config": config, "parameters": parameters})
+        (shipped / beside[0]).unlink()
+        for one in (shipped, other):
+            shutil.rmtree(one / beside[1])
+    for one, scale in ((shipped, 1.0), (other, LARGER)):
+        scaled = {name: scale * tensor if tensor.ndim > 1 else tensor
+                  for name, tensor in tensors.items()}  # fmt: skip
+        sha256 = save_weights(one, manifest.config, scaled)
+        save_manifest(one, manifest.model_copy(update={"sha256": sha256}))
     return [other, shipped]
+
+
+def random_weights(config: ModelConfig) -> dict[str, Tensor]:
+    """Return random weights, none of which are zero."""
+    torch.manual_seed(0)
+    tensors = Mulan(config).state_dict()
+    return {name: tensor + 0.05 * torch.randn_like(tensor) for name, tensor in tensors.items()}
 
 
 def exchange(address: str, source: Path, root: Path) -> Flip:
@@ -139,14 +167,16 @@ def exchange(address: str, source: Path, root: Path) -> Flip:
 
 
 def drawn(seed: int, steps: int, count: int = 1, solver: str = "ddpm") -> Request:
+    """Return a request for samples."""
     spec = {"name": solver, "steps": steps}
-    return "samples", {"model": NAME, "seed": seed, "count": count, "solver": spec}
+    body = {"model": NAME, "seed": seed, "count": count, "solver": spec, "timeout_s": TIMEOUT_S}
+    return "samples", body
 
 
 def requests(png: str, plan: Plan) -> list[Request]:
     """Return what clients ask for: first what one of them asks for again and again, which takes
     seconds, then short requests, which the others take turns at, and likelihoods among them."""
-    scored = "likelihoods", {"model": NAME, "images": [png], "probes": 1, "seed": 5}
+    scored = "likelihoods", {"model": NAME, "images": [png], "probes": 1, "timeout_s": TIMEOUT_S}
     short = [drawn(seed, 5, solver=("ddpm", "dpm-2m")[seed % 2]) for seed in range(plan.seeds)]
     return [drawn(99, plan.long_steps, count=4), scored, *short]
 
@@ -243,15 +273,23 @@ async def run(address: str, workers: dict[str, int], place: Place, plan: Plan) -
     metrics, tally, memory = next(iter(workers)), Tally(), list[float]()
     flips, loading, first = list[Flip](), Counter[float](), ticks(metrics)
     pressing = asyncio.create_task(press(address, asked, known, plan.clients, tally))
+    if threading.current_thread() is threading.main_thread():
+        # Ctrl-C ends the run early, and what there is is told.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, tally.enough.set)
     began = time.monotonic()
     for number in range(plan.flips):
         await asyncio.sleep(began + plan.every * (number + 0.5) - time.monotonic())
+        if tally.enough.is_set():
+            break
         before = ticks(metrics)
         source = place.sources[number % len(place.sources)]
         flips.append(await asyncio.to_thread(exchange, address, source, place.root))
         loading += ticks(metrics) - before
         memory.append(sum(map(resident_mb, workers.values())))
-    while tally.requests < plan.requests or time.monotonic() < began + plan.every * plan.flips:
+    ends = began + plan.every * plan.flips
+    while tally.requests < plan.requests or time.monotonic() < ends:
+        if tally.enough.is_set():
+            break
         await asyncio.sleep(0.1)
     tally.enough.set()
     await pressing
@@ -325,13 +363,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=Plan.threads)
     parser.add_argument("--workers", type=int, default=Plan.workers)
     parser.add_argument("--only", choices=["one", "fleet"])
+    parser.add_argument("--small", action="store_true", help="with a small random network")
     arguments = vars(parser.parse_args())
-    only, well = arguments.pop("only"), True
+    only, small, well = arguments.pop("only"), arguments.pop("small"), True
     for name, part in (("one", alone), ("fleet", fleet)):
         if only in (None, name):
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{name}:")
-                well &= part(Place.within(Path(folder)), Plan(**arguments))
+                well &= part(Place.within(Path(folder), small), Plan(**arguments))
     sys.exit(0 if well else 1)
 
 

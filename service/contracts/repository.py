@@ -21,7 +21,7 @@ class RepositoryResponse(ResponseModel):
     """A model after it was loaded or unloaded."""
 
     name: str
-    state: Literal["READY", "UNAVAILABLE"] = Field(description="Whether the model is served.")
+    state: Literal["READY", "UNAVAILABLE"] = Field(description="READY for a model that is served, UNAVAILABLE for one that is not.")
     checkpoint: Checkpoint | None = Field(
         None, description="SHA-256 of the weights that the name stands for now."
     )
