@@ -60,7 +60,7 @@ Answers = dict[tuple[str, int], Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """How often a model is exchanged, and what presses it meanwhile. Between two flips the old
+    """A number of exchanges, and of requests that press the model meanwhile. Between two flips the old
     checkpoint is dropped, so that each has to be loaded."""
 
     requests: int = 10_000
@@ -107,7 +107,7 @@ class Flip:
 
 @dataclass
 class Tally:
-    """What came of the requests: the checkpoints that answers named, what was wrong, and begin and
+    """The outcome of the requests: the checkpoints that answers named, what was wrong, and begin and
     end of each short request."""
 
     named: Counter[str] = field(default_factory=Counter)
