@@ -60,8 +60,8 @@ Answers = dict[tuple[str, int], Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """A number of exchanges, and of requests that press the model meanwhile. Between two flips the old
-    checkpoint is dropped, so that each has to be loaded."""
+    """A number of exchanges, and of requests that press the model meanwhile. Where there is time
+    between two flips, the old checkpoint is dropped, and each has to be loaded."""
 
     requests: int = 10_000
     flips: int = 20
@@ -107,8 +107,8 @@ class Flip:
 
 @dataclass
 class Tally:
-    """The outcome of the requests: the checkpoints that answers named, what was wrong, and begin and
-    end of each short request."""
+    """The outcome of the requests: the checkpoints that answers named, what was wrong, and begin
+    and end of each short request."""
 
     named: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)

@@ -1,7 +1,6 @@
 """Measure the memory that loading a checkpoint takes at its peak, in sizes of its weights file.
 
-The checkpoints have random weights, small images and small calls, so that the weights are what
-counts. Each is
+The checkpoint has random weights and small images, so that the weights are what counts. It is
 loaded by each runtime in a process of its own, which has loaded a tiny one before.
 
     python -m loadtests.loading
@@ -26,9 +25,9 @@ from models.schema.manifest import WEIGHTS, Manifest
 from models.zoo import ZOO
 from service.loading import load_beside
 
-WIDTHS = (128, 192)
+WIDTHS = (128,)
 RUNTIMES: tuple[RuntimeName, ...] = ("eager", "onnx")
-CPU, ROWS = torch.device("cpu"), 8
+CPU, ROWS = torch.device("cpu"), 64
 
 
 def write(folder: Path, width: int) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from models.runtimes.choice import Wish
-from models.schema.errors import CheckpointError
+from models.schema.errors import CheckpointError, ModelError
 from models.schema.manifest import Manifest
 from service.background import in_background
 from service.control import Loaded
@@ -218,7 +218,7 @@ def _told(name: str, failure: Exception) -> ServiceError:
     """Return a failure as whoever asked for the load sees it; a defect is logged in full."""
     if isinstance(failure, ServiceError):
         return failure
-    if isinstance(failure, CheckpointError | ServeError):
+    if isinstance(failure, ModelError | ServeError):
         return CheckpointRefused(str(failure))
     if isinstance(failure, OSError):
         return CheckpointRefused(f"{failure.filename}: {failure.strerror}")

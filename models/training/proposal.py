@@ -27,6 +27,9 @@ _SIDE, _ACROSS, _MULTIPLE = 32, 96, 8
 # Pictures to train on, and rows to solve for the density and for the p-values.
 _MOST_TRAIN, _MOST_DENSITY, _MOST_CALIBRATION = 8000, 300, 1500
 _USUAL_CALIBRATION = 20
+# Of a folder's pictures, the smallest per cent may be smaller than a tile: they are left out rather
+# than have all others cut small.
+_SMALL = 10
 
 
 @dataclass
@@ -133,7 +136,7 @@ def _rows(rule: PictureRule, seen: Impression) -> float:
 def _size(seen: Impression, wishes: Wishes, reasons: list[str]) -> tuple[dict[str, Any], Size, int]:
     """Choose between whole pictures and tiles; return the size rule, the tile and the shift."""
     height, width = (statistics.median(size[axis] for size in seen.sizes) for axis in (0, 1))
-    shortest = min(min(size) for size in seen.sizes)
+    shortest = int(np.percentile([min(size) for size in seen.sizes], _SMALL, method="higher"))
     alike = f"the pictures {'are' if seen.alike >= _ALIKE else 'are not'} alike ({seen.alike:.2f})"
     if wishes.resize is not None:
         tile = wishes.tile or wishes.resize
@@ -154,6 +157,8 @@ def _size(seen: Impression, wishes: Wishes, reasons: list[str]) -> tuple[dict[st
             )
         tile = Size(side, side)
     reasons.append(f"tiles of {tile} at {factor:.3g} of the size: {alike}")
+    if below := sum(min(size) * factor < min(tile) for size in seen.sizes):
+        reasons.append(f"{below} of {len(seen.sizes)} pictures looked at are smaller than a tile")
     return {"rule": "scale", "factor": round(factor, 4)}, tile, 0
 
 

@@ -11,13 +11,15 @@ from models.schema.manifest import NAME
 from service.api import documentation
 from service.api.bodies import parse_json, read_body
 from service.api.context import Context, InContext
+from service.api.open_inference.documentation import errors
 from service.api.problem import shorten
 from service.contracts.repository import RepositoryRequest, RepositoryResponse
 from service.control import ModelControl
 from service.errors import InvalidRequest, NotFound
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["open inference"])
 
+_ERRORS = (400, 401, 404, 408, 413, 429, 431, 500, 503, 504)
 # JSON values in the body of a request.
 _MOST_VALUES = 100
 # Triton's clients send it, and there are no models here on which others depend.
@@ -31,7 +33,7 @@ ModelPath = Annotated[
 @router.post(
     "/v2/repository/models/{name}/load",
     summary="Load a model, or its new checkpoint or calibration",
-    responses=documentation.changes(),
+    responses=errors(*_ERRORS),
     openapi_extra=documentation.optional_body(RepositoryRequest),
 )
 async def load_model(name: ModelPath, request: Request, context: InContext) -> RepositoryResponse:
@@ -55,7 +57,7 @@ async def load_model(name: ModelPath, request: Request, context: InContext) -> R
 @router.post(
     "/v2/repository/models/{name}/unload",
     summary="Unload a model",
-    responses=documentation.changes(),
+    responses=errors(*_ERRORS),
     openapi_extra=documentation.optional_body(RepositoryRequest),
 )
 async def unload_model(name: ModelPath, request: Request, context: InContext) -> RepositoryResponse:

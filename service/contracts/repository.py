@@ -12,6 +12,7 @@ class RepositoryRequest(RequestModel):
 
     parameters: dict[str, Any] = Field(
         default_factory=dict,
+        examples=[{"unload_dependents": False}],
         description="Parameters of the protocol; only `unload_dependents` is taken, and it has no "
         "effect.",
     )
@@ -21,7 +22,9 @@ class RepositoryResponse(ResponseModel):
     """A model after it was loaded or unloaded."""
 
     name: str
-    state: Literal["READY", "UNAVAILABLE"] = Field(description="READY for a model that is served, UNAVAILABLE for one that is not.")
+    state: Literal["READY", "UNAVAILABLE"] = Field(
+        description="READY for a model that is served, UNAVAILABLE for one that is not."
+    )
     checkpoint: Checkpoint | None = Field(
         None, description="SHA-256 of the weights that the name stands for now."
     )

@@ -323,6 +323,13 @@ def test_the_split_of_few_and_of_many(count: int, rows: int, expected: tuple[int
     assert sum(expected) <= count
 
 
+def test_a_few_small_pictures_do_not_make_the_tiles_small() -> None:
+    seen = Impression([Size(80, 60)] * 14 + [Size(5, 5)], coloured=True, alike=0.0)
+    found = propose(seen, 15, Wishes())
+    assert found.preprocessing["tile"] == [32, 32]
+    assert "1 of 15 pictures looked at are smaller than a tile" in found.reasons
+
+
 def test_wishes_come_first() -> None:
     seen = Impression([Size(100, 100)] * 3, coloured=True, alike=0.9)
     wishes = Wishes("grey", 32, Size(16, 16), None, 0.5)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from api_double import Service, assert_problem
+from api_double import Service
 
 from service.api.app import create_app
 from service.control import Loaded
@@ -33,6 +33,14 @@ class FakeControl:
         self.asked.append((action, name))
         if self.failure:
             raise self.failure
+
+
+def error(answer: httpx.Response, status: int) -> str:
+    """The one line of a refusal, in the protocol's own form."""
+    assert (answer.status_code, answer.json().keys()) == (status, {"error"}), answer.text
+    line: str = answer.json()["error"]
+    assert len(line.splitlines()) == 1
+    return line
 
 
 @pytest.fixture
@@ -69,21 +77,20 @@ async def test_what_triton_s_clients_send_is_taken(service: Service, control: Fa
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "code", "words"),
+    ("body", "words"),
     [
-        (b'{"parameters": {"config": "{}"}}', 422, "invalid-request", "parameters.config"),
-        (b'{"parameters": {"file:1/model.onnx": "AA=="}}', 422, "invalid-request", "models folder"),
-        (b'{"path": "/etc"}', 422, "invalid-request", "path"),
-        (b'{"parameters": 1}', 422, "invalid-request", "parameters"),
-        (b"{", 400, "malformed-body", ""),
+        (b'{"parameters": {"config": "{}"}}', "parameters.config"),
+        (b'{"parameters": {"file:1/model.onnx": "AA=="}}', "models folder"),
+        (b'{"path": "/etc"}', "path"),
+        (b'{"parameters": 1}', "parameters"),
+        (b"{", "JSON"),
     ],
 )
 async def test_a_request_brings_no_checkpoint_of_its_own(
-    service: Service, control: FakeControl, body: bytes, status: int, code: str, words: str
+    service: Service, control: FakeControl, body: bytes, words: str
 ) -> None:
     async with service.client() as client:
-        refusal = assert_problem(await client.post(LOAD, content=body), status, code)
-    assert words in str(refusal["detail"])
+        assert words in error(await client.post(LOAD, content=body), 400)
     assert not control.asked
 
 
@@ -93,14 +100,14 @@ async def test_a_name_that_no_checkpoint_can_have_is_refused(
 ) -> None:
     async with service.client() as client:
         answer = await client.post(f"/v2/repository/models/{name}/load")
-    assert_problem(answer, 422, "invalid-request")
+    assert "name" in error(answer, 400)
     assert not control.asked
 
 
 @pytest.mark.parametrize("name", ["..%2f..%2fetc", "a/b", "%2fetc%2fpasswd"])
 async def test_a_path_leads_nowhere(service: Service, control: FakeControl, name: str) -> None:
     async with service.client() as client:
-        assert_problem(await client.post(f"/v2/repository/models/{name}/load"), 404, "not-found")
+        error(await client.post(f"/v2/repository/models/{name}/load"), 404)
     assert not control.asked
 
 
@@ -108,7 +115,7 @@ async def test_a_path_leads_nowhere(service: Service, control: FakeControl, name
     ("failure", "status"),
     [
         (UnknownModel("no checkpoint"), 404),
-        (CheckpointRefused("weights.safetensors: damaged"), 422),
+        (CheckpointRefused("weights.safetensors: damaged"), 400),
         (NotEnoughMemory("too large"), 503),
     ],
 )
@@ -118,7 +125,7 @@ async def test_why_nothing_was_loaded_is_told(
     control.failure = failure
     async with service.client() as client:
         answer = await client.post(LOAD)
-    assert assert_problem(answer, status, failure.code)["detail"] == failure.detail
+    assert error(answer, status) == failure.detail
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
@@ -126,14 +133,13 @@ async def test_why_nothing_was_loaded_is_told(
 async def test_models_are_not_changed_unless_the_operator_wants_it(
     client: httpx.AsyncClient, path: str
 ) -> None:
-    refusal = assert_problem(await client.post(path), 404, "not-found")
-    assert "MULAN_MODEL_CONTROL" in str(refusal["detail"])
+    assert "MULAN_MODEL_CONTROL" in error(await client.post(path), 404)
 
 
 @pytest.mark.parametrize("settings", [Settings(api_keys="right")])
 async def test_a_key_is_needed_where_there_are_keys(service: Service, control: FakeControl) -> None:
     async with service.client() as client:
-        assert_problem(await client.post(LOAD), 401, "unauthorized")
+        error(await client.post(LOAD), 401)
         assert not control.asked
         right = {"Authorization": "Bearer right"}
         assert (await client.post(LOAD, headers=right)).status_code == 200
@@ -144,5 +150,5 @@ async def test_nothing_is_loaded_while_the_service_stops(
 ) -> None:
     service.gate.drain()
     async with service.client() as client:
-        assert_problem(await client.post(LOAD), 503, "draining")
+        error(await client.post(LOAD), 503)
     assert not control.asked
