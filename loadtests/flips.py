@@ -306,8 +306,8 @@ def tell(tally: Tally, flips: Sequence[Flip], seconds: float) -> None:
     """Print the table of one run."""
     print(f"{tally.requests} requests in {seconds:.0f} s, {len(flips)} flips")
     print(f"failed or other than the named checkpoint's: {len(tally.wrong)}")
-    for line in tally.wrong[:10]:
-        print(f"    {line}")
+    for line, count in Counter(line[:80] for line in tally.wrong).most_common(10):
+        print(f"    {count} times {line}")
     for checkpoint, count in tally.named.most_common():
         print(f"answered by {checkpoint:.12}: {count}")
     took = sorted(flip.seconds for flip in flips)
