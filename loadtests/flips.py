@@ -255,7 +255,7 @@ async def press(
                 tally.wrong.append(f"request {number} is not what {checkpoint:.12} answers")
                 continue
             tally.named[checkpoint] += 1
-            if number:
+            if number > 1:
                 tally.short.append((began, time.monotonic()))
 
     limits = httpx.Limits(max_connections=clients)
