@@ -1,10 +1,19 @@
 """The API as one ASGI application."""
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
-from service.api import documentation, events, health, jobs, metrics, models, problem, waiting
+from service.api import (
+    documentation,
+    events,
+    health,
+    jobs,
+    metrics,
+    models,
+    playground,
+    problem,
+    waiting,
+)
 from service.api.body_limit import BodyLimit
 from service.api.context import Context
 from service.api.gate import Gate
@@ -38,9 +47,9 @@ def create_app(context: Context) -> FastAPI:
     problem.install(app)
     routers = [waiting.router(kind) for kind in KINDS.values()]
     routers += [module.router for module in (jobs, events, models, health, metrics)]
+    routers.append(playground.router(settings.playground))
     for router in routers:
         app.include_router(router)
-    app.add_api_route("/", _home, include_in_schema=False)
     documentation.install(app, keys=bool(settings.api_keys))
     routes = [*app.routes, *(route for router in routers for route in router.routes)]
     app.state.routes = routes
@@ -70,7 +79,3 @@ def private(settings: Settings) -> tuple[str, ...]:
     """Paths outside /v1 that ask for a key."""
     docs = ("/docs", "/openapi.json") if settings.private_docs else ()
     return (*docs, "/metrics") if settings.private_metrics else docs
-
-
-async def _home() -> RedirectResponse:
-    return RedirectResponse("/docs")
