@@ -15,7 +15,9 @@ export function samplers(document) {
     const schema = schemas[reference.split("/").pop()];
     const fields = Object.entries(schema.properties).filter(([key, one]) => key !== "name" && !one.anyOf);
     const summary = schema.description.split("\n\n")[0].replaceAll("\n", " ");
-    return { name, summary, fields, budget: schema["x-evaluations"] ?? null };
+    const price = schema["x-evaluations"];
+    const budget = price ? { ...price, most: schema.properties[price.field].maximum } : null;
+    return { name, summary, fields, budget };
   });
 }
 

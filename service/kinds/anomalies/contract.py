@@ -146,6 +146,11 @@ class ImageVerdict(ResponseModel):
         description="Statistics that the score was made of, by name; of a photograph those of its "
         "strangest tile."
     )
+    deviations: dict[str, float] = Field(
+        {},
+        description="Statistics whose usual values the calibration knows, in standard "
+        "deviations from their mean in good images; empty for a failure.",
+    )
     regions: tuple[Region, ...] | None = Field(
         None,
         description="The hottest regions, the hottest first: at most 20, of at least 3 pixels of "

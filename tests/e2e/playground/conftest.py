@@ -1,4 +1,4 @@
-"""One real service with one small model for all tests of the playground, a browser for each file."""
+"""One real service with one small model for these tests, and a browser for each file."""
 
 import shutil
 from collections.abc import Iterator
