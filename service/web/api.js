@@ -104,3 +104,10 @@ export async function patiently(attempt, tell, signal) {
     }
   }
 }
+
+/** Return a key for one piece of work, of 128 random bits, so that asking again does not do it twice.
+ * `crypto.randomUUID` is missing where the page is not on HTTPS. */
+export function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,6 +1,7 @@
 // Many pictures, asked about in parts that one request may hold.
 
-import { call, patiently } from "./api.js";
+import { call, patiently, randomKey } from "./api.js";
+import { h } from "./dom.js";
 import { formOf, parts } from "./pictures.js";
 
 const AT_ONCE = 16;
@@ -13,11 +14,44 @@ export function rowOf({ name, file }) {
   return { name, file, address: URL.createObjectURL(file), result: null, fault: null };
 }
 
+/** Requests about pictures that run, with the button that cancels all of them. */
+export class Asking {
+  constructor(path, notice) {
+    this.path = path;
+    this.notice = notice;
+    this.running = 0;
+    this.cancel = h("button", { type: "button", hidden: true, onclick: () => this.stop() }, "Cancel");
+  }
+
+  stop() {
+    this.controller?.abort();
+  }
+
+  /** Return when each row has a result or a fault; `onAnswer` hears of every part. */
+  async about(rows, parameters, limits, onAnswer) {
+    if (!this.running || this.controller.signal.aborted) this.controller = new AbortController();
+    this.running += 1;
+    this.cancel.hidden = false;
+    this.notice.clear();
+    try {
+      await ask(this.path, rows, parameters, limits, { tell: this.notice.wait, signal: this.controller.signal, onAnswer });
+    } catch (problem) {
+      if (problem.name !== "AbortError") this.notice.show(problem);
+    } finally {
+      this.running -= 1;
+      this.cancel.hidden = !this.running;
+      for (const row of rows) if (!row.result) row.fault ??= "the request was stopped";
+      onAnswer();
+    }
+  }
+}
+
 /** Ask about rows, part by part; each gets its `result`, or the `fault` for which it was refused. */
-export async function ask(path, rows, parameters, limits, { tell, signal, onAnswer }) {
+async function ask(path, rows, parameters, limits, { tell, signal, onAnswer }) {
   const bounds = { most: Math.min(AT_ONCE, limits.max_images), bytes: SHARE_OF_BODY * limits.max_body_bytes };
   const together = async (part) => {
-    const send = () => call(path, { method: "POST", body: formOf(part, parameters), signal });
+    const headers = { "Idempotency-Key": randomKey() };
+    const send = () => call(path, { method: "POST", headers, body: formOf(part, parameters), signal });
     try {
       const { results } = await (await patiently(send, tell, signal)).json();
       results.forEach((result, index) => (part[index].result = result));

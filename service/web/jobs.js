@@ -1,6 +1,6 @@
 // A job from its creation to its result: queued once, watched by events, resumed where a connection breaks.
 
-import { call, getJson, patiently, pause, Problem } from "./api.js";
+import { call, getJson, patiently, pause, Problem, randomKey } from "./api.js";
 
 const ENDS = new Set(["succeeded", "failed", "cancelled", "timed-out"]);
 
@@ -73,10 +73,4 @@ export async function* events(body) {
   } finally {
     reader.cancel().catch(() => {});
   }
-}
-
-/** Return a key of 128 random bits; `crypto.randomUUID` is missing where the page is not on HTTPS. */
-function randomKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -15,6 +15,7 @@ export class Notice {
   }
 
   clear() {
+    this.waiting = null;
     this.element.replaceChildren();
   }
 
@@ -24,14 +25,20 @@ export class Notice {
     this.put(problem.title ?? "Problem", [lines.join("; "), ADVICE[problem.status]].filter(Boolean).join(" "));
   }
 
-  /** Show a wait of so many seconds; null clears it. For `patiently`. */
+  /** Show a wait of so many seconds; null clears it. For `patiently`. Screen readers hear of it once. */
   wait = (problem, left) => {
     if (problem === null) return this.clear();
-    const words = problem.code === "lost-connection" ? "trying again" : "asking again";
-    this.put(problem.title, `${problem.message} This page is ${words} in ${left} s.`, true);
+    if (problem !== this.waiting) {
+      this.put(problem.title, `${problem.message} This page is asking again`, true);
+      this.waiting = problem;
+      this.left = h("span", { "aria-hidden": "true" });
+      this.element.querySelector("p").append(this.left);
+    }
+    this.left.textContent = ` in ${left} s`;
   };
 
   put(title, text, calm = false) {
+    this.waiting = null;
     const notice = h("div", { class: calm ? "notice calm" : "notice" }, h("p", {}, h("strong", {}, `${title}. `), text));
     this.element.replaceChildren(notice);
   }

@@ -67,14 +67,19 @@ class Draw {
     this.begin(request);
     try {
       const answer = await runJob("samples", request, { onProgress: (news) => this.advance(news), tell: this.notice.wait, signal: stop.signal });
-      this.finish(request, answer);
+      if (this.stop === stop) this.finish(request, answer);
     } catch (problem) {
-      if (problem.name === "AbortError") this.status.textContent = "Cancelled: its rows left the engine before the next network call.";
-      else this.notice.show(problem);
-      if (this.stop === stop) this.stage.replaceChildren(...this.welcome());
+      // Another drawing has begun in its place: what becomes of this one is not shown.
+      if (this.stop === stop) this.fail(problem);
     } finally {
       if (this.stop === stop) this.rest();
     }
+  }
+
+  fail(problem) {
+    this.stage.replaceChildren(...this.welcome());
+    this.status.textContent = problem.name === "AbortError" ? "Cancelled: its rows left the engine before the next network call." : "";
+    if (problem.name !== "AbortError") this.notice.show(problem);
   }
 
   begin({ model, count }) {

@@ -1,7 +1,7 @@
 // Judge: which pictures are not like the good ones, where, and why.
 
 import { getJson } from "../api.js";
-import { ask, rowOf } from "../batches.js";
+import { Asking, rowOf } from "../batches.js";
 import { csv, save } from "../csv.js";
 import { field, h, select } from "../dom.js";
 import { Notice } from "../notices.js";
@@ -18,6 +18,9 @@ const NOTCHES = 200;
 
 export const build = (session) => new Judge(session);
 
+/** How strange a picture is; one that failed is stranger than all others. */
+const height = ({ result }) => result.score ?? Infinity;
+
 class Judge {
   constructor(session) {
     this.session = session;
@@ -25,19 +28,19 @@ class Judge {
     this.alpha = AT_FIRST;
     this.calibrations = new Map();
     this.notice = new Notice();
+    this.asking = new Asking("/v1/anomalies", this.notice);
     const able = session.models.filter(({ calibration }) => calibration !== null);
     this.model = select(able.map(({ name }) => [name, name]), able[0]?.name, () => this.change());
     this.about = h("p", { class: "small soft" });
     this.slider = h("input", { type: "range", min: 0, max: NOTCHES, value: 0, "aria-label": "Rate of false alarms" });
     this.slider.addEventListener("input", () => this.judgeAgain(this.rateAt(this.slider.value)));
     this.alphaText = h("output", { class: "number" });
-    this.cancel = h("button", { type: "button", hidden: true, onclick: () => this.stop.abort() }, "Cancel");
     this.summary = h("p", { role: "status" });
     this.gallery = new Gallery("Verdicts", ["Verdict", "p-value", "Score"], (row) => this.cells(row), (row) => this.choose(row));
     this.why = h("div", { class: "stack", "aria-live": "polite" });
     this.tools = h("div", { class: "row apart", hidden: true }, this.summary, h("div", { class: "row" }, h("button", { type: "button", onclick: () => this.export() }, "Export CSV"), h("button", { type: "button", class: "quiet", onclick: () => this.empty() }, "Clear")));
     const alpha = h("div", { class: "field" }, h("p", { class: "label row apart" }, "Rate of false alarms ", this.alphaText), this.slider, h("p", { class: "hint" }, "Of pictures like the good ones, at most this share is flagged. Moving it asks nothing again."));
-    const left = h("div", { class: "stack" }, field("Model", this.model), this.about, alpha, this.cancel);
+    const left = h("div", { class: "stack" }, field("Model", this.model), this.about, alpha, this.asking.cancel);
     const right = h("div", { class: "stack" }, dropPlace((pictures) => this.take(pictures)), this.notice.element, this.tools, this.gallery.element, this.why);
     const intro = h("header", {}, h("h1", {}, "Is something wrong with this picture?"), h("p", {}, "Each picture is ranked among good ones that the model was calibrated on. The p-value is the share of those that look at least as strange."));
     this.element = h("section", { class: "panel" }, intro, h("div", { class: "sides" }, left, right));
@@ -88,24 +91,14 @@ class Judge {
       await this.change();
     }
     if (!pictures.length) return;
-    this.stop?.abort();
-    const stop = (this.stop = new AbortController());
-    this.cancel.hidden = false;
-    this.notice.clear();
     const fresh = pictures.map(rowOf);
     this.rows.push(...fresh);
     this.show();
     const { limits } = this.session.model(this.model.value);
     const parameters = { model: this.model.value, heatmap: true };
-    try {
-      await ask("/v1/anomalies", fresh, parameters, limits, { tell: this.notice.wait, signal: stop.signal, onAnswer: () => this.show() });
-    } catch (problem) {
-      if (problem.name !== "AbortError") this.notice.show(problem);
-    } finally {
-      if (this.stop === stop) this.cancel.hidden = true;
-      const judged = fresh.filter(({ result }) => result);
-      if (judged.length) this.choose(judged.find(({ result }) => this.isStrange(result)) ?? judged[0]);
-    }
+    await this.asking.about(fresh, parameters, limits, () => this.show());
+    const judged = fresh.filter((row) => row.result && this.rows.includes(row));
+    if (judged.length) this.choose(judged.reduce((one, other) => (height(other) > height(one) ? other : one)));
   }
 
   isStrange(verdict) {
@@ -122,7 +115,7 @@ class Judge {
   }
 
   empty() {
-    this.stop?.abort();
+    this.asking.stop();
     this.gallery.clear();
     this.rows = [];
     this.chosen = null;

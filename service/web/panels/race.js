@@ -31,7 +31,7 @@ class Race {
     this.model = select(session.models.map(({ name }) => [name, name]), session.models[0].name, () => {});
     this.count = h("input", { type: "number", min: 1, max: 16, step: 1, value: 16, required: true });
     this.seed = h("input", { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, value: 7, required: true });
-    this.budget = h("input", { type: "number", min: 2, max: 200, step: 1, value: 20, required: true });
+    this.budget = h("input", { type: "number", min: 2, max: 200, step: 1, value: 24, required: true });
     this.choices = h("div", { class: "stack choices" });
     this.button = h("button", { class: "main", disabled: true }, "Start");
     this.cancel = h("button", { type: "button", hidden: true, onclick: () => this.stop.abort() }, "Cancel");

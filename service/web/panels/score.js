@@ -1,6 +1,6 @@
 // Score: how likely a picture is, what that is made of, and how far it may be off.
 
-import { ask, rowOf } from "../batches.js";
+import { Asking, rowOf } from "../batches.js";
 import { field, h, select } from "../dom.js";
 import { Gallery } from "../gallery.js";
 import { Notice } from "../notices.js";
@@ -18,10 +18,10 @@ class Score {
     this.session = session;
     this.rows = [];
     this.notice = new Notice();
+    this.asking = new Asking("/v1/likelihoods", this.notice);
     this.model = select(session.models.map(({ name }) => [name, name]), session.models[0].name, () => this.empty());
     this.draws = h("input", { type: "number", min: 1, max: 64, step: 1, value: 4, required: true });
     this.probes = h("input", { type: "number", min: 1, max: 64, step: 1, value: 2, required: true });
-    this.cancel = h("button", { type: "button", hidden: true, onclick: () => this.stop.abort() }, "Cancel");
     this.gallery = new Gallery("Scores", ["Bits per dimension", "± 2 standard errors"], (row) => this.cells(row), (row) => this.choose(row));
     this.status = h("p", { class: "small soft", role: "status" });
     this.terms = h("div", { class: "stack", "aria-live": "polite" });
@@ -32,7 +32,7 @@ class Score {
       field("Model", this.model),
       field("Draws", this.draws, "Dequantizations of each picture, averaged. From two on their error is known."),
       field("Probes", this.probes, "Random vectors that estimate the trace."),
-      h("div", { class: "row" }, h("button", { type: "button", onclick: () => this.again() }, "Score again"), this.cancel),
+      h("div", { class: "row" }, h("button", { type: "button", onclick: () => this.again() }, "Score again"), this.asking.cancel),
     );
     const right = h("div", { class: "stack" }, dropPlace((pictures) => this.take(pictures)), this.notice.element, this.tools, this.gallery.element, this.terms);
     const intro = h("header", {}, h("h1", {}, "How likely is this picture?"), h("p", {}, "A lower bound on its log-probability under the model, in nats and in bits per dimension: fewer bits are likelier. Each error is told apart."));
@@ -60,28 +60,18 @@ class Score {
       this.model.value = model;
     }
     if (!pictures.length || !this.draws.form.reportValidity()) return;
-    this.stop?.abort();
-    const stop = (this.stop = new AbortController());
-    this.cancel.hidden = false;
-    this.notice.clear();
     const fresh = pictures.map(rowOf);
     this.rows.push(...fresh);
     this.show();
     const parameters = { model: this.model.value, draws: this.draws.value, probes: this.probes.value };
     const { limits } = this.session.model(this.model.value);
-    try {
-      await ask("/v1/likelihoods", fresh, parameters, limits, { tell: this.notice.wait, signal: stop.signal, onAnswer: () => this.show() });
-    } catch (problem) {
-      if (problem.name !== "AbortError") this.notice.show(problem);
-    } finally {
-      if (this.stop === stop) this.cancel.hidden = true;
-      const scored = fresh.find(({ result }) => result);
-      if (scored) this.choose(scored);
-    }
+    await this.asking.about(fresh, parameters, limits, () => this.show());
+    const scored = fresh.find((row) => row.result && this.rows.includes(row));
+    if (scored) this.choose(scored);
   }
 
   empty() {
-    this.stop?.abort();
+    this.asking.stop();
     this.gallery.clear();
     this.rows = [];
     this.chosen = null;

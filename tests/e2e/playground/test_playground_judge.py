@@ -48,8 +48,8 @@ def test_five_pictures_of_which_two_are_damaged(page: Page, address: str, tmp_pa
         assert word == ("strange" if verdict["is_anomaly"] else "usual")
         assert float(p_value) == pytest.approx(verdict["p_value"], rel=0.01)
     assert [row(page, path.name)[0] for path in bad] == ["strange", "strange"]
-    # The first strange one is explained: its rank, its heat, its statistics in words.
-    expect(page.get_by_role("heading", name="scratched.png")).to_be_visible()
+    # The strangest one is explained: its rank, its heat, its statistics in words.
+    expect(page.get_by_role("heading", name="noise.png")).to_be_visible()
     expect(page.get_by_text("good images of 150 look at least as strange")).to_be_visible()
     expect(page.get_by_text(re.compile("Strangest: .* standard deviations"))).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("Scores of 150 good"))).to_be_visible()
