@@ -20,7 +20,7 @@ from service.contracts.models import (
     Statistic,
 )
 from service.contracts.photographs import described
-from service.kinds.anomalies.task import required_calibration
+from service.kinds.anomalies.task import calibration_of
 from service.settings import Settings
 
 router = APIRouter(tags=["models"])
@@ -62,7 +62,7 @@ async def show_calibration(name: ModelPath, context: InContext) -> CalibrationRe
     """The scores that p-values rest on: a new score is ranked among them."""
     context.gate.check()
     model = context.catalogue.get(name)
-    calibration = required_calibration(model)
+    calibration = calibration_of(model)
     scores = [score for score in calibration.ranked_scores if math.isfinite(score)]
     return CalibrationResponse(
         checkpoint=model.checkpoint,

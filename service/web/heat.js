@@ -2,6 +2,7 @@
 
 import { h, s } from "./dom.js";
 import { pngUrl } from "./image.js";
+import { counted } from "./numbers.js";
 
 // From yellow to red, as the service's own overlays.
 const COLD = [255, 225, 60];
@@ -47,5 +48,5 @@ function boxes(picture, { regions, picture: size }) {
   const width = size?.width ?? picture.naturalWidth;
   const height = size?.height ?? picture.naturalHeight;
   const drawn = regions.map((one) => s("rect", { x: one.x, y: one.y, width: one.width, height: one.height }, s("title", {}, `p = ${one.p_value.toFixed(3)}`)));
-  return s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `${regions.length} strange regions` }, drawn);
+  return s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": counted(regions.length, "strange region") }, drawn);
 }

@@ -30,6 +30,7 @@ from models.evaluation.schedule.learned import draw_schedule, latent_use, schedu
 from models.files.folders import write_atomically
 from models.files.pictures import contact_sheet
 from models.rows.denoiser import Denoiser
+from models.schema.architectures import require_mulan
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.schema.specs import Adams, SamplerSpec
@@ -52,6 +53,7 @@ def write_card(
     weights alone from the last card.
     """
     manifest, model = checkpoint
+    require_mulan(manifest.config, "a card")
     chosen = subset(real.test, images)
     use = latent_use(model, real.test)
     last = _last(manifest) if keep_likelihood else None

@@ -12,6 +12,8 @@ export const title = "Live";
 
 const LOOK_MS = 1000;
 const REMEMBERED = 60;
+// Rates are over so many readings: a tick of a large network takes longer than a second.
+const OVER = 5;
 const REASONS = {
   drained: "no more rows were there",
   full: "the tick was full",
@@ -45,19 +47,19 @@ class Live {
   }
 
   async watch(signal) {
-    let before = null;
+    let readings = [];
     for (;;) {
       // A page that nobody sees asks for nothing.
       if (!document.hidden) {
         try {
           const now = await readMetrics(signal);
           this.notice.clear();
-          if (before) this.show(before, now);
-          before = now;
+          if (readings.length) this.show(readings[0], now);
+          readings = [...readings.slice(1 - OVER), now];
         } catch (problem) {
           if (problem.code !== "lost-connection") throw problem;
           this.notice.put(problem.title, `${problem.message} This page looks again every second.`, true);
-          before = null;
+          readings = [];
         }
       }
       await pause(LOOK_MS, signal);

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playground_page import draw, faults, overflow, visit
-from playwright.sync_api import FileChooser, Page, expect
+from playwright.sync_api import FileChooser, Page, Route, expect
 from sample_pictures import write_damaged, write_digits
 
 pytestmark = pytest.mark.needs("chromium")
@@ -98,6 +98,25 @@ def test_one_that_is_refused_does_not_stop_the_others(
     download.value.save_as(saved)
     assert ",'=HYPERLINK" not in saved.read_text(encoding="utf-8").splitlines()[0]
     assert "\n'=HYPERLINK(1).png," in saved.read_text(encoding="utf-8")
+
+
+def test_regions_are_boxes_over_the_picture(page: Page, address: str, tmp_path: Path) -> None:
+    """The verdict has them for calibrations by levels; here they are put into one by the path."""
+    region = {"x": 1, "y": 2, "width": 3, "height": 4, "area": 9, "p_value": 0.02}
+
+    def answer(route: Route) -> None:
+        body = route.fetch(timeout=PATIENCE_S * 1000).json()
+        body["results"][0]["regions"] = [region]
+        route.fulfill(json=body)
+
+    page.route(re.compile("/v1/anomalies$"), answer)
+    visit(page, address, "judge")
+    bring(page, write_digits(tmp_path, 1))
+    drawn = page.get_by_role("img", name="1 strange region")
+    expect(drawn).to_have_attribute("viewBox", "0 0 8 8")
+    for name in ("x", "y", "width", "height"):
+        expect(drawn.locator("rect")).to_have_attribute(name, str(region[name]))
+    expect(page.get_by_text("4 at 1, 2: p = 0.02")).to_be_visible()
 
 
 def test_a_picture_is_dropped_or_pasted(page: Page, address: str, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED
 from models.evaluation.anomalies.counts import auroc, count, table
 from models.preprocessing.tiles import Tiling
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.preprocessing import PictureRule, Size
 
-CONFIG = ModelConfig(image_shape=(4, 4, 1), width=8, depth=1, groups=4, latent_size=6, latent_k=2)
+CONFIG = MulanConfig(image_shape=(4, 4, 1), width=8, depth=1, groups=4, latent_size=6, latent_k=2)
 RULE = PictureRule.model_validate(
     {"mode": "grey", "size": {"rule": "scale", "factor": 1}, "tile": (4, 4), "stride": (4, 4)}
 )

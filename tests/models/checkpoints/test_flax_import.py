@@ -23,10 +23,10 @@ from models.checkpoints.flax_names import official_path, official_shape, rename
 from models.checkpoints.official import NAMED, read_settings
 from models.cli import models
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(8, 8, 3),
     width=32,
     depth=2,
@@ -40,7 +40,7 @@ SAID = {"parameterisation": "epsilon", "latent_k": 3}
 Leaves = dict[str, NDArray[Any]]
 
 
-def leaves_of(config: ModelConfig, seed: int) -> Leaves:
+def leaves_of(config: MulanConfig, seed: int) -> Leaves:
     """Random official leaves."""
     with torch.device("meta"):
         model = Mulan(config)
