@@ -14,7 +14,7 @@ class DiffusersUnet(Network):
 
     In our time gamma is linear, so a network time s is a value of gamma. The network takes the
     timestep at which its own schedule has that gamma; between two of them the timestep is
-    interpolated, linearly in gamma.
+    interpolated, linearly in gamma. Raises CheckpointError for settings that diffusers refuses.
     """
 
     exact_layers = (
@@ -63,12 +63,13 @@ class _Score(nn.Module):
     def __init__(self, config: DiffusersConfig) -> None:
         super().__init__()
         height, width, channels = config.image_shape
-        self.unet: nn.Module = module("diffusers.models.unets.unet_2d").UNet2DModel(
-            sample_size=(height, width),
-            in_channels=channels,
-            out_channels=channels,
-            **config.unet.model_dump(),
-        )
+        shape = {"sample_size": (height, width), "in_channels": channels, "out_channels": channels}
+        kind = module("diffusers.models.unets.unet_2d").UNet2DModel
+        try:
+            self.unet: nn.Module = kind(**shape, **config.unet.model_dump())
+        except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+            line = (str(error).splitlines() or [""])[0]
+            raise CheckpointError(f"diffusers cannot build this network: {line}") from error
 
     def forward(self, x: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
         """Return the prediction, shaped as `x` `[rows, C, H, W]`; `timestep` is `[rows]`."""

@@ -9,7 +9,6 @@ from standardwebhooks import Webhook
 from service.api.jobs import describe
 from service.store.base import Call
 
-# The protocol that these names belong to: https://www.standardwebhooks.com
 _AGENT = "mulan-serve"
 
 
@@ -22,7 +21,8 @@ class Message(NamedTuple):
 
 def message(call: Call, secret: str, now: datetime) -> Message:
     """Return what is sent at the time `now`. The body and `webhook-id` are those of every attempt;
-    the time and the signature are new."""
+    the time and the signature are new. A job that ends again, after a retry by its operator, is
+    another message."""
     job = describe(call.job)
     ended = job.finished_at or now
     body = json.dumps(
@@ -32,7 +32,7 @@ def message(call: Call, secret: str, now: datetime) -> Message:
             "data": job.model_dump(mode="json"),
         }
     )
-    name = f"job_{job.id}"
+    name = f"job_{job.id}_{int(1000 * ended.timestamp())}"
     headers = {
         "Content-Type": "application/json",
         "User-Agent": _AGENT,

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+import ssl
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,8 +26,10 @@ class Sender:
 
     def __init__(self, hosts: AllowedHosts) -> None:
         self._hosts = hosts
-        # Neither proxies of the environment nor cookies; a connection for each message.
+        # The system's authorities, or those of SSL_CERT_FILE; no proxies of the environment; a
+        # connection for each message.
         self._client = httpx.AsyncClient(
+            verify=ssl.create_default_context(),
             timeout=TIMEOUT_S,
             follow_redirects=False,
             trust_env=False,

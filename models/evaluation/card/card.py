@@ -22,7 +22,6 @@ from models.evaluation.card.text import (
 )
 from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
 from models.evaluation.likelihood.likelihood import evaluate_likelihood
-from models.evaluation.plots import training_curve
 from models.evaluation.recorded_data import subset
 from models.evaluation.samples.drawing import draw_samples
 from models.evaluation.samples.recognition import RealImages, Recognition, recognise
@@ -34,6 +33,7 @@ from models.schema.architectures import require_mulan
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.schema.specs import Adams, SamplerSpec
+from models.training.curve import training_curve
 
 SHEET, SOLVER_SHEET, JUDGED = 64, 16, 1000
 

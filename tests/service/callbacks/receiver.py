@@ -32,8 +32,8 @@ def receiving() -> Iterator[Received]:
             if status in (301, 302, 307, 308):
                 self.send_header("Location", f"http://127.0.0.1:{received.port}/elsewhere")
             self.send_header("Content-Length", "0")
-            self.end_headers()
             received.bodies.append(body)
+            self.end_headers()
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
             pass

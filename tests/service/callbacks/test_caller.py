@@ -4,7 +4,10 @@ import asyncio
 import base64
 import json
 import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from models.schema.specs import Ddpm
 from service.callbacks import caller as callers
+from service.callbacks import sending
 from service.callbacks.caller import BACKOFF_S, Caller
 from service.errors import ComputationFailed
 from service.jobs import Job
@@ -90,7 +94,7 @@ async def test_a_call_is_verified_by_the_librarys_own_receiver(
     told = Webhook(SECRET).verify(body, headers)
     assert receiver.paths == ["/hook?a=1"]
     assert headers["host"] == f"127.0.0.1:{receiver.port}"
-    assert headers["webhook-id"] == "job_one"
+    assert headers["webhook-id"] == "job_one_1000000"
     assert told["type"] == "job.failed"
     assert told["data"]["id"] == "one"
     assert told["data"]["status"] == "failed"
@@ -117,7 +121,7 @@ async def test_attempts_are_repeated_with_backoff_until_one_succeeds(
         await calling.attempt()
         assert len(receiver.bodies) == number + 1
     assert len(set(receiver.bodies)) == 1
-    assert {headers["webhook-id"] for headers in receiver.headers} == {"job_one"}
+    assert {headers["webhook-id"] for headers in receiver.headers} == {"job_one_1000000"}
     assert (calling.count("rejected"), calling.count("delivered")) == (2, 1)
 
 
@@ -252,3 +256,44 @@ async def test_slow_receivers_do_not_hold_up_others(
 
 def test_the_schedule_ends_before_a_job_is_forgotten() -> None:
     assert sum(BACKOFF_S) + len(BACKOFF_S) * callers.LEASE_S < REMEMBERED_S
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize(
+    ("name", "outcome"), [("hooks.example.com", "delivered"), ("other", "unreachable")]
+)
+async def test_the_certificate_has_to_be_the_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, outcome: str
+) -> None:
+    """The connection goes to an address, and the name is what the certificate is for."""
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test"]
+    command += ["-addext", f"subjectAltName=DNS:{name}"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+
+    async def lead(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    served.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=served)
+    port = server.sockets[0].getsockname()[1]
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    monkeypatch.setattr(sending.ssl, "create_default_context", lambda: trusted)
+    calling = Calling(("hooks.example.com", "127.0.0.1"))
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lead)
+    await calling.end(f"https://hooks.example.com:{port}/")
+    await calling.attempt()
+    assert calling.count(outcome) == 1
+    assert len(asked) == (outcome == "delivered")
+    await calling.caller.close(1)
+    server.close()
