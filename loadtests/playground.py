@@ -138,7 +138,7 @@ def watch(address: str, seen: Visit) -> None:
         httpx.post(f"{address}/v1/jobs", json=job).raise_for_status()
     seen.panel("Live")
     page.get_by_role("table", name="Rows by lane").wait_for()
-    page.wait_for_timeout(8000)
+    page.wait_for_timeout(15_000)
     seen.keep("live")
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 360, "height": 720})

@@ -193,5 +193,6 @@ def test_previews_of_64_images_at_4_hertz_do_not_freeze_it(page: Page, address: 
         "...list.getEntries().map((one) => one.duration)))).observe({type: 'longtask'})"
     )
     draw(page, count=64)
-    # Ten seconds of previews at once: the longest time without an answer to a key.
-    assert page.evaluate("window.longest ?? 0") < 1000
+    # Ten seconds of previews at once: the longest time without an answer to a key, in ms, with room
+    # for a machine that does other things too.
+    assert page.evaluate("window.longest ?? 0") < 2500
