@@ -9,8 +9,14 @@ pytest 9.2 (its issue 1386), and nothing fails then.
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Folders whose files share a process.
-TOGETHER = ("tests/chaos", "tests/e2e")
+# Files that start what they need themselves, so that nothing is gained by company.
+ALONE = (
+    "tests/e2e/test_diffusers_service.py",
+    "tests/e2e/test_imported_checkpoint.py",
+    "tests/e2e/test_your_own_images.py",
+)
+# Folders whose other files share a process.
+TOGETHER = ("tests/chaos", "tests/e2e/playground", "tests/e2e")
 # Tests that take long begin first, so that at the end no process waits for another's.
 FIRST = (
     "tests/chaos",
@@ -30,4 +36,6 @@ class ByFile(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
+        if path in ALONE:
+            return path
         return next((folder for folder in TOGETHER if path.startswith(folder)), path)
