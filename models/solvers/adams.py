@@ -24,9 +24,9 @@ from models.solvers.probing import (
 # The parts of the tolerance that the steps' errors may come to as scatter, and as a sum.
 SHARE, TREND = 0.3, 0.3
 # What an error of x, in units of sigma, stands for in the log-det, whose own error is hidden by the
-# noise of the probes: so many nats where the errors of pixels scatter, as on rough networks, and so
-# many times sqrt(D) where they agree, as on smooth densities. Found by trial on both.
-ROUGHNESS, AGREEMENT = 12.0, 0.7
+# noise of the probes: so many nats where the errors of pixels scatter, as on rough networks; and so
+# many times its effect on log p where they agree, as on smooth densities. Found by trial on both.
+ROUGHNESS, AGREEMENT = 12.0, 4.0
 # A step is taken again, much shorter, where its error is this many times what it should be; else
 # the next one is shorter. On networks estimates scatter, and refusing costs an evaluation.
 REFUSED = 20.0
@@ -77,8 +77,8 @@ class AdamsSolver(Adaptive[LastStep]):
     of another part, it may err by as much less.
 
     The error of a step, in nats, is that which the error of x makes, since d log p/dx = -eps/sigma,
-    and the length of the error of x in units of sigma, enlarged, which stands for that of the
-    log-det. It is Milne's: from the difference of predictor and corrector. The probes have no part
+    and the length of the error of x in units of sigma, both enlarged so that they stand for the
+    error of the log-det too. It is Milne's: from the difference of predictor and corrector. The probes have no part
     in it, so that no step is chosen by their noise.
     """
 
@@ -125,10 +125,9 @@ class AdamsSolver(Adaptive[LastStep]):
         s, x = advance(state.s, h), state.x + line(own.eps, change, own.here, there.gamma)
         ratio = torch.where(own.before > 0, own.before / h, 1.0)
         slip = (own.ahead - x) / per_row(3 * (1 + ratio)) / there.rho
-        gain = -(eps * slip).flatten(1).sum(1)
-        slips = slip.flatten(1)
-        weight = ROUGHNESS**2 + AGREEMENT**2 * slips.shape[1]
-        nats = (gain.square() + weight * slips.square().sum(1)).sqrt()
+        gain = -AGREEMENT * (eps * slip).flatten(1).sum(1)
+        rough = ROUGHNESS**2 * slip.flatten(1).square().sum(1)
+        nats = (gain.square() + rough).sqrt()
         scatter = nats / (SHARE * problem.columns.tolerance * h.sqrt())
         trend = (own.drift + gain).abs() / (TREND * problem.columns.tolerance * s.sqrt())
         excess = (scatter * trend.clamp(min=1)).clamp(min=torch.finfo(h.dtype).tiny)
