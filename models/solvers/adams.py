@@ -78,8 +78,8 @@ class AdamsSolver(Adaptive[LastStep]):
 
     The error of a step, in nats, is that which the error of x makes, since d log p/dx = -eps/sigma,
     and the length of the error of x in units of sigma, both enlarged so that they stand for the
-    error of the log-det too. It is Milne's: from the difference of predictor and corrector. The probes have no part
-    in it, so that no step is chosen by their noise.
+    error of the log-det too. It is Milne's: from the difference of predictor and corrector. The
+    probes have no part in it, so that no step is chosen by their noise.
     """
 
     name = "adams"
