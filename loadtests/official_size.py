@@ -24,7 +24,7 @@ from models.checkpoints.flax_names import official_path, official_shape
 from models.checkpoints.official import NAMED
 from models.network.mulan import Mulan
 from models.runtimes.eager import eager_denoiser
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 from models.schema.specs import Adams, Ddpm
 from models.solvers import SAMPLERS
 from models.solvers.adams import AdamsSolver
@@ -36,7 +36,7 @@ COPIES = ("params", "ema_params", "mu", "nu")
 SPREAD = 0.02
 
 
-def write_flax(path: Path, config: ModelConfig) -> None:
+def write_flax(path: Path, config: MulanConfig) -> None:
     """Write a random checkpoint file, leaf by leaf."""
     with torch.device("meta"):
         shapes = {name: tuple(t.shape) for name, t in Mulan(config).state_dict().items()}
@@ -98,7 +98,7 @@ def score_it(_: Path, folder: Path) -> str:
     return f"one image by {int(density.nfe[0])} right-hand sides, finite: {finite}"
 
 
-def _measured(step: Callable[[Path, Path], str], file: Path, folder: Path, threads: int) -> None:
+def measured(step: Callable[[Path, Path], str], file: Path, folder: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     before, start = _peak_mb(), time.perf_counter()
     outcome = step(file, folder)
@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    config = ModelConfig.model_validate(NAMED["cifar10"])
+    config = MulanConfig.model_validate(NAMED["cifar10"])
     with tempfile.TemporaryDirectory() as scratch:
         file, folder = Path(scratch) / "ckpt-1.flax", Path(scratch) / "cifar10"
         write_flax(file, config)
@@ -126,7 +126,7 @@ def main() -> None:
         print("|---|---|---|---|", flush=True)
         spawn = multiprocessing.get_context("spawn")
         for step in (import_it, load_it, sample_it, score_it):
-            child = spawn.Process(target=_measured, args=(step, file, folder, arguments.threads))
+            child = spawn.Process(target=measured, args=(step, file, folder, arguments.threads))
             child.start()
             child.join()
             if child.exitcode:

@@ -18,7 +18,7 @@ import torch
 
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import find
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.rows.rows import Condition, Query, take
 from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.eager import EagerRuntime
@@ -75,7 +75,7 @@ def lines(name: str, repeats: int) -> Iterator[str]:
             yield f"| {' | '.join([what, *cells, *rest])} |"
 
 
-def runtimes(model: Mulan, folder: Path) -> Iterator[Started]:
+def runtimes(model: Network, folder: Path) -> Iterator[Started]:
     """Yield the runtimes of the CPU, eager float32 first."""
     builders: dict[str, Callable[[], Runtime]] = {
         "eager": lambda: EagerRuntime(model),

@@ -24,8 +24,9 @@ from models.evaluation.likelihood.paper import (
 )
 from models.files.images import Tokens
 from models.network.encoder import categorical_kl, top_k
-from models.network.mulan import Mulan, data_to_tokens, tokens_to_data
+from models.network.network import Network
 from models.network.objective import negative_elbo
+from models.network.pixels import data_to_tokens, tokens_to_data
 from models.rows.rows import Condition, Query
 from models.runtimes.eager import eager_denoiser
 from models.solvers.ddpm import ancestral_step
@@ -70,7 +71,7 @@ def load(
 class LoadedCheckpoint:
     """One model in one floating-point precision."""
 
-    def __init__(self, model: Mulan, dtype: Literal["float32", "float64"] = "float32") -> None:
+    def __init__(self, model: Network, dtype: Literal["float32", "float64"] = "float32") -> None:
         self.dtype = DTYPES[dtype]
         self.model = model.to(self.dtype).eval().requires_grad_(False)
         self.config = model.config
@@ -81,7 +82,7 @@ class LoadedCheckpoint:
 
     def encode(self, images: Tokens) -> Array:
         """Return the centres of the bins of tokens 0..V-1, in (-1, 1), float64."""
-        return _last(tokens_to_data(self._tokens(images), self.config.vocabulary))
+        return _last(tokens_to_data(self._tokens(images), self.config))
 
     def decode(self, x0: Array) -> Tokens:
         """Return the nearest tokens, uint8, to states at t = 0."""
@@ -117,7 +118,8 @@ class LoadedCheckpoint:
         _same_rows(x, latent)
         g = self._column(mean_gamma, len(x))
         network_time = (g - self.config.gamma_min) / (self.config.gamma_max - self.config.gamma_min)
-        out = self.model.score(self._first(x), network_time.to(self.dtype), self._latent(latent))
+        time = self.model.time_input(network_time).to(self.dtype)
+        out = self.model.score(self._first(x), time, self._latent(latent))
         return _last(out)
 
     def epsilon(self, x: Array, t: ArrayLike, latent: Array) -> Array:
@@ -193,7 +195,7 @@ class LoadedCheckpoint:
         return _array(paper_bits(draws, kl, self.config.dimensions))
 
     def _logits(self, tokens: Tensor) -> Tensor:
-        clean = tokens_to_data(tokens, self.config.vocabulary)
+        clean = tokens_to_data(tokens, self.config)
         return self._denoiser.encode(clean.to(self.dtype))
 
     def _condition(self, latent: Array) -> Condition:

@@ -17,7 +17,7 @@ from service.telemetry import logs
 
 _BEGAN = time.monotonic()
 # Other users of a machine can read the arguments of a process.
-_BY_ENVIRONMENT_ALONE = frozenset({"api_keys"})
+_BY_ENVIRONMENT_ALONE = frozenset({"api_keys", "callback_secret"})
 
 _URL = re.compile(r"\w+://.*", re.DOTALL)
 
@@ -80,8 +80,8 @@ def _settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 def serve(**flags: Any) -> None:
     """Run API, queue and worker in one process.
 
-    Every flag can be set by a variable, MULAN_PORT for --port. API keys are set by MULAN_API_KEYS
-    alone.
+    Every flag can be set by a variable, MULAN_PORT for --port. API keys and the
+    secret of callbacks are set by MULAN_API_KEYS and MULAN_CALLBACK_SECRET alone.
     """
     _run("service.serve", flags)
 

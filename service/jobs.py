@@ -79,7 +79,7 @@ TaskT = TypeVar("TaskT", bound=Task, covariant=True, default=Task)
 class Job(Generic[TaskT]):
     """One request, resolved: `checkpoint` is a SHA-256, `deadline` seconds since the epoch, `cost`
     the row-evaluations that it is predicted. `request_id` and `trace` (a W3C traceparent) tell logs
-    and traces which request made it."""
+    and traces which request made it. `callback_url` is told when the job has ended."""
 
     id: str
     checkpoint: str
@@ -92,6 +92,7 @@ class Job(Generic[TaskT]):
     cost: int = 1
     request_id: str = ""
     trace: str = ""
+    callback_url: WrittenName = None
 
 
 Outcome = Result | ServiceError

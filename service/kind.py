@@ -15,6 +15,7 @@ from service.contracts.base import ResponseModel, Timing, Work
 from service.jobs import Decoded, Job, Result, Task
 from service.price import Quote
 from service.settings import Settings
+from service.tensor_form import TensorForm
 
 WorkT = TypeVar("WorkT", bound=Work)
 TaskT = TypeVar("TaskT", bound=Task)
@@ -85,6 +86,9 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     instead: it makes the `measure` of one process, which is called by one thread at a time, from
     the sources of images that the process knows.
 
+    `tensors` is the kind's form in the Open Inference Protocol; a kind without one is not served
+    there.
+
     `summary` and `description` document POST /v1/<name>, `examples` are bodies of it, and
     `job_examples` are bodies of POST /v1/jobs; both by name, as OpenAPI has them.
     """
@@ -106,6 +110,7 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     metrics: tuple[Metric, ...] = ()
     measure: Callable[[TaskT, ResultT], Iterable[Measurement]] = _no_measurements
     meter: Callable[[Collection[str]], Measure] | None = None
+    tensors: TensorForm | None = None
 
     @property
     def name(self) -> str:

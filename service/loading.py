@@ -14,7 +14,7 @@ from models.checkpoints.checkpoint import load_checkpoint
 from models.files.shelf import folders
 from models.runtimes.choice import RuntimeName, Wish, choose
 from models.runtimes.runtime import Runtime
-from models.schema.errors import CheckpointError, NoManifestError
+from models.schema.errors import CheckpointError, MissingExtraError, NoManifestError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
@@ -61,7 +61,7 @@ def load_models(
             _check_unique(loaded.manifest, models)
         except NoManifestError as error:
             logger.info("%s", error)
-        except CheckpointError as error:
+        except (CheckpointError, MissingExtraError) as error:
             logger.error("refused %s: %s", folder.name, error)
         except Exception as error:
             logger.error("refused %s: %s: %r", folder.name, folder, error)

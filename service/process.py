@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate
+from service.callbacks.caller import Caller
 from service.catalogue import Catalogue
 from service.errors import StoreUnavailable
 from service.hosting import listen
@@ -190,6 +191,19 @@ class ApiProcess(Process):
     def application(self) -> FastAPI:
         return create_app(self.context)
 
+    async def run(self) -> None:
+        if not self.settings.callback_hosts:
+            await super().run()
+            return
+        caller = Caller(self.store.callbacks, self.settings, self.metrics.callbacks)
+        calling = asyncio.create_task(caller.run())
+        calling.add_done_callback(_log_crash)
+        try:
+            await super().run()
+        finally:
+            await cancel_all(calling)
+            await caller.close(FLUSH_S)
+
     async def measure_queue(self, workers: Mapping[str, int]) -> None:
         """Show the load of the store, and how many workers serve each model, in the metrics.
 
@@ -200,6 +214,11 @@ class ApiProcess(Process):
         self.metrics.queue.update(
             load.jobs, load.running, load.cost, load.drain_rate, load.dead_letters
         )
+
+
+def _log_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.critical("no more callbacks are made", exc_info=error)
 
 
 def _spare_the_collector() -> None:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.zoo import ZOO
 from service import urls
+from service.hosts import check_hosts, check_secret
 
 PREFIX = "MULAN_"
 MEMORY = "memory"
@@ -215,6 +216,19 @@ class Settings(BaseSettings):
         description="Comma-separated names of cameras or lines that requests for verdicts may give "
         "as their source; metrics are kept for each. The same for APIs and workers.",
     )
+    callback_hosts: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(check_hosts)
+    ] = Field(
+        (),
+        description="Comma-separated hosts that a job's `callback_url` may name: names, "
+        ".example.com for all names below it, and addresses or networks as 10.0.0.0/8, without "
+        "which private ones are never called. The same for all APIs; by default none.",
+    )
+    callback_secret: Annotated[str, AfterValidator(check_secret)] = Field(
+        "",
+        description="Secret by which calls are signed: whsec_ and base64 of 24 to 64 bytes.",
+        repr=False,
+    )
     max_row_evaluations: int = Field(
         1_000_000,
         ge=1,
@@ -272,6 +286,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "refusing to listen past loopback without API keys: "
                 f"set {PREFIX}API_KEYS, or accept the risk with --insecure"
+            )
+        if self.callback_hosts and not self.callback_secret:
+            raise ValueError(
+                f"calls to {PREFIX}CALLBACK_HOSTS have to be signed: set {PREFIX}CALLBACK_SECRET"
             )
         return self
 

@@ -8,11 +8,11 @@ from small_calibration import small_calibration
 from models.anomaly.kept import save_calibration
 from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.specs import FlowPath
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1),
     vocabulary=17,
     width=8,

@@ -15,7 +15,7 @@ import torch
 import service.loading
 from loadtests.capacity.cost import Cost
 from models.checkpoints.checkpoint import Checkpoint
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.rows.rows import Answer, Condition, Query, count
 from models.runtimes.choice import Chosen
 from models.runtimes.denoiser import NetworkDenoiser
@@ -29,7 +29,7 @@ OVERLAP_S = 0.03
 class PacedDenoiser(NetworkDenoiser):
     """A denoiser that takes the cost's time for each call."""
 
-    def __init__(self, model: Mulan, cost: Cost) -> None:
+    def __init__(self, model: Network, cost: Cost) -> None:
         super().__init__(model, EagerRuntime(model), cost.quantum)
         self._cost, self._due = cost, 0.0
 

@@ -31,9 +31,9 @@ from models.checkpoints.official import NAMED
 from models.runtimes.runtime import Precision
 from models.runtimes.versions import torch_version
 from models.runtimes.warmup import warm_up
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
-TINY = ModelConfig(
+TINY = MulanConfig(
     image_shape=(8, 8, 1),
     vocabulary=17,
     width=16,
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--tick", type=int, default=128, help="price of the engine's tick")
     parser.add_argument("--out", type=Path, default=Path(), help="folder of the two files")
     arguments = parser.parse_args()
-    config = TINY if arguments.tiny else ModelConfig.model_validate(NAMED["cifar10"])
+    config = TINY if arguments.tiny else MulanConfig.model_validate(NAMED["cifar10"])
     place = Place(build(config, torch.device(arguments.device)), arguments.seconds)
     table = ""
     # A loan may end before the last figure.

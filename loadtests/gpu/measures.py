@@ -16,7 +16,8 @@ from loadtests.engine_overhead import service_rate
 from loadtests.gpu.place import PROBES, Place, flops_of_a_row, inputs, runtimes
 from loadtests.local import running_service
 from models.checkpoints.checkpoint import save_manifest, save_weights
-from models.network.mulan import Mulan, data_to_tokens
+from models.network.network import Network
+from models.network.pixels import data_to_tokens
 from models.rows.rows import take
 from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.runtime import Precision
@@ -168,7 +169,7 @@ def service(place: Place, precision: Precision, bare: float) -> dict[str, Any]:
     }
 
 
-def _save(model: Mulan, folder: Path) -> None:
+def _save(model: Network, folder: Path) -> None:
     tensors = model.state_dict()
     sha256 = save_weights(folder, model.config, tensors)
     parameters = sum(tensor.numel() for tensor in tensors.values())

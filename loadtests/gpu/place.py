@@ -14,7 +14,7 @@ from models.runtimes.cuda_graph import CudaGraphRuntime
 from models.runtimes.eager import EagerRuntime
 from models.runtimes.graphs import CudaGraphs, Reruns
 from models.runtimes.runtime import Runtime
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
 PROBES = 2
 
@@ -80,7 +80,7 @@ class Place(NamedTuple):
         return sum(float(getattr(one, field)) for one in recorded.key_averages()) / 1e6 / wall
 
 
-def build(config: ModelConfig, device: torch.device) -> Mulan:
+def build(config: MulanConfig, device: torch.device) -> Mulan:
     """Return a network none of whose layers is zero."""
     torch.manual_seed(0)
     model = Mulan(config)
@@ -102,7 +102,7 @@ def runtimes(model: Mulan) -> list[Runtime]:
     ]
 
 
-def inputs(config: ModelConfig, rows: int, device: torch.device) -> list[Tensor]:
+def inputs(config: MulanConfig, rows: int, device: torch.device) -> list[Tensor]:
     """Return x_t, network time, latent and cotangents of `rows` rows."""
     latent = torch.zeros(rows, config.latent_size, device=device)
     latent[:, : config.latent_k] = 1.0
@@ -111,7 +111,7 @@ def inputs(config: ModelConfig, rows: int, device: torch.device) -> list[Tensor]
     return [x, torch.rand(rows, device=device), latent, cotangents]
 
 
-def flops_of_a_row(config: ModelConfig) -> int:
+def flops_of_a_row(config: MulanConfig) -> int:
     """Return the floating-point operations of one evaluation of one row."""
     meta = torch.device("meta")
     with meta:

@@ -20,6 +20,13 @@ def p_value(score: float, calibration: NDArray[np.float64]) -> float:
     return (1 + len(calibration) - below) / (len(calibration) + 1)
 
 
+def p_values(scores: NDArray[np.float64], calibration: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the p-value of each of `scores` `[n]`, as `p_value` does."""
+    below = np.searchsorted(calibration, scores, side="left")
+    found: NDArray[np.float64] = (1 + len(calibration) - below) / (len(calibration) + 1)
+    return found
+
+
 def smallest_alpha(count: int) -> float:
     """Return 1 / (m + 1), the smallest possible p-value for `count` calibration scores."""
     return 1 / (count + 1)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from models.anomaly.blur import blur
 from models.anomaly.packed import Packed
 from models.files.pictures import Bytes
 
@@ -32,6 +33,31 @@ def covariates(images: Bytes, vocabulary: int) -> Table:
     return np.stack([columns[0], np.log(columns[1]), np.log(columns[2])], axis=1)
 
 
+def around(images: Bytes, vocabulary: int, reach: float | None) -> Table:
+    """Return mean, log contrast and log gradient around each pixel of `images` `[N, H, W, C]`, `[N,
+    H, W, 3]`; those of the whole image, `[N, 1, 1, 3]`, where `reach` is None.
+
+    The surroundings are weighted by a Gaussian of `reach` pixels, so that what is missing or added
+    in one place does not change what is expected in another.
+    """
+    if reach is None:
+        return covariates(images, vocabulary)[:, None, None]
+    grey, flat = brightness(images, vocabulary).mean(-1), FLAT / vocabulary
+    mean = blur(grey, reach)
+    contrast = np.sqrt(np.maximum(blur(np.square(grey), reach) - np.square(mean), 0))
+    down, across = (_slope(grey, axis) for axis in (1, 2))
+    gradient = np.sqrt(blur(np.square(down) + np.square(across), reach / 2))
+    return np.stack([mean, np.log(contrast + flat), np.log(gradient + flat)], axis=-1)
+
+
+def _slope(grey: Table, axis: int) -> Table:
+    """Return central differences of `grey`, or zeros along an axis of a single pixel."""
+    if grey.shape[axis] == 1:
+        return np.zeros_like(grey)
+    slope: Table = np.gradient(grey, axis=axis)
+    return slope
+
+
 class Regression(BaseModel):
     """Least squares of statistics on the covariates, their squares and products, shrunk by a
     ridge."""
@@ -44,7 +70,7 @@ class Regression(BaseModel):
 
     @classmethod
     def fit(cls, given: Table, statistics: Table) -> "Regression":
-        """Fit `statistics` `[N, S]` on covariates `given` `[N, Q]` of good images."""
+        """Fit `statistics` `[N, S]` on covariates `given` `[N, Q]` of good images or pixels."""
         centre, scale = given.mean(0), np.maximum(given.std(0), 1e-6)
         columns = _columns((given - centre) / scale)
         shrinkage = RIDGE * len(given) * np.eye(columns.shape[1])
@@ -53,13 +79,14 @@ class Regression(BaseModel):
         return cls(centre=Packed.of(centre), scale=Packed.of(scale), weights=Packed.of(weights))
 
     def expected(self, given: Table) -> Table:
-        """Return what good images with covariates `given` `[N, Q]` have, `[N, S]`."""
+        """Return what is usual at covariates `given` `[..., Q]`, `[..., S]`."""
         standard = (given - self.centre.array) / self.scale.array
         expected: Table = _columns(standard) @ self.weights.array
         return expected
 
 
 def _columns(standard: Table) -> Table:
-    one = np.ones((len(standard), 1))
-    first, second = np.triu_indices(standard.shape[1])
-    return np.concatenate([one, standard, standard[:, first] * standard[:, second]], axis=1)
+    one = np.ones((*standard.shape[:-1], 1))
+    first, second = np.triu_indices(standard.shape[-1])
+    squares = standard[..., first] * standard[..., second]
+    return np.concatenate([one, standard, squares], axis=-1)

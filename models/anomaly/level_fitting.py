@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from models.anomaly.conformal import FAILED
-from models.anomaly.covariates import Regression, brightness, covariates
+from models.anomaly.covariates import brightness
 from models.anomaly.defects import Defects, make_defects
 from models.anomaly.fitting import fit_density, require, source
-from models.anomaly.heat import Heat
+from models.anomaly.heat_fitting import fit_heat
 from models.anomaly.level_calibration import LevelCalibration, Scale
-from models.anomaly.maps import Seen, error_maps, features
-from models.anomaly.packed import Packed
+from models.anomaly.maps import Seen, features
 from models.anomaly.parts import (
     PARTS,
     WEIGHTS,
@@ -29,7 +28,7 @@ from models.anomaly.regions import Peaks
 from models.anomaly.rows import calls
 from models.anomaly.subspace import Subspace
 from models.anomaly.tails import Tails
-from models.anomaly.teaching import draw_pixels, teach, weigh
+from models.anomaly.teaching import draw_pixels, teach
 from models.files.pictures import Bytes
 from models.schema.manifest import Manifest
 from models.schema.specs import Levels
@@ -42,8 +41,6 @@ TAUGHT, CHECKED = 600, 300
 # Pixels of all images that are looked at to teach, at most, so that they fit into memory.
 MOST_PIXELS = 1 << 20
 WHITE = 0.999
-# Pixels from which the weights of a heat map are fitted, at most, of defects and of good images.
-HEAT_PIXELS = 20_000
 
 
 def defect_calls(spec: Levels) -> int:
@@ -163,37 +160,8 @@ def fit_detector(good: Solved, drawn: Drawn, vocabulary: int, seed: int) -> Dete
         vocabulary=vocabulary,
         subspace=subspace,
         perceptron=teach(draw_pixels(maps[0], maps[1], masks, seed), seed),
-        heat=fit_heat(good, drawn, subspace, vocabulary, seed),
+        heat=fit_heat(
+            good.seen, drawn.solved.seen, drawn.defects.masks, subspace, vocabulary, seed
+        ),
         density=fit_density(statistic_names(table.shape[1] - 2), table, seed),
     )
-
-
-def fit_heat(good: Solved, drawn: Drawn, subspace: Subspace, vocabulary: int, seed: int) -> Heat:
-    """Fit the heat map: what good pixels have, and the weights by which pixels of defects are
-    told from them."""
-    errors, damaged = (error_maps(one.seen, subspace, vocabulary) for one in (good, drawn.solved))
-    known, others = (covariates(one.images, vocabulary) for one in (good, drawn.solved))
-    usual = Regression.fit(known, errors.mean((2, 3)))
-    left = errors - usual.expected(known)[:, :, None, None]
-    variance = left.var(0)
-    # Half of a pixel's own variance and half of the image's mean, since good images may be few.
-    spread = np.sqrt((variance + variance.mean((1, 2), keepdims=True)) / 2 + 1e-12)
-    even = Heat(
-        usual=usual,
-        mean=Packed.of(left.mean(0)),
-        spread=Packed.of(spread),
-        weights=(1.0,) * errors.shape[1],
-    )
-    standard = [
-        np.moveaxis(even.standardised(*pair), 1, -1)
-        for pair in ((damaged, others), (errors, known))
-    ]
-    dice = np.random.Generator(np.random.PCG64(seed))
-    pixels = [standard[0][drawn.defects.masks], standard[1].reshape(-1, errors.shape[1])]
-    pixels = [
-        one[dice.choice(len(one), min(len(one), HEAT_PIXELS), replace=False)] for one in pixels
-    ]
-    weights = weigh(pixels[0], pixels[1])
-    if not weights.any():
-        weights = np.ones(len(weights))
-    return even.model_copy(update={"weights": tuple(weights.tolist())})

@@ -10,7 +10,7 @@ from torch import Tensor
 from models.anomaly.latents import latent_mass
 from models.anomaly.readings import Reading
 from models.network.encoder import top_k
-from models.network.mulan import tokens_to_data
+from models.network.pixels import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.schema.specs import Levels
@@ -25,7 +25,7 @@ def levels_problem(
     """Return rows for images `tokens` `[rows, C, H, W]`, uint8. No noise is drawn, so that `seed`
     changes nothing. The encoder runs once for each image."""
     config = denoiser.config
-    clean, seeds = tokens_to_data(tokens, config.vocabulary), content_seeds(seed, tokens)
+    clean, seeds = tokens_to_data(tokens, config), content_seeds(seed, tokens)
     logits = denoiser.encode(clean.float())
     # What follows is computed without tails, and once for each row.
     padded, seeds, logits = pad((clean, seeds, logits), QUANTUM)

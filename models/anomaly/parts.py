@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from models.anomaly.blur import blur
-from models.anomaly.covariates import brightness, covariates
+from models.anomaly.covariates import brightness
 from models.anomaly.density import Density
 from models.anomaly.heat import Heat
 from models.anomaly.maps import FINE, Seen, error_maps, features
@@ -61,7 +61,7 @@ class Detector(BaseModel):
         """Return the heat `[N, H, W]` of images `[N, H, W, C]`, each of which was solved."""
         seen = Seen(images, levels_of(readings))
         errors = error_maps(seen, self.subspace, self.vocabulary)
-        return self.heat(errors, covariates(images, self.vocabulary))
+        return self.heat(errors, images, self.vocabulary)
 
 
 def statistic_names(levels: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from models.anomaly.gaussianity import anderson_darling, spectrum
 from models.anomaly.latents import latent_mass
 from models.anomaly.readings import Reading
 from models.network.encoder import top_k
-from models.network.mulan import tokens_to_data
+from models.network.pixels import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, rademacher
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
@@ -29,7 +29,7 @@ def path_problem(
     All noise is keyed by (seed, the image's content). The encoder runs once for each image.
     """
     config, device, rows = denoiser.config, tokens.device, len(tokens)
-    clean, seeds = tokens_to_data(tokens, config.vocabulary), content_seeds(seed, tokens)
+    clean, seeds = tokens_to_data(tokens, config), content_seeds(seed, tokens)
     logits = denoiser.encode(clean.float())
     # What follows is computed without tails, and once for each row.
     clean, seeds, logits = pad((clean, seeds, logits), QUANTUM)

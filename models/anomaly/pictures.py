@@ -24,17 +24,24 @@ if TYPE_CHECKING:
     from models.anomaly.ranked import Verdict
 
 Scores = NDArray[np.float64]
-Aggregate = Literal["max", "top-3", "mean"]
+Aggregate = Literal["max", "top-3", "mean", "mean-odds"]
 
 
 def _top_3(scores: Scores) -> float:
     return float(np.sort(scores)[-3:].mean())
 
 
+def _mean_odds(scores: Scores) -> float:
+    """Return log mean exp of scores: if they are log-odds of a defect, that of a defect in any one
+    of the tiles, each as likely to have it. A picture of many tiles is not stranger for that."""
+    return float(np.logaddexp.reduce(scores) - math.log(len(scores)))
+
+
 AGGREGATES: dict[Aggregate, Callable[[Scores], float]] = {
     "max": lambda scores: float(scores.max()),
     "top-3": _top_3,
     "mean": lambda scores: float(scores.mean()),
+    "mean-odds": _mean_odds,
 }
 
 

@@ -30,8 +30,13 @@ class Power(BaseModel):
 
     all: Seen
     interval: tuple[float, float] = Field(description="95 % bootstrap interval of the AUROC.")
-    kinds: dict[str, Seen]
-    parts: dict[str, float] = Field(description="AUROC of each part of the score by itself.")
+    kinds: dict[str, Seen] = Field(
+        description="Separation of each kind of defect, by its name.",
+        examples=[{"scratch": {"defects": 48, "auroc": 0.75, "flagged": 0.25}}],
+    )
+    parts: dict[str, float] = Field(
+        description="AUROC of each part of the score by itself.", examples=[{"codec_bits": 0.75}]
+    )
     blind: bool = Field(
         description=f"True if the AUROC may be no more than {BLIND}: defects are hardly seen."
     )

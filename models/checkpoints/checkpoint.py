@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.files.folders import replacing, write_atomically
-from models.network.mulan import Mulan
+from models.network.build import build
+from models.network.network import Network
+from models.schema.architectures import AnyConfig, parse_config
 from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import CONFIG_KEY, MANIFEST, WEIGHTS, Manifest, read_manifest
@@ -27,7 +28,7 @@ class Checkpoint(NamedTuple):
     """A verified model with its manifest."""
 
     manifest: Manifest
-    model: Mulan
+    model: Network
 
 
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -36,7 +37,8 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     Raises CheckpointError, naming the file or tensor: a missing or truncated file, one that is not
     regular or larger than the configuration implies, a hash other than the manifest's, a
     configuration other than the one inside the weights, a missing, unexpected, misshapen or
-    non-finite tensor, or one that is not float32.
+    non-finite tensor, or one that is not float32. Raises MissingExtraError where the networks need
+    a package that is not installed.
     """
     manifest = read_manifest(folder)
     path = folder / WEIGHTS
@@ -60,9 +62,10 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     if _embedded_config(content) != manifest.config:
         raise CheckpointError(f"{path}: its configuration differs from the manifest's")
     with torch.device("meta"):
-        model = Mulan(manifest.config)
+        model = build(manifest.config)
     check_tensors(tensors, model, str(path))
     model.load_state_dict(tensors, assign=True)
+    model.verify(str(path))
     return Checkpoint(manifest, model.to(device).eval().requires_grad_(False))
 
 
@@ -81,7 +84,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
 
 
-def check_tensors(tensors: dict[str, Tensor], model: Mulan, origin: str) -> None:
+def check_tensors(tensors: dict[str, Tensor], model: nn.Module, origin: str) -> None:
     """Raise CheckpointError unless `tensors` are the parameters of `model`, finite and float32."""
     expected = model.state_dict()
     for name in sorted(expected.keys() - tensors.keys()):
@@ -100,11 +103,8 @@ def check_tensors(tensors: dict[str, Tensor], model: Mulan, origin: str) -> None
             raise CheckpointError(f"{origin}: tensor {name} has values that are not finite")
 
 
-def _embedded_config(content: bytes) -> ModelConfig | None:
+def _embedded_config(content: bytes) -> AnyConfig | None:
     """Return the configuration in a safetensors header (8 bytes of length, then JSON), or None."""
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    try:
-        return ModelConfig.model_validate_json(metadata.get(CONFIG_KEY, ""))
-    except ValidationError:
-        return None
+    return parse_config(metadata.get(CONFIG_KEY, ""))

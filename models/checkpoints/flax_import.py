@@ -10,25 +10,24 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.checkpoints.flax_file import MAX_BYTES, read_flax
 from models.checkpoints.flax_names import convert, official_path, official_shape, rename
+from models.checkpoints.names import checked_name, name_of
 from models.checkpoints.official import Settings, complete
 from models.files.folders import new_folder
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
-from models.schema.manifest import Manifest, Name, Origin, first_fault
+from models.schema.manifest import Manifest, Origin
+from models.schema.mulan import MulanConfig
 from models.schema.regular import open_regular
 
 Copy = Literal["ema", "raw"]
 Leaves = dict[str, NDArray[Any]]
 ENTRY: dict[Copy, str] = {"ema": "ema_params", "raw": "params"}
 FLOATS = ("float32", "float16")
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
 NETWORKS = {"encoder_model", "gamma", "score_model"}
 
 
@@ -44,13 +43,13 @@ def import_flax(
 ) -> Manifest:
     """Write the checkpoint folder `out` from an official `ckpt-N.flax`.
 
-    `settings` are fields of ModelConfig; those that the shapes determine may be left out. `copy`
+    `settings` are fields of MulanConfig; those that the shapes determine may be left out. `copy`
     chooses the averaged parameters, as the official evaluation does, or the raw ones. `out` appears
     only when everything is verified. Raises CheckpointError, which names the leaf, for a file that
     is damaged or another model's, and when `out` exists already.
     """
     path, entry = locate(path), ENTRY[copy]
-    chosen = _checked_name(name or _name(out))
+    chosen = checked_name(name or name_of(out))
     with new_folder(out) as folder:
         tree = read_flax(path, {"step", entry}, max_bytes=max_bytes, progress=progress)
         if not isinstance(tree.get(entry), dict):
@@ -111,7 +110,7 @@ def flatten(tree: Mapping[str, Any], origin: str, prefix: str = "") -> Leaves:
 
 
 def shown_by(leaves: Leaves, said: Settings, origin: str) -> Settings:
-    """Return the fields of ModelConfig that the shapes determine.
+    """Return the fields of MulanConfig that the shapes determine.
 
     Images are taken as square unless `said` has an image_shape. Raises CheckpointError.
     """
@@ -145,7 +144,7 @@ def shown_by(leaves: Leaves, said: Settings, origin: str) -> Settings:
     return found
 
 
-def to_tensors(leaves: Leaves, config: ModelConfig, origin: str) -> dict[str, Tensor]:
+def to_tensors(leaves: Leaves, config: MulanConfig, origin: str) -> dict[str, Tensor]:
     """Return the state dict of `Mulan(config)`, float32; removes the leaves from `leaves` one by
     one.
 
@@ -173,18 +172,6 @@ def to_tensors(leaves: Leaves, config: ModelConfig, origin: str) -> dict[str, Te
             raise CheckpointError(f"{origin}: leaf {path} has values that are not finite")
         tensors[name] = convert(path, value.astype(np.float32, copy=False))
     return tensors
-
-
-def _name(out: Path) -> str:
-    """Derive a checkpoint's name from its folder's."""
-    return re.sub(r"[^a-z0-9._-]+", "-", out.name.lower()).strip("-._")[:64] or "imported"
-
-
-def _checked_name(name: str) -> str:
-    try:
-        return _NAME.validate_python(name)
-    except ValidationError as error:
-        raise CheckpointError(f"name {name!r}: {first_fault(error)}") from error
 
 
 def _step(value: Any) -> int | None:

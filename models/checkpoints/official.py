@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import first_fault
+from models.schema.mulan import MulanConfig
 from models.schema.regular import read_regular
 
 Settings = dict[str, Any]
@@ -54,10 +54,12 @@ _ONLY = {
     "condition": "input",
     "sm_n_timesteps": 0,
 }
-# Fields of ModelConfig that the official code has no setting for, with its values
+# Fields of MulanConfig that the official code has no setting for, with its values
 # (ldm/ldm_unet.py, ldm/model_vdm.py). Most of them change no tensor's shape: with other values the
 # official code would run the weights as another density without a sign.
 _OFFICIAL_VALUES: dict[str, tuple[Any, ...]] = {
+    "pixel_map": ("centres",),
+    "parameterisation": ("velocity", "epsilon", "velocity-from-epsilon"),
     "fourier": ((6, 7), ()),
     "fourier_fade": (False,),
     "time_scale": (1000.0,),
@@ -72,7 +74,7 @@ _MUST_SAY = ("parameterisation", "latent_k")
 
 
 def read_settings(name_or_path: str) -> Settings:
-    """Read fields of ModelConfig from a shipped name or a file.
+    """Read fields of MulanConfig from a shipped name or a file.
 
     A file is JSON or TOML, with these fields or with the official ones: `sm_n_embd` and the others,
     either at the top, with `vdm_type` beside them, or under `model_config`. Raises CheckpointError.
@@ -96,7 +98,7 @@ def read_settings(name_or_path: str) -> Settings:
     return _translated(settings, str(path))
 
 
-def complete(settings: Settings, found: Settings, origin: str) -> ModelConfig:
+def complete(settings: Settings, found: Settings, origin: str) -> MulanConfig:
     """Make the configuration of the stated settings and of those that the shapes show.
 
     Raises CheckpointError where the two contradict each other or a required setting is missing.
@@ -111,12 +113,12 @@ def complete(settings: Settings, found: Settings, origin: str) -> ModelConfig:
                 f"{settings[field]}"
             )
     try:
-        return ModelConfig.model_validate(settings | found)
+        return MulanConfig.model_validate(settings | found)
     except ValidationError as error:
         raise CheckpointError(f"{origin}: configuration: {first_fault(error)}") from error
 
 
-def require_official(config: ModelConfig, name: str) -> None:
+def require_official(config: MulanConfig, name: str) -> None:
     """Raise CheckpointError unless the official code can express the networks of `config`.
 
     The text names the checkpoint `name`, every field at fault and its official values. The image's

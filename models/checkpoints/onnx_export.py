@@ -11,6 +11,7 @@ from onnx import ModelProto
 from models.checkpoints.checkpoint import Checkpoint
 from models.checkpoints.onnx_graphs import Graph, build, graphs, with_weights
 from models.files.folders import new_folder, replacing
+from models.schema.architectures import require_mulan
 from models.schema.errors import CheckpointError
 from models.schema.graphs import GRAPHS, SERVED
 
@@ -24,8 +25,10 @@ def export_onnx(checkpoint: Checkpoint, folder: Path) -> list[Path]:
     the network time `[rows]` and the latent `[rows, n]` to the network's prediction; `score_vjp`
     also pulls cotangents `[rows, probes, C, H, W]` back through it; `encoder` maps clean images to
     logits, and `schedule` maps a latent to the polynomial's coefficients. Returns the files. Raises
-    CheckpointError where a graph disagrees with its network, and when `folder` exists already.
+    CheckpointError where a graph disagrees with its network, for networks that are not MULAN's, and
+    when `folder` exists already.
     """
+    require_mulan(checkpoint.manifest.config, "an ONNX graph")
     found = graphs(checkpoint.model.cpu())
     with new_folder(folder) as partial:
         for name, graph in found.items():
@@ -37,8 +40,10 @@ def make_graphs(checkpoint: Checkpoint, folder: Path) -> list[Path]:
     """Write the graphs that the service's runtime calls into the checkpoint's `folder`.
 
     They hold no weights, and those of checkpoints of one architecture are equal. Returns the files.
-    Raises CheckpointError where a graph disagrees with its network.
+    Raises CheckpointError where a graph disagrees with its network, and for networks that are not
+    MULAN's.
     """
+    require_mulan(checkpoint.manifest.config, "an ONNX graph")
     found = graphs(checkpoint.model.cpu())
     files = []
     (folder / GRAPHS).mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from models.checkpoints.onnx_pull_back import PullBack
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.schema.graphs import CONFIG_KEY, GRAPH_VERSION, VERSION_KEY
 from models.schema.manifest import WEIGHTS
 
@@ -68,7 +68,7 @@ class _OfWeights(nn.Module):
         return found
 
 
-def graphs(model: Mulan) -> dict[str, Graph]:
+def graphs(model: Network) -> dict[str, Graph]:
     """Return the functions of a model to export; a fixed schedule and an absent encoder need no
     graph."""
     config, draws = model.config, torch.Generator().manual_seed(0)
@@ -176,7 +176,7 @@ def _without_weights(model: ModelProto, graph: Graph, config: str) -> ModelProto
     return model
 
 
-def _weights(model: Mulan, part: str) -> dict[str, Tensor]:
+def _weights(model: Network, part: str) -> dict[str, Tensor]:
     module = model.get_submodule(part)
     return {f"{part}.{name}": value.detach() for name, value in module.named_parameters()}
 

@@ -8,6 +8,7 @@ from models.checkpoints.checkpoint import Checkpoint
 from models.checkpoints.flax_names import official_path, to_official
 from models.checkpoints.official import require_official
 from models.files.folders import replacing
+from models.schema.architectures import require_mulan
 from models.schema.manifest import CONFIG_KEY
 
 
@@ -19,7 +20,7 @@ def export_safetensors(checkpoint: Checkpoint, out: Path, *, official: bool) -> 
     """
     manifest, tensors = checkpoint.manifest, dict(checkpoint.model.state_dict())
     if official:
-        require_official(manifest.config, manifest.name)
+        require_official(require_mulan(manifest.config, "the official format"), manifest.name)
         tensors = {
             official_path(name): to_official(name, tensor) for name, tensor in tensors.items()
         }

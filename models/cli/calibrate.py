@@ -50,7 +50,7 @@ def _setting(spec: type[FlowPath] | type[Levels], name: str) -> Callable[[Comman
 @click.option(
     "--aggregate",
     type=click.Choice([*AGGREGATES]),
-    default="max",
+    default="mean-odds",
     show_default=True,
     help="The way in which the scores of a photograph's tiles become one.",
 )

@@ -40,6 +40,14 @@ EVERY = "corruptions"
     show_default=True,
     help="At most this many images of each set.",
 )
+@click.option(
+    "--changed-pixels",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Also change one pixel of each of this many normal images, and count how often the "
+    "heatmap is hottest there.",
+)
 @click.option("--alpha", type=Finite(0, 1, True, True), default=ALPHA, show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(

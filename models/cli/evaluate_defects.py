@@ -6,41 +6,47 @@ import click
 
 from models.cli.compute import SEED, device, threads
 from models.cli.lazy import runs
-from models.cli.options import Finite, as_json, root
-from models.evaluation.defaults import ALPHA
+from models.cli.options import as_json
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--model", "name", required=True, help="A checkpoint's name, or its folder.")
-@root
+@click.argument("folder", type=_FOLDER)
+@click.option("--defects", required=True, type=_FOLDER, help="Photographs of bad parts.")
 @click.option(
-    "--pictures",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with the sub-folders `good`, `defect` and `mask`, whose pictures were used for "
-    "nothing else. A mask has its picture's path and is white where the defect is.",
+    "--masks",
+    type=_FOLDER,
+    help="Masks of the defects, white where the defect is. A mask has its photograph's path and "
+    "size; `_mask` before its suffix does not count.",
 )
 @click.option(
-    "--learn",
-    required=True,
-    help="Good tiles from which the baselines learn: a path as of training images.",
+    "--normal",
+    type=_FOLDER,
+    help="Good photographs to judge, which were used for nothing else, instead of the test part of "
+    "the checkpoint's own split.",
 )
+@click.option("--data", help="Folder of the photographs that the checkpoint was made from, if it "
+              "is not the recipe's.")  # fmt: skip
 @click.option(
-    "--shrink",
+    "--divisions",
     type=click.IntRange(1),
-    default=1,
+    default=1000,
     show_default=True,
-    help="Divide the sides of the pictures by this before they are cut into tiles.",
+    help="How often calibration pictures and other good ones are divided anew.",
 )
-@click.option("--alpha", type=Finite(0, 1, True, True), default=ALPHA, show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @device
 @threads
 @as_json
 @runs("models.cli.actions.evaluate_defects:defects")
 def defects() -> None:
-    """Measure a calibrated checkpoint on pictures of defects, beside detectors without a network.
+    """Measure the calibrated checkpoint in FOLDER on photographs, beside detectors without a
+    network.
 
-    Prints AUROC of tiles and of pictures, and AU-PRO of the heatmaps, with 95 % bootstrap
-    intervals, and the false alarms on good tiles.
+    Every photograph is scored once. Printed are the numbers of good and of bad ones that are
+    flagged at several alphas, by the calibration as it is and by new divisions of the good ones
+    into calibration and judged pictures; AUROC by each aggregate of tiles; and AUROC of tiles and
+    pictures and AU-PRO of the heatmaps for every detector, with 95 % bootstrap intervals. Pictures
+    that the checkpoint was trained on, or its detector fitted on, are refused.
     """

@@ -11,19 +11,28 @@ from models.cli.options import as_json
 
 
 @click.command("import")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--diffusers",
+    type=click.Path(path_type=Path),
+    help="A pipeline's or a model's folder of the library diffusers, in place of CHECKPOINT.",
+)
 @click.option(
     "--config",
-    required=True,
-    help=f"{', '.join(NAMED)}, or a JSON or TOML file of the settings that shapes do not show.",
+    help=f"Of CHECKPOINT: {', '.join(NAMED)}, or a JSON or TOML file of the settings that shapes "
+    "do not show.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to create.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to create. With --diffusers it is the model's name by default.",
+)
 @click.option(
     "--params",
     type=click.Choice(["ema", "raw"]),
     default="ema",
     show_default=True,
-    help="The averaged parameters, or those that the optimiser last wrote.",
+    help="Of CHECKPOINT: the averaged parameters, or those that the optimiser last wrote.",
 )
 @click.option("--name", help="Name to serve it by. The folder's name by default.")
 @click.option(
@@ -36,7 +45,9 @@ from models.cli.options import as_json
 @as_json
 @runs("models.cli.actions.importing:import_checkpoint")
 def import_checkpoint() -> None:
-    """Make a checkpoint folder of CHECKPOINT, an official `ckpt-N.flax`.
+    """Make a checkpoint folder of CHECKPOINT, an official `ckpt-N.flax`, or of a model of the
+    library diffusers.
 
-    The file may be gzipped and named without its ending. Of a folder the latest file is taken.
+    The official file may be gzipped and named without its ending. Of a folder the latest file is
+    taken. A diffusers model is a UNet2DModel of grey or RGB images with its weights in safetensors.
     """

@@ -46,6 +46,13 @@ class HeightByWidth(click.ParamType[tuple[int, int]]):
 )
 @click.option("--tile", type=HeightByWidth(), help="Height and width of a tile.")
 @click.option("--vocabulary", type=click.IntRange(2, 256), help="Number of levels of a pixel.")
+@click.option(
+    "--test",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Photographs that are used for nothing, so that they show what would be stopped.",
+)
 @click.option("--licence", default="", help="Licence of the photographs, for the record.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Train and calibrate as well.")

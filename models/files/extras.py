@@ -12,6 +12,7 @@ from models.schema.errors import MissingExtraError
 
 # The extra that installs each optional package.
 EXTRAS = {
+    "diffusers": "diffusers",
     "matplotlib": "workshop",
     "onnx": "onnx",
     "onnxscript": "onnx",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, silu
 
 from models.network.unet import NORM_EPSILON, Trunk
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
 GAMMA_TERMS = 10
 
@@ -16,7 +16,7 @@ class Encoder(nn.Module):
     """The official encoder: the score network's down blocks and middle, a convolution, a dense
     layer."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: MulanConfig) -> None:
         super().__init__()
         height, width, _ = config.image_shape
         self.trunk = Trunk(config, config.encoder_depth, conditions=1)
@@ -31,14 +31,6 @@ class Encoder(nn.Module):
         features = self.conv_out(silu(self.norm_out(h))).flatten(1)
         logits: Tensor = self.dense_out(silu(features))
         return logits
-
-
-class NoLatent(nn.Module):
-    """The encoder of a model without a latent."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return empty logits, `[rows, 0]`."""
-        return x.new_zeros(x.shape[0], 0)
 
 
 def top_k(logits: Tensor, k: int) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from models.network.encoder import categorical_kl
-from models.network.mulan import Mulan, tokens_to_data
+from models.network.network import Network
+from models.network.pixels import tokens_to_data
 
 COARSE = 3.0
 
@@ -32,7 +33,7 @@ class Elbo(NamedTuple):
 
 
 def negative_elbo(
-    model: Mulan,
+    model: Network,
     tokens: Tensor,
     latent: Tensor,
     logits: Tensor,
@@ -47,7 +48,7 @@ def negative_elbo(
     parameter.
     """
     schedule = model.gamma(latent)
-    x0 = tokens_to_data(tokens, model.config.vocabulary).to(epsilon)
+    x0 = tokens_to_data(tokens, model.config).to(epsilon)
     noise = schedule.noise(t)
     x = noise.alpha * x0 + noise.sigma * epsilon
     predicted = model.epsilon(x, noise, schedule.network_time(noise.gamma), latent)
@@ -62,19 +63,19 @@ def negative_elbo(
     )
 
 
-def reconstruction(model: Mulan, tokens: Tensor, epsilon0: Tensor) -> Tensor:
+def reconstruction(model: Network, tokens: Tensor, epsilon0: Tensor) -> Tensor:
     """Return -log p(tokens | x at t = 0) in nats, `[rows]`. It does not depend on parameters."""
-    vocabulary, gamma0 = model.config.vocabulary, model.config.gamma_min
+    config, gamma0 = model.config, model.config.gamma_min
     with torch.no_grad():
-        x0 = tokens_to_data(tokens, vocabulary).to(epsilon0)
-        bins = tokens_to_data(torch.arange(vocabulary, device=tokens.device), vocabulary)
+        x0 = tokens_to_data(tokens, config).to(epsilon0)
+        bins = tokens_to_data(torch.arange(config.vocabulary, device=tokens.device), config)
         noisy = x0 + math.exp(0.5 * gamma0) * epsilon0
         squares = torch.square((noisy[..., None] - bins.to(noisy)) * math.exp(-0.5 * gamma0))
         log_p = torch.log_softmax(-0.5 * squares, dim=-1)
         return -log_p.gather(-1, tokens.long()[..., None]).flatten(1).sum(1)
 
 
-def prior(model: Mulan, x0: Tensor) -> Tensor:
+def prior(model: Network, x0: Tensor) -> Tensor:
     """Return the KL from q(x at t = 1 | x0) to N(0, I) in nats, `[rows]`."""
     gamma1 = model.config.gamma_max
     variance, log_variance = 1 / (1 + math.exp(-gamma1)), -math.log1p(math.exp(-gamma1))

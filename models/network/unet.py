@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
 NORM_EPSILON = 1e-6
 EMBEDDING_PERIOD = 10_000
@@ -26,7 +26,7 @@ def embed_time(s: Tensor, width: int, scale: float) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def fourier_features(x: Tensor, config: ModelConfig, s: Tensor) -> Tensor:
+def fourier_features(x: Tensor, config: MulanConfig, s: Tensor) -> Tensor:
     """Append sin and cos of w x, w = 2 pi 2^p, to the channels of `x` `[rows, C, H, W]`.
 
     With `fourier_fade` each feature is multiplied by exp(-(w sigma)^2 / 2), the factor by which
@@ -48,7 +48,7 @@ def fourier_features(x: Tensor, config: ModelConfig, s: Tensor) -> Tensor:
     return torch.cat([x, waves.flatten(1, 3)], dim=1)
 
 
-def fourier_channels(config: ModelConfig) -> int:
+def fourier_channels(config: MulanConfig) -> int:
     """Return the number of channels that `fourier_features` makes of an image."""
     return config.image_shape[2] * (1 + 2 * len(config.fourier))
 
@@ -57,7 +57,7 @@ class ResBlock(nn.Module):
     """Two normalised convolutions with the conditioning added between them, and a residual
     connection."""
 
-    def __init__(self, inputs: int, config: ModelConfig) -> None:
+    def __init__(self, inputs: int, config: MulanConfig) -> None:
         super().__init__()
         width = config.width
         self.norm1 = nn.GroupNorm(config.groups, inputs, eps=NORM_EPSILON)
@@ -82,7 +82,7 @@ class Attention(nn.Module):
     Plain matrix products export to every runtime and have derivatives of all orders.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: MulanConfig) -> None:
         super().__init__()
         width = config.width
         self.norm = nn.GroupNorm(config.groups, width, eps=NORM_EPSILON)
@@ -102,7 +102,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """A residual block and, where the configuration has it, attention after it."""
 
-    def __init__(self, inputs: int, config: ModelConfig) -> None:
+    def __init__(self, inputs: int, config: MulanConfig) -> None:
         super().__init__()
         self.res = ResBlock(inputs, config)
         self.attn = Attention(config) if config.attention else nn.Identity()
@@ -115,7 +115,7 @@ class Block(nn.Module):
 class Trunk(nn.Module):
     """The part that score network and encoder share: conditioning, stem, down blocks and middle."""
 
-    def __init__(self, config: ModelConfig, depth: int, conditions: int) -> None:
+    def __init__(self, config: MulanConfig, depth: int, conditions: int) -> None:
         super().__init__()
         width = config.width
         self.config = config
@@ -148,7 +148,7 @@ class CoarseStage(nn.Module):
     The official network has no such stage.
     """
 
-    def __init__(self, config: ModelConfig, width: int) -> None:
+    def __init__(self, config: MulanConfig, width: int) -> None:
         super().__init__()
         wide = config.model_copy(update={"width": width})
         self.condition = nn.Linear(4 * config.width, 4 * width)
@@ -181,7 +181,7 @@ class CoarseStage(nn.Module):
 class ScoreNetwork(nn.Module):
     """The network of x_t, its time and the latent. The configuration says what it predicts."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: MulanConfig) -> None:
         super().__init__()
         width, channels = config.width, config.image_shape[2]
         self.residual = config.residual

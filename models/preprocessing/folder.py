@@ -135,7 +135,7 @@ def _files(folder: Path, found: Folder, defects: bool) -> Iterator[Path]:
             path, name = here / entry.name, _below(here / entry.name, found)
             if entry.name.startswith(".") or entry.name in _JUNK:
                 found.leave_out("hidden", name)
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 if MASKS.fullmatch(entry.name):
                     found.leave_out("folder named like masks", name)
                 elif DEFECTS.fullmatch(entry.name) and not defects:
@@ -147,6 +147,14 @@ def _files(folder: Path, found: Folder, defects: bool) -> Iterator[Path]:
             else:
                 found.leave_out("no picture by its name", name)
         waiting += reversed(below)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or leads to one. A link to itself does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _drop_masks(found: Folder) -> None:

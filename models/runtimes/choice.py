@@ -87,8 +87,8 @@ def choose(checkpoint: Checkpoint, folder: Path, rows: int, wish: Wish) -> Chose
     if wish.sample_dtype == "float32":
         return Chosen(exact, exact)
     rounded = cuda_graph_runtime if model.device.type == "cuda" else EagerRuntime
-    samples = NetworkDenoiser(model, rounded(model, "bfloat16"))
     try:
+        samples = NetworkDenoiser(model, rounded(model, "bfloat16"))
         check(samples, eager)
     except UnavailableRuntimeError as error:
         raise CheckpointError(f"no samples in {wish.sample_dtype}: {error}") from error

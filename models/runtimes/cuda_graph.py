@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.runtimes.graphs import CudaGraphs, GraphCapture, Recording, Tensors
 from models.runtimes.rounded import rounded
 from models.runtimes.runtime import Precision
@@ -37,14 +37,14 @@ class CudaGraphRuntime:
 
     def __init__(
         self,
-        model: Mulan,
+        model: Network,
         graphs: GraphCapture,
         buckets: tuple[int, ...] = BUCKETS,
         precision: Precision = "float32",
     ) -> None:
         self.model, self.graphs, self.buckets = model, graphs, buckets
         self.precision = precision
-        self._network = model.score if precision == "float32" else rounded(model.score)
+        self._network = model.score if precision == "float32" else rounded(model)
         self.version = torch_version(model.device)
         self.least = buckets[0]
         self._calls: dict[tuple[int, int], _Call] = {}
@@ -104,7 +104,7 @@ class CudaGraphRuntime:
         return out.detach(), pulled.transpose(0, 1)
 
 
-def cuda_graph_runtime(model: Mulan, precision: Precision = "float32") -> CudaGraphRuntime:
+def cuda_graph_runtime(model: Network, precision: Precision = "float32") -> CudaGraphRuntime:
     """Return the runtime for a model on a CUDA device.
 
     Raises UnavailableRuntimeError for a model anywhere else.

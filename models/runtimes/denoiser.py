@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.network.network_time import NetworkTime
 from models.network.schedule import NoiseLevel
 from models.rows.rows import (
@@ -39,7 +39,7 @@ class NetworkDenoiser:
 
     def __init__(
         self,
-        model: Mulan,
+        model: Network,
         runtime: Runtime,
         quantum: int | None = None,
         eager_quantum: int = EAGER_QUANTUM,
@@ -60,7 +60,8 @@ class NetworkDenoiser:
         x, rows = query.x, count(query)
         noise = query.noise or self._noise(query.t, condition)
         reading = self.model.reading(x, noise)
-        asked = x, condition.network_time.s(query.t).to(x.dtype), condition.latent
+        time = self.model.time_input(condition.network_time.s(query.t))
+        asked = x, time.to(x.dtype), condition.latent
         if cotangents is None:
             out = self.runtime.score(*pad(asked, self.quantum))
             return Answer(reading.epsilon(out[:rows], x))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.runtimes.denoiser import EAGER_QUANTUM, NetworkDenoiser
 from models.runtimes.rounded import rounded
 from models.runtimes.runtime import Precision
@@ -20,10 +20,10 @@ class EagerRuntime:
     name = "eager"
     least = EAGER_QUANTUM
 
-    def __init__(self, model: Mulan, precision: Precision = "float32") -> None:
+    def __init__(self, model: Network, precision: Precision = "float32") -> None:
         self.model, self.precision = model, precision
         self.version = torch_version(model.device)
-        self._network = model.score if precision == "float32" else rounded(model.score)
+        self._network = model.score if precision == "float32" else rounded(model)
 
     @torch.no_grad()
     def score(self, x: Tensor, network_time: Tensor, latent: Tensor) -> Tensor:
@@ -45,6 +45,6 @@ class EagerRuntime:
         return out.detach(), torch.stack(pulled, dim=1)
 
 
-def eager_denoiser(model: Mulan, quantum: int = EAGER_QUANTUM) -> NetworkDenoiser:
+def eager_denoiser(model: Network, quantum: int = EAGER_QUANTUM) -> NetworkDenoiser:
     """Return a checkpoint's networks in eager PyTorch, in calls of multiples of `quantum` rows."""
     return NetworkDenoiser(model, EagerRuntime(model), quantum, eager_quantum=quantum)

@@ -17,15 +17,15 @@ from onnxruntime import (
     OrtValue,
     SessionOptions,
 )
-from pydantic import ValidationError
 from torch import Tensor
 
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.runtimes.runtime import Precision
 from models.runtimes.versions import torch_version
-from models.schema.config import ModelConfig
+from models.schema.architectures import architecture_of, parse_config
 from models.schema.errors import UnavailableRuntimeError
 from models.schema.graphs import CONFIG_KEY, GRAPH_VERSION, GRAPHS, SERVED, VERSION_KEY
+from models.schema.mulan import MulanConfig
 from models.schema.regular import read_regular
 
 MOST_BYTES = 16 << 20
@@ -46,8 +46,11 @@ class OnnxRuntime:
     # Its kernels treat each row alike in calls of every size.
     least = 1
 
-    def __init__(self, model: Mulan, folder: Path, threads: int | None = None) -> None:
+    def __init__(self, model: Network, folder: Path, threads: int | None = None) -> None:
         self.device, self.config = model.device, model.config
+        if not isinstance(model.config, MulanConfig):
+            kind = architecture_of(model.config)
+            raise UnavailableRuntimeError(f"there are no graphs of {kind} networks")
         self._threads = threads or torch.get_num_threads()
         self._weights = {
             f"score.{name}": _value(weight.detach())
@@ -145,11 +148,7 @@ class OnnxRuntime:
                 f"{path}: the graph is not of version {GRAPH_VERSION}; "
                 "`mulan models graphs` makes it anew"
             )
-        try:
-            config = ModelConfig.model_validate_json(said.get(CONFIG_KEY, ""))
-        except ValidationError:
-            config = None
-        if config != self.config:
+        if parse_config(said.get(CONFIG_KEY, "")) != self.config:
             raise UnavailableRuntimeError(f"{path}: the graph is of another architecture")
 
 

@@ -5,23 +5,20 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from models.network.unet import ScoreNetwork
+from models.network.network import Network
 
 
-def rounded(score: ScoreNetwork) -> ScoreNetwork:
-    """Return a copy of a network with rounded weights, whose ends compute in float32 always."""
-    copied = copy.deepcopy(score)
+def rounded(model: Network) -> nn.Module:
+    """Return a copy of a model's score network with rounded weights, whose `exact_layers` compute
+    in float32 always."""
+    copied = copy.deepcopy(model.score)
     for layer in copied.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.bfloat16()
-    for module, name in (
-        (copied.trunk, "dense0"),
-        (copied.trunk, "dense1"),
-        (copied.trunk, "conv_in"),
-        (copied, "conv_out"),
-    ):
-        original = score.get_submodule(f"trunk.{name}" if module is copied.trunk else name)
-        setattr(module, name, _Exact(original))
+    for path in model.exact_layers:
+        parent, _, name = path.rpartition(".")
+        original = model.score.get_submodule(path)
+        setattr(copied.get_submodule(parent), name, _Exact(original))
     return copied
 
 

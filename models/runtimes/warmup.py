@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.network.encoder import top_k
-from models.network.mulan import Mulan
+from models.network.network import Network
 from models.rows.noise import Stream, normal, rademacher, uniform
 from models.rows.rows import NoiseKey, Query, take
 from models.runtimes.denoiser import EAGER_QUANTUM, NetworkDenoiser
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 Outputs = Callable[[NetworkDenoiser, Rows], Iterator[Tensor]]
 
 
-def warm_up(model: Mulan, rows: int, runtime: Runtime | None = None) -> NetworkDenoiser:
+def warm_up(model: Network, rows: int, runtime: Runtime | None = None) -> NetworkDenoiser:
     """Return a denoiser whose bytes for one row are the same in every call of at most `rows` rows.
 
     Its quantum is the least of the runtime's own, doubled as often as needed, that passes the

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.schema.config import ModelConfig
+from models.schema.architectures import ARCHITECTURES, AnyConfig
 from models.schema.errors import CheckpointError, NoManifestError
 from models.schema.preprocessing import PictureRule
 from models.schema.regular import read_regular
@@ -72,11 +72,13 @@ class TrainingRecord(_Record):
 
 
 class Origin(_Record):
-    """The official checkpoint file that was imported."""
+    """The checkpoint file that was imported."""
 
     file: str
     sha256: str = Field(description="SHA-256 of the file as it was read.")
-    parameters: Literal["ema", "raw"] = Field(description="The averaged or the raw parameters.")
+    parameters: Literal["ema", "raw"] | None = Field(
+        description="The averaged or the raw parameters; null where the file does not say."
+    )
     step: int | None = Field(description="Training steps, as recorded in the file.")
 
 
@@ -89,7 +91,7 @@ class Manifest(_Record):
 
     format: Literal[1] = 1
     name: Name
-    config: ModelConfig
+    config: AnyConfig
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights file.")
     parameters: int
     preprocessing: PictureRule | None = Field(
@@ -140,7 +142,8 @@ def first_fault(error: ValidationError) -> str:
     is cut.
     """
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    # The tag of an architecture is no field, but pydantic names it on the way to one.
+    field = ".".join(str(part) for part in first["loc"] if part not in ARCHITECTURES)
     line = f"{field}: {first['msg']}" if field else first["msg"]
     escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[:_LONGEST_FAULT])
     return escaped if len(line) <= _LONGEST_FAULT else f"{escaped}..."

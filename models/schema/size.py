@@ -6,16 +6,16 @@ The functions mirror the layers in `models/network`.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from models.schema.config import ModelConfig
+    from models.schema.mulan import MulanConfig
 
 
-def parameter_count(config: "ModelConfig") -> int:
+def parameter_count(config: "MulanConfig") -> int:
     """Number of parameters of encoder, schedule and score network together."""
     score = _score(config)
     return score + _encoder(config) + _schedule(config) if config.latent_size else score
 
 
-def _score(config: "ModelConfig") -> int:
+def _score(config: "MulanConfig") -> int:
     width, channels = config.width, config.image_shape[2]
     return (
         _trunk(config, config.depth, config.latent_size)
@@ -26,20 +26,20 @@ def _score(config: "ModelConfig") -> int:
     )
 
 
-def _encoder(config: "ModelConfig") -> int:
+def _encoder(config: "MulanConfig") -> int:
     trunk = _trunk(config, config.encoder_depth, 1)
     head = _norm(config.width) + _conv(config.width, 1, 3)
     return trunk + head + _linear(config.positions, config.latent_size)
 
 
-def _schedule(config: "ModelConfig") -> int:
+def _schedule(config: "MulanConfig") -> int:
     dimensions = config.dimensions
     width = config.schedule_width or dimensions
     inner = _linear(config.latent_size, width) + _linear(width, width)
     return inner + 3 * _linear(width, dimensions)
 
 
-def _trunk(config: "ModelConfig", depth: int, conditions: int) -> int:
+def _trunk(config: "MulanConfig", depth: int, conditions: int) -> int:
     width = config.width
     inputs = config.image_shape[2] * (1 + 2 * len(config.fourier)) * config.patch**2
     return (
@@ -51,7 +51,7 @@ def _trunk(config: "ModelConfig", depth: int, conditions: int) -> int:
     )
 
 
-def _coarse(config: "ModelConfig") -> int:
+def _coarse(config: "MulanConfig") -> int:
     outer, width = 4 * config.width, config.coarse_width
     return (
         _linear(outer, 4 * width)

@@ -1,7 +1,9 @@
 """The registry: adding a solver is one file here, one line below, and its parameters in specs."""
 
+from models.schema.config import ModelConfig
 from models.solvers.adams import AdamsSolver
 from models.solvers.base import AnySampler, AnySolver
+from models.solvers.cleaned import Cleaned
 from models.solvers.ddim import DdimSolver
 from models.solvers.ddpm import DdpmSolver
 from models.solvers.dpm_2m import Dpm2mSdeSolver, Dpm2mSolver
@@ -25,6 +27,8 @@ SAMPLERS: dict[str, AnySampler] = {
     )
 }
 
+_CLEANED: dict[str, AnySampler] = {name: Cleaned(solver) for name, solver in SAMPLERS.items()}
+
 SOLVERS: dict[str, AnySolver] = {
     **SAMPLERS,
     AdamsSolver.name: AdamsSolver(),
@@ -32,3 +36,8 @@ SOLVERS: dict[str, AnySolver] = {
     PathSolver.name: PathSolver(),
     LevelsSolver.name: LevelsSolver(),
 }
+
+
+def sampler_of(name: str, config: ModelConfig) -> AnySampler:
+    """Return the sampler `name` as it draws from a model: its samples end as `config` says."""
+    return _CLEANED[name] if config.closing_evaluations else SAMPLERS[name]

@@ -25,8 +25,11 @@ _COLOURFUL = 16
 # Whole pictures of about 32 x 32 values, or two to three tiles of 32 along the shorter side.
 _SIDE, _ACROSS, _MULTIPLE = 32, 96, 8
 # Pictures to train on, and rows to solve for the density and for the p-values.
-_MOST_TRAIN, _MOST_DENSITY, _MOST_CALIBRATION = 8000, 300, 1500
+_MOST_TRAIN, _MOST_DENSITY, _MOST_CALIBRATION = 8000, 2400, 2400
 _USUAL_CALIBRATION = 20
+# Of a folder's pictures, the smallest per cent may be smaller than a tile: they are left out rather
+# than have all others cut small.
+_SMALL = 10
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Wishes:
     tile: Size | None = None
     resize: Size | None = None
     scale: float | None = None
+    test: int = 0
 
 
 @dataclass
@@ -92,7 +96,15 @@ def propose(seen: Impression, count: int, wishes: Wishes) -> Proposal:
         "stride": list(tile),
         "levels": vocabulary,
     }
-    split = propose_split(count, _rows(PictureRule.model_validate(preprocessing), seen))
+    if wishes.test and count < FEWEST_PICTURES + wishes.test:
+        raise DataError(
+            f"{count} pictures; with {wishes.test} for --test at least "
+            f"{FEWEST_PICTURES + wishes.test} are needed"
+        )
+    rows = _rows(PictureRule.model_validate(preprocessing), seen)
+    split = propose_split(count - wishes.test, rows)
+    if wishes.test:
+        split["test"] = wishes.test
     parts = ", ".join(f"{number} {part}" for part, number in split.items())
     reasons.append(f"split by file: {parts}; alpha from 1/{split['calibration'] + 1}")
     if count < SAMPLED:
@@ -133,7 +145,7 @@ def _rows(rule: PictureRule, seen: Impression) -> float:
 def _size(seen: Impression, wishes: Wishes, reasons: list[str]) -> tuple[dict[str, Any], Size, int]:
     """Choose between whole pictures and tiles; return the size rule, the tile and the shift."""
     height, width = (statistics.median(size[axis] for size in seen.sizes) for axis in (0, 1))
-    shortest = min(min(size) for size in seen.sizes)
+    shortest = int(np.percentile([min(size) for size in seen.sizes], _SMALL, method="higher"))
     alike = f"the pictures {'are' if seen.alike >= _ALIKE else 'are not'} alike ({seen.alike:.2f})"
     if wishes.resize is not None:
         tile = wishes.tile or wishes.resize
@@ -154,6 +166,8 @@ def _size(seen: Impression, wishes: Wishes, reasons: list[str]) -> tuple[dict[st
             )
         tile = Size(side, side)
     reasons.append(f"tiles of {tile} at {factor:.3g} of the size: {alike}")
+    if below := sum(min(size) * factor < min(tile) for size in seen.sizes):
+        reasons.append(f"{below} of {len(seen.sizes)} pictures looked at are smaller than a tile")
     return {"rule": "scale", "factor": round(factor, 4)}, tile, 0
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.schema.config import ModelConfig
 from models.schema.errors import DataError
 from models.schema.manifest import DataPart, Name, first_fault
+from models.schema.mulan import MulanConfig
 from models.schema.preprocessing import PictureRule
 from models.schema.regular import read_regular
 
@@ -140,7 +140,7 @@ class Recipe(_Settings):
     name: Name = Field(description="Name of the checkpoint, by which requests call it.")
     data: DataSettings
     preprocessing: PictureRule | None = Field(None, exclude_if=lambda rule: rule is None)
-    model: ModelConfig
+    model: MulanConfig
     optimisation: Optimisation
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 from models.schema.preprocessing import PictureRule
 from models.training.recipe import DataSettings, Optimisation, Recipe
 
@@ -28,13 +28,15 @@ def reference() -> str:
     sections: dict[str, type[BaseModel]] = {
         "data": DataSettings,
         "preprocessing": PictureRule,
-        "model": ModelConfig,
+        "model": MulanConfig,
         "optimisation": Optimisation,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]
     lines.append(f"| `name` | | {Recipe.model_fields['name'].description} |")
     for section, settings in sections.items():
         for name, field in settings.model_fields.items():
+            if field.exclude:
+                continue
             given = field.get_default(call_default_factory=True)
             default = "" if field.is_required() or given is None else f"`{_value(given)}`"
             meaning = (field.description or "").replace("|", "\\|")
@@ -48,7 +50,7 @@ def _section(settings: BaseModel) -> list[str]:
     for name, field in type(settings).model_fields.items():
         # A field that is left out of the record has its default, and is worth a line all the same.
         value = values.get(name, getattr(settings, name))
-        if value is not None:
+        if value is not None and not field.exclude:
             lines += [*_comment(field.description or ""), f"{name} = {_value(value)}"]
     return lines
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from models.checkpoints.checkpoint import save_manifest, save_weights
-from models.schema.errors import TrainingError
+from models.files import extras
+from models.schema.errors import MissingExtraError, TrainingError
 from models.schema.manifest import MANIFEST, Manifest, TrainingRecord, read_manifest
 from models.training.material import Material, gather
 from models.training.recipe import Recipe
@@ -65,9 +66,10 @@ class _Run:
         self.looks = 0
 
     def look(self) -> None:
-        """Make the averaged weights the checkpoint, and draw samples of them."""
+        """Make the averaged weights the checkpoint, and draw samples of them and the curve."""
         self.looks += 1
         save_samples(self.trainer.averaged, self.out / WORK, self.device)
+        self._draw_curve()
         settings, exists = self.recipe.optimisation, (self.out / MANIFEST).exists()
         if settings.keep == "last" or self.trainer.is_best() or not exists:
             model = self.trainer.averaged
@@ -80,6 +82,15 @@ class _Run:
         if self.material.pictures is not None:
             self.material.pictures.save(self.out)
         save_manifest(self.out, self._manifest(sha256, kept))
+
+    def _draw_curve(self) -> None:
+        """Draw the history so far. Without matplotlib a run goes on without the picture."""
+        try:
+            curve = extras.module("models.training.curve")
+        except MissingExtraError:
+            return
+        history = [entry._asdict() for entry in self.trainer.history]
+        curve.training_curve(history, self.out / WORK / curve.CURVE)
 
     def _manifest(self, sha256: str, kept_step: int | None) -> Manifest:
         trainer, settings = self.trainer, self.recipe.optimisation

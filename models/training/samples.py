@@ -6,7 +6,8 @@ import torch
 
 from models.files.folders import write_atomically
 from models.files.pictures import contact_sheet
-from models.network.mulan import Mulan, data_to_tokens
+from models.network.network import Network
+from models.network.pixels import data_to_tokens
 from models.runtimes.eager import eager_denoiser
 from models.schema.specs import Dpm2m
 from models.solvers import SAMPLERS
@@ -18,7 +19,7 @@ COUNT, STEPS, SEED = 16, 20, 0
 
 
 @torch.no_grad()
-def save_samples(model: Mulan, folder: Path, device: torch.device) -> None:
+def save_samples(model: Network, folder: Path, device: torch.device) -> None:
     """Draw samples of a model, always with the same noise, into `samples.png` in `folder`."""
     spec, denoiser = Dpm2m(steps=STEPS), eager_denoiser(model)
     solver = SAMPLERS[spec.name]

@@ -19,13 +19,11 @@ _FEWEST, _MOST = 50, 20_000
 _LOOKS, _FEWEST_LOOKS, _LOOKING = 20, 4, 0.15
 # A row that is only looked at costs about this share of one that is trained on.
 _FORWARD = 1 / 3
-# And one that is evaluated with a probe, which needs no gradients of the weights, about this.
-_PULLED = 2 / 3
 
 
 class Plan(NamedTuple):
     """Number of steps, steps between looks, the seconds that all of it takes, and those of one
-    evaluation of one row with a probe, as verdicts need it."""
+    evaluation of one row, as verdicts need it."""
 
     steps: int
     held_out_every: int
@@ -60,4 +58,4 @@ def plan(
     fitting = int((seconds - looks * look) / step) // 50 * 50
     steps = max(_FEWEST, min(_MOST, fitting))
     row = step / recipe.optimisation.batch_size
-    return Plan(steps, -(-steps // looks), steps * step + looks * look, _PULLED * row)
+    return Plan(steps, -(-steps // looks), steps * step + looks * look, _FORWARD * row)

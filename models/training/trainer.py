@@ -26,8 +26,9 @@ from models.network.encoder import (
     sum_of_gamma,
     top_k,
 )
-from models.network.mulan import Mulan, tokens_to_data
+from models.network.mulan import Mulan
 from models.network.objective import Elbo, negative_elbo
+from models.network.pixels import tokens_to_data
 from models.schema.errors import TrainingError
 from models.training.batches import Batches, ImageBatches, first_channels
 from models.training.recipe import Optimisation, Recipe
@@ -194,7 +195,7 @@ class Trainer:
         t = (torch.rand((), device=self.device) + torch.arange(rows, device=self.device) / rows) % 1
         t, weight = noisier_times(t, self.settings.noisy_share if perturbed else 0.0)
         epsilon0, epsilon = torch.randn(2, *batch.shape, device=self.device)
-        logits = model.encoder(tokens_to_data(batch, config.vocabulary).float()).float()
+        logits = model.encoder(tokens_to_data(batch, config).float()).float()
         latent = top_k(logits, config.latent_k)
         if perturbed and config.latent_size:
             shape = (GAMMA_TERMS, rows, config.latent_size)

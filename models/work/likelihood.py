@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.network.encoder import top_k
-from models.network.mulan import tokens_to_data
+from models.network.pixels import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.noise import Stream, rademacher, uniform
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
@@ -59,7 +59,7 @@ def score_problem(
     each image.
     """
     config, device = denoiser.config, tokens.device
-    clean = tokens_to_data(tokens, config.vocabulary)
+    clean = tokens_to_data(tokens, config)
     logits, seeds = denoiser.encode(clean.float()), content_seeds(seed, tokens)
     image = torch.arange(len(tokens), device=device).repeat_interleave(draws)
     number = torch.arange(draws, device=device).repeat(len(tokens))
@@ -133,7 +133,7 @@ def dequantize(config: ModelConfig, clean: Tensor, key: NoiseKey) -> Dequantized
     The cost is the sum of log sigma_0 + n^2/2 + log(2 pi)/2 + log of the normal mass in a bin.
     """
     scale = math.exp(0.5 * config.gamma_min)
-    mass = math.erf(1 / (scale * config.vocabulary) / math.sqrt(2))
+    mass = math.erf(1 / (scale * config.bins) / math.sqrt(2))
     signs = 2 * uniform(key, Stream.DEQUANTIZE, 0, config.chw) - 1
     n = math.sqrt(2) * torch.erfinv(signs * mass)
     constant = config.log_sigma0 + 0.5 * math.log(2 * math.pi) + math.log(mass)

@@ -13,7 +13,7 @@ from models.rows.noise import Stream, uniform
 from models.rows.rows import Condition, NoiseKey, concat, take
 from models.schema.specs import SamplerSpec
 from models.schema.walks import WalkSpec
-from models.solvers import SAMPLERS
+from models.solvers import sampler_of
 from models.solvers.base import Columns, Problem, Sampler, SpecT, StateT
 from models.solvers.grid import Points
 
@@ -40,7 +40,7 @@ def sample_problem(
 
     `latent` names the k ones of z; left out, each image draws its own from the prior.
     """
-    return problem_for(SAMPLERS[spec.name], denoiser, spec, seed, index, latent)
+    return problem_for(sampler_of(spec.name, denoiser.config), denoiser, spec, seed, index, latent)
 
 
 def problem_for(

@@ -58,7 +58,7 @@ def job(
     task: Task,
     model: ServedModel,
     wait: float,
-    priority: str,
+    asked: Asked,
     caller: Caller,
     cost: int,
     settings: Settings,
@@ -72,11 +72,12 @@ def job(
         deadline=now + min(wait, settings.max_timeout_s),
         created_at=now,
         owner=caller.owner,
-        priority=PRIORITIES[priority],
+        priority=PRIORITIES[asked.wanted.priority],
         model=model.name,
         cost=cost,
         request_id=caller.request_id,
         trace=caller.trace,
+        callback_url=asked.callback_url,
     )
 
 

@@ -4,13 +4,24 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
-from service.api import documentation, events, health, jobs, metrics, models, problem, waiting
+from service.api import (
+    documentation,
+    events,
+    health,
+    jobs,
+    metrics,
+    models,
+    problem,
+    swagger,
+    waiting,
+)
 from service.api.body_limit import BodyLimit
 from service.api.context import Context
 from service.api.gate import Gate
 from service.api.methods import Head
 from service.api.middleware import Authentication, Refusal, RequestId
 from service.api.observing import Observation
+from service.api.open_inference import routes as open_inference
 from service.kinds import KINDS
 from service.settings import Settings
 
@@ -22,22 +33,27 @@ def create_app(context: Context) -> FastAPI:
         version=documentation.VERSION,
         summary=documentation.SUMMARY,
         description=documentation.DESCRIPTION,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.context, app.state.gate = context, context.gate
     app.state.registry = context.metrics.registry
     settings = context.settings
-    guarded = ("/v1", *private(settings))
+    guarded = ("/v1", problem.OPEN_INFERENCE, *private(settings))
     app.add_middleware(
         BodyLimit, limit=settings.max_body_bytes, most_held=settings.max_pending_body_bytes
     )
-    app.add_middleware(Authentication, digests=settings.api_keys, guarded=guarded)
+    app.add_middleware(
+        Authentication, digests=settings.api_keys, guarded=guarded, open=open_inference.OPEN
+    )
     app.add_middleware(Refusal)
     app.add_middleware(RequestId)
     problem.install(app)
     routers = [waiting.router(kind) for kind in KINDS.values()]
-    routers += [module.router for module in (jobs, events, models, health, metrics)]
+    modules = (jobs, events, models, open_inference, health, metrics, swagger)
+    routers += [module.router for module in modules]
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)

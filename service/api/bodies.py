@@ -44,7 +44,7 @@ async def read_json(request: Request, model: type[Model] | TypeAdapter[Model]) -
     settings: Settings = request.app.state.context.settings
     body = (await read_body(request)).removeprefix(codecs.BOM_UTF8)
     most = _MOST_VALUES + _VALUES_AN_IMAGE * settings.max_images
-    return await _aside(body, lambda: parse_json(body, model, most))
+    return await aside(body, lambda: parse_json(body, model, most))
 
 
 def parse_fields(fields: Iterable[tuple[str, str]], model: type[Model]) -> Model:
@@ -73,7 +73,7 @@ async def read_multipart(
     """
     body = await read_body(request)
     kind = request.headers["content-type"]
-    parts = await _aside(body, lambda: multipart.split(body, kind, max_parts + _MOST_FIELDS + 1))
+    parts = await aside(body, lambda: multipart.split(body, kind, max_parts + _MOST_FIELDS + 1))
     uploads: list[Upload] = []
     fields: list[tuple[str, str]] = []
     for part in parts:
@@ -126,7 +126,7 @@ def _unique(members: list[tuple[str, Any]]) -> None:
         names.add(name)
 
 
-async def _aside(body: bytes, parse: Callable[[], Result]) -> Result:
+async def aside(body: bytes, parse: Callable[[], Result]) -> Result:
     """Parse a large body beside the event loop, one at a time: what it is made of takes memory."""
     if len(body) < _LARGE:
         return parse()

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from service.api.gate import Gate
+from service.api.open_inference.statistics import Statistics
 from service.catalogue import Catalogue
 from service.settings import Settings
 from service.store.base import Store
@@ -28,6 +29,7 @@ class Context:
     quotas: Quotas
     metrics: ApiMetrics = field(default_factory=ApiMetrics.alone)
     tracing: Tracing = field(default_factory=Tracing)
+    statistics: Statistics = field(default_factory=Statistics)
     background_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run_in_background(self, coroutine: Coroutine[None, None, None]) -> None:

@@ -10,8 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api import examples
 from service.api.job_contract import JOB_REQUESTS
 from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PHOTOGRAPHS, PNG
+from service.api.open_inference.contract import IndexRequest, InferRequest, InferResponse
 from service.api.problem import MEDIA_TYPE
 from service.contracts.problems import ProblemDetails
 from service.kind import AnyKind
@@ -50,7 +52,7 @@ _MEANINGS = {
     503: "not-ready, draining, store-unavailable",
     504: "deadline-exceeded",
 }
-_IDEMPOTENCY = {
+IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -58,13 +60,13 @@ _IDEMPOTENCY = {
     "each path has keys of its own.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-_RETRY = {
+RETRY = {
     "Retry-After": {
         "description": "Whole seconds after which to try again.",
         "schema": {"type": "integer"},
     }
 }
-_BINARY = {"type": "string", "format": "binary"}
+BINARY = {"type": "string", "format": "binary"}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -73,10 +75,10 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     for status in statuses:
         found[status] = {
             "description": f"`code`: {_MEANINGS[status]}",
-            "content": {MEDIA_TYPE: {"schema": _reference(ProblemDetails)}},
+            "content": {MEDIA_TYPE: {"schema": reference(ProblemDetails)}},
         }
         if status in (429, 503):
-            found[status]["headers"] = _RETRY
+            found[status]["headers"] = RETRY
     return found
 
 
@@ -98,7 +100,7 @@ def answers(kind: AnyKind) -> dict[int | str, dict[str, Any]]:
     success = {
         "description": "The result",
         "headers": headers,
-        "content": {JSON: {"schema": _reference(kind.response)}, **_binaries(kind)},
+        "content": {JSON: {"schema": reference(kind.response)}, **_binaries(kind)},
     }
     statuses = (status for status in _MEANINGS if status not in (409, 410))
     return {200: success, **problems(*statuses)}
@@ -156,9 +158,9 @@ def stream() -> dict[int | str, dict[str, Any]]:
 def body(kind: AnyKind) -> dict[str, Any]:
     """The request body of POST /v1/<kind>: JSON; where it takes images, also a form or an array
     with the parameters in the query."""
-    content = {JSON: {"schema": _reference(kind.request), "examples": kind.examples}}
+    content = {JSON: {"schema": reference(kind.request), "examples": kind.examples}}
     if kind.parameters is None:
-        return {**_body(content), "parameters": [_IDEMPOTENCY]}
+        return {**_body(content), "parameters": [IDEMPOTENCY]}
     return _images_body(kind.parameters, content)
 
 
@@ -178,23 +180,23 @@ def job_body() -> dict[str, Any]:
     """The request body of POST /v1/jobs."""
     schema = _one_of(JOB_REQUESTS)
     schema["discriminator"] = {"propertyName": "kind"}
-    examples = {name: one for kind in KINDS.values() for name, one in kind.job_examples.items()}
-    content = {JSON: {"schema": schema, "examples": examples}}
-    return {**_body(content), "parameters": [_IDEMPOTENCY]}
+    bodies = {name: one for kind in KINDS.values() for name, one in kind.job_examples.items()}
+    content = {JSON: {"schema": schema, "examples": bodies}}
+    return {**_body(content), "parameters": [IDEMPOTENCY]}
 
 
 def _images_body(fields: type[BaseModel], content: dict[str, Any]) -> dict[str, Any]:
     files = {
         "type": "array",
-        "items": _BINARY,
+        "items": BINARY,
         "description": "Each a PNG, a .npy, or a photograph for a model with preprocessing.",
     }
     form = fields.model_json_schema(ref_template=_REF)
     form = {**form, "properties": {**form["properties"], "images": files}}
     form["required"] = [*form["required"], "images"]
-    array = _BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
-    picture = _BINARY | {"description": "One PNG; parameters in the query."}
-    photograph = _BINARY | {
+    array = BINARY | {"description": "Tokens `[N, H, W, C]`; parameters in the query."}
+    picture = BINARY | {"description": "One PNG; parameters in the query."}
+    photograph = BINARY | {
         "description": "One photograph for a model with preprocessing; parameters in the query."
     }
     files = {MULTIPART: form, PNG: picture, NPY: array, **dict.fromkeys(PHOTOGRAPHS, photograph)}
@@ -205,11 +207,12 @@ def _images_body(fields: type[BaseModel], content: dict[str, Any]) -> dict[str, 
             "in": "query",
             "required": False,
             "description": schema.get("description", "") + " For a body that is not JSON.",
-            "schema": schema,
+            # Generated clients would send defaults beside JSON too.
+            "schema": {key: value for key, value in schema.items() if key != "default"},
         }
         for name, schema in fields.model_json_schema()["properties"].items()
     ]
-    return {**_body(content), "parameters": [*parameters, _IDEMPOTENCY]}
+    return {**_body(content), "parameters": [*parameters, IDEMPOTENCY]}
 
 
 def install(app: FastAPI, keys: bool) -> None:
@@ -235,15 +238,18 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
     for kind, job_request in zip(KINDS.values(), JOB_REQUESTS, strict=True):
         models += [(kind.request, "validation"), (job_request, "validation")]
         models += [(kind.response, "serialization")]
-    models += [(ProblemDetails, "serialization")]
+    models += [(ProblemDetails, "serialization"), (InferResponse, "serialization")]
+    models += [(model, "validation") for model in (InferRequest, IndexRequest)]
     _, schemas = models_json_schema(models, ref_template=_REF)
     components = document.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **schemas["$defs"]}
     _drop_foreign_errors(document)
+    examples.attach(document)
     if keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
-            for operation in operations.values() if path.startswith("/v1") else ():
+            guarded = path.startswith(("/v1", "/v2")) and not path.startswith("/v2/health")
+            for operation in operations.values() if guarded else ():
                 operation["security"] = [{"key": []}]
     return document
 
@@ -258,18 +264,18 @@ def _drop_foreign_errors(document: dict[str, Any]) -> None:
                 del operation["responses"]["422"]
 
 
-def _reference(model: type[BaseModel]) -> dict[str, Any]:
+def reference(model: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": _REF.format(model=model.__name__)}
 
 
 def _one_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
-    return {"oneOf": [_reference(model) for model in models]}
+    return {"oneOf": [reference(model) for model in models]}
 
 
 def _binaries(kind: AnyKind) -> dict[str, Any]:
     """The kind's answers beside JSON, by media type."""
     return {
-        media_type: {"schema": _BINARY | {"description": binary.description}}
+        media_type: {"schema": BINARY | {"description": binary.description}}
         for media_type, binary in kind.binaries.items()
     }
 

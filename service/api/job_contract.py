@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Protocol, Union
 from pydantic import Field, TypeAdapter, create_model
 
 from service.contracts.base import Checkpoint, PriorityName, RequestModel, ResponseModel, Work
+from service.hosts import LONGEST_URL
 from service.jobs import JobStatus
 from service.kind import AnyKind
 from service.kinds import KINDS
@@ -24,6 +25,22 @@ class QueuedWork(Protocol):
         """The request that the kind's waiting endpoint would take as JSON."""
         ...
 
+    @property
+    def callback_url(self) -> str | None:
+        """The URL to which the end of the job is told; None for no call."""
+        ...
+
+
+CallbackUrl = Annotated[
+    str | None,
+    Field(
+        max_length=LONGEST_URL,
+        description="URL to which the job's state is POSTed once it has ended, signed by the "
+        "scheme of Standard Webhooks; its host is one of those that the service allows.",
+        examples=["https://hooks.example.com/mulan"],
+    ),
+]
+
 
 def _job_request(kind: AnyKind) -> type[RequestModel]:
     """`{"kind": …, "request": …}`; the request of `SampleRequest` is a `SampleJob`."""
@@ -34,6 +51,7 @@ def _job_request(kind: AnyKind) -> type[RequestModel]:
         __doc__=f"A request to queue, as POST /v1/{kind.name} takes it as JSON.",
         kind=(name, ...),
         request=(kind.request, ...),
+        callback_url=(CallbackUrl, None),
     )
 
 

@@ -13,10 +13,12 @@ from service.api.kinds import offers, take
 from service.api.negotiation import JSON, answer_type, body_type
 from service.contracts.base import PRIORITIES
 from service.errors import InvalidRequest, JobNotFinished
+from service.hosts import AllowedHosts
 from service.jobs import UNFINISHED, JobStatus
 from service.kinds import KINDS
 from service.store import rules
 from service.store.base import JobSummary
+from service.urls import UrlError
 
 router = APIRouter(tags=["jobs"])
 
@@ -39,6 +41,9 @@ async def create_job(request: Request, response: Response, context: InContext) -
         wanted: QueuedWork = await read_json(request, JOB_REQUEST)
         kind = KINDS[wanted.kind]
         asked = await take(kind, wanted.request, context)
+        if wanted.callback_url is not None:
+            _check_callback(wanted.callback_url, context)
+            asked = asked._replace(callback_url=wanted.callback_url)
         wait = wanted.request.timeout_s or context.settings.max_timeout_s
         _, job_id = await waiting.hand_in(kind, asked, wait, request, context, attended=False)
         response.headers["Location"] = f"/v1/jobs/{job_id}"
@@ -109,6 +114,19 @@ async def owned(job_id: str, request: Request, context: Context) -> JobSummary:
         raise rules.unknown(job_id)
     request.state.job_id = summary.id
     return summary
+
+
+def _check_callback(url: str, context: Context) -> None:
+    """Raise InvalidRequest for a URL that this service does not call."""
+    hosts = AllowedHosts.of(context.settings.callback_hosts)
+    if not hosts:
+        raise InvalidRequest.at(
+            "callback_url", "leave it out: this service calls nobody (MULAN_CALLBACK_HOSTS)"
+        )
+    try:
+        hosts.check_url(url)
+    except UrlError as error:
+        raise InvalidRequest.at("callback_url", str(error)) from error
 
 
 def describe(summary: JobSummary) -> JobResponse:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,10 +20,12 @@ from service.store.base import JobRecord
 
 
 class Asked(NamedTuple):
-    """A request's parameters, and its images as they came, not yet decoded."""
+    """A request's parameters, its images as they came, not yet decoded, and where the end of its
+    job is to be told, if anywhere."""
 
     wanted: Work
     parts: Sequence[Upload] = ()
+    callback_url: str | None = None
 
     @property
     def digest(self) -> str:
@@ -31,6 +33,8 @@ class Asked(NamedTuple):
         whole = hashlib.sha256(self.wanted.model_dump_json().encode())
         for part in self.parts:
             whole.update(hashlib.sha256(part.content).digest())
+        if self.callback_url is not None:
+            whole.update(self.callback_url.encode())
         return whole.hexdigest()
 
 
@@ -56,16 +60,21 @@ def offers(kind: AnyKind) -> tuple[str, ...]:
 
 def render(kind: AnyKind, media_type: str, record: JobRecord, model: ServedModel) -> Response:
     """The answer of a job that has succeeded. Takes a while where images are encoded."""
-    assert isinstance(record.job.task, kind.task)
-    assert isinstance(record.outcome, kind.result)
-    finished = Finished(record.job, record.outcome, _timing(record), model)
-    headers = _server_timing(finished.timing)
+    finished = finished_job(kind, record, model)
+    headers = server_timing(finished.timing) | {"Vary": "Accept"}  # Accept chooses the body.
     if media_type == JSON:
         body = kind.answer(finished).model_dump_json()
         return Response(body, headers=headers, media_type=JSON)
     headers |= _binary_headers(finished)
     data = kind.binaries[media_type].body(finished)
     return Response(data, headers=headers, media_type=media_type)
+
+
+def finished_job(kind: AnyKind, record: JobRecord, model: ServedModel) -> Finished[Any, Any]:
+    """A job that has succeeded, with its result and its times."""
+    assert isinstance(record.job.task, kind.task)
+    assert isinstance(record.outcome, kind.result)
+    return Finished(record.job, record.outcome, _timing(record), model)
 
 
 def _timing(record: JobRecord) -> Timing:
@@ -77,10 +86,10 @@ def _timing(record: JobRecord) -> Timing:
     )
 
 
-def _server_timing(spent: Timing) -> dict[str, str]:
-    """`Server-Timing` in milliseconds; and Vary, since Accept chooses the body."""
+def server_timing(spent: Timing) -> dict[str, str]:
+    """`Server-Timing` in milliseconds."""
     queue, run = spent.queued_s * 1e3, spent.running_s * 1e3
-    return {"Server-Timing": f"queue;dur={queue:.1f}, run;dur={run:.1f}", "Vary": "Accept"}
+    return {"Server-Timing": f"queue;dur={queue:.1f}, run;dur={run:.1f}"}
 
 
 def _binary_headers(finished: Finished[Task, Result]) -> dict[str, str]:

@@ -40,15 +40,22 @@ class RequestId:
 
 
 class Authentication:
-    """Asks for `Authorization: Bearer` under the guarded paths, where keys are configured.
+    """Asks for `Authorization: Bearer` under the guarded paths but those that are `open`, where
+    keys are configured.
 
     Only SHA-256 digests of keys are known; `state.owner` is the digest of the caller's.
     """
 
-    def __init__(self, app: ASGIApp, digests: tuple[bytes, ...], guarded: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        digests: tuple[bytes, ...],
+        guarded: tuple[str, ...],
+        open: tuple[str, ...] = (),  # noqa: A002
+    ) -> None:
         self.app = app
         self.digests = digests
-        self.guarded = guarded
+        self.guarded, self.open = guarded, open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -61,7 +68,8 @@ class Authentication:
         await self.app(scope, receive, send)
 
     def _is_guarded(self, path: str) -> bool:
-        return any(path == root or path.startswith(f"{root}/") for root in self.guarded)
+        guarded = any(problem.is_under(path, root) for root in self.guarded)
+        return guarded and path not in self.open
 
     def _owner(self, authorization: str) -> str | None:
         """Every digest is compared, each in constant time, so that timing tells nothing."""

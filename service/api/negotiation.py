@@ -40,7 +40,12 @@ def body_type(request: Request, offers: Sequence[str]) -> str:
         raise UnsupportedMediaType(
             f"Content-Type {given or 'is missing'}; this endpoint reads {', '.join(offers)}"
         )
+    check_encoding(request)
+    return given
+
+
+def check_encoding(request: Request) -> None:
+    """Raises UnsupportedMediaType for a compressed body, whose size inside is not known before."""
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise UnsupportedMediaType(f"Content-Encoding {encoding} is not read")
-    return given

@@ -18,7 +18,7 @@ from service.telemetry.tracing import Span, Tracing
 logger = logging.getLogger("mulan.access")
 
 # Asked for every few seconds, by machines.
-_QUIET = frozenset(("/livez", "/readyz", "/metrics"))
+_QUIET = frozenset(("/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"))
 _LONGEST_PATH = 200
 _SERVER_ERROR = 500
 # By OpenTelemetry's conventions, where it has one.

@@ -1,5 +1,6 @@
-"""Errors as RFC 9457 problems."""
+"""Errors as RFC 9457 problems; under /v2 in the form of the Open Inference Protocol."""
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 
@@ -25,6 +26,7 @@ from service.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+OPEN_INFERENCE = "/v2"
 _LOG = logging.getLogger("mulan.api")
 _CLIENT_CLOSED_REQUEST = 499
 # Faults that one answer lists, and characters of a name that came in.
@@ -35,6 +37,15 @@ _LONGEST_NAME = 64
 def respond(error: ServiceError, connection: HTTPConnection) -> Response:
     """An error as the answer to this request, which is noted with it."""
     connection.state.problem = error
+    headers = {"X-Request-Id": request_id(connection)}
+    if isinstance(error, Busy):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    if is_under(connection.url.path, OPEN_INFERENCE):
+        # The protocol has no 422, and its clients read the error alone.
+        status = 400 if error.status == InvalidRequest.status else error.status
+        return Response(json.dumps({"error": error.detail}), status, headers, "application/json")
     problem = ProblemDetails(
         type=f"urn:mulan:problem:{error.code}",
         title=error.title,
@@ -42,16 +53,16 @@ def respond(error: ServiceError, connection: HTTPConnection) -> Response:
         detail=error.detail,
         instance=connection.url.path,
         code=error.code,
-        request_id=request_id(connection),
+        request_id=headers["X-Request-Id"],
         job=error.job,
         errors=tuple(InvalidField(**entry) for entry in getattr(error, "fields", ())),
     )
-    headers = {"X-Request-Id": problem.request_id}
-    if isinstance(error, Busy):
-        headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
     return Response(problem.model_dump_json(), error.status, headers, MEDIA_TYPE)
+
+
+def is_under(path: str, root: str) -> bool:
+    """Whether a path is `root` or below it."""
+    return path == root or path.startswith(f"{root}/")
 
 
 def request_id(connection: HTTPConnection) -> str:

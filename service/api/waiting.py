@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from fastapi import APIRouter
@@ -29,6 +30,8 @@ from service.jobs import Job, Task
 from service.kind import AnyKind
 from service.store.base import JobRecord, Key
 from service.store.retry import cancel_all
+
+Answer = TypeVar("Answer")
 
 _LOG = logging.getLogger("mulan.api")
 # Seconds: for the store to hear that somebody has left, and until it is told again.
@@ -71,7 +74,7 @@ async def answer(kind: AnyKind, request: Request, context: Context) -> Response:
         job, job_id = await hand_in(kind, asked, wait, request, context, attended=True)
         # Its images may be large, and the wait long.
         del asked
-        record = await _attend(job_id, job, context, request)
+        record = await attend(job_id, job, context, request)
         return await render(kind, media_type, record, context)
 
 
@@ -98,7 +101,7 @@ async def hand_in(
         await context.quotas.check(caller.owner, cost)
     task = await _decoded(kind, asked, model, context)
     release_body(request)
-    job = admission.job(task, model, wait, asked.wanted.priority, caller, cost, context.settings)
+    job = admission.job(task, model, wait, asked, caller, cost, context.settings)
     try:
         # Again, for others may have been admitted while the images were decoded.
         await context.quotas.check(caller.owner, cost)
@@ -145,16 +148,24 @@ async def _charge(owner: str, cost: int, context: Context) -> None:
 
 async def render(kind: AnyKind, media_type: str, record: JobRecord, context: Context) -> Response:
     """The answer of a job that has ended. Raises the error that it failed with, and NotReady."""
+    return await made(record, context, lambda model: kinds.render(kind, media_type, record, model))
+
+
+async def made(
+    record: JobRecord, context: Context, make: Callable[[ServedModel], Answer]
+) -> Answer:
+    """Return what `make` makes of a job that has succeeded, on another thread where that takes a
+    while. Raises the error that the job failed with, and NotReady."""
     if isinstance(record.outcome, ServiceError):
         record.outcome.job = record.job.id
         raise record.outcome
     model = context.catalogue.by_checkpoint(record.job.checkpoint)
     if record.job.cost * model.config.dimensions <= _QUICK:
-        return kinds.render(kind, media_type, record, model)
-    return await anyio.to_thread.run_sync(kinds.render, kind, media_type, record, model)
+        return make(model)
+    return await anyio.to_thread.run_sync(make, model)
 
 
-async def _attend(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:
+async def attend(job_id: str, job: Job, context: Context, request: Request) -> JobRecord:
     """The job's record at its end. The client leaves the job however the wait ends.
 
     Raises DeadlineExceeded, Draining when the service stops before the end, and ClientDisconnect

@@ -43,9 +43,18 @@ class ModelResponse(ResponseModel):
     parameterisation: str = Field(description="Quantity that the network predicts.")
     runtime: str = Field(description="The `execution` of its results.")
     limits: Limits
-    presets: Presets
-    calibration: dict[str, Any] | None = Field(description="Null until it has been calibrated.")
-    evaluation: dict[str, Any] = Field(description="Measured figures, from its model card.")
+    presets: Presets = Field(
+        description="Solvers with their settings, by the names that requests give as `preset`.",
+        examples=[{"fast": {"name": "ddpm", "steps": 20, "grid": "gamma"}}],
+    )
+    calibration: dict[str, Any] | None = Field(
+        description="Null until it has been calibrated.",
+        examples=[{"seed": 0, "smallest_alpha": 0.01, "statistics": ["log_prior", "log_det"]}],
+    )
+    evaluation: dict[str, Any] = Field(
+        description="Measured figures, from its model card.",
+        examples=[{"likelihood": {"ode": {"images": 297}}}],
+    )
 
 
 class ModelListResponse(ResponseModel):

@@ -78,6 +78,29 @@ class Claim:
     since: float = field(default_factory=time.monotonic, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that is held: the job that has ended, where to tell it, and the attempt's number, from
+    1."""
+
+    job: JobSummary
+    url: str
+    attempt: int
+
+
+class Callbacks(Protocol):
+    """The calls that one store owes. Every method may raise StoreUnavailable."""
+
+    async def take(self, lease_s: float) -> Call | None:
+        """Take the call that has been due for longest, for `lease_s` seconds; None if none is."""
+        ...
+
+    async def settle(self, call: Call, again_in_s: float | None) -> None:
+        """Have a call due again in so many seconds, or never; one that a later attempt holds is
+        left alone."""
+        ...
+
+
 def always() -> bool:
     """Return True."""
     return True
@@ -88,6 +111,11 @@ class Store(Protocol):
 
     An ended job is dropped in two steps: first its result, and later the memory that it existed.
     """
+
+    @property
+    def callbacks(self) -> Callbacks:
+        """The calls that are owed about jobs that have ended."""
+        ...
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         """Check whether the queue could take the owner's job of this cost now, in row-evaluations.

@@ -31,6 +31,7 @@ DRAINED = "mulan:drained"  # list of the time and cost of jobs done since jobs b
 SWEPT = "mulan:swept"  # the time of the last sweep, in milliseconds of Redis's clock
 GRACE = "mulan:grace"  # while this key exists, no job is taken over
 NOTHING = "mulan:nothing"  # a key that never exists
+CALLS = "mulan:calls"  # sorted set of the ended jobs whose callback is owed, by when it is due
 DEAD_LETTERS = "mulan:dead"  # sorted set of dead letters by time
 DEAD_LETTER = "mulan:letter:"  # + id: hash, one dead letter
 

@@ -13,6 +13,7 @@ from service.jobs import Job, JobStatus, Outcome
 from service.store import rules
 from service.store.base import Claim, JobRecord, JobSummary, Key, Page, always
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
+from service.store.callbacks import MemoryCallbacks
 from service.store.entries import Entry
 from service.store.kept import KeptResults
 from service.store.news import Advance, News
@@ -33,6 +34,7 @@ class MemoryStore:
         self._drained: deque[tuple[float, int]] = deque(maxlen=rules.WINDOW)
         self._arrival = asyncio.Event()
         self._listeners: WeakSet[rules.Cancellations] = WeakSet()
+        self.callbacks = MemoryCallbacks(clock)
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         if refusal := self._load(owner).refusal(cost, self._bounds):
@@ -255,7 +257,10 @@ class MemoryStore:
         progress = entry.summary.progress if failed else 1.0
         entry.change(rules.status_of(outcome), progress=progress, finished_at=now)
         if entry.record is not None:
-            self._kept.add(entry.record.job, outcome, now)
+            job = entry.record.job
+            self._kept.add(job, outcome, now)
+            if job.callback_url is not None:
+                self.callbacks.owe(entry.summary, job.callback_url)
         self._expire()
 
     def _expire(self) -> None:

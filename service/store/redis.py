@@ -21,6 +21,7 @@ from service.jobs import UNFINISHED, Job, JobStatus, Outcome
 from service.store import keys, news, replies, rules
 from service.store.base import Claim, JobRecord, JobSummary, Key, Page, always
 from service.store.bounds import REMEMBERED_S, Bounds
+from service.store.callbacks import RedisCallbacks
 from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.news import News
 from service.store.rules import Load
@@ -69,6 +70,7 @@ class RedisStore:
             bounds.retained,
         )
         self._observer = observer
+        self.callbacks = RedisCallbacks(client, clock, observer)
         self._scripts = Scripts(client, observer)
         self._subscription = Subscription(client, channels)
         self._too_late = encode_outcome(rules.too_late())

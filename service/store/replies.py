@@ -17,6 +17,7 @@ def descriptive_fields(job: Job) -> list[str | float]:
     return [
         *("kind", job.task.kind, "model", job.model, "checkpoint", job.checkpoint),
         *("owner", job.owner, "priority", job.priority, "created_at", job.created_at),
+        *(() if job.callback_url is None else ("callback_url", job.callback_url)),
     ]
 
 

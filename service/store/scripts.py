@@ -35,7 +35,9 @@ NAMES = (
     "report",
     "retry",
     "check_capacity",
+    "settle_call",
     "sweep",
+    "take_call",
     "watch",
 )
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
+from service.telemetry.callbacks import CallbackMetrics
 from service.telemetry.http import HttpMetrics
 from service.telemetry.queue import QueueMetrics
 from service.telemetry.registry import new_registry
@@ -17,11 +18,14 @@ class ApiMetrics:
     registry: CollectorRegistry
     http: HttpMetrics
     queue: QueueMetrics
+    callbacks: CallbackMetrics
 
     @classmethod
     def within(cls, registry: CollectorRegistry) -> Self:
         """Make the metrics in a registry, which may have others."""
-        return cls(registry, HttpMetrics(registry), QueueMetrics(registry))
+        return cls(
+            registry, HttpMetrics(registry), QueueMetrics(registry), CallbackMetrics(registry)
+        )
 
     @classmethod
     def alone(cls) -> Self:

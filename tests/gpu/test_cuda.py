@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.checkpoints.checkpoint import load_checkpoint
-from models.network.mulan import data_to_tokens
+from models.network.pixels import data_to_tokens
 from models.rows.rows import take
 from models.runtimes.cuda_graph import cuda_graph_runtime
 from models.runtimes.denoiser import NetworkDenoiser

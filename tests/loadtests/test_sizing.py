@@ -12,9 +12,9 @@ from loadtests.capacity.sizing import by_formula, by_simulation
 from loadtests.capacity.traffic import MIXED, Kind, mean_work
 from models.network.mulan import Mulan
 from models.rows.rows import Query
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1),
     vocabulary=17,
     width=8,

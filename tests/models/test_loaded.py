@@ -10,10 +10,10 @@ import torch
 from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.loaded import LoadedCheckpoint, load
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 6, 3),
     width=16,
     depth=1,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.checkpoints import flax_names
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = ("vel_e64", "eps_e64", "vfe_e64", "attn_e64", "deg_e32")
@@ -49,11 +49,11 @@ class Case:
             self.outputs |= shared
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> MulanConfig:
         official = self.papers["model_config"]
         epsilon = self.papers["vdm_type"] == "mulan_epsilon"
         velocity = "velocity-from-epsilon" if official["velocity_from_epsilon"] else "velocity"
-        return ModelConfig(
+        return MulanConfig(
             width=official["sm_n_embd"],
             depth=official["sm_n_layer"],
             encoder_depth=official["forward_n_layer"],

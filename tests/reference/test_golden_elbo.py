@@ -7,8 +7,8 @@ import torch
 from golden import ELBO_CASES
 
 from models.network.encoder import categorical_kl, official_noise, top_k
-from models.network.mulan import tokens_to_data
 from models.network.objective import negative_elbo
+from models.network.pixels import tokens_to_data
 
 pytestmark = [
     pytest.mark.golden,
@@ -25,7 +25,7 @@ def elbo(reference):
     """The bound of the four images, the logits perturbed by what is asked."""
     config, inputs = reference.model.config, reference.case.inputs
     tokens = reference.images("images")
-    logits = reference.model.encoder(tokens_to_data(tokens, config.vocabulary).to(reference.dtype))
+    logits = reference.model.encoder(tokens_to_data(tokens, config).to(reference.dtype))
     t = (torch.arange(4, dtype=torch.float64) / 4 + float(inputs["vlb_t0"])) % 1
 
     def estimate(noise):

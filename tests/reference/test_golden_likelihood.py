@@ -17,7 +17,7 @@ from models.evaluation.likelihood.paper import (
     paper_kl,
     paper_sample,
 )
-from models.network.mulan import tokens_to_data
+from models.network.pixels import tokens_to_data
 from models.runtimes.eager import eager_denoiser
 
 pytestmark = pytest.mark.golden
@@ -79,7 +79,7 @@ def test_replay_in_single_precision(reference: Reference) -> None:
 @cases("vel_e64", "eps_e64", "vfe_e64", precision="float64")
 def test_where_a_solve_starts(reference: Reference) -> None:
     official = Official(reference)
-    clean = tokens_to_data(official.tokens, 256)
+    clean = tokens_to_data(official.tokens, reference.model.config)
     reference.check("ode_logits", official.denoiser.encode(clean))
     kl = paper_kl(official.denoiser, official.tokens, torch.float64)
     for aux in official.outputs["ode1e5_aux"]:

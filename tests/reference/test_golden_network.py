@@ -6,7 +6,7 @@ import torch
 from golden import CASES, to_hwc
 
 from models.network.encoder import categorical_kl, top_k
-from models.network.mulan import tokens_to_data
+from models.network.pixels import tokens_to_data
 
 pytestmark = [
     pytest.mark.golden,
@@ -26,7 +26,7 @@ pytestmark = [
 
 def test_encoder(reference):
     config = reference.model.config
-    x = tokens_to_data(reference.images("images"), config.vocabulary)
+    x = tokens_to_data(reference.images("images"), config)
     np.testing.assert_array_equal(to_hwc(x).astype(np.float32), reference.case.outputs["encoded"])
     logits = reference.model.encoder(x.to(reference.dtype))
     reference.check("logits", logits)

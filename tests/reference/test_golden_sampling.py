@@ -5,7 +5,7 @@ import pytest
 import torch
 from golden import ELBO_CASES, Reference, to_hwc
 
-from models.network.mulan import data_to_tokens
+from models.network.pixels import data_to_tokens
 from models.rows.rows import Query
 from models.runtimes.eager import eager_denoiser
 from models.solvers.ddpm import ancestral_step

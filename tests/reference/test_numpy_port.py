@@ -9,7 +9,7 @@ from numpy_mulan import NumpyMulan, Shape
 from models.checkpoints import flax_names
 from models.network.mulan import Mulan
 from models.network.objective import negative_elbo
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
 KINDS = ("epsilon", "velocity", "velocity-from-epsilon")
 SMALL = {"image": (8, 8, 1), "groups": 4, "width": 16, "latent": 9, "k": 2, "hidden": 64}
@@ -28,7 +28,7 @@ SHAPES = {
 
 
 def config_of(shape, kind):
-    return ModelConfig(
+    return MulanConfig(
         image_shape=shape.image,
         vocabulary=shape.vocabulary,
         parameterisation=kind,

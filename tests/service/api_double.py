@@ -14,8 +14,8 @@ from models.anomaly.calibration import Calibration
 from models.anomaly.fitting import fit
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED
-from models.schema.config import ModelConfig
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.scores import Score
 from models.schema.specs import FlowPath
 from service.api.app import create_app
@@ -32,7 +32,7 @@ from service.store.memory import MemoryStore
 from service.store.quotas import Quotas
 
 EXECUTION = "cpu/fake/float32/test"
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 3, 1),
     vocabulary=17,
     width=8,
@@ -45,7 +45,7 @@ CONFIG = ModelConfig(
 COLOUR = CONFIG.model_copy(update={"image_shape": (4, 3, 3), "vocabulary": 256})
 
 
-def manifest(name: str, config: ModelConfig, **more: object) -> Manifest:
+def manifest(name: str, config: MulanConfig, **more: object) -> Manifest:
     sha256 = name.encode().hex().ljust(64, "0")[:64]
     return Manifest.model_validate(
         {"name": name, "config": config.model_dump(), "sha256": sha256, "parameters": 123} | more

@@ -7,7 +7,7 @@ import torch
 
 from models.network.mulan import Mulan
 from models.runtimes.eager import eager_denoiser
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 from models.schema.specs import Adams, SamplerSpec, sampler_spec
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event
@@ -19,7 +19,7 @@ from service.rows import Served
 CHECKPOINT = "0" * 64
 FOREVER = 1e12
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(8, 8, 1),
     vocabulary=17,
     width=16,
@@ -42,7 +42,7 @@ def short(name: str) -> SamplerSpec:
     return sampler_spec(name).with_pieces(PIECES)
 
 
-def small_model(seed: int = 0, config: ModelConfig = CONFIG) -> Mulan:
+def small_model(seed: int = 0, config: MulanConfig = CONFIG) -> Mulan:
     """A network none of whose layers starts at zero."""
     torch.manual_seed(seed)
     model = Mulan(config)

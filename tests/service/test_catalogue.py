@@ -2,12 +2,12 @@
 
 import pytest
 
-from models.schema.config import ModelConfig
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from service.catalogue import Catalogue
 from service.errors import NotReady, UnknownModel
 
-CONFIG = ModelConfig(image_shape=(4, 3, 1), vocabulary=17, width=8, depth=1, groups=4)
+CONFIG = MulanConfig(image_shape=(4, 3, 1), vocabulary=17, width=8, depth=1, groups=4)
 
 
 def manifest(name: str, sha256: str) -> Manifest:

@@ -4,6 +4,7 @@ A family that is registered, documented and never told of anything fails here by
 """
 
 import asyncio
+import base64
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -60,7 +61,14 @@ def settings(tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         "service.hosted_worker.device_memory", lambda: [DeviceMemory("cuda:0", 5, 8)]
     )
-    return Settings(store=server.url, models=tmp_path / "zoo", lease_s=1.0, max_crashes=1)
+    return Settings(
+        store=server.url,
+        models=tmp_path / "zoo",
+        lease_s=1.0,
+        max_crashes=1,
+        callback_hosts=("127.0.0.1",),
+        callback_secret="whsec_" + base64.b64encode(b"s" * 32).decode(),
+    )
 
 
 @asynccontextmanager
@@ -153,7 +161,8 @@ async def ask_for_everything(url: str, store: RedisStore, settings: Settings) ->
         failed = await store.put(job(misshapen, checkpoint))
         assert (await store.wait(failed)).status == "failed"
 
-        queued = await client.post("/v1/jobs", json={"kind": "samples", "request": LONG})
+        told = {"callback_url": "http://127.0.0.1:9/nobody-listens"}
+        queued = await client.post("/v1/jobs", json={"kind": "samples", "request": LONG} | told)
         path = queued.headers["location"]
         async with asyncio.timeout(SOON):
             while not (await client.get(path)).json()["progress"]:

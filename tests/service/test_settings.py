@@ -182,11 +182,12 @@ def test_a_collector_s_password_is_not_told(password: str) -> None:
     assert "hunter2" not in repr(read_settings(otlp_endpoint="http://user:hunter2@h:4318"))
 
 
-def test_every_setting_but_the_keys_is_a_flag() -> None:
+def test_every_setting_but_the_secrets_is_a_flag() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
-    for name in Settings.model_fields.keys() - {"api_keys"}:
+    for name in Settings.model_fields.keys() - {"api_keys", "callback_secret"}:
         assert f"--{name.replace('_', '-')}" in text
     assert "--api-keys" not in text
+    assert "--callback-secret" not in text
 
 
 def test_sources_are_names_apart_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

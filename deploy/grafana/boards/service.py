@@ -16,7 +16,7 @@ from deploy.grafana.boards.parts import (
     quantile,
 )
 
-_REQUESTS = f'mulan_http_requests_total{{{INSTANCE},endpoint=~"/v1/.+"}}'
+_REQUESTS = f'mulan_http_requests_total{{{INSTANCE},endpoint=~"/v1/.+|/v2/.+/infer"}}'
 _NOT_OK = _REQUESTS.replace("}", ',outcome!="ok"}')
 _JOBS = f"mulan_jobs_total{{{SOLVER}}}"
 
@@ -171,7 +171,7 @@ def _traffic() -> Row:
 
 
 def _latency() -> Row:
-    requests = f'{INSTANCE},endpoint=~"/v1/.+"'
+    requests = f'{INSTANCE},endpoint=~"/v1/.+|/v2/.+/infer"'
     return Row(
         "Latency",
         [

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.files.modes import picture_levels
 from models.files.pictures import encode_png, to_tokens
-from models.network.mulan import data_to_tokens
+from models.network.pixels import data_to_tokens
 from models.rows.denoiser import Denoiser
 from models.rows.rows import concat, split, take
 from models.schema.config import ModelConfig

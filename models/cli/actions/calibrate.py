@@ -30,7 +30,7 @@ def calibrate(
     held_out: Path | None = None,
     defects: Path | None = None,
     group: str = "",
-    aggregate: Aggregate = "max",
+    aggregate: Aggregate = "mean-odds",
     images: int = 2000,
     seed: int = 0,
     score: str = "levels",

@@ -41,22 +41,24 @@ def calibration_pictures(
     rule = manifest.preprocessing
     assert rule is not None
     notes: list[str] = []
+    kept: list[LoadedPicture] = []
     if normal is None:
         source = data or read_recipe(str(folder)).data.source
         parts = recorded_pictures(manifest, source)
         if "density" not in parts or "calibration" not in parts:
             raise DataError(f"{manifest.name} has no density or calibration part; give --normal")
         density, calibration = parts["density"][:most], parts["calibration"][:most]
+        kept = parts.get("test", [])
         notes.append(
             "these pictures come from the same folder as the training's. Under another lamp, "
             "camera or batch more good ones may be stopped: calibrate on later ones by --normal"
         )
     else:
         density, calibration = _divided(normal, rule, group, most, notes)
-    sets = PictureSets(density, calibration, same_source=normal is None, notes=notes)
+    sets = PictureSets(density, calibration, kept, same_source=normal is None, notes=notes)
     for place, name in ((held_out, "held_out"), (defects, "defects")):
         if place is not None:
-            setattr(sets, name, _load(place, rule, notes))
+            setattr(sets, name, load_folder(place, rule, notes))
     sets.check_apart(read_record(folder), rule)
     return sets
 
@@ -87,7 +89,7 @@ def _divided(
     normal: Path, rule: PictureRule, group: str, most: int, notes: list[str]
 ) -> tuple[list[LoadedPicture], list[LoadedPicture]]:
     """Load good photographs, a third for the density and the others for the p-values."""
-    pictures = {one.name: one for one in _load(normal, rule, notes)}
+    pictures = {one.name: one for one in load_folder(normal, rule, notes)}
     if len(pictures) < FEWEST_PICTURES:
         raise DataError(
             f"{normal}: {len(pictures)} good pictures; at least {FEWEST_PICTURES} are needed, and "
@@ -103,7 +105,11 @@ def _divided(
     return density[:most], calibration[:most]
 
 
-def _load(place: Path, rule: PictureRule, notes: list[str]) -> list[LoadedPicture]:
+def load_folder(place: Path, rule: PictureRule, notes: list[str]) -> list[LoadedPicture]:
+    """Load the photographs of a folder; `notes` get a line on what is left out.
+
+    Raises DataError.
+    """
     found = scan(place, defects=True)
     with tqdm(total=len(found.photographs), desc=place.name, file=sys.stderr) as bar:
         pictures = load_pictures(found.photographs, rule, found, bar.update)

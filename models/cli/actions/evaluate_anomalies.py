@@ -7,11 +7,13 @@ import click
 import torch
 
 from models.anomaly.conformal import at_least
-from models.anomaly.kept import read_calibration
+from models.anomaly.kept import AnyCalibration, read_calibration
 from models.anomaly.ranked import CALIBRATION
+from models.anomaly.rows import read
 from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.evaluate_anomalies import EVERY, TEST
 from models.cli.lazy import Outcome
+from models.evaluation.anomalies.changed_pixels import FoundPixels, change_pixels, find_pixels
 from models.evaluation.anomalies.corruptions import CORRUPTIONS, corrupt
 from models.evaluation.anomalies.evaluate import evaluate_anomalies, judge_sets, strangeness
 from models.evaluation.anomalies.plots import roc_curves, score_histograms
@@ -19,6 +21,7 @@ from models.evaluation.anomalies.text import anomaly_tables
 from models.evaluation.recorded_data import RecordedData, subset
 from models.files.images import Tokens, load_images
 from models.files.shelf import find
+from models.rows.denoiser import Denoiser
 from models.runtimes.warmup import warm_up
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
@@ -34,6 +37,7 @@ def anomalies(
     data: str | None,
     test_data: str | None,
     images: int,
+    changed_pixels: int,
     alpha: float,
     seed: int,
     out: Path | None,
@@ -57,6 +61,10 @@ def anomalies(
     verdicts = judge_sets(denoiser, calibration, sets, device)
     strange = {one: verdicts[one] for one in sets if one != normal}
     found = evaluate_anomalies(calibration, (normal, verdicts[normal]), strange, alpha, seed)
+    if changed_pixels:
+        some = subset(sets[normal], changed_pixels, seed)
+        pixels = _changed_pixels(denoiser, calibration, some, manifest, seed, device)
+        found = found.model_copy(update={"changed_pixels": pixels})
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         names = calibration.reported
@@ -65,6 +73,21 @@ def anomalies(
         roc_curves(own, scores, out / "roc.png")
         score_histograms(own, scores, out / "scores.png")
     return Outcome(found.model_dump(mode="json"), anomaly_tables(found))
+
+
+def _changed_pixels(
+    denoiser: Denoiser,
+    calibration: AnyCalibration,
+    images: Tokens,
+    manifest: Manifest,
+    seed: int,
+    device: torch.device,
+) -> FoundPixels:
+    """Change a pixel of each image, and look for it in the heatmaps."""
+    changed = change_pixels(images, manifest.config.vocabulary, seed)
+    readings = read(denoiser, changed.images, calibration.solver, calibration.seed, device)
+    pairs = zip(readings, changed.images, strict=True)
+    return find_pixels(changed, [calibration.heatmap(*pair) for pair in pairs])
 
 
 def _abnormal(

@@ -37,6 +37,7 @@ def new(
     scale: float | None,
     tile: tuple[int, int] | None,
     vocabulary: int | None,
+    test: int,
     licence: str,
     seed: int,
     everything: bool,
@@ -47,7 +48,7 @@ def new(
     if resize is not None and scale is not None:
         raise DataError("--resize makes whole pictures and --scale tiles: give one of them")
     found = scan(folder)
-    wishes = Wishes(mode, vocabulary, _size(tile), _size(resize), scale)
+    wishes = Wishes(mode, vocabulary, _size(tile), _size(resize), scale, test)
     images = _sampled(found)
     proposal = propose(Impression.of(images), len(found.photographs), wishes)
     recipe = _recipe(folder, out, group, licence, seed, proposal, device)
@@ -166,7 +167,7 @@ def _timed(
         recipe, optimisation={"steps": found.steps, "held_out_every": found.held_out_every}
     )
     tiles, split = sum(counts) / len(counts), recipe.data.split
-    pictures = split.get("density", 0) + split.get("calibration", 0)
+    pictures = sum(split.values()) - split["train"]
     rows = pictures * tiles + TAUGHT + CHECKED
     calibration = rows * Levels().evaluations * found.evaluation
     return chosen, (

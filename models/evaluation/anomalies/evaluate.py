@@ -12,6 +12,7 @@ from models.anomaly.conformal import FAILED
 from models.anomaly.kept import AnyCalibration
 from models.anomaly.ranked import Verdict
 from models.anomaly.rows import calls, read
+from models.evaluation.anomalies.changed_pixels import FoundPixels
 from models.evaluation.anomalies.roc import Scores, Separation, separation
 from models.evaluation.defaults import ALPHA
 from models.evaluation.measurement import EvaluationRecord, Measurement
@@ -53,6 +54,9 @@ class AnomalyEvaluation(EvaluationRecord):
         description="The normal images; their `flagged` is the false-alarm rate."
     )
     abnormal: tuple[Abnormal, ...]
+    changed_pixels: FoundPixels | None = Field(
+        None, description="Heatmaps of normal images with one changed pixel, where asked for."
+    )
 
 
 def judge_sets(

@@ -10,6 +10,12 @@ def anomaly_tables(found: AnomalyEvaluation) -> str:
         f"{normal.flagged} of {normal.images} {normal.name} images flagged at alpha {found.alpha}"
         f" (false alarms; {normal.failed} failed)"
     ]
+    if (pixels := found.changed_pixels) is not None:
+        lines += [
+            "",
+            f"of {pixels.images} images with one changed pixel the heatmap is hottest there in "
+            f"{pixels.found}, there or beside it in {pixels.near}",
+        ]
     for one in found.abnormal:
         lines += [
             "",

@@ -22,7 +22,6 @@ from models.evaluation.card.text import (
 )
 from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
 from models.evaluation.likelihood.likelihood import evaluate_likelihood
-from models.evaluation.plots import training_curve
 from models.evaluation.recorded_data import subset
 from models.evaluation.samples.drawing import draw_samples
 from models.evaluation.samples.recognition import RealImages, Recognition, recognise
@@ -30,9 +29,11 @@ from models.evaluation.schedule.learned import draw_schedule, latent_use, schedu
 from models.files.folders import write_atomically
 from models.files.pictures import contact_sheet
 from models.rows.denoiser import Denoiser
+from models.schema.architectures import require_mulan
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.schema.specs import Adams, SamplerSpec
+from models.training.curve import training_curve
 
 SHEET, SOLVER_SHEET, JUDGED = 64, 16, 1000
 
@@ -52,6 +53,7 @@ def write_card(
     weights alone from the last card.
     """
     manifest, model = checkpoint
+    require_mulan(manifest.config, "a card")
     chosen = subset(real.test, images)
     use = latent_use(model, real.test)
     last = _last(manifest) if keep_likelihood else None

@@ -13,6 +13,7 @@ from models.evaluation.samples.sweep import Tuning
 from models.evaluation.samples.text import rivals_table, savings, sweep_table
 from models.evaluation.schedule.learned import ScheduleSpread
 from models.evaluation.schedule.text import schedule_text
+from models.schema.architectures import require_mulan
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from models.schema.specs import SamplerSpec
@@ -116,7 +117,7 @@ def recognition_table(found: Recognition) -> str:
 
 
 def _architecture(manifest: Manifest) -> str:
-    config = manifest.config
+    config = require_mulan(manifest.config, "a card")
     height, width, channels = config.image_shape
     latent = (
         f"a {config.latent_k}-hot latent of {config.latent_size} (log C(n, k) = "

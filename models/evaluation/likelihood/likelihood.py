@@ -14,8 +14,9 @@ from models.evaluation.measurement import EvaluationRecord, Measurement, bits_pe
 from models.evaluation.recorded_data import subset
 from models.files.images import Tokens
 from models.network.encoder import categorical_kl, top_k
-from models.network.mulan import Mulan, tokens_to_data
+from models.network.network import Network
 from models.network.objective import negative_elbo
+from models.network.pixels import tokens_to_data
 from models.rows.denoiser import Denoiser
 from models.rows.rows import take
 from models.schema.config import ModelConfig
@@ -83,7 +84,7 @@ class ElboTerms(NamedTuple):
 
 @torch.no_grad()
 def evaluate_likelihood(
-    model: Mulan,
+    model: Network,
     denoiser: Denoiser,
     images: Tokens,
     spec: Adams,
@@ -118,7 +119,7 @@ def evaluate_likelihood(
 
 
 @torch.no_grad()
-def elbo_terms(model: Mulan, images: Tokens, seed: int, draws: int = ELBO_DRAWS) -> ElboTerms:
+def elbo_terms(model: Network, images: Tokens, seed: int, draws: int = ELBO_DRAWS) -> ElboTerms:
     """Return the negative ELBO of `images` `[N, H, W, C]` given z*, a mean over `draws`, and the
     paper's KL.
 
@@ -133,7 +134,7 @@ def elbo_terms(model: Mulan, images: Tokens, seed: int, draws: int = ELBO_DRAWS)
 
 
 def _elbo(
-    model: Mulan, tokens: Tensor, draws: int, generator: torch.Generator, bar: "tqdm[None]"
+    model: Network, tokens: Tensor, draws: int, generator: torch.Generator, bar: "tqdm[None]"
 ) -> ElboTerms:
     logits = _encode(model, tokens)
     latent = top_k(logits, model.config.latent_k)
@@ -210,12 +211,12 @@ def _estimate(config: ModelConfig, nats: Tensor, paper_kl: Tensor) -> Estimate:
     )
 
 
-def _encode(model: Mulan, tokens: Tensor) -> Tensor:
-    logits: Tensor = model.encoder(tokens_to_data(tokens, model.config.vocabulary).float())
+def _encode(model: Network, tokens: Tensor) -> Tensor:
+    logits: Tensor = model.encoder(tokens_to_data(tokens, model.config).float())
     return logits
 
 
-def _on_device(model: Mulan, images: Tokens) -> Tensor:
+def _on_device(model: Network, images: Tokens) -> Tensor:
     """Return tokens `[N, C, H, W]` on the model's device."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(model.device)
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from models.evaluation.likelihood.adaptive import follow, solve
 from models.evaluation.measurement import EvaluationRecord, Measurement
 from models.network.encoder import categorical_kl, top_k
-from models.network.mulan import tokens_to_data
+from models.network.pixels import tokens_to_data
 from models.network.schedule import NoiseLevel
 from models.rows.denoiser import Denoiser
 from models.rows.rows import Condition, Query
@@ -130,7 +130,7 @@ def paper_draw(
     `times` the steps end at these; else they are controlled with rtol = atol = `tolerance`.
     """
     config = denoiser.config
-    clean = tokens_to_data(tokens, config.vocabulary)
+    clean = tokens_to_data(tokens, config)
     latent = top_k(denoiser.encode(clean.to(dtype)), config.latent_k)
     flow = Flow(denoiser, denoiser.condition(latent), probes, dtype)
     x0 = clean + noise.double() * math.exp(0.5 * GAMMA_0)
@@ -186,7 +186,7 @@ def paper_bits(draws: list[PaperDraw], kl: Tensor, dimensions: int) -> Tensor:
 
 def paper_kl(denoiser: Denoiser, tokens: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the latent term `[rows]` in nats, the KL of one categorical although z has k ones."""
-    clean = tokens_to_data(tokens, denoiser.config.vocabulary).to(dtype)
+    clean = tokens_to_data(tokens, denoiser.config).to(dtype)
     return categorical_kl(denoiser.encode(clean)).double()
 
 

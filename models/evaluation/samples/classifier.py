@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from models.files.images import Labels, Tokens
-from models.network.mulan import tokens_to_data
 from models.schema.errors import DataError
 
 FEATURES = 128
@@ -55,8 +54,8 @@ class Classifier(nn.Module):
         return torch.cat([self._body(part) for part in parts]).double()
 
     def _body(self, images: Tensor) -> Tensor:
-        x = tokens_to_data(images.permute(0, 3, 1, 2), self.vocabulary).float()
-        found: Tensor = self.body(x)
+        x = 2 * (images.permute(0, 3, 1, 2).double() + 0.5) / self.vocabulary - 1
+        found: Tensor = self.body(x.float())
         return found
 
 

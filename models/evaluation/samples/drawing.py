@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from models.files.folders import write_atomically
 from models.files.images import Tokens
-from models.network.mulan import data_to_tokens
+from models.network.pixels import data_to_tokens
 from models.rows.denoiser import Denoiser
 from models.schema.specs import SamplerSpec
-from models.solvers import SAMPLERS
+from models.solvers import sampler_of
 from models.work.sampling import sample_problem
 from models.work.solve import solve
 
@@ -41,10 +41,10 @@ def draw_samples(
     batch: int = 64,
 ) -> Drawn:
     """Images 0..count-1 of a request with `seed`."""
-    solver = SAMPLERS[spec.name]
+    solver = sampler_of(spec.name, denoiser.config)
     tokens, found = [], []
     parts = torch.split(torch.arange(count, device=device), batch)
-    total = len(parts) * spec.evaluations
+    total = len(parts) * (spec.evaluations + denoiser.config.closing_evaluations)
     with tqdm(total=total, desc=f"{spec.name}, {count} images", file=sys.stderr) as bar:
         for indices in parts:
             problem = sample_problem(denoiser, spec, seed, indices)

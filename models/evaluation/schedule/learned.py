@@ -15,7 +15,9 @@ from models.evaluation.measurement import EvaluationRecord
 from models.evaluation.plots import save
 from models.files.images import Tokens
 from models.network.encoder import top_k
-from models.network.mulan import Mulan, tokens_to_data
+from models.network.network import Network
+from models.network.pixels import tokens_to_data
+from models.schema.mulan import MulanConfig
 
 matplotlib.use("agg")
 Grid = NDArray[np.float64]
@@ -58,12 +60,12 @@ class LatentUse(NamedTuple):
 
 
 @torch.no_grad()
-def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
+def latent_use(model: Network, images: Tokens, batch: int = 256) -> LatentUse:
     """Return the latents that `images` `[N, H, W, C]` choose."""
     config, device = model.config, model.device
     chosen = []
     for part in torch.split(torch.from_numpy(images), batch):
-        x = tokens_to_data(part.permute(0, 3, 1, 2).to(device), config.vocabulary).float()
+        x = tokens_to_data(part.permute(0, 3, 1, 2).to(device), config).float()
         chosen.append(top_k(model.encoder(x), config.latent_k))
     latents, member, counts = np.unique(
         torch.cat(chosen).cpu().numpy(), axis=0, return_inverse=True, return_counts=True
@@ -75,9 +77,10 @@ def latent_use(model: Mulan, images: Tokens, batch: int = 256) -> LatentUse:
 
 
 @torch.no_grad()
-def schedule_spread(model: Mulan, use: LatentUse) -> ScheduleSpread:
+def schedule_spread(model: Network, use: LatentUse) -> ScheduleSpread:
     """Measure how far the learned schedule is from one curve for all pixels and latents."""
     config = model.config
+    patch = config.patch if isinstance(config, MulanConfig) else 1
     gamma = _gamma(model, use.latents, HALF)
     weights = use.counts / use.counts.sum()
     mean = np.tensordot(weights, gamma, axes=1)
@@ -89,7 +92,7 @@ def schedule_spread(model: Mulan, use: LatentUse) -> ScheduleSpread:
         over_latents=float(np.sqrt(between).mean()),
         latents_used=len(use.counts),
         entropy=float(-(weights * np.log(weights)).sum()),
-        by_patch=by_patch(mean, config.patch) if config.latent_size and config.patch > 1 else None,
+        by_patch=by_patch(mean, patch) if config.latent_size and patch > 1 else None,
     )
 
 
@@ -106,7 +109,7 @@ def by_patch(values: Grid, patch: int) -> float:
 
 
 @torch.no_grad()
-def draw_schedule(model: Mulan, use: LatentUse, path: Path) -> None:
+def draw_schedule(model: Network, use: LatentUse, path: Path) -> None:
     """Draw gamma over time, and its values at t = 1/2 for the most frequent latents.
 
     For each of these latents the figure shows the mean image that chooses it, gamma, and the
@@ -139,7 +142,7 @@ def draw_schedule(model: Mulan, use: LatentUse, path: Path) -> None:
     save(figure, path)
 
 
-def _curves(model: Mulan, use: LatentUse, axis: Axes) -> None:
+def _curves(model: Network, use: LatentUse, axis: Axes) -> None:
     """Draw the departure of gamma from the straight line of a fixed schedule.
 
     It shows the mean over pixels and latents and the band that holds 90 % of pixels. Without the
@@ -161,7 +164,7 @@ def _curves(model: Mulan, use: LatentUse, axis: Axes) -> None:
     axis.legend(frameon=False)
 
 
-def _gamma(model: Mulan, latents: Tensor, t: float) -> Grid:
+def _gamma(model: Network, latents: Tensor, t: float) -> Grid:
     """Return gamma(t) `[m, C, H, W]` of each latent."""
     schedule = model.gamma(latents).double()
     times = torch.full((len(latents),), t, dtype=torch.float64, device=latents.device)

@@ -1,6 +1,7 @@
 """The paragraph of a card about the learned schedule."""
 
 from models.evaluation.schedule.learned import ScheduleSpread
+from models.schema.architectures import require_mulan
 from models.schema.manifest import Manifest
 
 # Below the first, a KL in nats, a latent counts as collapsed; below the second, a share of the
@@ -25,7 +26,7 @@ def schedule_text(manifest: Manifest, spread: ScheduleSpread) -> str:
 
 def _patches(manifest: Manifest, spread: ScheduleSpread) -> str:
     """Describe the share of the spread between pixels that comes from the network's patches."""
-    patch = manifest.config.patch
+    patch = require_mulan(manifest.config, "a card").patch
     if patch == 1:
         return ""
     if spread.by_patch is None:

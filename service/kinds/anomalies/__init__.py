@@ -5,6 +5,7 @@ from service.kinds.anomalies import examples, metrics
 from service.kinds.anomalies.answer import answer
 from service.kinds.anomalies.contract import AnomalyParameters, AnomalyRequest, AnomalyResponse
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask, make, quote
+from service.kinds.anomalies.tensors import TENSORS
 
 KIND = Kind(
     package=__name__,
@@ -24,4 +25,5 @@ KIND = Kind(
     job_examples=examples.JOBS,
     metrics=metrics.METRICS,
     meter=metrics.Meter,
+    tensors=TENSORS,
 )

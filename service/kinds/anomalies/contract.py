@@ -21,6 +21,7 @@ from service.contracts.base import (
 from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
 Heatmap = bool | Literal["raw", "overlay"]
+STATISTICS = [{"log_prior": -110.0, "log_det": 148.25}]
 _FDR = "Bound on the expected share of good images among the selected, at least 1/(m + 1)."
 
 
@@ -121,7 +122,9 @@ class TileVerdict(ResponseModel):
     status: Literal["ok", "failed"]
     score: float | None
     p_value: float = Field(description="Tiles of one photograph depend on each other.")
-    statistics: dict[str, float]
+    statistics: dict[str, float] = Field(
+        description="Statistics that the score was made of, by name.", examples=STATISTICS
+    )
     reason: str | None = Field(
         None, description="Reason of a failure.", exclude_if=lambda reason: reason is None
     )
@@ -144,7 +147,8 @@ class ImageVerdict(ResponseModel):
     )
     statistics: dict[str, float] = Field(
         description="Statistics that the score was made of, by name; of a photograph those of its "
-        "strangest tile."
+        "strangest tile.",
+        examples=STATISTICS,
     )
     regions: tuple[Region, ...] | None = Field(
         None,

@@ -64,7 +64,7 @@ def quote(request: Judging, images: int, model: ServedModel, settings: Settings)
     """The price of a solve as the calibration has it. Raises InvalidRequest, also for want of a
     calibration."""
     _check_source(request.source, settings.sources)
-    calibration = _calibration(model)
+    calibration = calibration_of(model)
     least, count = calibration.smallest_alpha, calibration.calibration_images.images
     if (reference := calibration.pictures) is not None:
         least, count = reference.smallest_alpha, reference.pictures
@@ -80,7 +80,7 @@ def quote(request: Judging, images: int, model: ServedModel, settings: Settings)
 def make(request: Judging, images: Decoded, model: ServedModel) -> AnomalyTask:
     """The task, to be solved as the calibration was. Raises InvalidRequest for want of one, and for
     tokens where it is for photographs."""
-    calibration = _calibration(model)
+    calibration = calibration_of(model)
     check_tiles(request.tiles, images)
     if calibration.pictures is not None and images.tiling is None:
         raise InvalidRequest.at(
@@ -110,7 +110,8 @@ def _check_source(source: str | None, known: tuple[str, ...]) -> None:
     raise InvalidRequest.at("source", f"should be one of {', '.join(known)}")
 
 
-def _calibration(model: ServedModel) -> AnyCalibration:
+def calibration_of(model: ServedModel) -> AnyCalibration:
+    """Return the model's calibration. Raises InvalidRequest (calibration-missing)."""
     if model.calibration is None:
         raise InvalidRequest(
             f"{model.name} has no calibration that fits it; see mulan models calibrate",

@@ -9,6 +9,7 @@ from service.kinds.likelihoods.contract import (
     LikelihoodResponse,
 )
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask, make, quote
+from service.kinds.likelihoods.tensors import TENSORS
 
 KIND = Kind(
     package=__name__,
@@ -27,4 +28,5 @@ KIND = Kind(
     examples=examples.LIKELIHOODS,
     metrics=metrics.METRICS,
     measure=metrics.measure,
+    tensors=TENSORS,
 )

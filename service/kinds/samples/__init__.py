@@ -5,6 +5,7 @@ from service.kinds.samples import examples, metrics
 from service.kinds.samples.answer import BINARIES, answer
 from service.kinds.samples.contract import SampleRequest, SampleResponse
 from service.kinds.samples.task import SampleResult, SampleTask, make, quote
+from service.kinds.samples.tensors import TENSORS
 
 KIND = Kind(
     package=__name__,
@@ -23,4 +24,5 @@ KIND = Kind(
     job_examples=examples.JOBS,
     metrics=metrics.METRICS,
     measure=metrics.measure,
+    tensors=TENSORS,
 )

@@ -72,8 +72,11 @@ class SampleRequest(RequestModel):
     seed: int | None = Field(
         None, ge=0, le=MAX_SEED, description="Left out, the server draws one and returns it."
     )
+    # A factory leaves the default out of the schema: generators of clients know none that is an
+    # object.
     solver: SolverChoice = Field(
-        Preset(preset="balanced"), description="A solver by name, or a preset of the checkpoint."
+        default_factory=lambda: Preset(preset="balanced"),
+        description="A solver by name, or a preset of the checkpoint; left out, `balanced`.",
     )
     latent: LatentChoice = Field(
         "prior",

@@ -6,10 +6,10 @@ from typing import NamedTuple, Self
 import numpy as np
 from torch import Tensor
 
-from models.network.mulan import data_to_tokens
+from models.network.pixels import data_to_tokens
 from models.rows.rows import first
 from models.schema.specs import SamplerSpec
-from models.solvers import SAMPLERS
+from models.solvers import sampler_of
 from models.solvers.base import Problem, RowStatus, Sampler
 from models.work.sampling import Images, joint_problem
 from service.errors import ComputationFailed
@@ -37,9 +37,10 @@ class Rows:
     probes = 0
 
     def __init__(self, task: SampleTask, served: Served) -> None:
-        self.solver: Sampler[SamplerSpec, object, object] = SAMPLERS[task.solver.name]
+        config = served.denoiser.config
+        self.solver: Sampler[SamplerSpec, object, object] = sampler_of(task.solver.name, config)
         self.rows = task.count
-        self.evaluations = task.solver.evaluations
+        self.evaluations = task.solver.evaluations + config.closing_evaluations
         self._task, self._served = task, served
         self._images: dict[int, _Image] = {}
 

@@ -47,7 +47,8 @@ def quote(request: SampleRequest, images: int, model: ServedModel, settings: Set
         raise InvalidRequest.at("count", f"should be at most {settings.max_images}")
     if request.latent != "prior":
         _check_latent(request.latent, model)
-    return Quote(request.count, _sampler(request, model).evaluations)
+    steps = _sampler(request, model).evaluations + model.config.closing_evaluations
+    return Quote(request.count, steps)
 
 
 def make(request: SampleRequest, images: Decoded, model: ServedModel) -> SampleTask:

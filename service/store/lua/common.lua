@@ -184,6 +184,7 @@ local function finish(id, job, status, outcome, now, keep)
   end
   redis.call('ZADD', names.ended, now, id)
   keep_result(id, job, outcome, now, keep)
+  if job.callback_url then redis.call('ZADD', names.calls, now, id) end
   expire_surplus(now, keep)
   redis.call('PUBLISH', names.ends, id)
 end

@@ -18,12 +18,12 @@ from models.anomaly.ranked import CALIBRATION
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED, codec_fingerprint, table, with_codec
 from models.files.images import Tokens
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError, DataError
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.specs import FlowPath
 
-CONFIG = ModelConfig(image_shape=(4, 5, 1), vocabulary=17)
+CONFIG = MulanConfig(image_shape=(4, 5, 1), vocabulary=17)
 MANIFEST = Manifest(name="small", config=CONFIG, sha256="a" * 64, parameters=1)
 DICE = np.random.default_rng(0)
 

@@ -6,12 +6,12 @@ import torch
 from models.anomaly.level_fitting import fit_levels
 from models.anomaly.rows import read
 from models.evaluation.analytic import Mixture
-from models.schema.config import ModelConfig
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.specs import Levels
 
 HEIGHT, WIDTH = 5, 9
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(HEIGHT, WIDTH, 3), vocabulary=64, latent_size=4, latent_k=1, gamma_min=-8.0
 )
 # Red, green and blue rise by different amounts to the right.

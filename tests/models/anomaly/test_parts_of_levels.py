@@ -6,8 +6,10 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from models.anomaly.blur import blur
-from models.anomaly.covariates import Regression, covariates
-from models.anomaly.heat import Heat
+from models.anomaly.covariates import Regression, around, covariates
+from models.anomaly.heat import Heat, expected
+from models.anomaly.heat_fitting import fit_heat
+from models.anomaly.maps import Seen, error_maps
 from models.anomaly.packed import Packed
 from models.anomaly.power import auroc, check_power
 from models.anomaly.subspace import Subspace
@@ -117,20 +119,74 @@ def test_good_pixels_come_from_good_images_and_from_away_of_defects() -> None:
     assert set(pixels.good.ravel()) == {0.0, 1.0}
 
 
+def test_the_covariates_around_a_pixel_are_those_of_a_neighbourhood() -> None:
+    images = DICE.integers(0, 256, (2, 24, 30, 3)).astype(np.uint8)
+    images[1] = 51
+    before = around(images, 256, 2.0)
+    assert before.shape == (2, 24, 30, 3)
+    np.testing.assert_allclose(before[1, ..., 0], 0.2)
+    np.testing.assert_allclose(np.exp(before[1, ..., 1:]), 1 / 256, rtol=1e-4)
+    changed = images.copy()
+    changed[:, :, :8] = 255
+    np.testing.assert_allclose(around(changed, 256, 2.0)[:, :, 24:], before[:, :, 24:], atol=1e-4)
+    assert abs(around(changed, 256, 2.0) - before)[:, :, :8].max() > 0.1
+    ramp = np.tile((8 * np.arange(30)).astype(np.uint8)[:, None], (1, 24, 1, 1))
+    slope = np.exp(around(ramp, 256, 2.0)[..., 2])
+    np.testing.assert_allclose(slope, 8 / 255 + 1 / 256, rtol=1e-6)
+    one = around(np.full((1, 1, 5, 1), 51, np.uint8), 256, 2.0)
+    np.testing.assert_allclose(one[..., 0], 0.2)
+
+
 def test_heat_counts_standard_deviations_at_each_pixel() -> None:
-    known = DICE.standard_normal((3000, 3))
+    images = DICE.integers(0, 256, (3000, 4, 5, 1)).astype(np.uint8)
     scale = np.linspace(1, 3, 4 * 5).reshape(4, 5)
-    errors = known[:, :1, None, None] + scale * DICE.standard_normal((3000, 1, 4, 5)) + 7
-    usual = Regression.fit(known, errors.mean((2, 3)))
-    left = errors - usual.expected(known)[:, :, None, None]
-    heat = Heat(
-        usual=usual, mean=Packed.of(left.mean(0)), spread=Packed.of(left.std(0)), weights=(2.0,)
+    noise = scale * DICE.standard_normal((3000, 1, 4, 5))
+    for reach in (None, 1.5):
+        known = np.broadcast_to(around(images, 256, reach), (3000, 4, 5, 3))
+        errors = 5 * known[..., 0][:, None] + noise + 7
+        usual = Regression.fit(known.reshape(-1, 3), errors.reshape(-1, 1))
+        left = errors - expected(usual, images, 256, reach)
+        heat = Heat(
+            reach=reach,
+            usual=usual,
+            mean=Packed.of(left.mean(0)),
+            spread=Packed.of(left.std(0)),
+            weights=(2.0,),
+        )
+        found = heat(errors, images, 256)
+        np.testing.assert_allclose(found.std(0), 2, rtol=0.02)
+        np.testing.assert_allclose(found.mean(0), 0, atol=1e-4)
+        assert np.corrcoef(found[:, 2, 3], noise[:, 0, 2, 3])[0, 1] > 0.99
+        for changes in (
+            {"weights": [1.0, 2.0]},
+            {"spread": Packed.of(0 * left.std(0)).model_dump()},
+            {"reach": 0},
+        ):
+            with pytest.raises(ValidationError):
+                Heat.model_validate(heat.model_dump() | changes)
+
+
+def test_what_is_missing_in_one_place_does_not_heat_another() -> None:
+    """A large part that is missing, on few good images whose brightness hardly varies."""
+    good = np.full((60, 24, 24, 1), 230.0)
+    good[:, 4:20, 4:20] = 60
+    images = (good + DICE.normal(0, 4, good.shape)).clip(0, 255).astype(np.uint8)
+    broken, masks = images.copy(), np.zeros((24, 24, 24), bool)
+    broken[:, 4:20, 4:14] = 230
+    masks[:, 4:20, 4:14] = True
+    one, other, new, bad = (
+        Seen(part, (part.astype(np.float64) - good[0])[:, None] / 40)
+        for part in (images[:24], broken[:24], images[24:48], broken[48:])
     )
-    np.testing.assert_allclose(heat(errors, known).std(0), 2, rtol=0.02)
-    np.testing.assert_allclose(heat(errors, known).mean(0), 0, atol=1e-4)
-    for changes in ({"weights": [1.0, 2.0]}, {"spread": Packed.of(0 * left.std(0)).model_dump()}):
-        with pytest.raises(ValidationError):
-            Heat.model_validate(heat.model_dump() | changes)
+    subspace = Subspace(
+        mean=Packed.of(good[0].ravel() / 255), directions=Packed.of(np.zeros((0, good[0].size)))
+    )
+    heat = fit_heat(one, other, masks, subspace, 256, seed=0)
+    assert heat.reach is not None
+    usual, shown = (heat(error_maps(part, subspace, 256), part.images, 256) for part in (new, bad))
+    white = np.quantile(usual, 0.999)
+    assert np.mean(shown[:, masks[0]] > white) > 0.9
+    assert np.mean(shown[:, :, 19:] > white) < 0.05
 
 
 def test_the_auroc_counts_ties_half() -> None:

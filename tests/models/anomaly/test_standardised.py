@@ -9,10 +9,10 @@ from models.anomaly.parts import LATENT_MASS
 from models.anomaly.ranked import Source
 from models.anomaly.readings import Reading
 from models.anomaly.statistics import FITTED, TYPICALITY
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
 CHECKPOINT = "0" * 64
-CONFIG = ModelConfig(image_shape=(8, 8, 1), width=8, depth=1, groups=4, latent_size=6, latent_k=2)
+CONFIG = MulanConfig(image_shape=(8, 8, 1), width=8, depth=1, groups=4, latent_size=6, latent_k=2)
 
 
 def test_by_the_path_sizes_are_logarithms() -> None:

@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from models.checkpoints import checkpoint as checkpoint_module
 from models.checkpoints.checkpoint import load_checkpoint, save_manifest, save_weights
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import (
     CONFIG_KEY,
@@ -25,8 +24,9 @@ from models.schema.manifest import (
     Manifest,
     read_manifest,
 )
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1),
     vocabulary=5,
     width=8,

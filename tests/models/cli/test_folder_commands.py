@@ -171,6 +171,7 @@ def test_a_checkpoint_is_served_from_its_own_folder(trained: Path) -> None:
         (12, ("--resize", "8x8", "--scale", "0.5"), "give one of them"),
         (12, ("--tile", "64x64", "--scale", "1"), "no picture is as large as a tile"),
         (12, ("--group", "("), "group is no regular expression"),
+        (20, ("--test", "9"), "20 pictures; with 9 for --test at least 21 are needed"),
     ],
 )
 def test_folders_and_wishes_that_are_refused(
@@ -214,6 +215,67 @@ def test_pictures_of_several_tiles_and_of_several_sizes(tmp_path: Path) -> None:
     small = (found["calibration_images"]["images"] - 12 * 20) / (6 - 12)
     assert small == int(small)
     assert 0 < small < 20
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of tiles, calibrated, and pictures that were kept for judging it."""
+    here = tmp_path_factory.mktemp("kept")
+    good = fill(here / "good", range(48))
+    fill(here / "bad", range(100, 106), damaged=True)
+    (here / "masks").mkdir()
+    for seed in range(100, 106):
+        mask = np.zeros((30, 40), np.uint8)
+        mask[10:15] = 255
+        Image.fromarray(mask).save(here / "masks" / f"{seed:03}.png")
+    wishes = ("--scale", "0.5", "--tile", "8x8", "--minutes", "0.1", "--test", "8")
+    done = run("new", good, "--out", here / "out", *wishes, *THREADS)
+    assert done.exit_code == 0, done.output
+    assert "14 train, 6 density, 20 calibration, 8 test" in done.stdout
+    shrink(here / "out")
+    assert run("train", here / "out", *THREADS).exit_code == 0
+    done = run("calibrate", here / "out", "--score", "levels", "--levels", "2", *CALIBRATE)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[1].endswith("of 20 good, stopped   of 8 other good, stopped")
+    return here
+
+
+def test_a_checkpoint_is_measured_on_pictures_that_were_kept(kept: Path) -> None:
+    options = ("--defects", kept / "bad", "--masks", kept / "masks", "--divisions", "10", *THREADS)
+    done = run("evaluate", "defects", kept / "out", *options, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["tiles"] == (8 + 6) * 2 * 3
+    assert {*found["aggregates"]} == {"max", "top-3", "mean", "mean-odds"}
+    assert found["learned"]["value"] > 0.5
+    promise = found["aggregates"]["mean-odds"]["promise"]
+    assert [promise[name] for name in ("calibration", "good", "defective")] == [20, 8, 6]
+    assert [row["alpha"] for row in promise["rows"]] == [0.05, 0.1, 0.2]
+    assert len(found["found"]) == 6
+    for name, one in found["found"].items():
+        assert one["tiles"]["value"] > 0.5, name
+        assert (one["overlap"] is None) == (name == "nearest tile")
+    done = run("evaluate", "defects", kept / "out", *options)
+    assert "| mean-odds, the calibration's | " in done.stdout
+    assert "of 8 good, flagged | likely | flagged in 10 new divisions" in done.stdout
+
+
+def test_pictures_that_are_no_test_are_refused(kept: Path, tmp_path: Path) -> None:
+    def fault(*words: object) -> str:
+        done = run("evaluate", "defects", kept / "out", *words, *THREADS)
+        assert done.exit_code == 1, done.output
+        assert done.stderr.count("\n") == 1 or "Error: " in done.stderr.splitlines()[-1]
+        return done.stderr
+
+    words = fault("--defects", kept / "bad", "--normal", kept / "good")
+    assert "held-out pictures were trained on" in words
+    words = fault("--defects", kept / "bad", "--masks", kept / "good")
+    assert "has no mask in" in words
+    later = fill(tmp_path / "later", range(200, 230))
+    before = (kept / "out" / "calibration.json").read_bytes()
+    assert run("calibrate", kept / "out", "--normal", later, *CALIBRATE).exit_code == 0
+    assert "calibrate it without --normal" in fault("--defects", kept / "bad")
+    (kept / "out" / "calibration.json").write_bytes(before)
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
@@ -314,13 +376,20 @@ def test_alike_pictures_are_whole_and_textures_are_cut() -> None:
         (38, 1, (12, 6, 20)),
         (58, 1, (29, 9, 20)),
         (600, 1, (300, 100, 200)),
-        (100_000, 1, (8000, 300, 1500)),
-        (662, 15, (542, 20, 100)),
+        (100_000, 1, (8000, 2400, 2400)),
+        (662, 15, (392, 110, 160)),
     ],
 )
 def test_the_split_of_few_and_of_many(count: int, rows: int, expected: tuple[int, ...]) -> None:
     assert tuple(propose_split(count, rows).values()) == expected
     assert sum(expected) <= count
+
+
+def test_a_few_small_pictures_do_not_make_the_tiles_small() -> None:
+    seen = Impression([Size(80, 60)] * 14 + [Size(5, 5)], coloured=True, alike=0.0)
+    found = propose(seen, 15, Wishes())
+    assert found.preprocessing["tile"] == [32, 32]
+    assert "1 of 15 pictures looked at are smaller than a tile" in found.reasons
 
 
 def test_wishes_come_first() -> None:

@@ -95,8 +95,12 @@ def test_the_documented_python_runs_as_it_stands_and_needs_no_extra() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_command_without_its_extra_says_what_to_run() -> None:
+def test_a_command_without_its_extra_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"sample_size": 32}')
+    (tmp_path / "scheduler_config.json").write_text('{"_class_name": "DDPMScheduler"}')
+    given = ["import", "--diffusers", str(tmp_path), "--out", str(tmp_path / "never")]
     lacking = (
+        (given, "diffusers", "diffusers"),
         (["evaluate", "likelihood", "digits"], "matplotlib", "workshop"),
         (["train", "digits", "--out", "never"], "sklearn", "workshop"),
         (["export", "onnx", "digits", "--out", "never"], "onnx", "onnx"),

@@ -118,9 +118,10 @@ def test_the_pictures_are_drawn(evaluated: tuple[Any, Path]) -> None:
 def test_the_tables_name_every_set(calibrated: Path) -> None:
     printed = run(
         "evaluate", "anomalies", "--model", str(calibrated), "--images", "20",
-        "--abnormal", "rotated",
+        "--abnormal", "rotated", "--changed-pixels", "5",
     )  # fmt: skip
     assert "rotated:" in printed.stdout
+    assert "of 5 images with one changed pixel the heatmap is hottest there in" in printed.stdout
     assert "of 20 test images flagged at alpha 0.05" in printed.stdout
     assert "| score | " in printed.stdout
 

@@ -10,9 +10,9 @@ from PIL import Image
 from models.evaluation.schedule.learned import by_patch, draw_schedule, latent_use, schedule_spread
 from models.files.images import Tokens
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 6, 1),
     width=8,
     depth=1,
@@ -35,7 +35,7 @@ class Brightness(torch.nn.Module):
         return torch.stack([mean, torch.full_like(mean, -9.0), -mean], dim=1)
 
 
-def model(config: ModelConfig = CONFIG) -> Mulan:
+def model(config: MulanConfig = CONFIG) -> Mulan:
     torch.manual_seed(0)
     made = Mulan(config).eval().requires_grad_(False)
     if config.latent_size:

@@ -13,14 +13,15 @@ from tqdm import tqdm
 from models.evaluation.likelihood import likelihood
 from models.evaluation.likelihood.likelihood import LikelihoodEvaluation, evaluate_likelihood
 from models.files.images import Tokens
-from models.network.mulan import Mulan, Reading
+from models.network.mulan import Mulan
+from models.network.network import Reading
 from models.network.schedule import NoiseLevel
 from models.runtimes.eager import eager_denoiser
-from models.schema.config import ModelConfig
 from models.schema.errors import EvaluationError
+from models.schema.mulan import MulanConfig
 from models.schema.specs import Adams
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1),
     vocabulary=17,
     width=8,

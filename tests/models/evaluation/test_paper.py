@@ -22,14 +22,15 @@ from models.evaluation.likelihood.paper import (
     paper_kl,
 )
 from models.files.images import load_tokens
-from models.network.mulan import Mulan, Reading
+from models.network.mulan import Mulan
+from models.network.network import Reading
 from models.network.schedule import NoiseLevel
 from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.eager import eager_denoiser
-from models.schema.config import ModelConfig
 from models.schema.manifest import read_manifest
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1),
     width=8,
     depth=1,

@@ -12,13 +12,13 @@ from models.evaluation.analytic import Mixture
 from models.evaluation.anomalies.calibrating import PictureSets, Settings, calibrate_on_pictures
 from models.preprocessing.loading import LoadedPicture
 from models.preprocessing.tiles import Picture, cut, cut_all
-from models.schema.config import ModelConfig
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.preprocessing import PictureRule, Size
 from models.schema.specs import Levels
 
 SIDE, VOCABULARY = 8, 64
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(SIDE, SIDE, 1), vocabulary=VOCABULARY, latent_size=4, latent_k=1, gamma_min=-8.0
 )
 # Photographs of 8 by 12 are seen as two tiles that overlap by half.

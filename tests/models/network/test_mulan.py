@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.network.mulan import Mulan, data_to_tokens, tokens_to_data
+from models.network.mulan import Mulan
+from models.network.pixels import data_to_tokens, tokens_to_data
 from models.network.unet import fourier_features
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
-SMALL = ModelConfig(
+SMALL = MulanConfig(
     image_shape=(8, 8, 3),
     vocabulary=17,
     width=16,
@@ -98,7 +99,7 @@ def test_the_network_begins_at_x_or_at_nothing(residual):
 
 
 def test_a_faded_feature_is_what_noise_leaves_of_it_on_average():
-    faded = ModelConfig(fourier=(0, 2, 5), fourier_fade=True)
+    faded = MulanConfig(fourier=(0, 2, 5), fourier_fade=True)
     plain = faded.model_copy(update={"fourier_fade": False})
     draws, s = torch.Generator().manual_seed(0), torch.tensor([0.0, 0.4, 0.6])
     x = 2 * torch.rand(3, 3, 2, 2, generator=draws) - 1
@@ -156,11 +157,26 @@ def test_dropout_is_for_training_only():
 def test_tokens_survive_encoding_and_the_noise_of_their_bin(vocabulary):
     config = SMALL.model_copy(update={"vocabulary": vocabulary})
     tokens = torch.arange(vocabulary, dtype=torch.uint8)
-    centres = tokens_to_data(tokens, vocabulary)
+    centres = tokens_to_data(tokens, config)
     assert centres.diff().numpy() == pytest.approx(2 / vocabulary)
     assert centres[0].item() == pytest.approx(-1 + 1 / vocabulary)
     for shift in (-0.99, 0, 0.99):
         x = math.exp(config.log_alpha0) * (centres + shift / vocabulary)
+        np.testing.assert_array_equal(data_to_tokens(x, config), tokens)
+    ends = data_to_tokens(torch.tensor([-9.0, 9.0]), config)
+    assert ends.tolist() == [0, vocabulary - 1]
+
+
+@pytest.mark.parametrize("vocabulary", [2, 17, 256])
+def test_tokens_from_one_end_to_the_other(vocabulary):
+    config = SMALL.model_copy(update={"vocabulary": vocabulary, "pixel_map": "ends"})
+    tokens = torch.arange(vocabulary, dtype=torch.uint8)
+    places = tokens_to_data(tokens, config)
+    if vocabulary == 256:
+        np.testing.assert_allclose(places, np.arange(256) / 127.5 - 1, atol=1e-15)
+    assert [places[0].item(), places[-1].item()] == [-1, 1]
+    for shift in (-0.99, 0, 0.99):
+        x = math.exp(config.log_alpha0) * (places + shift / (vocabulary - 1))
         np.testing.assert_array_equal(data_to_tokens(x, config), tokens)
     ends = data_to_tokens(torch.tensor([-9.0, 9.0]), config)
     assert ends.tolist() == [0, vocabulary - 1]

@@ -10,11 +10,12 @@ from scipy.special import expit
 from torch.distributions import Independent, Normal, kl_divergence
 
 from models.network.encoder import relaxed_top_k, top_k
-from models.network.mulan import Mulan, tokens_to_data
+from models.network.mulan import Mulan
 from models.network.objective import negative_elbo, prior, reconstruction
-from models.schema.config import ModelConfig
+from models.network.pixels import tokens_to_data
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1),
     vocabulary=5,
     width=16,
@@ -61,7 +62,7 @@ def test_reconstruction_is_the_decoder_s_surprise():
 
 
 def test_prior_is_the_divergence_from_a_standard_normal():
-    x0 = tokens_to_data(noises(3)[0], CONFIG.vocabulary)
+    x0 = tokens_to_data(noises(3)[0], CONFIG)
     alpha, sigma = math.sqrt(expit(-CONFIG.gamma_max)), math.sqrt(expit(CONFIG.gamma_max))
     posterior = Independent(Normal(alpha * x0, sigma * torch.ones_like(x0)), 3)
     standard = Independent(Normal(torch.zeros_like(x0), torch.ones_like(x0)), 3)
@@ -75,7 +76,7 @@ def test_velocity_form_is_the_epsilon_form():
     latent, t = top_k(torch.randn(3, 6).double(), 2), torch.tensor([0.1, 0.5, 0.9]).double()
     ours = negative_elbo(model, tokens, latent, torch.zeros(3, 6), t, epsilon0, epsilon)
     schedule = model.gamma(latent)
-    noise, x0 = schedule.noise(t), tokens_to_data(tokens, CONFIG.vocabulary)
+    noise, x0 = schedule.noise(t), tokens_to_data(tokens, CONFIG)
     x = noise.alpha * x0 + noise.sigma * epsilon
     predicted = model.score(x, schedule.network_time(noise.gamma), latent)
     error = noise.alpha * epsilon - noise.sigma * x0 - predicted
@@ -100,7 +101,7 @@ def test_diffusion_term_of_a_known_network_is_an_integral_over_gamma():
     low, high = CONFIG.gamma_min, CONFIG.gamma_max
     shrink, _ = quad(lambda gamma: (1 - math.sqrt(expit(gamma))) ** 2, low, high)
     keep, _ = quad(lambda gamma: expit(-gamma), low, high)
-    squares = tokens_to_data(tokens[0], CONFIG.vocabulary).square().sum().item()
+    squares = tokens_to_data(tokens[0], CONFIG).square().sum().item()
     expected = 0.5 * (CONFIG.dimensions * shrink + keep * squares)
     error = terms.diffusion.std().item() / math.sqrt(rows)
     assert terms.diffusion.mean().item() == pytest.approx(expected, abs=4 * error)
@@ -118,7 +119,7 @@ def test_diffusion_term_of_a_known_network_is_an_integral_over_gamma():
 def test_gradient_reaches_every_parameter(parameterisation):
     model = model_of(parameterisation=parameterisation)
     tokens, epsilon0, epsilon = noises(4)
-    logits = model.encoder(tokens_to_data(tokens, CONFIG.vocabulary))
+    logits = model.encoder(tokens_to_data(tokens, CONFIG))
     t = torch.tensor([0.1, 0.4, 0.6, 0.9]).double()
     terms = negative_elbo(model, tokens, relaxed_top_k(logits, 2), logits, t, epsilon0, epsilon)
     # The denoising term alone: what reaches the encoder has passed through the latent.

@@ -60,16 +60,19 @@ def test_what_is_left_out_is_named(mixed):
     put(mixed, "anomaly/9.png", seed=9)
     put(mixed, "bits.png", encode(Image.fromarray(scene()[..., 0].astype(np.uint16))))
     (mixed / "gone.png").symlink_to("nowhere.png")
+    (mixed / "itself").symlink_to("itself")
+    (mixed / "itself.png").symlink_to("itself.png")
     found = scan(mixed)
     assert len(found.photographs) == 6
     assert found.left_out == {
         "hidden": [".hidden.png", "__MACOSX"],
-        "no picture by its name": ["notes.txt"],
+        "no picture by its name": ["itself", "notes.txt"],
         "folder named like masks": ["Masks"],
         "folder named like defects": ["anomaly"],
         "copy of another picture": ["day-0/0.png"],
         "cannot be read: I;16, more than 8 bits a value; convert it to 8 bits": ["bits.png"],
         "cannot be read: No such file or directory": ["gone.png"],
+        "cannot be read: Too many levels of symbolic links": ["itself.png"],
         "cannot be read: no picture that can be read; PNG, JPEG, BMP, TIFF and WebP are read": [
             "list.jpg"
         ],

@@ -7,9 +7,9 @@ from models.rows.noise import Stream, rademacher
 from models.rows.rows import NoiseKey, Query, take
 from models.runtimes.denoiser import MANY
 from models.runtimes.eager import eager_denoiser
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1), vocabulary=17, width=8, depth=1, groups=4, latent_size=4, latent_k=1
 )
 ROWS = 3

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from models.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_manifest, save_weights
 from models.files.shelf import find
-from models.network.mulan import Mulan, data_to_tokens
+from models.network.mulan import Mulan
+from models.network.pixels import data_to_tokens
 from models.rows.noise import Stream, normal, rademacher
 from models.rows.rows import NoiseKey, Query, take
 from models.runtimes import onnx

@@ -7,9 +7,9 @@ from models.network.mulan import Mulan
 from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.eager import EagerRuntime
 from models.runtimes.warmup import agrees, warm_up
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
-CONFIG = ModelConfig(
+CONFIG = MulanConfig(
     image_shape=(4, 4, 1),
     vocabulary=17,
     width=8,

@@ -1,5 +1,6 @@
 """The architecture's configuration: its bounds and the numbers it implies."""
 
+import json
 import math
 from math import comb
 
@@ -9,7 +10,9 @@ from pydantic import ValidationError
 from scipy.special import expit
 
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
+from models.schema.manifest import MANIFEST, read_manifest
+from models.schema.mulan import MulanConfig
+from models.zoo import ZOO
 
 # What the official repository configures, and the sizes it reports for one of its networks.
 OFFICIAL_SCORE_PARAMETERS = 30_600_000
@@ -18,7 +21,7 @@ OFFICIAL_SCHEDULE_PARAMETERS = 37_900_000
 
 def test_defaults_are_the_official_network():
     with torch.device("meta"):
-        model = Mulan(ModelConfig())
+        model = Mulan(MulanConfig())
     score = sum(parameter.numel() for parameter in model.score.parameters())
     schedule = sum(parameter.numel() for parameter in model.gamma.parameters())
     assert score == pytest.approx(OFFICIAL_SCORE_PARAMETERS, rel=2e-3)
@@ -74,11 +77,11 @@ def test_defaults_are_the_official_network():
 )
 def test_nonsense_is_refused(options, culprit):
     with pytest.raises(ValidationError, match=culprit):
-        ModelConfig(**options)
+        MulanConfig(**options)
 
 
 def test_derived_numbers():
-    config = ModelConfig(image_shape=(8, 4, 3), latent_size=9, latent_k=2, gamma_min=-7.9)
+    config = MulanConfig(image_shape=(8, 4, 3), latent_size=9, latent_k=2, gamma_min=-7.9)
     assert config.dimensions == 96
     assert config.chw == (3, 8, 4)
     assert config.log_latents == pytest.approx(math.log(comb(9, 2)))
@@ -86,6 +89,30 @@ def test_derived_numbers():
     assert config.log_sigma0 == pytest.approx(0.5 * math.log(expit(-7.9)))
 
 
+def test_bytes_are_those_of_before_there_was_a_choice_of_architecture():
+    """The weights file holds them: another order would be another identity."""
+    names = list(MulanConfig().model_dump())
+    assert names == [
+        *("image_shape", "vocabulary", "parameterisation", "width", "depth", "encoder_depth"),
+        *("attention", "dropout", "latent_size", "latent_k", "gamma_min", "gamma_max", "fourier"),
+        *("fourier_fade", "time_scale", "schedule_width", "residual", "groups", "patch"),
+        "coarse_width",
+    ]
+    assert list(json.loads(MulanConfig().model_dump_json())) == names
+
+
+def test_the_tag_may_be_given_and_is_not_written():
+    assert MulanConfig(architecture="mulan") == MulanConfig()
+    with pytest.raises(ValidationError, match="architecture"):
+        MulanConfig(architecture="vdm")
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion-mnist"])
+def test_shipped_manifests_are_written_as_they_were(name):
+    written = (ZOO / name / MANIFEST).read_text()
+    assert read_manifest(ZOO / name).model_dump_json(indent=2) + "\n" == written
+
+
 def test_survives_json():
-    config = ModelConfig(image_shape=(8, 8, 1), fourier=(), schedule_width=7, patch=2)
-    assert ModelConfig.model_validate_json(config.model_dump_json()) == config
+    config = MulanConfig(image_shape=(8, 8, 1), fourier=(), schedule_width=7, patch=2)
+    assert MulanConfig.model_validate_json(config.model_dump_json()) == config

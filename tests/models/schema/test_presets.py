@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from models.schema.config import ModelConfig
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
+from models.schema.mulan import MulanConfig
 from models.schema.presets import UNTUNED, presets
 from models.schema.specs import Ddpm, RtkMala
 
 
 def manifest(**found: Any) -> Manifest:
-    return Manifest(name="m", config=ModelConfig(), sha256="0" * 64, parameters=1, presets=found)
+    return Manifest(name="m", config=MulanConfig(), sha256="0" * 64, parameters=1, presets=found)
 
 
 def test_the_checkpoint_s_own_win() -> None:

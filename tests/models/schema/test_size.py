@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.network.mulan import Mulan
-from models.schema.config import ModelConfig
+from models.schema.mulan import MulanConfig
 
 
 @st.composite
-def configs(draw: st.DrawFn) -> ModelConfig:
+def configs(draw: st.DrawFn) -> MulanConfig:
     patch, groups = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, 4]))
     sides = [2 * patch * draw(st.integers(1, 3)) for _ in range(2)]
     latents = draw(st.sampled_from([0, 3, 8]))
-    return ModelConfig(
+    return MulanConfig(
         image_shape=(sides[0], sides[1], draw(st.integers(1, 4))),
         width=4 * groups * draw(st.integers(1, 3)),
         depth=draw(st.integers(1, 4)),
@@ -30,7 +30,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
 
 
 @given(configs())
-def test_counted_without_building(config: ModelConfig) -> None:
+def test_counted_without_building(config: MulanConfig) -> None:
     with torch.device("meta"):
         model = Mulan(config)
     assert config.parameters == sum(parameter.numel() for parameter in model.parameters())

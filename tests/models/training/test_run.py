@@ -10,9 +10,10 @@ from tiny_recipe import TINY
 
 from models.checkpoints.checkpoint import load_checkpoint
 from models.files.images import digest, divide, fingerprint, load_tokens
-from models.schema.errors import DataError, TrainingError
+from models.schema.errors import DataError, MissingExtraError, TrainingError
 from models.schema.manifest import MANIFEST, WEIGHTS
 from models.training import run
+from models.training.curve import CURVE
 from models.training.recipe import override, parse_recipe, read_recipe
 from models.training.run import WORK, train
 from models.training.samples import SAMPLES
@@ -30,6 +31,35 @@ def test_a_trained_folder_is_a_checkpoint(tiny, digits, tmp_path):
     weights = Trainer(tiny(), *digits, CPU, tmp_path / "again").run().state_dict()
     for name, tensor in checkpoint.model.state_dict().items():
         assert torch.equal(tensor, weights[name])
+
+
+def test_the_curve_is_drawn_anew_at_every_look(tiny, tmp_path, monkeypatch):
+    seen = []
+    save = run.save_manifest
+
+    def look(folder, manifest):
+        save(folder, manifest)
+        seen.append((folder / WORK / CURVE).read_bytes())
+
+    monkeypatch.setattr(run, "save_manifest", look)
+    train(tiny(), tmp_path, CPU, "")
+    assert len({*seen}) == 3
+    with Image.open(tmp_path / WORK / CURVE) as picture:
+        assert picture.width > picture.height > 300
+
+
+def test_training_goes_on_without_the_package_that_draws_the_curve(tiny, tmp_path, monkeypatch):
+    load = run.extras.module
+
+    def missing(name):
+        if name == "models.training.curve":
+            raise MissingExtraError("matplotlib is not installed")
+        return load(name)
+
+    monkeypatch.setattr(run.extras, "module", missing)
+    assert train(tiny(), tmp_path, CPU, "").training.steps == 11
+    assert (tmp_path / WORK / SAMPLES).exists()
+    assert not (tmp_path / WORK / CURVE).exists()
 
 
 def test_the_division_is_recorded(tiny, tmp_path):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.evaluation.analytic import Mixture
-from models.network.mulan import data_to_tokens, tokens_to_data
+from models.network.pixels import data_to_tokens, tokens_to_data
 from models.rows.rows import QUANTUM, NoiseKey, pad, take
 from models.schema.config import ModelConfig
 from models.schema.scores import Score
@@ -56,16 +56,19 @@ def keys(count: int) -> NoiseKey:
     return NoiseKey(torch.zeros(count, dtype=torch.int64), torch.arange(count))
 
 
+@pytest.mark.parametrize("pixel_map", ["centres", "ends"])
 @pytest.mark.parametrize(
     ("gamma_min", "vocabulary"), [(-13.3, 256), (-8.0, 256), (-8.0, 17), (-13.3, 17), (-7.9, 2)]
 )
-def test_the_dequantization_is_a_density_on_the_bin(gamma_min: float, vocabulary: int) -> None:
-    config = one_pixel(gamma_min, vocabulary)
+def test_the_dequantization_is_a_density_on_the_bin(
+    gamma_min: float, vocabulary: int, pixel_map: str
+) -> None:
+    config = one_pixel(gamma_min, vocabulary).model_copy(update={"pixel_map": pixel_map})
     rows = 20_000
     token = torch.full((rows, 1, 1, 1), vocabulary // 2, dtype=torch.uint8)
-    clean = tokens_to_data(token, vocabulary)
+    clean = tokens_to_data(token, config)
     image, cost = dequantize(config, clean, keys(rows))
-    assert (image - clean).abs().max() <= 1 / vocabulary
+    assert (image - clean).abs().max() <= 1 / config.bins
     x = math.exp(config.log_alpha0) * image
     assert torch.equal(data_to_tokens(x, config), token)
     order = x.flatten().argsort()

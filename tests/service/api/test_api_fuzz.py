@@ -8,6 +8,7 @@ import numpy as np
 from api_double import Service, npy, png
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from infer_bodies import DARK, binary, images, tensor
 
 from service.settings import Settings
 
@@ -16,6 +17,7 @@ FIELDS = ["model", "count", "seed", "solver", "latent", "timeout_s", "images", "
 FIELDS += ["alpha", "heatmap", "select", "select_fdr", "source"]
 PATHS = ["/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/tiny", "/v1/jobs", "/v1/x"]
 PATHS += ["/v1/jobs/x", "/v1/jobs/x/result", "/v1/jobs/x/events", "/v1/samples", "/"]
+PATHS += ["/v2", "/v2/x", "/v2/models/tiny", "/v2/models/x/stats", "/v2/models/tiny/infer"]
 BOUNDARY = b"frontier"
 FORM = (
     b'--frontier\r\nContent-Disposition: form-data; name="model"\r\n\r\ntiny\r\n'
@@ -55,8 +57,11 @@ def ask(path: str, method: str = "POST", **request: Any) -> None:
         if method == "HEAD":
             assert response.content == b""
         elif response.status_code not in (200, 202, 307):
-            assert response.headers["content-type"] == "application/problem+json"
-            assert response.json()["status"] == response.status_code
+            if path.startswith("/v2"):
+                assert list(response.json()) == ["error"]
+            else:
+                assert response.headers["content-type"] == "application/problem+json"
+                assert response.json()["status"] == response.status_code
             assert len(response.content) < 20_000
         return response.status_code
 
@@ -128,6 +133,35 @@ def test_damaged_uploads(upload: tuple[bytes, str], data: st.DataObject) -> None
     headers = {"Content-Type": content_type}
     ask("/v1/likelihoods?model=tiny", content=bytes(content), headers=headers)
     ask("/v1/likelihoods", content=bytes(content), headers=headers)
+
+
+@SETTINGS
+@given(st.sampled_from([images(), tensor("images", "BYTES", ["x"])]), st.data())
+def test_damaged_tensors(described: dict[str, Any], data: st.DataObject) -> None:
+    elements = DARK.tobytes() if described["datatype"] == "UINT8" else b"\x03\0\0\0abc"
+    request = binary((described, elements))
+    content = bytearray(request["content"])
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(content)) | st.just(len(content)))
+    ask("/v2/models/tiny.likelihood/infer", **request | {"content": bytes(content[:cut])})
+
+
+tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["images", "count", "seed", "solver", "latent"]) | st.text(),
+        "datatype": st.sampled_from(["UINT8", "INT32", "INT64", "FP32", "BOOL", "BYTES"]),
+        "shape": st.lists(st.integers(-1, 4), max_size=4),
+    },
+    optional={"data": values, "parameters": values},
+)
+
+
+@SETTINGS
+@given(st.sampled_from(["tiny", "tiny.anomaly"]), st.lists(tensors, max_size=3), bodies)
+def test_any_tensors(name: str, inputs: list[Any], parameters: dict[str, Any]) -> None:
+    body = {"inputs": inputs, "parameters": parameters}
+    ask(f"/v2/models/{name}/infer", content=json.dumps(body).encode())
 
 
 @SETTINGS

@@ -104,10 +104,12 @@ async def test_the_server_bounds_the_timeout(client: httpx.AsyncClient, service:
     assert service.worker.jobs[0].deadline - service.worker.jobs[0].created_at < 0.06
 
 
-async def test_a_client_that_leaves_takes_its_work_along(service: Service) -> None:
+@pytest.mark.parametrize("path", ["/v1/samples", "/v2/models/tiny/infer"])
+async def test_a_client_that_leaves_takes_its_work_along(service: Service, path: str) -> None:
     service.worker.proceed.clear()
     leave = asyncio.Event()
-    messages = [{"type": "http.request", "body": json.dumps(BODY).encode(), "more_body": False}]
+    body = BODY if path.startswith("/v1") else {}
+    messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
 
     async def receive() -> Any:
         if messages:
@@ -123,7 +125,7 @@ async def test_a_client_that_leaves_takes_its_work_along(service: Service) -> No
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/v1/samples",
+        "path": path,
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
         "scheme": "http",

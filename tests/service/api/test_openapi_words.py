@@ -65,3 +65,28 @@ def test_a_schema_and_its_properties_are_described_in_sentences(name: str) -> No
         if "description" in value:
             texts[key] = value["description"]
     check(texts)
+
+
+def test_no_sample_of_a_body_has_invented_names() -> None:
+    """Swagger UI makes up `additionalProp1` for an object of any names that has no example."""
+
+    def lacking(node: Any, place: str, told: bool) -> Iterator[str]:
+        if isinstance(node, dict):
+            told = told or "examples" in node or "example" in node
+            if node.get("additionalProperties") not in (None, False) and not told:
+                yield place
+            for key, value in node.items():
+                if key not in ("example", "examples"):
+                    yield from lacking(value, f"{place}/{key}", told and key in ("anyOf", "items"))
+        elif isinstance(node, list):
+            for index, value in enumerate(node):
+                yield from lacking(value, f"{place}/{index}", told)
+
+    assert list(lacking(DOCUMENT, "", False)) == []
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_and_its_properties_have_titles(name: str) -> None:
+    assert SCHEMAS[name]["title"]
+    for key, value in SCHEMAS[name].get("properties", {}).items():
+        assert "title" in value or "$ref" in str(value), key

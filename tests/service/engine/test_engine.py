@@ -20,7 +20,7 @@ from small_engine import (
     small_model,
 )
 
-from models.network.mulan import data_to_tokens
+from models.network.pixels import data_to_tokens
 from models.rows.denoiser import Denoiser
 from models.rows.rows import Answer, Condition, Query, count
 from models.runtimes.warmup import warm_up

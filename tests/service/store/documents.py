@@ -4,6 +4,8 @@ Nothing here is made by other code of the tests or of the service, so that what 
 never changes with it. Every field differs from its default.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.anomaly.calibration import Calibration
@@ -91,6 +93,9 @@ JOBS: dict[str, Job] = {
         SampleTask(
             Ddpm(steps=3, grid="time", power=2.0, points=(0.75, 0.25)), 2**53 - 1, 2, latent=(1, 3)
         )
+    ),
+    "samples-callback": replace(
+        _job(SampleTask(Ddpm(steps=3), 7, 1)), callback_url="https://hooks.example.com/done"
     ),
     "samples-rtk": _job(
         SampleTask(

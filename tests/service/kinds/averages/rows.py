@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from averages.task import AverageResult, AverageTask
-from models.network.mulan import data_to_tokens
+from models.network.pixels import data_to_tokens
 from models.solvers.base import Problem
 from models.solvers.ddpm import DdpmSolver
 from models.work.sampling import Images, joint_problem

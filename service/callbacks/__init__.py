@@ -1,0 +1,1 @@
+"""Calls to the URLs that jobs name, when the jobs have ended."""

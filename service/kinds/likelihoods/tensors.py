@@ -1,0 +1,42 @@
+"""Likelihoods in the Open Inference Protocol: the model `NAME.likelihood`."""
+
+from collections.abc import Sequence
+
+from service.catalogue import ServedModel
+from service.contracts.tensors import ANY, Tensor, TensorSpec, numbers, strings
+from service.kind import Finished
+from service.kinds.likelihoods.answer import answer
+from service.kinds.likelihoods.task import ScoreResult, ScoreTask
+from service.tensor_form import TensorForm, details, images_input
+
+_NUMBERS = (
+    "log_px_given_z",
+    "log_px_lower_bound",
+    "bits_per_dim",
+    "trace_standard_error",
+    "draw_standard_error",
+    "ode_error_estimate",
+)
+
+
+def _outputs(model: ServedModel) -> tuple[TensorSpec, ...]:
+    return (
+        TensorSpec("status", "BYTES", (ANY,)),
+        *(TensorSpec(name, "FP64", (ANY,)) for name in _NUMBERS),
+        TensorSpec("nfe", "INT32", (ANY,)),
+        TensorSpec("details", "BYTES", (ANY,)),
+    )
+
+
+def _make(finished: Finished[ScoreTask, ScoreResult], names: Sequence[str]) -> dict[str, Tensor]:
+    rows = answer(finished).results
+    made = {name: numbers("FP64", [getattr(row, name) for row in rows]) for name in _NUMBERS}
+    made |= {
+        "status": strings([row.status for row in rows]),
+        "nfe": numbers("INT32", [row.nfe for row in rows]),
+        "details": details(rows),
+    }
+    return {name: made[name] for name in names}
+
+
+TENSORS = TensorForm(suffix="likelihood", inputs=images_input, outputs=_outputs, make=_make)
