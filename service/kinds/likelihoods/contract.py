@@ -74,7 +74,8 @@ class Likelihood(ResponseModel):
         description="Standard error of the bound from the probes that estimate the trace."
     )
     trace_degrees_of_freedom: float | None = Field(
-        description="Degrees of freedom of `trace_standard_error`: an interval takes Student's t."
+        None,
+        description="Degrees of freedom of `trace_standard_error`: an interval takes Student's t.",
     )
     draw_standard_error: float | None = Field(
         description="Standard error of the bound from the draws."
