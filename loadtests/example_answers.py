@@ -20,6 +20,7 @@ from service.kinds import KINDS
 
 TIMEOUT_S = 300.0
 MODEL = "digits"
+FLAGS = "--threads", "1", "--model-control"
 
 
 class Answer(NamedTuple):
@@ -71,6 +72,9 @@ def answers(address: str) -> Iterator[Answer]:
         yield statistics._replace(operation="show_version_statistics")
         yield statistics._replace(operation="show_all_statistics")
         yield _ask(client, "list_inference_models", "/v2/repository/index", {})
+        for operation in "unload", "load":
+            path = f"/v2/repository/models/{MODEL}/{operation}"
+            yield _ask(client, f"{operation}_model", path, {})
 
 
 def _ask(client: httpx.Client, operation: str, path: str, body: Any = None) -> Answer:
@@ -82,7 +86,7 @@ def _ask(client: httpx.Client, operation: str, path: str, body: Any = None) -> A
 def main() -> None:
     """Write every answer into its file."""
     FOLDER.mkdir(exist_ok=True)
-    with running_service("--threads", "1", ready_within_s=TIMEOUT_S) as address:
+    with running_service(*FLAGS, ready_within_s=TIMEOUT_S) as address:
         for operation, body in answers(address):
             path = FOLDER / f"{operation}.json"
             path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n")

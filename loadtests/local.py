@@ -44,16 +44,17 @@ def running_process(
     log: Path | None = None,
     program: Sequence[str] = (),
     ready_within_s: float = READY_WITHIN_S,
+    port_flag: str = "--port",
 ) -> Iterator[tuple[str, int]]:
     """Start the service, wait until it is ready, yield its address and process id, and stop it by
     SIGTERM.
 
-    `program` may start another service in `mulan serve`'s place. Raises RuntimeError when it does
-    not become ready, or does not exit with 0.
+    `program` may start another service in `mulan serve`'s place, which takes its port by
+    `port_flag`. Raises RuntimeError when it does not become ready, or does not exit with 0.
     """
     port = free_port()
     serve = program or (str(Path(sys.executable).with_name("mulan")), "serve")
-    command = [*serve, "--port", str(port), *arguments]
+    command = [*serve, port_flag, str(port), *arguments]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MULAN_")
     }

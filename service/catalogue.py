@@ -39,12 +39,14 @@ class ServedModel:
 
 
 class Catalogue:
-    """The served models by name, in the order in which they were added."""
+    """The served models by name, in the order in which they were added. `unloaded` are names that
+    an operator took out of service."""
 
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
         # All models that were ever served, by SHA-256: jobs outlive the models that made them.
         self._known: dict[str, ServedModel] = {}
+        self.unloaded: frozenset[str] = frozenset()
 
     def add(
         self, manifest: Manifest, execution: str, calibration: AnyCalibration | None = None
@@ -53,9 +55,14 @@ class Catalogue:
         model = ServedModel(manifest, execution, presets(manifest), calibration)
         self._models[model.name] = self._known[model.checkpoint] = model
 
-    def replace(self, models: Iterable[tuple[Manifest, str, AnyCalibration | None]]) -> None:
+    def replace(
+        self,
+        models: Iterable[tuple[Manifest, str, AnyCalibration | None]],
+        unloaded: Iterable[str] = (),
+    ) -> None:
         """Serve these models and no others. Of several with one name, requests get the last.
 
+        `unloaded` are names that an operator took out of service: they are unknown, and not missed.
         Raises CheckpointError.
         """
         served = [
@@ -63,6 +70,7 @@ class Catalogue:
             for manifest, execution, calibration in models
         ]
         self._models = {model.name: model for model in served}
+        self.unloaded = frozenset(unloaded)
         self._known |= {model.checkpoint: model for model in served}
 
     def get(self, name: str) -> ServedModel:
@@ -73,7 +81,8 @@ class Catalogue:
         try:
             return self._models[name]
         except KeyError:
-            if any(model.name == name for model in self._known.values()):
+            missed = name not in self.unloaded
+            if missed and any(model.name == name for model in self._known.values()):
                 raise NotReady(f"no worker serves {name!r} at the moment", _RETRY_S) from None
             served = ", ".join(self._models) or "none"
             raise UnknownModel(f"no model is called {name!r}; served: {served}") from None

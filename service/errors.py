@@ -16,11 +16,13 @@ ServiceError
 │   ├── TooLarge                 413  body-too-large, too-many-images, image-too-large
 │   ├── UnsupportedMediaType     415
 │   ├── InvalidRequest           422  and its kinds
+│   ├── CheckpointRefused        422
 │   └── HeadersTooLarge          431
 ├── Busy                              says when to try again
 │   ├── QueueFull                429
 │   ├── RateLimited              429
 │   ├── NotReady                 503
+│   ├── NotEnoughMemory          503
 │   ├── Draining                 503
 │   └── StoreUnavailable         503
 ├── JobCancelled                 410
@@ -152,6 +154,12 @@ class InvalidRequest(BadRequest):
         return cls(f"{field}: {message}", code, ({"field": field, "message": message},))
 
 
+class CheckpointRefused(BadRequest):
+    """A checkpoint that was to be loaded and cannot be served as it is."""
+
+    status, code, title = 422, "checkpoint-refused", "Checkpoint refused"
+
+
 class HeadersTooLarge(BadRequest):
     """Request line, header lines, trailers and chunk extensions are too many or too long."""
 
@@ -184,6 +192,15 @@ class NotReady(Busy):
     """The service, or the model, has no worker that is ready."""
 
     code, title = "not-ready", "Not ready"
+
+
+class NotEnoughMemory(Busy):
+    """A checkpoint that was to be loaded and does not fit into the memory that is free now."""
+
+    code, title = "not-enough-memory", "Not enough memory"
+
+    def __init__(self, detail: str, retry_after: int = 30) -> None:
+        super().__init__(detail, retry_after)
 
 
 class Draining(Busy):

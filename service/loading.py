@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -11,15 +11,15 @@ import torch
 from models.anomaly.kept import AnyCalibration, read_calibration
 from models.anomaly.level_calibration import LevelCalibration
 from models.checkpoints.checkpoint import load_checkpoint
-from models.files.shelf import folders
+from models.files.shelf import folders, manifests
 from models.runtimes.choice import RuntimeName, Wish, choose
 from models.runtimes.runtime import Runtime
 from models.schema.errors import CheckpointError, MissingExtraError, NoManifestError
-from models.schema.manifest import Manifest
+from models.schema.manifest import Manifest, read_manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
 from service.engine.scheduler import SchedulerLimits
-from service.errors import ServeError
+from service.errors import ServeError, UnknownModel
 from service.rows import Served
 from service.telemetry.device import DeviceMemory
 
@@ -57,7 +57,7 @@ def load_models(
     for folder in folders(root):
         logger.info("loading %s", folder.name)
         try:
-            loaded = _load(folder, device, rows, wish, chosen)
+            loaded = _load(folder, device, rows, wish, chosen, _calibration)
             _check_unique(loaded.manifest, models)
         except NoManifestError as error:
             logger.info("%s", error)
@@ -85,22 +85,72 @@ def load_on(
     loaded = [{model.manifest.sha256: model for model in models} for models in (first, *others)]
     everywhere = [sha256 for sha256 in loaded[0] if all(sha256 in models for models in loaded)]
     for sha256 in everywhere:
-        served = [models[sha256].served for models in loaded]
-        executions = sorted({_executions(one) for one in served})
-        if len(executions) > 1:
-            name = loaded[0][sha256].manifest.name
-            raise ServeError(
-                f"{name} would run as {' and as '.join(executions)}, and results would depend on "
-                "where: choose devices of one kind (MULAN_DEVICES)"
-            )
+        _check_alike([models[sha256] for models in loaded])
     return [[models[sha256] for sha256 in everywhere] for models in loaded]
 
 
-def spare_threads(models: Sequence[LoadedModel]) -> None:
-    """Leave torch one thread where it runs no network of these checkpoints: it has little to do
-    then, and its threads would spin beside ONNX Runtime's."""
-    if all(model.runtime == "onnx" and not model.served.sample_execution for model in models):
-        torch.set_num_threads(1)
+def load_beside(
+    devices: Sequence[torch.device], folder: Path, rows: int, wish: Wish = DEFAULT
+) -> list[LoadedModel]:
+    """Load the checkpoint in `folder` on each device, beside those that are served.
+
+    Raises CheckpointError, also for a calibration that `load_models` would leave out, and
+    ServeError where the bytes of results would depend on which of the devices runs a job.
+    """
+    first = _load(folder, devices[0], rows, wish, {}, read_calibration)
+    runtimes = {first.manifest.sha256: first.runtime}
+    others = (
+        _load(folder, device, rows, wish, runtimes, read_calibration) for device in devices[1:]
+    )
+    models = [first, *others]
+    _check_alike(models)
+    return models
+
+
+def read_again(models: Sequence[LoadedModel], folder: Path) -> list[LoadedModel]:
+    """Return a checkpoint that is loaded on several devices with the manifest and the calibration
+    that its folder has now. Raises CheckpointError."""
+    manifest = read_manifest(folder)
+    before = models[0].manifest
+    if (manifest.sha256, manifest.config) != (before.sha256, before.config):
+        raise CheckpointError(f"{folder}: the manifest is of other weights, or changed meanwhile")
+    presets(manifest)
+    calibration = read_calibration(folder, manifest)
+    return [model._replace(manifest=manifest, calibration=calibration) for model in models]
+
+
+def find_checkpoint(name: str, root: Path) -> tuple[Path, Manifest]:
+    """Return the folder directly below `root` whose checkpoint has this name, with its manifest.
+
+    Raises UnknownModel, and CheckpointError where there are two, or for a damaged manifest in the
+    folder of this name.
+    """
+    found: list[tuple[Path, Manifest]] = []
+    for folder, manifest in manifests(root):
+        if isinstance(manifest, CheckpointError):
+            if folder.name == name:
+                raise manifest
+        elif manifest.name == name:
+            found.append((folder, manifest))
+    if not found:
+        raise UnknownModel(f"no checkpoint in the models folder is called {name!r}")
+    if len(found) > 1:
+        both = " and ".join(folder.name for folder, _ in found)
+        raise CheckpointError(f"{both} are both called {name}: leave one of them")
+    return found[0]
+
+
+def torch_threads(models: Iterable[LoadedModel], threads: int) -> int:
+    """Return how many of `threads` torch has where these checkpoints are served: one where it runs
+    no network of them, since it has little to do then, and its threads would spin beside ONNX
+    Runtime's."""
+    idle = all(model.runtime == "onnx" and not model.served.sample_execution for model in models)
+    return 1 if idle else threads
+
+
+def spare_threads(models: Iterable[LoadedModel]) -> None:
+    """Give torch the threads of `torch_threads`, of those that it has."""
+    torch.set_num_threads(torch_threads(models, torch.get_num_threads()))
 
 
 def best_device() -> torch.device:
@@ -130,6 +180,16 @@ def execution(device: torch.device, runtime: Runtime) -> str:
     return f"{device.type}/{runtime.name}/{runtime.precision}/{runtime.version}"
 
 
+def _check_alike(models: Sequence[LoadedModel]) -> None:
+    """Raise ServeError where the bytes of a checkpoint's results would depend on the device."""
+    executions = sorted({_executions(model.served) for model in models})
+    if len(executions) > 1:
+        raise ServeError(
+            f"{models[0].manifest.name} would run as {' and as '.join(executions)}, and results "
+            "would depend on where: choose devices of one kind (MULAN_DEVICES)"
+        )
+
+
 def _executions(served: Served) -> str:
     both = dict.fromkeys((served.execution, served.sample_execution or served.execution))
     return ", samples ".join(both)
@@ -155,6 +215,7 @@ def _load(
     rows: int,
     wish: Wish,
     runtimes: Mapping[str, RuntimeName],
+    calibration_of: Callable[[Path, Manifest], AnyCalibration | None],
 ) -> LoadedModel:
     began = time.perf_counter()
     checkpoint = load_checkpoint(folder, device)
@@ -166,7 +227,7 @@ def _load(
     served = Served(chosen.denoiser, device, execution(device, chosen.exact.runtime))
     if chosen.samples is not chosen.exact:
         served = served._replace(sample_execution=execution(device, chosen.samples.runtime))
-    calibration = _calibration(folder, manifest)
+    calibration = calibration_of(folder, manifest)
     seconds = time.perf_counter() - began
     runtime = cast(RuntimeName, chosen.exact.runtime.name)
     return LoadedModel(manifest, served, calibration, seconds, runtime)

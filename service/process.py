@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import uvloop
@@ -27,7 +28,9 @@ from service.api.context import Context
 from service.api.gate import Gate
 from service.callbacks.caller import Caller
 from service.catalogue import Catalogue
+from service.control import ModelControl
 from service.errors import StoreUnavailable
+from service.fleet_control import FleetControl
 from service.hosting import listen
 from service.http.config import FLUSH_S
 from service.http.server import Server
@@ -204,12 +207,24 @@ class ApiProcess(Process):
             await cancel_all(calling)
             await caller.close(FLUSH_S)
 
+    def take_control(self, alone: ModelControl | None = None) -> None:
+        """Let requests change models where the settings say so: those of a fleet, or without one
+        those that are `alone`."""
+        if not self.settings.model_control:
+            return
+        shared = self.shared
+        control = FleetControl(shared.fleet, shared.orders, self.refresh) if shared else alone
+        self.context = replace(self.context, control=control)
+
+    async def refresh(self) -> None:
+        """Bring the catalogue up to date with the fleet. Raises StoreUnavailable."""
+
     async def measure_queue(self, workers: Mapping[str, int]) -> None:
         """Show the load of the store, and how many workers serve each model, in the metrics.
 
         Raises StoreUnavailable.
         """
-        self.metrics.queue.update_workers(workers)
+        self.metrics.queue.update_workers(workers, self.catalogue.unloaded)
         load = await self.store.load()
         self.metrics.queue.update(
             load.jobs, load.running, load.cost, load.drain_rate, load.dead_letters

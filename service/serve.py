@@ -30,6 +30,7 @@ class Serve(ApiProcess):
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
         self.hosted = HostedWorker(resources, self.catalogue)
+        self.take_control(self.hosted)
 
     async def start(self) -> None:
         logger.info("listening on %s, loading models", self.url)

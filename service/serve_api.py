@@ -29,7 +29,9 @@ class Api(ApiProcess):
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
-        self.fleet, self.opened = require_shared(resources.shared).fleet, False
+        shared = require_shared(resources.shared)
+        self.fleet, self.orders, self.opened = shared.fleet, shared.orders, False
+        self.take_control()
 
     async def start(self) -> None:
         shared = require_shared(self.shared)
@@ -38,10 +40,7 @@ class Api(ApiProcess):
 
     async def upkeep(self) -> None:
         before = {model.name for model in self.catalogue}
-        try:
-            self.catalogue.replace(await self.fleet.models())
-        except CheckpointError as error:
-            logger.error("a worker announces a model that cannot be served: %s", error)
+        await self.refresh()
         now = {model.name for model in self.catalogue}
         if now and not self.opened:
             self.opened = True
@@ -49,6 +48,15 @@ class Api(ApiProcess):
         elif now != before:
             logger.info("models that are served now: %s", ", ".join(sorted(now)) or "nothing")
         await self.measure_queue(self.fleet.workers)
+
+    async def refresh(self) -> None:
+        """Read which models workers announce, and which were unloaded. Raises StoreUnavailable."""
+        orders = await self.orders.latest() if self.settings.model_control else {}
+        unloaded = [name for name, order in orders.items() if order.action == "unload"]
+        try:
+            self.catalogue.replace(await self.fleet.models(), unloaded)
+        except CheckpointError as error:
+            logger.error("a worker announces a model that cannot be served: %s", error)
 
     async def finish(self) -> None:
         """Do nothing: the workers of the fleet go on."""

@@ -148,6 +148,14 @@ class Settings(BaseSettings):
         description="Port of a worker's /metrics, /livez and /readyz; 0 takes a free one.",
     )
     models: Path = Field(ZOO, description="Folder of the checkpoint folders.")
+    model_control: bool = Field(
+        False,
+        description="Load and unload models of that folder while the service runs, on requests to "
+        "/v2/repository/models; every API key may ask for it. The same for APIs and workers.",
+    )
+    watch_models: bool = Field(
+        False, description="Load what is new or changed in that folder while the service runs."
+    )
     threads: int = Field(
         min(4, os.cpu_count() or 1),
         ge=1,

@@ -44,7 +44,8 @@ NULL_OBSERVERS = Observers()
 
 
 class Worker:
-    """A worker for the checkpoints `models`, by SHA-256. All methods belong to one event loop.
+    """A worker for the checkpoints `models`, by SHA-256, which `serve` and `withdraw` change while
+    it works. All methods belong to one event loop.
 
     `others` are the same checkpoints on other devices, each of which has an engine too. A worker is
     started once and stopped once. It holds at most `max_jobs` jobs for each engine, and renews
@@ -64,7 +65,8 @@ class Worker:
         observers: Observers = NULL_OBSERVERS,
         others: Sequence[Mapping[str, Served]] = (),
     ) -> None:
-        self._store, self._checkpoints = store, tuple(models)
+        # The store sees each change, since it reads them whenever it looks for a job.
+        self._store, self._checkpoints = store, dict.fromkeys(models)
         self._observer = observers.jobs
         engines = [Engine(models, limits, observers.engine)]
         engines += [Engine(other, limits, observers.engine.beside()) for other in others]
@@ -91,7 +93,7 @@ class Worker:
             ("claim", self._claim),
         ):
             task = asyncio.create_task(loop(), name=f"worker's {name} loop")
-            task.add_done_callback(_log_crash)
+            task.add_done_callback(log_crash)
             self._loops[name] = task
 
     async def stop(self, within: float) -> None:
@@ -120,6 +122,21 @@ class Worker:
         await asyncio.gather(*(self._hand_back(claim) for claim in left))
         if not await asyncio.to_thread(self._engines.stop, JOIN_WITHIN):
             logger.error("the engine did not finish its tick within %.0f s", JOIN_WITHIN)
+
+    def serve(self, checkpoint: str, served: Sequence[Served], threads: int) -> None:
+        """Claim jobs of one more checkpoint, which is ready on each engine's device; torch computes
+        with so many CPU threads from then on."""
+        self._engines.serve(checkpoint, served, threads)
+        self._checkpoints[checkpoint] = None
+
+    def withdraw(self, checkpoint: str) -> bool:
+        """Claim no more jobs of a checkpoint and drop it; return False, and change nothing, while
+        one of its jobs is held."""
+        if any(claim.job.checkpoint == checkpoint for claim in self._held.running.values()):
+            return False
+        self._checkpoints.pop(checkpoint, None)
+        self._engines.withdraw(checkpoint)
+        return True
 
     def hurry(self) -> None:
         """Have `stop` wait no longer."""
@@ -159,6 +176,10 @@ class Worker:
             # An earlier claim of the job may have been lost without notice.
             self._let_go(claim.job.id, "lost")
             if claim.job.id in self._missed:
+                continue
+            if claim.job.checkpoint not in self._checkpoints:
+                # It was withdrawn while the claim was on its way.
+                await self._hand_back(claim)
                 continue
             self._held.running[claim.job.id] = claim
             self._observer.claimed(claim.job, max(0.0, time.time() - claim.job.created_at))
@@ -252,7 +273,7 @@ class Worker:
                 self._watched.discard(event.job_id)
                 self._observer.left_engine(claim.job, time.monotonic() - claim.since)
                 task = asyncio.create_task(self._complete(claim, event.outcome))
-                task.add_done_callback(_log_crash)
+                task.add_done_callback(log_crash)
                 self._held.end(task, claim)
 
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
@@ -288,6 +309,7 @@ async def _picture(event: Progress) -> bytes:
     return await asyncio.to_thread(contact_sheet, event.preview, event.vocabulary)
 
 
-def _log_crash(task: asyncio.Task[None]) -> None:
+def log_crash(task: asyncio.Task[None]) -> None:
+    """Log the error with which a task has ended, if any."""
     if not task.cancelled() and (error := task.exception()):
         logger.critical("%s crashed", task.get_name(), exc_info=error)

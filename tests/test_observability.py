@@ -9,6 +9,7 @@ from service.telemetry.api import ApiMetrics
 from service.telemetry.device import DeviceMetrics
 from service.telemetry.engine import EngineMetrics
 from service.telemetry.jobs import JobMetrics
+from service.telemetry.models import ModelMetrics
 from service.telemetry.registry import PREFIX, new_registry
 from service.telemetry.store import StoreMetrics
 
@@ -23,7 +24,8 @@ def whole_registry() -> CollectorRegistry:
     StoreMetrics(registry)
     JobMetrics(registry, {})
     EngineMetrics(registry, {})
-    DeviceMetrics(registry, {}, list)
+    DeviceMetrics(registry, list)
+    ModelMetrics(registry, {})
     return registry
 
 

@@ -27,12 +27,15 @@ CONFIG = MulanConfig(
 )
 
 
-def write_checkpoint(folder: Path) -> None:
-    """A calibrated checkpoint called like its folder; other names have other weights."""
-    torch.manual_seed(len(folder.name))
+def write_checkpoint(folder: Path, seed: int | None = None, mean_nll: float = 10.0) -> str:
+    """Write a calibrated checkpoint called like its folder and return its SHA-256; other names have
+    other weights, and so have other seeds."""
+    torch.manual_seed(len(folder.name) if seed is None else seed)
     tensors = Mulan(CONFIG).state_dict()
     sha256 = save_weights(folder, CONFIG, tensors)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     manifest = Manifest(name=folder.name, config=CONFIG, sha256=sha256, parameters=parameters)
     save_manifest(folder, manifest)
-    save_calibration(folder, small_calibration(sha256, CONFIG, FlowPath(steps=4, fresh=2)))
+    solver = FlowPath(steps=4, fresh=2)
+    save_calibration(folder, small_calibration(sha256, CONFIG, solver, mean_nll))
+    return sha256

@@ -28,7 +28,7 @@ evaluate = LazyGroup(
 )
 models = LazyGroup(
     name="models",
-    help="List, show, make, import, export, train, tune, calibrate and evaluate checkpoints.",
+    help="List, show, make, import, export, train, tune, calibrate, evaluate and push checkpoints.",
     commands_at={
         "list": "models.cli.shelf:list_checkpoints",
         "show": "models.cli.shelf:show_checkpoint",
@@ -41,5 +41,6 @@ models = LazyGroup(
         "tune": "models.cli.tune:tune",
         "calibrate": "models.cli.calibrate:calibrate",
         "evaluate": "models.cli:evaluate",
+        "push": "models.cli.push:push",
     },
 )

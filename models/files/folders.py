@@ -46,6 +46,33 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` to fill; it takes the place of `path` if no exception is
+    raised, else it is removed.
+
+    Between two renamings there is no folder at `path`, for less than a millisecond. Raises
+    CheckpointError when `path` is a link or a file.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise CheckpointError(f"{path} is not a folder")
+    partial = _beside(path)
+    old = partial.with_suffix(".old")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            path.rename(old)
+        try:
+            partial.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
+    finally:
+        for rest in (partial, old):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` beside `path`, then rename it into place."""
     with replacing(path) as partial:

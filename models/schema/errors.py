@@ -11,6 +11,7 @@ ModelError
 │       └── PictureDepthError    it has more than 8 bits a value
 ├── EvaluationError   a figure that cannot be computed
 ├── MissingExtraError an optional package that is not installed
+├── PushError         a service that did not load a checkpoint
 ├── TrainingError     a training run that cannot go on
 └── UnavailableRuntimeError   a runtime that cannot serve a checkpoint here
 """
@@ -58,6 +59,10 @@ class EvaluationError(ModelError):
 
 class MissingExtraError(ModelError):
     """An optional package that is not installed; the text says how to install it."""
+
+
+class PushError(ModelError):
+    """A service that could not be asked to load a checkpoint, or that has refused it."""
 
 
 class TrainingError(ModelError):

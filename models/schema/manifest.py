@@ -18,7 +18,8 @@ MOST_BYTES = 4 << 20
 _LONGEST_FAULT = 300
 
 DataPart = Literal["train", "density", "calibration", "test"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class _Record(BaseModel):

@@ -12,6 +12,7 @@ from service.api import (
     metrics,
     models,
     problem,
+    repository,
     swagger,
     waiting,
 )
@@ -52,7 +53,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(RequestId)
     problem.install(app)
     routers = [waiting.router(kind) for kind in KINDS.values()]
-    modules = (jobs, events, models, open_inference, health, metrics, swagger)
+    modules = (jobs, events, models, repository, open_inference, health, metrics, swagger)
     routers += [module.router for module in modules]
     for router in routers:
         app.include_router(router)
@@ -83,7 +84,7 @@ def create_monitor(settings: Settings, gate: Gate, registry: CollectorRegistry) 
 
 
 def private(settings: Settings) -> tuple[str, ...]:
-    """Paths outside /v1 that ask for a key."""
+    """Paths outside /v1 and /v2 that ask for a key."""
     docs = ("/docs", "/openapi.json") if settings.private_docs else ()
     return (*docs, "/metrics") if settings.private_metrics else docs
 

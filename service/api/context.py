@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Request
 from service.api.gate import Gate
 from service.api.open_inference.statistics import Statistics
 from service.catalogue import Catalogue
+from service.control import ModelControl
 from service.settings import Settings
 from service.store.base import Store
 from service.store.quotas import Quotas
@@ -20,7 +21,7 @@ from service.telemetry.tracing import Tracing
 @dataclass(frozen=True, slots=True)
 class Context:
     """The parts of one API process. `background_tasks` work for clients who have been answered or
-    have left."""
+    have left. `control` is None where requests change no models."""
 
     settings: Settings
     store: Store
@@ -29,6 +30,7 @@ class Context:
     quotas: Quotas
     metrics: ApiMetrics = field(default_factory=ApiMetrics.alone)
     tracing: Tracing = field(default_factory=Tracing)
+    control: ModelControl | None = None
     statistics: Statistics = field(default_factory=Statistics)
     background_tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

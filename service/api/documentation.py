@@ -16,6 +16,7 @@ from service.api.negotiation import EVENTS, JSON, MULTIPART, NPY, PHOTOGRAPHS, P
 from service.api.open_inference.contract import IndexRequest, InferRequest, InferResponse
 from service.api.problem import MEDIA_TYPE
 from service.contracts.problems import ProblemDetails
+from service.contracts.repository import RepositoryRequest
 from service.kind import AnyKind
 from service.kinds import KINDS
 
@@ -125,6 +126,12 @@ def results() -> dict[int | str, dict[str, Any]]:
         content |= _binaries(kind)
     success = {"description": "The result", "content": content}
     return {200: success, **_job_problems(406, 409, 410, 500, 503, 504)}
+
+
+def optional_body(model: type[BaseModel]) -> dict[str, Any]:
+    """A request body in JSON that may be left out."""
+    content = {JSON: {"schema": reference(model)}}
+    return {"requestBody": {"required": False, "content": content}}
 
 
 def exposition() -> dict[int | str, dict[str, Any]]:
@@ -239,7 +246,8 @@ def _describe(app: FastAPI, keys: bool) -> dict[str, Any]:
         models += [(kind.request, "validation"), (job_request, "validation")]
         models += [(kind.response, "serialization")]
     models += [(ProblemDetails, "serialization"), (InferResponse, "serialization")]
-    models += [(model, "validation") for model in (InferRequest, IndexRequest)]
+    requests = (InferRequest, IndexRequest, RepositoryRequest)
+    models += [(model, "validation") for model in requests]
     _, schemas = models_json_schema(models, ref_template=_REF)
     components = document.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **schemas["$defs"]}

@@ -85,6 +85,12 @@ class CallPrices:
         padded = -(-rows // quantum) * quantum
         self._prices[checkpoint, probes].record(price(padded, probes=probes), seconds)
 
+    def forget(self, checkpoint: str) -> None:
+        """Drop the prices of a checkpoint that is served no more."""
+        self._prices = defaultdict(
+            CallPrice, {key: price for key, price in self._prices.items() if key[0] != checkpoint}
+        )
+
     def sizes(self, quanta: Mapping[tuple[str, int], int]) -> CallSizes:
         """Return the sizes for a tick of these calls, each with the quantum of its runtime."""
         known = [self._prices[call].efficient for call in quanta]

@@ -37,7 +37,8 @@ NULL_OBSERVER = EngineObserver()
 
 
 class Engine:
-    """Step-level continuous batching over the checkpoints `models`, by SHA-256."""
+    """Step-level continuous batching over the checkpoints `models`, by SHA-256, which may change
+    between two ticks."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Engine:
         limits: SchedulerLimits | None = None,
         observer: EngineObserver = NULL_OBSERVER,
     ) -> None:
-        self._models, self._observer = models, observer
+        self._models, self._observer = dict(models), observer
         self._tick = Tick()
         self._scheduler = Scheduler(limits)
         self._lanes: dict[LaneKey, AnyLane] = {}
@@ -63,6 +64,15 @@ class Engine:
     def idle(self) -> bool:
         """True when a step would change nothing."""
         return not self._running and not self._events
+
+    def serve(self, checkpoint: str, served: Served) -> None:
+        """Take jobs of one more checkpoint."""
+        self._models[checkpoint] = served
+
+    def withdraw(self, checkpoint: str) -> None:
+        """Forget a checkpoint; the caller has seen to it that no job of it is inside."""
+        self._models.pop(checkpoint, None)
+        self._prices.forget(checkpoint)
 
     def submit(self, job: Job) -> None:
         """Take in a job; one that is inside already runs on. An error becomes the job's end."""

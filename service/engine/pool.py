@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from service.engine.thread import EngineThread
 from service.jobs import Job
+from service.rows import Served
 
 
 class EnginePool:
@@ -20,6 +21,17 @@ class EnginePool:
         """Start all threads."""
         for thread in self._threads:
             thread.start()
+
+    def serve(self, checkpoint: str, served: Sequence[Served], threads: int) -> None:
+        """Have every engine take jobs of one more checkpoint, which is ready on each device, and
+        torch compute with so many CPU threads from then on."""
+        for thread, one in zip(self._threads, served, strict=True):
+            thread.serve(checkpoint, one, threads)
+
+    def withdraw(self, checkpoint: str) -> None:
+        """Have every engine forget a checkpoint of which no job is inside."""
+        for thread in self._threads:
+            thread.withdraw(checkpoint)
 
     def submit(self, job: Job) -> None:
         """Give a job to the engine whose jobs have the lowest price, whose event tells its end."""

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
+import torch
+
 from service.engine.engine import Engine
 from service.engine.events import Event
 from service.errors import ComputationFailed
 from service.jobs import Job
+from service.rows import Served
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,20 @@ class EngineThread:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    def serve(self, checkpoint: str, served: Served, threads: int) -> None:
+        """Have the engine take jobs of one more checkpoint, and torch compute with so many CPU
+        threads from then on."""
+
+        def begin() -> None:
+            torch.set_num_threads(threads)
+            self._engine.serve(checkpoint, served)
+
+        self._commands.put(begin)
+
+    def withdraw(self, checkpoint: str) -> None:
+        """Have the engine forget a checkpoint of which no job is inside."""
+        self._commands.put(lambda: self._engine.withdraw(checkpoint))
 
     def submit(self, job: Job) -> None:
         """Have the engine take in a job, whose end comes as an event."""

@@ -131,6 +131,10 @@ class Store(Protocol):
         """Return how much is queued and running, and how fast the queue drains."""
         ...
 
+    async def has_jobs(self, checkpoint: str) -> bool:
+        """Whether a job of this checkpoint waits or runs."""
+        ...
+
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         """Admit a job and return its id, or the id of a remembered job that has the same key.
 

@@ -8,10 +8,10 @@ once, and not with every announcement.
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.asyncio import Redis
 
 from models.anomaly.kept import AnyCalibration
@@ -47,13 +47,15 @@ class _Descriptor(BaseModel):
 
 class _Announcement(BaseModel):
     """The announcement of one worker: the digest of the descriptor and the execution of each
-    checkpoint."""
+    checkpoint. `loaded` has the times of those that were loaded later than `since`, by digest; APIs
+    of the release before cannot read it, and it is left out while it is empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
     since: float
     serves: tuple[tuple[str, str], ...]
+    loaded: dict[str, float] = Field({}, exclude_if=lambda loaded: not loaded)
 
 
 class Fleet:
@@ -68,16 +70,25 @@ class Fleet:
         self.workers: Counter[str] = Counter()
         self._descriptors: dict[str, _Descriptor] = {}
 
-    async def announce(self, name: str, since: float, models: Iterable[AnnouncedModel]) -> None:
+    async def announce(
+        self,
+        name: str,
+        since: float,
+        models: Iterable[AnnouncedModel],
+        loaded_at: Mapping[str, float] | None = None,
+    ) -> None:
         """Announce that the worker `name` has served these models `since` a time, in seconds since
-        the epoch."""
+        the epoch, but for those that `loaded_at` has a later time of, by SHA-256."""
         descriptors: list[str] = []
         serves: list[tuple[str, str]] = []
+        loaded: dict[str, float] = {}
         for manifest, execution, calibration in models:
             text = _Descriptor(manifest=manifest, calibration=calibration).model_dump_json()
             descriptors += _digest(text), text
             serves.append((_digest(text), execution))
-        entry = _Announcement(since=since, serves=tuple(serves)).model_dump_json()
+            if loaded_at and manifest.sha256 in loaded_at:
+                loaded[_digest(text)] = loaded_at[manifest.sha256]
+        entry = _Announcement(since=since, serves=tuple(serves), loaded=loaded).model_dump_json()
         await self._scripts.run("announce", name, since, entry, int(1000 * ALIVE_S), *descriptors)
 
     async def retire(self, name: str) -> None:
@@ -89,19 +100,30 @@ class Fleet:
                 await pipe.execute()
 
     async def models(self) -> list[AnnouncedModel]:
-        """Return the checkpoints that are served now, each as the latest worker announced it."""
+        """Return the checkpoints that are served now, by name, each as the worker that loaded it
+        last announced it; of several with one name, the one that was loaded last is the last."""
         entries = await self._entries()
         await self._read_descriptors({digest for entry in entries for digest, _ in entry.serves})
+        served = [
+            (entry.loaded.get(digest, entry.since), descriptor, execution)
+            for entry in entries
+            for digest, execution in entry.serves
+            if (descriptor := self._descriptors.get(digest))
+        ]
         found: dict[str, AnnouncedModel] = {}
-        workers: Counter[str] = Counter()
-        for entry in entries:
-            for digest, execution in entry.serves:
-                if descriptor := self._descriptors.get(digest):
-                    manifest, calibration = descriptor.manifest, descriptor.calibration
-                    found[manifest.sha256] = AnnouncedModel(manifest, execution, calibration)
-                    workers[manifest.name] += 1
-        self.workers = workers
-        return list(found.values())
+        for _, descriptor, execution in sorted(served, key=lambda one: one[0]):
+            manifest, calibration = descriptor.manifest, descriptor.calibration
+            found.pop(manifest.sha256, None)
+            found[manifest.sha256] = AnnouncedModel(manifest, execution, calibration)
+        self.workers = Counter(descriptor.manifest.name for _, descriptor, _ in served)
+        return sorted(found.values(), key=lambda model: model.manifest.name)
+
+    async def names(self) -> set[str]:
+        """Return the names of the workers that are announced now."""
+        with round_trip("workers", self._observer):
+            names: Any = await self._client.zrange(keys.WORKERS, 0, -1)
+            texts = await self._values([keys.WORKER + name.decode() for name in names])
+        return {name.decode() for name, text in zip(names, texts, strict=True) if text is not None}
 
     async def _entries(self) -> list[_Announcement]:
         with round_trip("workers", self._observer):

@@ -38,6 +38,8 @@ DEAD_LETTER = "mulan:letter:"  # + id: hash, one dead letter
 WORKERS = "mulan:workers"  # sorted set of the announced workers by the time they began
 WORKER = "mulan:worker:"  # + name: the announcement of a worker
 DESCRIPTORS = "mulan:papers:"  # + SHA-256 of the text: a checkpoint's descriptor
+ORDERS = "mulan:orders"  # hash: the latest order to load or unload each model, by its name
+ORDER_REPORTS = "mulan:order-reports:"  # + id of an order: hash, what each worker says of it
 
 GROUP = "workers"  # the consumer group of every stream
 PARKED = "parked"  # the consumer that holds the jobs taken from dead workers

@@ -47,6 +47,12 @@ class MemoryStore:
     async def load(self) -> rules.Load:
         return self._load()
 
+    async def has_jobs(self, checkpoint: str) -> bool:
+        return any(
+            not entry.ended and entry.summary.checkpoint == checkpoint
+            for entry in self._entries.values()
+        )
+
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         self._expire()
         if key is not None and (known := self._known(key)):

@@ -11,6 +11,7 @@ from service.store.bounds import Bounds
 from service.store.connection import NULL_OBSERVER, connect, wait_until_reachable
 from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
+from service.store.orders import Orders
 from service.store.redis import RedisStore
 from service.store.subscription import CHANNELS
 from service.telemetry.observers import StoreObserver
@@ -18,11 +19,12 @@ from service.urls import place, redis_url
 
 
 class Shared(NamedTuple):
-    """A store in Redis, which processes share, and the fleet of its workers; `address` is its URL
-    without the password."""
+    """A store in Redis, which processes share, the fleet of its workers, and the orders to them;
+    `address` is its URL without the password."""
 
     store: RedisStore
     fleet: Fleet
+    orders: Orders
     address: str
     observer: StoreObserver = NULL_OBSERVER
 
@@ -49,10 +51,9 @@ async def open_store(
     async with connect(settings.store) as client:
         store = RedisStore(client, Bounds.of(settings), observer=observer, channels=channels)
         try:
-            yield (
-                store,
-                Shared(store, Fleet(client, observer), place(redis_url(settings.store)), observer),
-            )
+            fleet, orders = Fleet(client, observer), Orders(client, observer)
+            address = place(redis_url(settings.store))
+            yield store, Shared(store, fleet, orders, address, observer)
         finally:
             await store.close()
 

@@ -102,6 +102,12 @@ class RedisStore:
         now = self._clock()
         return replies.load(now, *await self._scripts.run("load", now, now - DEAD_LETTER_S))
 
+    async def has_jobs(self, checkpoint: str) -> bool:
+        # A queue has a stream for as long as a job of it waits or runs.
+        with round_trip("has_jobs", self._observer):
+            queues: Any = await self.client.smembers(keys.QUEUES)
+        return any(name.startswith(f"{checkpoint}:".encode()) for name in queues)
+
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
         verdict, *more = await self._scripts.run(

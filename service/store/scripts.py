@@ -39,6 +39,7 @@ NAMES = (
     "sweep",
     "take_call",
     "watch",
+    "withdraw",
 )
 
 

@@ -1,9 +1,9 @@
-"""Metrics of the device that networks run on, and of the time it took to load them."""
+"""Metrics of the device that networks run on."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -19,28 +19,13 @@ class DeviceMemory(NamedTuple):
 
 
 class DeviceMetrics(Collector):
-    """Metrics that are read at every scrape.
-
-    `read` returns the memory of each device, and nothing for the CPU; `load_seconds` has the time
-    that each model took to load, in seconds, by its name.
-    """
+    """Metrics that are read at every scrape. `read` returns the memory of each device, and nothing
+    for the CPU."""
 
     def __init__(
-        self,
-        registry: CollectorRegistry,
-        load_seconds: Mapping[str, float],
-        read: Callable[[], Iterable[DeviceMemory]],
+        self, registry: CollectorRegistry, read: Callable[[], Iterable[DeviceMemory]]
     ) -> None:
         self._read = read
-        loading = Gauge(
-            "model_load_seconds",
-            "Time to read the model, verify it and warm it up.",
-            ("model",),
-            namespace=PREFIX,
-            registry=registry,
-        )
-        for name, seconds in load_seconds.items():
-            loading.labels(name).set(seconds)
         registry.register(self)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:

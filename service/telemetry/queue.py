@@ -1,6 +1,6 @@
 """Metrics of the queue, and of the workers that serve it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -33,7 +33,8 @@ class QueueMetrics:
         )
         self._workers = Gauge(
             "model_workers",
-            "Live workers that serve the model; 0 once the last has left.",
+            "Live workers that serve the model; 0 once the last has left, and nothing for a model "
+            "that was unloaded.",
             ("model",),
             namespace=PREFIX,
             registry=registry,
@@ -56,8 +57,10 @@ class QueueMetrics:
         self._drain.set(drain)
         self._dead_letters.set(dead_letters)
 
-    def update_workers(self, workers: Mapping[str, int]) -> None:
-        """Show how many workers serve each model, by its name."""
-        self._known |= workers.keys()
+    def update_workers(self, workers: Mapping[str, int], unloaded: Collection[str] = ()) -> None:
+        """Show how many workers serve each model, by its name, and nothing of `unloaded` ones."""
+        for model in self._known.intersection(unloaded):
+            self._workers.remove(model)
+        self._known = (self._known | workers.keys()).difference(unloaded)
         for model in self._known:
             self._workers.labels(model).set(workers.get(model, 0))

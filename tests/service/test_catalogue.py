@@ -28,6 +28,15 @@ def test_results_of_a_checkpoint_are_told_when_another_has_its_name() -> None:
         assert catalogue.by_checkpoint("a" * 64).manifest == old[0]
 
 
+def test_what_was_unloaded_is_unknown_and_its_results_are_told() -> None:
+    catalogue = Catalogue()
+    catalogue.replace([(manifest("digits", "a"), "cpu", None)])
+    catalogue.replace([], unloaded=["digits"])
+    with pytest.raises(UnknownModel):
+        catalogue.get("digits")
+    assert catalogue.by_checkpoint("a" * 64).name == "digits"
+
+
 def test_who_is_gone_is_told_from_who_never_was() -> None:
     catalogue = Catalogue()
     catalogue.replace([(manifest("digits", "a"), "cpu", None)])

@@ -66,6 +66,7 @@ def settings(tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatc
         models=tmp_path / "zoo",
         lease_s=1.0,
         max_crashes=1,
+        model_control=True,
         callback_hosts=("127.0.0.1",),
         callback_secret="whsec_" + base64.b64encode(b"s" * 32).decode(),
     )
@@ -144,7 +145,8 @@ async def kill_two_workers(store: RedisStore) -> None:
 
 
 async def ask_for_everything(url: str, store: RedisStore, settings: Settings) -> None:
-    """One job of each kind, a refusal, a failure and a cancellation, while another job waits."""
+    """One job of each kind, a change of the model, a refusal, a failure and a cancellation, while
+    another job waits."""
     await store.put(job(SampleTask(Ddpm(steps=1), 0, 1), unserved()))
     tokens = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1) % CONFIG.vocabulary
     body, kind = encode_npy(tokens), {"Content-Type": "application/x-npy"}
@@ -153,6 +155,7 @@ async def ask_for_everything(url: str, store: RedisStore, settings: Settings) ->
         for path in ("/v1/likelihoods?model=good&probes=1", "/v1/anomalies?model=good&alpha=0.05"):
             (await client.post(path, content=body, headers=kind)).raise_for_status()
 
+        (await client.post("/v2/repository/models/good/load")).raise_for_status()
         refused = await client.post("/v1/samples", json=DRAWN | {"model": "nobody"})
         assert refused.json()["code"] == "unknown-model"
 

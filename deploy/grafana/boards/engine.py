@@ -85,6 +85,17 @@ def _now() -> Row:
                 above(60, 300),
             ),
             number(
+                "Failed changes of models",
+                "Checkpoints that workers were told to load in the last hour and could not; what "
+                "was served stays in service. The workers' logs say why.",
+                "short",
+                Query(
+                    f'sum(increase(mulan_model_changes_total{{{INSTANCE},outcome="failed"}}[1h]))',
+                    "changes",
+                ),
+                above(warn=1),
+            ),
+            number(
                 "Versions",
                 "Of the software, among all processes. More than one: an update is under way, or "
                 "stuck; until it is over images and likelihoods may differ in their last bits.",

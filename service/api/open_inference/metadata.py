@@ -10,6 +10,7 @@ from service.settings import Settings
 EXTENSIONS = (
     "binary_tensor_data",
     "model_configuration",
+    "model_repository",
     "parameters",
     "schedule_policy",
     "statistics",

@@ -32,7 +32,7 @@ async def test_models_are_described(client: httpx.AsyncClient, service: Service)
 
 
 async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
-    for path in ("/v1/nothing", "/v1/models/", "/v2", "/v1/models/a/b"):
+    for path in ("/v1/nothing", "/v1/models/", "/v3", "/v1/models/a/b"):
         assert_problem(await client.get(path), 404, "not-found")
     for method, path in (("GET", "/v1/samples"), ("PUT", "/v1/likelihoods"), ("POST", "/livez")):
         response = await client.request(method, path)

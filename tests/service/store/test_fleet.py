@@ -1,5 +1,6 @@
 """What workers announce and APIs read."""
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -50,7 +51,7 @@ async def test_what_is_announced_is_present_until_it_is_retired(
     large = announced("large", "b", "cuda/test")
     await fleet.announce("w1", 1.0, [small])
     await fleet.announce("w2", 2.0, [large, small])
-    assert await Fleet(client).models() == [small, large]
+    assert await Fleet(client).models() == [large, small]
     await fleet.retire("w2")
     assert await fleet.models() == [small]
     await fleet.retire("w1")
@@ -76,6 +77,36 @@ async def test_the_latest_workers_descriptor_of_a_checkpoint_hold(fleet: Fleet) 
     assert await fleet.models() == [retuned]
 
 
+async def test_a_name_goes_to_what_was_loaded_last_whichever_worker_is_older(
+    fleet: Fleet, client: Redis
+) -> None:
+    old, new = announced("small"), announced("small", "b")
+    catalogue = Catalogue()
+
+    async def served() -> str:
+        catalogue.replace(await fleet.models())
+        return catalogue.get("small").checkpoint[0]
+
+    await fleet.announce("first", 1.0, [old])
+    await fleet.announce("second", 2.0, [old])
+    # The older worker is the first to load the new checkpoint.
+    await fleet.announce("first", 1.0, [new], {"b" * 64: 3.0})
+    assert await served() == "b"
+    assert fleet.workers == {"small": 2}
+    await fleet.announce("second", 2.0, [new], {"b" * 64: 4.0})
+    # And the first to be told to go back.
+    await fleet.announce("first", 1.0, [old], {"a" * 64: 5.0})
+    assert await served() == "a"
+    assert await fleet.names() == {"first", "second"}
+
+
+async def test_what_loaded_nothing_later_is_announced_as_by_the_release_before(
+    fleet: Fleet, client: Redis
+) -> None:
+    await fleet.announce("w", 1.0, [announced("small")], {"b" * 64: 3.0})
+    assert json.loads(await client.get(keys.WORKER + "w")).keys() == {"version", "since", "serves"}
+
+
 async def test_a_calibration_is_announced_with_its_checkpoint(fleet: Fleet, client: Redis) -> None:
     small, large = calibrated("small"), announced("large", "b")
     await fleet.announce("old", 1.0, [small, large])
@@ -85,7 +116,7 @@ async def test_a_calibration_is_announced_with_its_checkpoint(fleet: Fleet, clie
     assert catalogue.get("large").calibration is None
     again = calibrated("small", mean_nll=11.0)
     await fleet.announce("new", 2.0, [again])
-    assert await fleet.models() == [again, large]
+    assert await fleet.models() == [large, again]
 
 
 async def test_a_calibration_that_does_not_hold_here_gives_no_verdicts(

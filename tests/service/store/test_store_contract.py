@@ -87,6 +87,20 @@ async def test_highest_priority_first_then_oldest_across_checkpoints(store: Stor
     assert order == ["urgent", "first", "second", "third"]
 
 
+async def test_a_checkpoint_has_jobs_until_the_last_has_ended(store: Store) -> None:
+    assert not await store.has_jobs(A)
+    await store.put(job("waits"))
+    await store.put(job("other", B))
+    assert await store.has_jobs(A)
+    held = await claim(store)
+    assert await store.has_jobs(A)
+    await store.release(held)
+    assert await store.has_jobs(A)
+    assert await store.complete(await claim(store), RESULT)
+    assert not await store.has_jobs(A)
+    assert await store.has_jobs(B)
+
+
 async def test_each_job_is_claimed_once_by_many(store: Store) -> None:
     claims = [asyncio.ensure_future(store.claim((A,))) for _ in range(3)]
     await asyncio.sleep(0)
