@@ -46,6 +46,7 @@ def answers(address: str) -> Iterator[Answer]:
         yield _ask(client, "list_jobs", "/v1/jobs?limit=1")
         for operation, path in {
             "show_model": f"/v1/models/{MODEL}",
+            "show_calibration": f"/v1/models/{MODEL}/calibration",
             "livez": "/livez",
             "readyz": "/readyz",
             "show_inference_server": "/v2",

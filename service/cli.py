@@ -71,6 +71,8 @@ def _settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         default = "" if field.default == () else field.default
         note = f"{field.description} [{default}]"
         is_flag = field.annotation is bool
+        if is_flag and field.default:
+            flag = f"{flag}/--no-{flag.removeprefix('--')}"
         command = click.option(flag, name, is_flag=is_flag, default=None, help=note)(command)
     return command
 

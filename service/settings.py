@@ -141,6 +141,7 @@ class Settings(BaseSettings):
     )
     private_docs: bool = Field(False, description="Ask for a key at /docs and /openapi.json too.")
     private_metrics: bool = Field(False, description="Ask for a key at /metrics too.")
+    playground: bool = Field(True, description="Serve the playground at /.")
     metrics_port: int = Field(
         0,
         ge=0,

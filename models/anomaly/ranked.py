@@ -129,6 +129,10 @@ class Ranked(Record, ABC):
         """Return those of a verdict's statistics whose usual values the calibration knows, in
         standard deviations from the mean of the density images."""
 
+    def deviations(self, verdict: Verdict) -> dict[str, float]:
+        """Return the statistics of a verdict as `standardise` does; none for a failure."""
+        return self.standardise(verdict.statistics) if verdict.statistics else {}
+
     def verdict(self, score: float, found: dict[str, float] | None, reason: str | None) -> Verdict:
         """Return the verdict by a score, or by `FAILED` for an image without one.
 

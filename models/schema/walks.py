@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from models.schema.fields import (
     MOST_STEPS,
@@ -36,21 +37,37 @@ class SolverSpec(BaseModel):
         return self.model_validate(dict(self) | changes)
 
 
+def _tell_price(schema: JsonDict, spec: type[BaseModel]) -> None:
+    """Add to the schema of a sampler how many evaluations its defaults take for n pieces."""
+    assert issubclass(spec, WalkSpec)
+    first, second = (spec().with_pieces(pieces).evaluations for pieces in (1, 2))
+    schema["x-evaluations"] = {
+        "field": spec.counted_by,
+        "first": first,
+        "each": second - first,
+    }
+
+
 class WalkSpec(SolverSpec):
     """The parameters of a sampler that goes from noise to image over a grid of times."""
+
+    model_config = ConfigDict(json_schema_extra=_tell_price)
+    # The field that has the number of intervals of the grid.
+    counted_by: ClassVar[str]
 
     grid: GridField = "gamma"
     power: Power = 1.0
     points: Points = None
 
     @property
-    @abstractmethod
     def pieces(self) -> int:
         """The number of intervals of the grid: steps, or segments."""
+        pieces: int = getattr(self, self.counted_by)
+        return pieces
 
-    @abstractmethod
     def with_pieces(self, pieces: int) -> Self:
         """Return the same parameters for another number of intervals. Raises ValidationError."""
+        return self.replaced(**{self.counted_by: pieces})
 
     @property
     @abstractmethod
@@ -89,18 +106,12 @@ class StepwiseSpec(WalkSpec):
     errs on data that is a single image says so; steps in exponential form do not.
     """
 
+    counted_by = "steps"
     evaluations_per_step: ClassVar[int] = 1
     order: ClassVar[float]
     exact_on_a_point: ClassVar[bool] = True
 
     steps: int = Field(50, ge=1, le=MOST_STEPS, description="Steps from noise to image.")
-
-    @property
-    def pieces(self) -> int:
-        return self.steps
-
-    def with_pieces(self, pieces: int) -> Self:
-        return self.replaced(steps=pieces)
 
     @property
     def evaluations(self) -> int:
@@ -114,6 +125,8 @@ class StepwiseSpec(WalkSpec):
 class RtkSpec(WalkSpec):
     """The parameters of every reverse-transition-kernel sampler (Huang et al., NeurIPS 2024)."""
 
+    counted_by = "segments"
+
     segments: Segments = 25
     inner_steps: InnerSteps = 1
     start: Start = "multistep"
@@ -125,13 +138,6 @@ class RtkSpec(WalkSpec):
         if self.step_sizes is not None and len(self.step_sizes) != self.segments:
             raise ValueError(f"{len(self.step_sizes)} step sizes for {self.segments} segments")
         return self
-
-    @property
-    def pieces(self) -> int:
-        return self.segments
-
-    def with_pieces(self, pieces: int) -> Self:
-        return self.replaced(segments=pieces)
 
     @property
     def evaluations_per_step(self) -> int:

@@ -1,7 +1,6 @@
 """The API as one ASGI application."""
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry
 
 from service.api import (
@@ -11,6 +10,7 @@ from service.api import (
     jobs,
     metrics,
     models,
+    playground,
     problem,
     repository,
     swagger,
@@ -55,9 +55,9 @@ def create_app(context: Context) -> FastAPI:
     routers = [waiting.router(kind) for kind in KINDS.values()]
     modules = (jobs, events, models, repository, open_inference, health, metrics, swagger)
     routers += [module.router for module in modules]
+    routers.append(playground.router(settings.playground))
     for router in routers:
         app.include_router(router)
-    app.add_api_route("/", _home, include_in_schema=False)
     documentation.install(app, keys=bool(settings.api_keys))
     routes = [*app.routes, *(route for router in routers for route in router.routes)]
     app.state.routes = routes
@@ -87,7 +87,3 @@ def private(settings: Settings) -> tuple[str, ...]:
     """Paths outside /v1 and /v2 that ask for a key."""
     docs = ("/docs", "/openapi.json") if settings.private_docs else ()
     return (*docs, "/metrics") if settings.private_metrics else docs
-
-
-async def _home() -> RedirectResponse:
-    return RedirectResponse("/docs")

@@ -1,15 +1,26 @@
 """GET /v1/models."""
 
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from models.anomaly.conformal import smallest_alpha
 from models.anomaly.kept import AnyCalibration
+from models.anomaly.statistic_words import in_words
 from service.api import documentation
 from service.api.context import InContext
 from service.catalogue import ServedModel
-from service.contracts.models import Latent, Limits, ModelListResponse, ModelResponse
+from service.contracts.models import (
+    CalibrationResponse,
+    Latent,
+    Limits,
+    ModelListResponse,
+    ModelResponse,
+    Statistic,
+)
 from service.contracts.photographs import described
+from service.kinds.anomalies.task import calibration_of
 from service.settings import Settings
 
 router = APIRouter(tags=["models"])
@@ -40,6 +51,29 @@ async def show_model(name: ModelPath, context: InContext) -> ModelResponse:
     """One served checkpoint."""
     context.gate.check()
     return _describe(context.catalogue.get(name), context.settings)
+
+
+@router.get(
+    "/v1/models/{name}/calibration",
+    summary="Calibration of one model",
+    responses=documentation.problems(401, 404, 422, 503),
+)
+async def show_calibration(name: ModelPath, context: InContext) -> CalibrationResponse:
+    """The scores that p-values rest on: a new score is ranked among them."""
+    context.gate.check()
+    model = context.catalogue.get(name)
+    calibration = calibration_of(model)
+    scores = [score for score in calibration.ranked_scores if math.isfinite(score)]
+    return CalibrationResponse(
+        checkpoint=model.checkpoint,
+        ranked="images" if calibration.pictures is None else "photographs",
+        scores=tuple(scores),
+        failed=len(calibration.ranked_scores) - len(scores),
+        smallest_alpha=smallest_alpha(len(calibration.ranked_scores)),
+        statistics=tuple(
+            Statistic(name=one, description=in_words(one)) for one in calibration.reported
+        ),
+    )
 
 
 def _summary(calibration: AnyCalibration) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Answers of GET /v1/models."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -54,6 +54,28 @@ class ModelResponse(ResponseModel):
     evaluation: dict[str, Any] = Field(
         description="Measured figures, from its model card.",
         examples=[{"likelihood": {"ode": {"images": 297}}}],
+    )
+
+
+class Statistic(ResponseModel):
+    """A statistic that verdicts report."""
+
+    name: str
+    description: str = Field(description="A sentence on what it measures.")
+
+
+class CalibrationResponse(ResponseModel):
+    """The scores that the p-values of a checkpoint's verdicts rest on."""
+
+    checkpoint: Checkpoint
+    ranked: Literal["images", "photographs"] = Field(
+        description="The kind of things whose scores these are."
+    )
+    scores: tuple[float, ...] = Field(description="Scores of those that were solved, ascending.")
+    failed: int = Field(description="Number of those that failed, which rank above all scores.")
+    smallest_alpha: float = Field(description="The smallest alpha at which any can be flagged.")
+    statistics: tuple[Statistic, ...] = Field(
+        description="The statistics of a verdict, in the order in which answers have them."
     )
 
 

@@ -15,7 +15,7 @@ VOLATILE = {"id", "job", "timing", "execution", "runtime", "queued_s", "running_
 VOLATILE |= {"created_at", "deadline", "started_at", "finished_at", "next_cursor", "progress"}
 VOLATILE |= {"status", "model_stats", "version"}
 # Small differences of a network's output on another machine change what is made of it.
-LOOSE = {"png", "data", "statistics", "p_value", "is_anomaly", "nfe"}
+LOOSE = {"png", "data", "statistics", "deviations", "p_value", "is_anomaly", "nfe"}
 
 
 def assert_alike(one: Any, other: Any, place: str = "") -> None:

@@ -86,6 +86,7 @@ def _verdict(index: int, task: AnomalyTask, verdict: Verdict, reading: Reading) 
         p_value=verdict.p_value,
         is_anomaly=verdict.p_value <= task.alpha,
         statistics=verdict.statistics or {},
+        deviations=task.calibration.deviations(verdict),
         regions=regions(task, heat, size),
         heatmap=heatmap(task, heat, image, size),
         nfe=reading.nfe,

@@ -150,6 +150,12 @@ class ImageVerdict(ResponseModel):
         "strangest tile.",
         examples=STATISTICS,
     )
+    deviations: dict[str, float] = Field(
+        {},
+        description="Statistics whose usual values the calibration knows, in standard "
+        "deviations from their mean in good images; empty for a failure.",
+        examples=[{"log_prior": -1.2, "codec_bits": 0.4}],
+    )
     regions: tuple[Region, ...] | None = Field(
         None,
         description="The hottest regions, the hottest first: at most 20, of at least 3 pixels of "

@@ -37,6 +37,7 @@ def picture_verdicts(
                 p_value=verdict.p_value,
                 is_anomaly=verdict.p_value <= task.alpha,
                 statistics=strangest.statistics or {},
+                deviations=task.calibration.deviations(strangest),
                 picture=picture,
                 tiles=tuple(map(_tile, verdict.tiles, where)),
                 regions=regions(task, heat, size),

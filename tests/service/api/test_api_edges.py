@@ -40,11 +40,6 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
         assert response.headers["allow"] == ("GET, HEAD" if path == "/livez" else "POST")
 
 
-async def test_the_root_leads_to_the_description(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/")).headers["location"] == "/docs"
-    assert "swagger" in (await client.get("/docs")).text
-
-
 @pytest.mark.parametrize("given", ["abc-123", "x" * 128])
 async def test_a_request_id_comes_back(client: httpx.AsyncClient, given: str) -> None:
     for path in ("/livez", "/nothing"):

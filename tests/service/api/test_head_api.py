@@ -12,7 +12,14 @@ from service.settings import Settings
 pytestmark = pytest.mark.anyio
 
 PATHS = ["/livez", "/readyz", "/v1/models", "/v1/models/tiny", "/v1/jobs", "/openapi.json", "/docs"]
-PATHS += ["/", "/v1/jobs?limit=1", "/v1/jobs?limit=x", "/v1/models/none", "/v1/jobs/none"]
+PATHS += [
+    "/",
+    "/web/app.js",
+    "/v1/jobs?limit=1",
+    "/v1/jobs?limit=x",
+    "/v1/models/none",
+    "/v1/jobs/none",
+]
 PATHS += ["/v1/jobs/none/result"]
 
 
@@ -29,7 +36,7 @@ async def test_as_get_without_the_body(client: httpx.AsyncClient, path: str) -> 
     else:
         assert headers_of(head) == headers_of(get)
     assert head.content == b""
-    assert get.content or path == "/"
+    assert get.content
 
 
 async def test_of_a_result(client: httpx.AsyncClient) -> None:
