@@ -31,6 +31,10 @@ def router(is_on: bool) -> APIRouter:
     files = StaticFiles(directory=FILES)
 
     async def file(request: Request, path: str = "index.html") -> Response:
+        # Files are sent whole: a range that is none must not make an error of its own form.
+        request.scope["headers"] = [
+            header for header in request.scope["headers"] if header[0] != b"range"
+        ]
         answer = await files.get_response(path, request.scope)
         answer.headers.update(_HEADERS)
         return answer

@@ -22,6 +22,8 @@ from service.api.app import create_app
 from service.api.context import Context
 from service.api.gate import Gate
 from service.catalogue import Catalogue
+from service.control import Loaded
+from service.errors import ServiceError
 from service.jobs import Job, Outcome, Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.kinds.likelihoods.task import ScoreResult
@@ -114,6 +116,26 @@ class FakeWorker:
     async def _hear(self) -> None:
         async for job_id in self.store.cancellations():
             self.cancelled.append(job_id)
+
+
+class FakeControl:
+    """Remembers what it is asked for, and does nothing, or raises `failure`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.failure: ServiceError | None = None
+
+    async def load(self, name: str) -> Loaded:
+        self._ask("load", name)
+        return Loaded(name, "b" * 64, "a" * 64, 2, ("w3: no such file",))
+
+    async def unload(self, name: str) -> None:
+        self._ask("unload", name)
+
+    def _ask(self, action: str, name: str) -> None:
+        self.asked.append((action, name))
+        if self.failure:
+            raise self.failure
 
 
 class Service:

@@ -271,7 +271,7 @@ def test_a_network_past_all_bounds_is_not_built(folder, monkeypatch, changes):
     def build(config):
         raise AssertionError("it was built")
 
-    monkeypatch.setattr(checkpoint_module, "Mulan", build)
+    monkeypatch.setattr(checkpoint_module, "build", build)
     edit_manifest(folder, config=CONFIG.model_dump(mode="json") | changes)
     assert f"{MANIFEST}: config" in refusal(folder)
 

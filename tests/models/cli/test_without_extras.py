@@ -145,6 +145,7 @@ def test_an_action_takes_what_its_command_gives() -> None:
     assert checked == {
         "new",
         "prepare",
+        "push",
         "import",
         "export",
         "graphs",

@@ -12,7 +12,6 @@ from scipy.stats import gumbel_r, kstest
 
 from models.network.encoder import (
     GAMMA_TERMS,
-    NoLatent,
     categorical_kl,
     mutual_information,
     official_noise,
@@ -20,6 +19,7 @@ from models.network.encoder import (
     sum_of_gamma,
     top_k,
 )
+from models.network.network import NoLatent
 
 DRAWS = 20_000
 

@@ -6,18 +6,20 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import httpx
 import numpy as np
 import pytest
 import requests
 import schemathesis
-from api_double import Service, png
+from api_double import FakeControl, Service, png
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi import checks
 
+from service.api.app import create_app
 from service.http.server import Server
 from service.settings import Settings
 
@@ -42,6 +44,7 @@ async def serving(listener: socket.socket) -> AsyncIterator[Server]:
     """An API with a worker that computes nothing."""
     settings = Settings(default_timeout_s=0.5, max_timeout_s=0.5)
     service = Service(settings)
+    service.app = create_app(replace(service.context, control=FakeControl()))
     service.gate.open()
     server = Server(service.app, settings, service.gate)
     working = asyncio.create_task(service.worker.run())

@@ -4,35 +4,14 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from api_double import Service
+from api_double import FakeControl, Service
 
 from service.api.app import create_app
-from service.control import Loaded
 from service.errors import CheckpointRefused, NotEnoughMemory, ServiceError, UnknownModel
 from service.settings import Settings
 
 pytestmark = pytest.mark.anyio
 LOAD, UNLOAD = (f"/v2/repository/models/tiny/{action}" for action in ("load", "unload"))
-
-
-class FakeControl:
-    """Remembers what it is asked for, and does nothing, or raises `failure`."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self.failure: ServiceError | None = None
-
-    async def load(self, name: str) -> Loaded:
-        self._ask("load", name)
-        return Loaded(name, "b" * 64, "a" * 64, 2, ("w3: no such file",))
-
-    async def unload(self, name: str) -> None:
-        self._ask("unload", name)
-
-    def _ask(self, action: str, name: str) -> None:
-        self.asked.append((action, name))
-        if self.failure:
-            raise self.failure
 
 
 def error(answer: httpx.Response, status: int) -> str:
