@@ -11,7 +11,7 @@ from models.solvers.flow import Columns, LogDensity
 from models.work.likelihood import score_problem, summarise
 from service.jobs import Tokens
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
-from service.rows import Part, Served, channels_first, in_groups
+from service.rows import Part, Served, channels_first, check_images, in_groups
 
 
 class Rows:
@@ -20,6 +20,7 @@ class Rows:
     adaptive = True
 
     def __init__(self, task: ScoreTask, served: Served) -> None:
+        check_images(task.images, served.denoiser.config)
         self.solver = AdamsSolver()
         self.rows = len(task.images) * task.draws
         self.group = task.draws

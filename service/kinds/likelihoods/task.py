@@ -28,6 +28,11 @@ class ScoreTask:
     tiling: WrittenTiling = None
     tiles: WrittenFlag = False
 
+    @property
+    def rows(self) -> int:
+        """One row a draw."""
+        return len(self.images) * self.draws
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:

@@ -26,6 +26,11 @@ class SampleTask:
     count: int
     latent: tuple[int, ...] | None = None
 
+    @property
+    def rows(self) -> int:
+        """One row an image."""
+        return self.count
+
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
