@@ -230,7 +230,7 @@ class RedisStore:
         """Look for a job once. One that is found after the caller was cancelled is handed back."""
         look = asyncio.ensure_future(
             self.scripts.run(
-                *("claim", self.name, room.held, int(room.full), room.patience, *checkpoints)
+                "claim", self.name, room.held, int(room.full), room.patience, *checkpoints
             )
         )
         try:

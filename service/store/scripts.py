@@ -99,7 +99,7 @@ class Scripts:
     ) -> None:
         self.observer, self.damage, self._clock = observer, Damage(observer), clock
         constants = Constants.of(bounds)
-        library = [(_FOLDER / "lib" / f"{name}.lua").read_text() for name in _LIBRARY]
+        library = _parts("".join((_FOLDER / "lib" / f"{one}.lua").read_text() for one in _LIBRARY))
         self._scripts = {
             name: client.register_script(
                 _filled(_whole(library, (_FOLDER / f"{name}.lua").read_text()), constants)
@@ -109,25 +109,41 @@ class Scripts:
 
     async def run(self, name: str, *arguments: str | bytes | float) -> Any:
         """Run a script and return its reply. Raises StoreUnavailable."""
-        with round_trip(name, self.observer):
-            reply, *found = await self._scripts[name](args=(self._clock(), *arguments))
-        for what, where, why in found[0] if found else ():
-            self.damage.tell(_text(what), _text(where), _text(why))
-        return reply
+        return await self._run(name, name, arguments)
 
     async def command(self, operation: str, *command: str | bytes | float) -> Any:
         """Run one command on a key that may hold anything at all. Raises StoreUnavailable."""
+        return await self._run("command", operation, command)
+
+    async def _run(
+        self, name: str, operation: str, arguments: tuple[str | bytes | float, ...]
+    ) -> Any:
         with round_trip(operation, self.observer):
-            reply, *found = await self._scripts["command"](args=(self._clock(), *command))
+            reply, *found = await self._scripts[name](args=(self._clock(), *arguments))
         for what, where, why in found[0] if found else ():
-            self.damage.tell(_text(what), _text(where), _text(why))
+            if what == b"condemned":
+                why = await self._run("condemn", "condemn", (where,)) or why
+            kind = "job" if what == b"condemned" else _text(what)
+            self.damage.tell(kind, _text(where), _text(why))
         return reply
 
 
-def _whole(library: list[str], script: str) -> str:
+def _parts(library: str) -> dict[str, str]:
+    """Divide the library into its functions and variables, by name, in their order."""
+    pieces = re.split(r"^(?=local (?:function )?\w+)", library, flags=re.MULTILINE)
+    named = ((re.match(r"local (?:function )?(\w+)", piece), piece) for piece in pieces)
+    return {name[1]: piece for name, piece in named if name}
+
+
+def _whole(library: dict[str, str], script: str) -> str:
+    """Put those functions of the library before a script that it needs, directly or not."""
+    needed, new = set[str](), {"tell"} | set(re.findall(r"\w+", script))
+    while new := new & library.keys() - needed:
+        needed |= new
+        new = {word for name in new for word in re.findall(r"\w+", library[name])}
     return "".join(
         (
-            *library,
+            *(part for name, part in library.items() if name in needed),
             "local function main()\n",
             script,
             "end\nlocal reply = main() or false\n"

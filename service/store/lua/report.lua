@@ -1,10 +1,10 @@
 -- Record progress, and tell watchers. Returns 1 if the job is watched, else 0.
 local id, epoch, progress, preview, kept, ttl_ms = unpack(ARGV, 2)
-local job = held(id, epoch)
+local job = held_fields(id, epoch, 'watched')
 if not job then return 0 end
 regardless_of_memory()
 redis.call('HSET', names.job .. id, 'progress', progress)
-if number(job.watched, 0) < now then return 0 end
+if number(job[3], 0) < now then return 0 end
 local told = call('HINCRBY', names.job .. id, 'told', 1)
 local log, entry = names.progress_log .. id, whole(told) .. '-0'
 local reply = redis.pcall('XADD', log, 'MAXLEN', kept, entry, 'progress', progress,

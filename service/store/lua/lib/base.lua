@@ -44,9 +44,9 @@ local function again(err, command, ...)
 end
 
 -- A command whose key may hold anything at all.
-local function call(command, ...)
-  local reply = redis.pcall(command, ...)
-  if type(reply) == 'table' and reply.err then return again(reply.err, command, ...) end
+local function call(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then return again(reply.err, ...) end
   return reply
 end
 

@@ -29,38 +29,3 @@ local function abandon(id, job)
   if unfinished(job) then cancel(id, job, 'cancelled', constants.cancelled) end
   forget(id)
 end
-
-local function failure(id, detail)
-  local document = cmsgpack.unpack(constants.failure)
-  document.outcome.detail, document.outcome.job = detail, id
-  return cmsgpack.pack(document)
-end
-
--- Fail a job one of whose fields cannot be read, and give these a value that can be.
-function condemn(id, job, field)
-  local found = (job[field] or 'missing'):sub(1, 40):gsub('[^%w%p ]', '?')
-  local why = field .. ' is ' .. found
-  tell('job', id, why)
-  local defaults = {
-    {'status', 'running'}, {'deadline', ARGV[1]}, {'created_at', ARGV[1]}, {'cost', '0'},
-    {'epoch', '0'}, {'entry', '0-0'}, {'owner', ''}, {'checkpoint', 'unknown'}, {'priority', '0'},
-  }
-  local known = job.queue
-  for _ = 1, #defaults + 1 do
-    field = faulty_field(job)
-    if not field then break end
-    for _, default in ipairs(defaults) do
-      if default[1] == field then job[field] = default[2] end
-    end
-    if field == 'queue' then job.queue = queue_of(job) end
-    redis.call('HSET', names.job .. id, field, job[field])
-  end
-  -- The bounds on what waits were counted with the values that are lost.
-  want_mending()
-  if known and known ~= job.queue then drop_entry(known, job.entry, id) end
-  if unfinished(job) then
-    cancel(id, job, 'failed', failure(id, 'the record of this job cannot be read: ' .. why))
-    job.status = 'failed'
-  end
-  return job
-end

@@ -39,35 +39,30 @@ local function faulty_field(job)
   if not is_count(job.epoch) then return 'epoch' end
   if not (job.entry and #job.entry < 19 and job.entry:find('^%d+%-0$')) then return 'entry' end
   if not job.owner then return 'owner' end
-  if not (job.checkpoint and job.checkpoint:find('^[^:]+$')) then return 'checkpoint' end
+  if not job.checkpoint or job.checkpoint:find(':', 1, true) then return 'checkpoint' end
   if not (job.priority and #job.priority < 10 and job.priority:find('^%-?%d+$')) then
     return 'priority'
   end
   if job.queue ~= queue_of(job) then return 'queue' end
 end
 
-local condemn
-
--- Drop a field that a job can do without, if it cannot be read.
-local function check(id, job, field, sound)
-  if job[field] and not sound then
-    tell('job', id, field .. ' cannot be read')
-    call('HDEL', names.job .. id, field)
-    job[field] = nil
-  end
-end
-
--- The fields of a job, by name; none for an unknown one. A job whose hash cannot be read fails here.
+-- The fields of a job, by name; none for an unknown one. One that cannot be read counts as failed,
+-- and the script `condemn` sees to it that it fails.
 local function job_of(id)
   local job = fields_of(id)
   if next(job) == nil then return job end
   local field = faulty_field(job)
-  if field then return condemn(id, job, field) end
-  local share = number(job.progress)
-  check(id, job, 'progress', share and share >= 0 and share <= 1)
-  check(id, job, 'started_at', is_time(job.started_at))
-  check(id, job, 'finished_at', is_time(job.finished_at))
+  if field then
+    tell('condemned', id, field)
+    return {status = 'failed'}
+  end
   return job
+end
+
+-- The fields by these names of a job that a claim holds, in an array; nothing where it does not.
+local function held_fields(id, epoch, ...)
+  local fields = call('HMGET', names.job .. id, 'status', 'epoch', ...)
+  return fields[1] == 'running' and fields[2] == epoch and fields
 end
 
 local function held(id, epoch)
