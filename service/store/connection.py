@@ -30,6 +30,8 @@ _RETRY_AFTER_S = 2
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 # Passwords of this process, which no log may show: a server may repeat what it does not understand.
 _secrets: set[str] = set()
+# The places of the Redis of this process, without user and password: what is wrong may be there.
+_places: set[str] = set()
 
 
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
@@ -38,7 +40,9 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
     `answer_within_s` is in seconds. Raises ServeError for a URL that is not one of Redis.
     """
     try:
-        password = urls.redis_url(url).password or ""
+        parts = urls.redis_url(url)
+        password = parts.password or ""
+        _places.add(urls.place(parts))
         _secrets.update(filter(None, (password, unquote(password))))
         pool = BlockingConnectionPool.from_url(
             url,
@@ -71,7 +75,8 @@ def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         refused = isinstance(error, ResponseError)
-        words = f"Redis refused {operation}" if refused else "Redis cannot be reached"
+        place = f" at {next(iter(_places))}" if len(_places) == 1 else ""
+        words = f"Redis refused {operation}" if refused else f"Redis cannot be reached{place}"
         level = logging.ERROR if refused else logging.WARNING
         tell_each_minute(logger, level, f"{words}: {reason(error)}")
         observer.unreachable(operation, time.perf_counter() - began)
@@ -127,5 +132,4 @@ def reason(error: Exception) -> str:
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
-    logger.debug("Redis does not answer as it should", exc_info=error)
     return StoreUnavailable(f"the queue cannot be reached ({type(error).__name__})", _RETRY_AFTER_S)

@@ -94,7 +94,7 @@ class Records:
         return JobRecord(
             job=_job(job_id, task, outcome),
             status=status.decode(),
-            progress=1.0 if status == b"succeeded" else float(progress or 0.0),
+            progress=replies.share(status.decode(), progress),
             started_at=replies.seconds(started),
             finished_at=at,
             outcome=outcome,

@@ -29,6 +29,10 @@ def queue(job: Job) -> str:
     return f"{name}:{job.owner}" if job.owner else name
 
 
+# The end of the year 9999, the last that a client can be told.
+LATEST_S = 253_402_300_800.0
+
+
 class UnreadableError(ValueError):
     """Raised for a reply that cannot be read; its text is one clear line."""
 
@@ -60,7 +64,7 @@ def _summary(job_id: str, fields: Mapping[bytes, bytes]) -> JobSummary:
         deadline=float(fields[b"deadline"]),
         place=int(fields[b"entry"].partition(b"-")[0]),
         status=status,
-        progress=1.0 if status == "succeeded" else float(fields.get(b"progress", 0)),
+        progress=share(status, fields.get(b"progress")),
         started_at=seconds(fields.get(b"started_at")),
         finished_at=seconds(fields.get(b"finished_at")),
     )
@@ -77,7 +81,7 @@ def progress_log(
             if number <= last_number and 0 <= float(at) <= 1:
                 advances.append(Advance(number, float(at), preview))
     name = cast(JobStatus, status.decode())
-    return ProgressLog(name, 1.0 if name == "succeeded" else float(progress), last_number, advances)
+    return ProgressLog(name, share(name, progress), last_number, advances)
 
 
 def load(now: float, *numbers: bytes | int) -> Load:
@@ -97,8 +101,21 @@ def overload(now: float, *numbers: bytes | int) -> Load:
 
 
 def seconds(field: bytes | None) -> float | None:
-    """Read a time in seconds, if there is one."""
-    return None if field is None else float(field)
+    """Read a time in seconds since the epoch; None where there is none, or nothing that is one."""
+    with suppress(ValueError):
+        if field is not None and 0 <= float(field) < LATEST_S:
+            return float(field)
+    return None
+
+
+def share(status: str, field: bytes | None) -> float:
+    """Read the progress of a job of this status; 0 where nothing is one."""
+    if status == "succeeded":
+        return 1.0
+    with suppress(ValueError):
+        if field is not None and 0 <= float(field) <= 1:
+            return float(field)
+    return 0.0
 
 
 def job(data: bytes) -> Job:

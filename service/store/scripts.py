@@ -26,6 +26,8 @@ _FOLDER = files("service.store") / "lua"
 # Each needs those before it.
 _LIBRARY = ("base", "job", "queue", "waiting", "results", "ends")
 _NAMES = sorted(file.name[:-4] for file in _FOLDER.iterdir() if file.name.endswith(".lua"))
+# These only read, and are run again where they have found a job that had to be failed.
+_READING = frozenset(("summary", "record", "list", "watch", "known"))
 # Seconds that a dead letter, and a value that was put aside, are kept.
 DEAD_LETTER_S = 7 * 86_400.0
 # Jobs that one worker is taken to hold at most where it is not known how many it held.
@@ -120,11 +122,16 @@ class Scripts:
     ) -> Any:
         with round_trip(operation, self.observer):
             reply, *found = await self._scripts[name](args=(self._clock(), *arguments))
-        for what, where, why in found[0] if found else ():
+        finds = found[0] if found else ()
+        for what, where, why in finds:
             if what == b"condemned":
-                why = await self._run("condemn", "condemn", (where,)) or why
-            kind = "job" if what == b"condemned" else _text(what)
-            self.damage.tell(kind, _text(where), _text(why))
+                reason = await self._run("condemn", "condemn", (where,))
+                if reason:
+                    self.damage.tell("job", _text(where), _text(reason))
+            else:
+                self.damage.tell(_text(what), _text(where), _text(why))
+        if name in _READING and any(what == b"condemned" for what, *_ in finds):
+            return await self._run(name, operation, arguments)
         return reply
 
 

@@ -97,9 +97,11 @@ local function left_behind(queue, entry)
   end
 end
 
--- Consumers by stream, and for how long each has done nothing on any stream.
-local consumers, idle = {}, {}
+-- Consumers by stream, and for how long each has done nothing on any stream. Every unfinished job
+-- has an entry in one.
+local consumers, idle, entries = {}, {}, 0
 for _, queue in ipairs(call('SMEMBERS', names.queues)) do
+  entries = entries + call('XLEN', names.queue .. queue)
   local found = redis.pcall('XINFO', 'CONSUMERS', names.queue .. queue, names.group)
   if found.err then
     mend = 1
@@ -113,6 +115,8 @@ for _, queue in ipairs(call('SMEMBERS', names.queues)) do
     end
   end
 end
+
+if entries < call('ZCARD', names.waiting) + call('ZCARD', names.running) then mend = 1 end
 
 -- A worker renews all of its leases at once, so that one that has done nothing for a lease is dead.
 local left = {}
