@@ -1,5 +1,5 @@
-"""The jobs that clients of one process wait for. The process says so again and again: a job of which
-nobody says it any more is dropped, for its clients' process has died."""
+"""The jobs that clients of one process wait for. The process says so again and again: a job of
+which nobody says it any more is dropped, for its clients' process has died."""
 
 import asyncio
 import logging

@@ -11,7 +11,7 @@ from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
 
-# Finds that are remembered, so that none is told twice; and characters of each part that are logged.
+# Finds that are remembered, so that none is told twice, and characters of each part in the log.
 _REMEMBERED = 1_000
 _SHOWN = 200
 # What may be found.

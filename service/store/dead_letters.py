@@ -36,9 +36,7 @@ class DeadLetters:
 
     async def all(self) -> list[DeadLetter]:
         """Return all dead letters, the latest first; those that cannot be read are left out."""
-        names: Any = await self._scripts.command(
-            "letters", "ZREVRANGE", keys.DEAD_LETTERS, 0, -1
-        )
+        names: Any = await self._scripts.command("letters", "ZREVRANGE", keys.DEAD_LETTERS, 0, -1)
         found = []
         for name in names:
             try:

@@ -1,5 +1,5 @@
-"""Ids of jobs. An id tells when its job was made (UUID version 7, RFC 9562), so that a store that has
-lost its data can tell a job that it has lost from one that never was."""
+"""Ids of jobs. An id tells when its job was made (UUID version 7, RFC 9562), so that a store that
+has lost its data can tell a job that it has lost from one that never was."""
 
 import re
 import secrets

@@ -1,5 +1,5 @@
-"""What Redis knows of jobs, as one process reads it. What cannot be read fails the one job, or is left
-out of a list."""
+"""What Redis knows of jobs, as one process reads it. What cannot be read fails the one job, or is
+left out of a list."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -254,9 +254,7 @@ class RedisStore:
 
     async def _complete(self, job_id: str | bytes, epoch: int, outcome: Outcome) -> bool:
         status, text = rules.status_of(outcome), encode_outcome(outcome)
-        ended: int = await self.scripts.run(
-            "complete", job_id, epoch, status, text, rules.WINDOW
-        )
+        ended: int = await self.scripts.run("complete", job_id, epoch, status, text, rules.WINDOW)
         return bool(ended)
 
     def _refusal(self, cost: int, now: float, full: list[Any]) -> QueueFull:

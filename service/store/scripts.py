@@ -1,8 +1,8 @@
 """The Lua scripts, each an atomic step. Every one begins with the functions in `lua/lib`.
 
-`names.x` in a script stands for a name of `keys`, and `constants.x` for one of `Constants`. The first
-argument of each is the time. Beside its reply a script returns what it has found in Redis that
-cannot be read; it has put that aside, or failed the job that it belongs to.
+`names.x` in a script stands for a name of `keys`, and `constants.x` for one of `Constants`. The
+first argument of each is the time. Beside its reply a script returns what it has found in Redis
+that cannot be read; it has put that aside, or failed the job that it belongs to.
 """
 
 import re
@@ -163,9 +163,7 @@ def _filled(text: str, constants: Constants) -> str:
     """Put names and constants where a script uses them, without comments and indents."""
     text = re.sub(r"^ *(--.*\n)?", "", text, flags=re.MULTILINE)
     text = re.sub(r"\bnames\.(\w+)", lambda found: _literal(IN_SCRIPTS[found[1]].encode()), text)
-    return re.sub(
-        r"\bconstants\.(\w+)", lambda found: _literal(getattr(constants, found[1])), text
-    )
+    return re.sub(r"\bconstants\.(\w+)", lambda found: _literal(getattr(constants, found[1])), text)
 
 
 def _literal(value: bytes | float) -> str:

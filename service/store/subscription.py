@@ -43,9 +43,7 @@ class Subscription:
     what is told to the process `name` alone. Messages that are none are told as `damage`.
     """
 
-    def __init__(
-        self, client: Redis, channels: Collection[str], name: str, damage: Damage
-    ) -> None:
+    def __init__(self, client: Redis, channels: Collection[str], name: str, damage: Damage) -> None:
         own = (WAKE + name,) if ARRIVALS in channels else ()
         self._client, self._channels = client, (*channels, *own)
         self._damage = damage

@@ -392,7 +392,7 @@ async def test_suspects_run_with_no_more_beside_them_than_they_may(
         return False
 
     async with working(store, models) as worker:
-        await soon(lambda: count() or not worker.jobs and store.claimed == 8)
+        await soon(lambda: count() or (not worker.jobs and store.claimed == 8))
     assert most == 3
 
 

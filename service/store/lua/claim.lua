@@ -1,7 +1,7 @@
 -- Claim a job of these checkpoints for a worker that holds `held` jobs, and with one more as many as
 -- it may if `full` is '1'. A job that was held by a worker that died, a suspect, is kept for a worker
 -- with less company. `patience` is for how many seconds it may be kept for this worker, or 0.
--- Returns {id, epoch, company, task, deadline, cost, checkpoint}, with company 0 for no suspect;
+-- Returns {id, epoch, company, task, deadline, cost, checkpoint, kind}, with company 0 for no suspect;
 -- {'', company} where a suspect is kept until this worker holds fewer than so many jobs; or false:
 -- the worker will be woken.
 local consumer, held, full, patience = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
@@ -131,6 +131,6 @@ while true do
     if full then listen_no_more() end
     local epoch = redis.call('HINCRBY', names.job .. id, 'epoch', 1)
     return {id, epoch, company or 0, call('GET', names.task .. id), job.deadline, job.cost,
-      chosen.queue.checkpoint}
+      chosen.queue.checkpoint, job.kind or ''}
   end
 end

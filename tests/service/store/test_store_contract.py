@@ -1,7 +1,6 @@
 """What every store promises."""
 
 import asyncio
-import math
 from dataclasses import replace
 
 import pytest

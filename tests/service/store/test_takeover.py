@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from redis.asyncio import Redis
 from redis_server import RedisServer
-from store_setup import POLL_S, RESULT, A, Busy, FakeClock, bounds, claim, job
+from store_setup import POLL_S, RESULT, A, Busy, FakeClock, claim, job
 
 from service.errors import JobLost, UnknownJob
 from service.store import keys
@@ -116,9 +116,8 @@ async def test_suspects_and_fresh_work_take_turns(make: MakeStore) -> None:
     await until_gone(store, *old)
     for number in range(8):
         await store.put(job(f"new {number}"))
-    room, first = Busy(0), []
-    for _ in range(8):
-        first.append((await store.claim((A,), room)).job.id.split()[0])
+    room = Busy(0)
+    first = [(await store.claim((A,), room)).job.id.split()[0] for _ in range(8)]
     assert first.count("new") >= 3
     assert first.count("old") >= 3
 
@@ -205,8 +204,6 @@ async def test_an_arrival_wakes_one_worker(make: MakeStore, client: Redis) -> No
     await store.put(job("k"))
     assert (await asyncio.wait_for(waiting[1], 5)).job.id == "k"
     await client.zpopmin(listeners)
-    for one in workers[2:3]:
-        one._subscription.arrival = asyncio.Event()
     waiting[2].cancel()
     await asyncio.wait(waiting[2:3])
     await store.put(job("l"))
