@@ -127,19 +127,19 @@ def checkpoints(folder: Path, small: bool) -> list[Path]:
     shipped, other = folder / "shipped", folder / "other"
     shutil.copytree(ZOO / NAME, shipped)
     manifest, model = load_checkpoint(shipped)
+    tensors, rewritten = model.state_dict(), {other: LARGER}
     # What was fitted on the shipped weights, or made for their architecture, does not go along.
     beside = ("calibration.json", "graphs")
     shutil.copytree(shipped, other, ignore=shutil.ignore_patterns(beside[0]))
-    tensors = model.state_dict()
     if small:
         config = manifest.config.model_copy(update=SMALL)
-        tensors = random_weights(config)
+        tensors, rewritten = random_weights(config), {other: LARGER, shipped: 1.0}
         parameters = sum(tensor.numel() for tensor in tensors.values())
         manifest = manifest.model_copy(update={"config": config, "parameters": parameters})
         (shipped / beside[0]).unlink()
         for one in (shipped, other):
             shutil.rmtree(one / beside[1])
-    for one, scale in ((shipped, 1.0), (other, LARGER)):
+    for one, scale in rewritten.items():
         scaled = {name: scale * tensor if tensor.ndim > 1 else tensor
                   for name, tensor in tensors.items()}  # fmt: skip
         sha256 = save_weights(one, manifest.config, scaled)
