@@ -100,24 +100,32 @@ class RedisStore:
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
-        verdict, *more = await self.scripts.run(
-            "put",
-            *(job.id, replies.queue(job), job.deadline, job.cost),
-            *(self._bounds.capacity, self._bounds.capacity_cost, life_ms(job, now)),
-            *(encode_job(job), *(key or ("", "")), int(attended), job.owner),
-            *replies.descriptive_fields(job),
-        )
-        if verdict == b"mismatch":
-            raise rules.mismatch()
-        if verdict == b"full":
-            raise self._refusal(job.cost, now, more)
-        job_id: str = more[0].decode()
+        job_id: str = ""
+        if attended:
+            self._subscription.expect(job.id)
+        try:
+            verdict, *more = await self.scripts.run(
+                "put",
+                *(job.id, replies.queue(job), job.deadline, job.cost),
+                *(self._bounds.capacity, self._bounds.capacity_cost, life_ms(job, now)),
+                *(encode_job(job), *(key or ("", "")), int(attended), job.owner),
+                *replies.descriptive_fields(job),
+            )
+            if verdict == b"mismatch":
+                raise rules.mismatch()
+            if verdict == b"full":
+                raise self._refusal(job.cost, now, more)
+            job_id = more[0].decode()
+        finally:
+            if job_id != job.id:
+                self._subscription.expect_no_more(job.id)
         if attended:
             self._attendance.begin(job_id)
         return job_id
 
     async def leave(self, job_id: str, waiter: str) -> None:
         self._attendance.end(job_id)
+        self._subscription.expect_no_more(job_id)
         await self.scripts.run("leave", job_id, waiter)
 
     async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
@@ -188,7 +196,10 @@ class RedisStore:
         return record
 
     async def wait(self, job_id: str) -> JobRecord:
+        heard = self._subscription.expects(job_id)
         with self._subscription.end_of(job_id) as event:
+            if heard:
+                await self._until(event)
             while True:
                 event.clear()
                 try:

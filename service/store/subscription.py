@@ -51,6 +51,7 @@ class Subscription:
         self._subscribed = asyncio.Event()
         self._waiting: dict[str, list[asyncio.Event]] = {}
         self._watching: dict[str, list[asyncio.Event]] = {}
+        self._expected: dict[str, asyncio.Event] = {}
         self._listeners: WeakSet[Cancellations] = WeakSet()
         self.arrival = asyncio.Event()
 
@@ -67,6 +68,22 @@ class Subscription:
                 await self._subscribed.wait()
         except TimeoutError:
             raise StoreUnavailable("the queue cannot be reached (no subscription)") from None
+
+    def expect(self, job_id: str) -> None:
+        """Listen for the end of a job that is about to be put, if messages arrive now: who waits
+        for it need not look before the first message. Needs `end_of` or `expect_no_more`."""
+        if self._subscribed.is_set():
+            event = self._expected[job_id] = asyncio.Event()
+            self._waiting.setdefault(job_id, []).append(event)
+
+    def expects(self, job_id: str) -> bool:
+        """Whether all that was said of a job since before it was put has been heard."""
+        return job_id in self._expected and not self._expected[job_id].is_set()
+
+    def expect_no_more(self, job_id: str) -> None:
+        """Listen no more for a job that nobody has waited for."""
+        if event := self._expected.pop(job_id, None):
+            self._remove(self._waiting, job_id, event)
 
     @contextlib.contextmanager
     def end_of(self, job_id: str) -> Iterator[asyncio.Event]:
@@ -97,14 +114,19 @@ class Subscription:
     def _waits(self, those: dict[str, list[asyncio.Event]], job_id: str) -> Iterator[asyncio.Event]:
         self.start()
         event = asyncio.Event()
-        events = those.setdefault(job_id, [])
-        events.append(event)
+        those.setdefault(job_id, []).append(event)
+        self.expect_no_more(job_id)
         try:
             yield event
         finally:
-            events.remove(event)
-            if not events:
-                del those[job_id]
+            self._remove(those, job_id, event)
+
+    def _remove(
+        self, those: dict[str, list[asyncio.Event]], job_id: str, event: asyncio.Event
+    ) -> None:
+        those[job_id].remove(event)
+        if not those[job_id]:
+            del those[job_id]
 
     async def _run(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -11,7 +12,7 @@ from store_setup import POLL_S, RESULT, A, Busy, FakeClock, claim, job
 
 from service.errors import JobLost, UnknownJob
 from service.store import keys
-from service.store.base import Claim, Key
+from service.store.base import Key
 from service.store.bounds import Bounds
 from service.store.connection import connect
 from service.store.ids import made_at, new_id
@@ -27,7 +28,7 @@ MakeStore = Callable[[], RedisStore]
 @pytest.fixture
 async def make(server: RedisServer, clock: FakeClock) -> AsyncIterator[MakeStore]:
     async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(connect(server.url)) for _ in range(9)]
+        clients = [await stack.enter_async_context(connect(server.url)) for _ in range(12)]
 
         def make(limits: Bounds = MANY) -> RedisStore:
             store = RedisStore(clients.pop(), limits, clock=clock, poll_s=POLL_S)
@@ -52,38 +53,26 @@ async def until_gone(store: RedisStore, *names: str) -> None:
 
 
 async def test_a_job_that_kills_is_alone_after_six_deaths(make: MakeStore) -> None:
-    """Each time a worker takes as many as it may, the culprit first, and dies."""
-    store, names = make(), [f"j{number}" for number in range(64)]
-    for name in names:
-        await store.put(job(name))
+    """Each time a worker takes as many as it may, the culprit among them, and dies."""
+    store = make()
+    for number in range(64):
+        await store.put(job(f"j{number}"))
     companies: list[int | None] = []
-    for _ in range(9):
-        worker, room, claims = make() if len(companies) < 7 else store, Busy(0), list[Claim]()
-        while True:
-            claimed = await claim_with(worker, room)
-            if claimed is None:
-                break
-            claims.append(claimed)
-            room.jobs += 1
-            if claims[0].company and room.jobs >= claims[0].company:
-                break
-        assert claims[0].job.id == "j0"
-        companies.append(claims[0].company)
-        # Deaths alone count, and the second is the last.
-        await until_gone(store, *(one.job.id for one in claims))
-        if (await store.record("j0")).status == "failed":
-            break
-        for one in claims[1:]:
-            # The innocent ones end on another worker.
-            if (await store.record(one.job.id)).status == "queued" and one.company == 1:
-                raise AssertionError(f"{one.job.id} was alone without need")
+    while (await store.record("j0")).status == "queued":
+        worker, room = make(), Busy(0)
+        culprit = await worker.claim((A,), room)
+        assert culprit.job.id == "j0"
+        companies.append(culprit.company)
+        for room.jobs in range(1, culprit.company or 64):
+            await worker.claim((A,), room)
+        await until_gone(store, "j0")
+    # Deaths alone count, and the second is the last.
+    assert (await store.record("j0")).status == "failed"
     assert companies == [None, 32, 16, 8, 4, 2, 1, 1]
-
-
-async def claim_with(store: RedisStore, room: Busy) -> Claim | None:
-    with contextlib.suppress(TimeoutError):
-        return await asyncio.wait_for(store.claim((A,), room), 0.3)
-    return None
+    # Half of the first 32 were not there again, and so on: one was alone without need.
+    rest = [await store.claim((A,), Busy(0)) for _ in range(63)]
+    counts = Counter(one.company for one in rest)
+    assert counts == {32: 32, 16: 16, 8: 8, 4: 4, 2: 2, 1: 1}
 
 
 async def test_a_suspect_is_kept_for_one_worker_that_makes_room(make: MakeStore) -> None:
