@@ -73,8 +73,8 @@ def test_a_job_that_kills_its_workers_dies_alone(crew: Crew, own_redis: RedisSer
     assert "3 workers died" in problem["detail"]
     with redis.Redis(port=own_redis.port) as client:
         assert client.zcard(keys.DEAD_LETTERS) == 1
-    # Once in company, then three times alone.
-    assert crew.replaced == before + 4
+    # Four times in company at most, then three times alone.
+    assert before + 4 <= crew.replaced <= before + 7
 
 
 def test_a_job_that_kills_its_workers_in_mid_run_takes_no_neighbour_along(
@@ -89,7 +89,7 @@ def test_a_job_that_kills_its_workers_in_mid_run_takes_no_neighbour_along(
     assert [images(answer) for answer in answers] == quiet
     assert (dead.status_code, dead.json()["code"]) == (500, "computation-failed")
     assert "3 workers died" in dead.json()["detail"]
-    assert crew.replaced == before + 4
+    assert before + 4 <= crew.replaced <= before + 7
 
 
 def test_redis_may_restart_under_load(crew: Crew, own_redis: RedisServer) -> None:

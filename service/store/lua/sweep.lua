@@ -79,7 +79,11 @@ local function take_over(id, job, together)
       return
     end
   end
-  local company = math.max(1, math.floor(math.min(together, before or together) / 2))
+  -- Where workers are killed by chance, few jobs are soon together, and none of them is at fault: a
+  -- job that was not alone is alone after its fourth death at the earliest.
+  local half = math.floor(math.min(together, before or together) / 2)
+  local deaths = call('HINCRBY', names.job .. id, 'deaths', 1)
+  local company = math.max(1, half, together > 1 and math.floor(16 / 2 ^ deaths) or 0)
   redis.call('HSET', names.job .. id, 'quarantined', 1, 'company', company)
   redis.call('HDEL', names.job .. id, 'kept_for')
   job.quarantined = 1
