@@ -12,6 +12,8 @@ MOST_LAYERS = 64
 # Attention compares every position with every other.
 MOST_POSITIONS = 2**14
 MOST_TIMESTEPS = 100_000
+# A row carries its class as a vector of so many numbers.
+MOST_CLASSES = 2**15
 
 Channels = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
 DownBlock = Literal["DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"]
@@ -53,6 +55,9 @@ class Unet(BaseModel):
     norm_eps: float = Field(1e-5, gt=0, le=1)
     resnet_time_scale_shift: Literal["default", "scale_shift"] = "default"
     add_attention: bool = True
+    num_class_embeds: int | None = Field(
+        None, ge=1, le=MOST_CLASSES, exclude_if=lambda classes: classes is None
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -119,3 +124,7 @@ class DiffusersConfig(ModelConfig):
     @property
     def closing_evaluations(self) -> int:
         return 1
+
+    @property
+    def classes(self) -> int:
+        return self.unet.num_class_embeds or 0
