@@ -106,9 +106,21 @@ class DiffusersConfig(ModelConfig):
         ge=1, le=MOST_PARAMETERS, description="Number of parameters of the network."
     )
     unet: Unet
+    named_classes: int | None = Field(
+        None,
+        ge=1,
+        description="The classes that may be named, the first of the network's; left out, all. "
+        "A network for classifier-free guidance has one more, which stands for no class.",
+        exclude_if=lambda classes: classes is None,
+    )
 
     @model_validator(mode="after")
     def _buildable(self) -> Self:
+        known = self.unet.num_class_embeds or 0
+        if self.named_classes is not None and self.named_classes > known:
+            raise ValueError(
+                f"named_classes is {self.named_classes}, and the network has {known} classes"
+            )
         height, width, _ = self.image_shape
         halvings = 2 ** (len(self.unet.block_out_channels) - 1)
         if height % halvings or width % halvings:
@@ -127,4 +139,4 @@ class DiffusersConfig(ModelConfig):
 
     @property
     def classes(self) -> int:
-        return self.unet.num_class_embeds or 0
+        return self.named_classes or self.unet.num_class_embeds or 0

@@ -91,6 +91,26 @@ def test_classes_are_kept(tmp_path: Path) -> None:
     assert choose(load_checkpoint(out), out, 40, Wish()).exact.runtime.name == "eager"
 
 
+def test_a_class_that_stands_for_none_is_left_out(tmp_path: Path) -> None:
+    given = save(tmp_path / "given", unet(num_class_embeds=5), scheduler())
+    out = tmp_path / "out"
+    result = run("--diffusers", given, "--out", out, "--classes", 4, "--json")
+    assert result.exit_code == 0, result.output
+    checkpoint = load_checkpoint(out)
+    assert checkpoint.manifest.config.classes == 4
+    x, timesteps = torch.randn(1, 1, 8, 8), torch.tensor([500.5])
+    with torch.no_grad():
+        labels = torch.tensor([3])
+        expected = unet(num_class_embeds=5)(x, timesteps, class_labels=labels, return_dict=False)[0]
+    torch.testing.assert_close(checkpoint.model.score(x, timesteps, torch.eye(4)[labels]), expected)
+    many = run("--diffusers", given, "--out", tmp_path / "many", "--classes", 6)
+    assert many.exit_code == 1
+    assert "named_classes is 6, and the network has 5 classes" in many.stderr
+    plain = save(tmp_path / "plain", unet(), scheduler())
+    none = run("--diffusers", plain, "--out", tmp_path / "none", "--classes", 1)
+    assert "named_classes is 1, and the network has 0 classes" in none.stderr
+
+
 def test_files_of_models_without_classes_are_as_before(folder: Path, tmp_path: Path) -> None:
     manifest, _ = import_diffusers(folder, tmp_path / "out")
     assert "class" not in manifest.model_dump_json()
@@ -279,6 +299,7 @@ def test_a_schedule_that_is_not_the_configuration_s(folder: Path, tmp_path: Path
         ((), "CHECKPOINT is missing, or --diffusers"),
         (("x", "--diffusers", "y"), "takes the place of CHECKPOINT"),
         (("x", "--out", "y"), "--config is missing"),
+        (("x", "--classes", "3"), "--classes is for --diffusers"),
         (("x", "--config", "cifar10"), "--out is missing"),
     ],
 )
