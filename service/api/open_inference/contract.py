@@ -190,6 +190,7 @@ class ModelConfiguration(ResponseModel):
         None,
         description="Parameter `classes` is the number of classes of a model that has some.",
         exclude_if=lambda parameters: parameters is None,
+        examples=[{"classes": {"string_value": "10"}}],
     )
 
 

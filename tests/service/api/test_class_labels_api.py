@@ -162,6 +162,11 @@ async def test_a_model_without_classes_takes_none(
     assert not service.worker.jobs
 
 
+async def test_a_class_is_not_named_as_a_latent(client: httpx.AsyncClient) -> None:
+    problem = assert_problem(await samples(client, latent=[3]), 422, "invalid-request")
+    assert "latent: should be left out" in str(problem["detail"])
+
+
 async def test_answers_of_models_without_classes_are_as_before(service: Service) -> None:
     array = npy(np.zeros((1, 4, 3, 1), np.uint8))
     async with service.client() as client:
