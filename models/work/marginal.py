@@ -10,10 +10,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from models.rows.rows import take
 from models.schema.config import ModelConfig
 from models.schema.scores import Score
 from models.schema.specs import Adams, Rk45
+from models.solvers.base import RowStatus
 from models.solvers.flow import LogDensity
 from models.work.likelihood import summarise
 
@@ -26,24 +26,25 @@ def summarise_classes(config: ModelConfig, density: LogDensity, spec: Adams | Rk
     class, `log_px_given_class`.
     """
     draws = len(density.prior) // config.classes
-    score = summarise(config, _over_classes(density, config.classes, draws), spec)
+    given = density.prior + density.log_det.mean(1) + density.dequantization
+    given = given.view(config.classes, draws)
+    score = summarise(config, _over_classes(density, given), spec)
     if not score.ok:
         return score
-    each = [
-        summarise(config, take(density, torch.arange(first, first + draws)), spec)
-        for first in range(0, len(density.prior), draws)
-    ]
-    bounds = [one.log_px_lower_bound for one in each if one.log_px_lower_bound is not None]
-    return replace(score, log_px_given_z=None, log_px_given_class=tuple(bounds))
+    bounds = given.logsumexp(1) - math.log(draws)
+    if not bounds.isfinite().all():
+        return Score(score.nfe, reason=RowStatus.NOT_FINITE.reason)
+    return replace(score, log_px_given_z=None, log_px_given_class=tuple(bounds.tolist()))
 
 
-def _over_classes(density: LogDensity, classes: int, draws: int) -> LogDensity:
-    """Return the densities of `draws` draws, each over all classes.
+def _over_classes(density: LogDensity, given: Tensor) -> LogDensity:
+    """Return the densities of draws, each over all classes, of which `given` `[classes, draws]` is
+    the log-density.
 
     With the share s of each class in the mean, every term is its mean under s, and `latent` is
     minus the KL from s to the uniform, so that the terms add up to the logarithm of the mean.
     """
-    given = (density.prior + density.log_det.mean(1) + density.dequantization).view(classes, draws)
+    classes, draws = given.shape
     log_share = given.log_softmax(0)
     share = log_share.exp()
 
