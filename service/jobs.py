@@ -60,6 +60,11 @@ class Task(Protocol):
         """Key of all noise."""
         ...
 
+    @property
+    def rows(self) -> int:
+        """Number of rows that are solved; each costs at least one row-evaluation."""
+        ...
+
 
 class Result(Protocol):
     """The end of a task of the same `kind` that succeeded."""

@@ -49,6 +49,11 @@ class AnomalyTask:
         """The calibration's solver."""
         return self.calibration.solver
 
+    @property
+    def rows(self) -> int:
+        """One row an image."""
+        return len(self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class AnomalyResult:

@@ -12,7 +12,7 @@ from models.work.likelihood import score_problem, summarise
 from models.work.marginal import summarise_classes
 from service.jobs import Tokens
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
-from service.rows import Part, Served, channels_first, in_groups
+from service.rows import Part, Served, channels_first, check_images, in_groups
 
 
 class Rows:
@@ -25,6 +25,7 @@ class Rows:
     adaptive = True
 
     def __init__(self, task: ScoreTask, served: Served) -> None:
+        check_images(task.images, served.denoiser.config)
         self.solver = AdamsSolver()
         classes = served.denoiser.config.classes
         self._over_classes = bool(classes) and task.labels is None

@@ -31,6 +31,11 @@ class ScoreTask:
     tiles: WrittenFlag = False
     labels: WrittenLabels = None
 
+    @property
+    def rows(self) -> int:
+        """One row a draw."""
+        return len(self.images) * self.draws
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:

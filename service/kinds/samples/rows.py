@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.network.pixels import data_to_tokens
 from models.rows.rows import first
+from models.schema.config import ModelConfig
 from models.schema.specs import SamplerSpec
 from models.solvers import sampler_of
 from models.solvers.base import Problem, RowStatus, Sampler
@@ -38,6 +39,7 @@ class Rows:
 
     def __init__(self, task: SampleTask, served: Served) -> None:
         config = served.denoiser.config
+        _check_latent(task.latent, config)
         self.solver: Sampler[SamplerSpec, object, object] = sampler_of(task.solver.name, config)
         self.rows = task.count
         self.evaluations = task.solver.evaluations + config.closing_evaluations
@@ -105,3 +107,14 @@ class Rows:
 
     def _tokens(self, x: Tensor) -> Tensor:
         return data_to_tokens(x, self._served.denoiser.config).permute(0, 2, 3, 1)
+
+
+def _check_latent(indices: tuple[int, ...] | None, config: ModelConfig) -> None:
+    """Check the latent of a stored task. Raises ComputationFailed."""
+    if indices is None:
+        return
+    known = all(0 <= index < config.latent_size for index in indices)
+    if not known or not len(indices) == len(set(indices)) == config.latent_k:
+        raise ComputationFailed(
+            f"the stored latent is not {config.latent_k} of {config.latent_size} indices"
+        )

@@ -29,6 +29,11 @@ class SampleTask:
     latent: tuple[int, ...] | None = None
     labels: WrittenLabels = None
 
+    @property
+    def rows(self) -> int:
+        """One row an image."""
+        return self.count
+
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
