@@ -1,4 +1,4 @@
-"""Kinds of work: each in one folder, told by one name, and a fourth by one line more."""
+"""Kinds of work: each in one folder, told by one name, and another by one line more."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_examples_are_requests(kind: AnyKind) -> None:
         kind.request.model_validate_json(json.dumps(example["value"]["request"]), strict=True)
 
 
-def test_a_fourth_kind_is_one_folder_and_one_line() -> None:
+def test_another_kind_is_one_folder_and_one_line() -> None:
     """The folder is `averages`, the line that of `register_averages`; nothing else knows of it."""
     paths = [HERE, HERE.parent, HERE.parent / "api", HERE.parents[1]]
     arguments = ["-q", "-p", "register_averages", "-p", "no:cacheprovider"]

@@ -100,8 +100,8 @@ SCORING = replace(JOB, task=ScoreTask(Adams(), 0, 1, np.zeros((2, 2, 2, 1), np.u
 @given(jobs)
 def test_a_job_comes_back_as_it_was(job: Job) -> None:
     back = decode_job(encode_job(job))
-    if isinstance(job.task, ScoreTask | AnomalyTask):
-        assert isinstance(back.task, ScoreTask | AnomalyTask)
+    if isinstance(job.task, ScoreTask | AnomalyTask | ScheduleTask):
+        assert isinstance(back.task, ScoreTask | AnomalyTask | ScheduleTask)
         np.testing.assert_array_equal(back.task.images, job.task.images)
         assert back.task.images.flags.writeable
         back = replace(back, task=replace(back.task, images=job.task.images))
