@@ -38,11 +38,11 @@ class Visit:
     def __init__(self, page: Page, folder: Path) -> None:
         self.page, self.folder = page, folder
 
-    def keep(self, name: str) -> None:
-        """Write what the window shows as a small PNG."""
+    def keep(self, name: str, colours: int = COLOURS) -> None:
+        """Write what the window shows as a small PNG of so many colours."""
         self.page.wait_for_timeout(400)
         shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-        shot.quantize(COLOURS).save(self.folder / f"playground-{name}.png", optimize=True)
+        shot.quantize(colours).save(self.folder / f"playground-{name}.png", optimize=True)
         print(f"drawn: {name}")
 
     def draw(self) -> list[str]:
@@ -148,11 +148,10 @@ def look_inside(address: str, seen: Visit, folder: Path) -> None:
     seen.bring(paths)
     expect(page.get_by_role("img", name=re.compile("on its way to noise"))).to_have_count(2)
     page.get_by_label("The maps show gamma").select_option(label="less the mean of those shown")
-    page.get_by_label("Time t").fill("38")
     window = page.viewport_size
     page.set_viewport_size({"width": 1180, "height": 1000})
     page.evaluate("window.scrollTo(0, document.querySelector('.sides').offsetTop - 24)")
-    seen.keep("inside")
+    seen.keep("inside", 2 * COLOURS)
     assert window is not None
     page.set_viewport_size(window)
 
