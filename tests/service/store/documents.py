@@ -22,6 +22,7 @@ from service.jobs import Job, Outcome, Task
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 from service.kinds.samples.task import SampleResult, SampleTask
+from service.kinds.schedules.task import ScheduleResult, ScheduleTask, Tabulation
 
 IMAGES = np.arange(2 * 2 * 3, dtype=np.uint8).reshape(2, 2, 3, 1)
 MAP = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3, 1)
@@ -140,6 +141,14 @@ JOBS: dict[str, Job] = {
     "likelihoods-photographs": _job(
         ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, tiling=TILING, tiles=True)
     ),
+    "schedules": _job(
+        ScheduleTask(
+            Tabulation(points=33), latents=((1, 3), (0, 2)), images=IMAGES[:0], tiling=None
+        )
+    ),
+    "schedules-photographs": _job(
+        ScheduleTask(Tabulation(points=33), latents=(), images=IMAGES, tiling=TILING)
+    ),
 }
 
 
@@ -173,6 +182,7 @@ OUTCOMES: dict[str, Outcome] = {
         ),
         "cpu/test",
     ),
+    "schedules": ScheduleResult(((1, 3), (0, 2)), np.stack([[MAP] * 3] * 2), "cpu/test"),
     "error": _failed(errors.ComputationFailed("2 of 3 images failed")),
     "error-cancelled": _failed(errors.JobCancelled("the job was cancelled")),
     "error-fields": _failed(errors.InvalidRequest.at("seed", "is odd")),
