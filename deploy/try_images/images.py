@@ -62,7 +62,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a build finds what the Dockerfile installs, if not in the usual places."""
+    """Places where a build finds what the Dockerfile installs, if not the usual ones."""
 
     base: str | None = None
     index: str | None = None
@@ -136,7 +136,8 @@ class Store:
     def build(self, tag: str, target: str, context: Path, sources: Sources) -> str:
         """Build a target of the Dockerfile, and return its size."""
         # Of the two formats only Docker's has health checks.
-        command = ["build", "--isolation", "chroot", "--format", "docker", "--pull-if-missing"]
+        command = ["build", "--isolation", "chroot", "--format", "docker"]
+        command += ["--pull=false", "--force-rm"]
         self._buildah(*command, "--target", target, "--tag", tag, *sources.options(), context)
         self._buildah("rmi", "--prune")
         return self.size(tag)
