@@ -64,6 +64,10 @@ class Measurement(NamedTuple):
 Measure = Callable[[Any, Any], Iterable[Measurement]]
 
 
+def _no_headers(finished: Finished[Any, Any]) -> dict[str, str]:
+    return {}
+
+
 def _no_measurements(task: Task, result: Result) -> Iterable[Measurement]:
     return ()
 
@@ -82,8 +86,9 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     `quote` judges a request by its numbers and the number of its images, or of the tiles of its
     photographs, before any is decoded; it raises BadRequest. `make` resolves a request and its
     decoded images, none for a kind that takes none, into the task; it raises BadRequest too.
-    `answer` is the result as JSON, `binaries` has other forms by media type; `slow` says that they
-    take a while to make even where the job was small. Each image, or
+    `answer` is the result as JSON, `binaries` has other forms by media type, and `headers` has what
+    these forms cannot tell of their images; `slow` says that they take a while to make even where
+    the job was small. Each image, or
     photograph, counts once in `measure`. A kind whose metrics remember earlier images has a `meter`
     instead: it makes the `measure` of one process, which is called by one thread at a time, from
     the sources of images that the process knows.
@@ -110,6 +115,7 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     least_images: int = 1
     slow: bool = False
     binaries: Mapping[str, Binary[TaskT, ResultT]] = field(default_factory=dict)
+    headers: Callable[[Finished[TaskT, ResultT]], dict[str, str]] = _no_headers
     job_examples: Mapping[str, Any] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
     measure: Callable[[TaskT, ResultT], Iterable[Measurement]] = _no_measurements

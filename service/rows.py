@@ -14,7 +14,9 @@ from torch import Tensor
 
 from models.rows.denoiser import Denoiser
 from models.rows.rows import concat, take
+from models.schema.config import ModelConfig
 from models.solvers.base import Problem, Solver
+from service.errors import ComputationFailed
 from service.jobs import Result, Tokens
 
 ColumnsT = TypeVar("ColumnsT")
@@ -132,6 +134,20 @@ def in_groups(
     index = torch.split(torch.arange(int(sizes.sum())), sizes[order].tolist())
     back = [index[order.index(place)] for place in range(len(parts))]
     return take(made, torch.cat(back).to(made.key.seed.device))
+
+
+def check_images(images: Tokens, config: ModelConfig) -> None:
+    """Check the images of a stored task. Raises ComputationFailed for those that are not of a
+    model."""
+    shape, wanted = images.shape[1:], tuple(config.image_shape)
+    if not len(images):
+        raise ComputationFailed("the stored task has no images")
+    if shape != wanted:
+        raise ComputationFailed(f"the stored images have the shape {shape}, not {wanted}")
+    if images.size and (highest := int(images.max())) >= config.vocabulary:
+        raise ComputationFailed(
+            f"the stored images have the token {highest}; the highest is {config.vocabulary - 1}"
+        )
 
 
 def channels_first(images: Sequence[Tokens], device: torch.device) -> Tensor:

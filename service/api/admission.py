@@ -1,7 +1,6 @@
 """Valid requests become jobs, or are refused before they have cost any model time."""
 
 import time
-import uuid
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from service.errors import InvalidRequest, TooLarge
 from service.jobs import Decoded, Job, Task
 from service.kind import AnyKind
 from service.settings import Settings
+from service.store.ids import new_id
 
 
 class Caller(NamedTuple):
@@ -66,7 +66,7 @@ def job(
     """A new job that is created now, with a deadline within the server's limit."""
     now = time.time()
     return Job(
-        id=uuid.uuid4().hex,
+        id=new_id(now),
         checkpoint=model.checkpoint,
         task=task,
         deadline=now + min(wait, settings.max_timeout_s),

@@ -82,15 +82,15 @@ class Engine:
             return
         try:
             running = RunningJob(job, self._models[job.checkpoint])
+            work = running.work
+            weight = price(rows=1, probes=work.probes)
+            number = self._scheduler.add(
+                *(work.rows, work.evaluations, work.group, weight),
+                *(job.priority, job.deadline, job.owner),
+            )
         except Exception as error:
             self._events.append(Ended(job.id, _service_error(error, job)))
             return
-        work = running.work
-        weight = price(rows=1, probes=work.probes)
-        number = self._scheduler.add(
-            *(work.rows, work.evaluations, work.group, weight),
-            *(job.priority, job.deadline, job.owner),
-        )
         self._running[number], self._numbers[job.id] = running, number
         self._arrivals.count()
 

@@ -45,6 +45,7 @@ function content(answer, image, session, dialog) {
     ["Evaluations", whole(image.nfe)],
     ["Accepted", image.acceptance_rate === null ? null : `${digits(100 * image.acceptance_rate)} % of proposals`],
     ["Latent", image.latent.length ? image.latent.join(", ") : null],
+    ["Class", image.class_label === undefined ? null : String(image.class_label)],
     ["Solver", answer.solver.name],
     ["Checkpoint", `${answer.model}, ${answer.checkpoint.slice(0, 12)}`],
     ["Computed on", answer.execution],

@@ -27,7 +27,7 @@ class Rows(PromptRows[_Shown]):
     """Encoder and schedule alone are run, and the score network is asked nothing."""
 
     def __init__(self, task: ScheduleTask, served: Served) -> None:
-        self.rows = len(task.latents) or len(task.images)
+        self.rows = task.rows
         self._task, self._served = task, served
         self._shown: dict[int, _Shown] = {}
 

@@ -45,6 +45,11 @@ class ScheduleTask:
     images: Tokens
     tiling: WrittenTiling = None
 
+    @property
+    def rows(self) -> int:
+        """One row a schedule."""
+        return len(self.latents) or len(self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class ScheduleResult:

@@ -130,6 +130,14 @@ JOBS: dict[str, Job] = {
             CALIBRATION, 6, alpha=0.125, heatmap=True, images=IMAGES, fdr=0.25, source="line-1"
         )
     ),
+    "samples-classes": _job(SampleTask(Ddpm(steps=3), 7, 3, labels=(4, 0, 4))),
+    "likelihoods-classes": _job(ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, labels=(2, 9))),
+    "anomalies-class": _job(
+        AnomalyTask(
+            CALIBRATION.model_copy(update={"solver": FlowPath(steps=12, class_label=3)}),
+            *(6, 0.125, True, IMAGES),
+        )
+    ),
     "likelihoods-photographs": _job(
         ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, tiling=TILING, tiles=True)
     ),
@@ -162,6 +170,15 @@ OUTCOMES: dict[str, Outcome] = {
         (
             Reading(17, {"log_prior": -2.5, "log_det": 1.25}, MAP),
             Reading(4, reason="the solution stopped being finite"),
+        ),
+        "cpu/test",
+    ),
+    "likelihoods-classes": ScoreResult(
+        (
+            Score(
+                *(190, None, -2.5, 3.5, None, None, 0.0625, -4.5, 5.5, -6.5, -0.5),
+                log_px_given_class=(-1.5, -9.25),
+            ),
         ),
         "cpu/test",
     ),

@@ -38,13 +38,14 @@ specs = st.one_of(
     st.builds(RtkUld, friction=st.floats(1e-3, 100)),
 )
 latents = st.none() | st.lists(st.integers(0, 99)).map(tuple)
-sample_tasks = st.builds(SampleTask, specs, seeds, st.integers(1, 1024), latents)
+sample_tasks = st.builds(SampleTask, specs, seeds, st.integers(1, 1024), latents, latents)
 score_tasks = st.builds(
     ScoreTask,
     st.builds(Adams, tolerance_nats=st.floats(1e-6, 10)),
     seeds,
     st.integers(1, 64),
     tokens,
+    labels=latents,
 )
 calibrations = st.builds(
     small_calibration,
@@ -75,7 +76,8 @@ jobs = st.builds(
     trace=st.text(),
 )
 maybe = st.none() | numbers
-scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text())
+by_class = st.none() | st.lists(numbers).map(tuple)
+scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text(), by_class)
 contributions = st.tuples(*[st.integers(0, 3)] * 3).flatmap(lambda shape: arrays(np.float32, shape))
 readings = st.builds(
     Reading,
