@@ -1,8 +1,10 @@
 """The engine's view of a job: rows of one solver, whatever the kind of work.
 
-Each kind has a class `Rows(task, served)` of the form `JobRows` in the module `rows` of its folder.
+Each kind has a class `Rows(task, served)` in the module `rows` of its folder: of the form
+`JobRows`, or a `PromptRows` where the score network is asked nothing.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -85,7 +87,33 @@ class JobRows(Protocol[ColumnsT, StateT, EndedT]):
         ...
 
 
+class PromptRows(ABC, Generic[EndedT]):
+    """One job's `rows`, which end as they begin and never enter a lane.
+
+    The scheduler counts the beginning of a row as its one evaluation.
+    """
+
+    group = 1
+    evaluations = 1
+    probes = 0
+    rows: int
+
+    @classmethod
+    @abstractmethod
+    def begin(cls, parts: Sequence[Part[Self]]) -> Sequence[EndedT]:
+        """Return what the rows of several jobs end with, one part after another."""
+
+    @abstractmethod
+    def collect(self, rows: Sequence[int], ended: Sequence[EndedT]) -> None:
+        """Take over what these rows of the job ended with."""
+
+    @abstractmethod
+    def result(self) -> Result:
+        """The result of all rows. Raises ComputationFailed."""
+
+
 AnyJobRows = JobRows[Any, Any, Any]
+AnyRows = AnyJobRows | PromptRows[Any]
 
 
 def in_groups(

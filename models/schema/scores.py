@@ -3,6 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+# Left out of the bytes of scores without it, which older APIs read strictly.
+_ByClass = Annotated[tuple[float, ...] | None, Field(exclude_if=lambda bounds: bounds is None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,10 @@ class Score:
     The three errors are reported apart: the spread over probes, the spread over draws and the ODE's
     own estimate; each is None where it was not estimated. `prior`, `log_det`, `dequantization` and
     `latent` are means over draws of the terms that for one draw add up to `log_px_lower_bound`.
+
+    Of a class that was named, both log-probabilities are those of its images, P(v | c). Where none
+    was, `log_px_lower_bound` bounds the mean over classes, and `log_px_given_class` has the bound
+    of each.
     """
 
     nfe: int
@@ -31,6 +41,7 @@ class Score:
     dequantization: float | None = None
     latent: float | None = None
     reason: str | None = None
+    log_px_given_class: _ByClass = None
 
     @property
     def ok(self) -> bool:

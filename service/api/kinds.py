@@ -66,7 +66,7 @@ def render(kind: AnyKind, media_type: str, record: JobRecord, model: ServedModel
     if media_type == JSON:
         body = kind.answer(finished).model_dump_json()
         return Response(body, headers=headers, media_type=JSON)
-    headers |= _binary_headers(finished)
+    headers |= _binary_headers(finished) | kind.headers(finished)
     data = kind.binaries[media_type].body(finished)
     return Response(data, headers=headers, media_type=media_type)
 

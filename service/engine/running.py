@@ -6,7 +6,7 @@ from typing import NamedTuple
 from models.solvers import SAMPLERS
 from service.jobs import Job, Task
 from service.kinds import KINDS
-from service.rows import AnyJobRows, Served
+from service.rows import AnyJobRows, AnyRows, PromptRows, Served
 from service.telemetry.ticks import LaneName
 
 
@@ -35,14 +35,22 @@ class RunningJob:
 
     def __init__(self, job: Job, served: Served) -> None:
         self.job, self.work = job, assign(job.task, served)
-        self.lane = LaneKey(job.checkpoint, self.work.solver.name, self.work.probes)
+        # Prompt rows have no solver of their own, and their task's stands in the lane's name.
+        named = job.task.solver if isinstance(self.work, PromptRows) else self.work.solver
+        self.lane = LaneKey(job.checkpoint, named.name, self.work.probes)
         self.uncollected = self.work.rows
         self.reported = 0.0
         self.watched = False
 
+    @property
+    def solved(self) -> AnyJobRows:
+        """The work of a job whose rows are in a lane."""
+        assert not isinstance(self.work, PromptRows)
+        return self.work
 
-def assign(task: Task, served: Served) -> AnyJobRows:
+
+def assign(task: Task, served: Served) -> AnyRows:
     """The rows of a task. Its kind has them in `rows.Rows`, which is imported here alone: the rest
     of a kind runs without torch."""
-    rows: AnyJobRows = import_module(f"{KINDS[task.kind].package}.rows").Rows(task, served)
+    rows: AnyRows = import_module(f"{KINDS[task.kind].package}.rows").Rows(task, served)
     return rows

@@ -1,11 +1,8 @@
 """`mulan api` and `mulan worker` as processes: ready, at work, stopped."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +13,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import redis
+import torch
 from click.testing import CliRunner
+from fleet_processes import READY_WITHIN_S, Fleet, line_with
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
 
 from models.anomaly.ranked import CALIBRATION
+from models.checkpoints.checkpoint import load_checkpoint
 from service.cli import main
 from service.images.npy import encode_npy
-from service.store import keys
-
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MULAN_")}
-READY_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -40,52 +35,12 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, zoo: Path) -> Iterator["Fleet"]:
+def fleet(tmp_path: Path, zoo: Path) -> Iterator[Fleet]:
     server = RedisServer(tmp_path)
     server.start()
     with ExitStack() as stack:
         stack.callback(server.stop)
         yield Fleet(server, zoo, stack)
-
-
-class Fleet:
-    """Processes around one Redis."""
-
-    def __init__(self, server: RedisServer, zoo: Path, stack: ExitStack) -> None:
-        self.server, self.zoo, self.stack = server, zoo, stack
-
-    def start(self, part: str, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", "from service.cli import main; main()", part]
-        process = subprocess.Popen(
-            [*command, "--store", self.server.url, "--models", str(self.zoo), *arguments],
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-        def end() -> None:
-            process.kill()
-            process.communicate()
-
-        self.stack.callback(end)
-        return process
-
-    def wait_until_claimed(self, jobs: int) -> None:
-        """Wait until so many jobs have come and none of them waits."""
-        began = time.monotonic()
-        with redis.Redis(port=self.server.port) as client:
-            while int(client.get(keys.ADMITTED) or 0) < jobs or client.zcard(keys.WAITING):
-                assert time.monotonic() - began < READY_WITHIN_S
-                time.sleep(0.02)
-
-
-def line_with(process: subprocess.Popen[str], words: str) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if words in line:
-            return line
-    raise AssertionError(f"the process ended before it said {words!r}")
 
 
 def test_from_start_to_a_graceful_stop(fleet: Fleet) -> None:
@@ -241,6 +196,23 @@ def test_a_request_is_followed_by_its_id_from_one_process_to_the_other(fleet: Fl
         assert (line["request_id"], line["job_id"]) == ("from-far-away", answer["id"])
     assert entry["message"] == "POST /v1/samples 200"
     assert end["message"] == "job succeeded"
+
+
+def test_what_a_model_learned_is_told_by_a_worker(fleet: Fleet) -> None:
+    api = fleet.start("api", "--port", "0")
+    fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(api, "ready after")
+    network = load_checkpoint(fleet.zoo / "good", torch.device("cpu")).model
+    latent = torch.zeros(1, network.config.latent_size)
+    latent[:, : network.config.latent_k] = 1
+    body = {"model": "good", "latents": [list(range(network.config.latent_k))], "points": 9}
+    answer = httpx.post(f"{url}/v1/schedules", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    schedule = network.gamma(latent).double()
+    times = torch.linspace(0, 1, 9, dtype=torch.float64)
+    expected = [float(schedule.gamma(t[None]).mean()) for t in times]
+    assert answer.json()["schedules"][0]["mean"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_worker_s_metrics_port_in_use_is_one_line(fleet: Fleet) -> None:

@@ -9,20 +9,28 @@ from models.solvers.adaptive import State
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, LogDensity
 from models.work.likelihood import score_problem, summarise
+from models.work.marginal import summarise_classes
 from service.jobs import Tokens
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 from service.rows import Part, Served, channels_first, check_images, in_groups
 
 
 class Rows:
-    """Row r is draw r mod `draws` of image r div `draws`."""
+    """Row r is draw r mod `draws` of item r div `draws`.
+
+    An item is an image, of the class that its task names where there are classes. An image of no
+    named class is an item for each class.
+    """
 
     adaptive = True
 
     def __init__(self, task: ScoreTask, served: Served) -> None:
         check_images(task.images, served.denoiser.config)
         self.solver = AdamsSolver()
-        self.rows = len(task.images) * task.draws
+        classes = served.denoiser.config.classes
+        self._over_classes = bool(classes) and task.labels is None
+        self._items = classes if self._over_classes else 1
+        self.rows = len(task.images) * self._items * task.draws
         self.group = task.draws
         self.evaluations = task.solver.expected_evaluations
         self.probes = task.solver.products(served.denoiser.config.dimensions)
@@ -39,12 +47,18 @@ class Rows:
         """The problem of jobs that differ in nothing but their images and seeds."""
         one = parts[0].job
         draws, served = one._task.draws, one._served
-        images = [job._task.images[begin // draws : end // draws] for job, begin, end in parts]
-        seeds = [
-            part.job._task.seed for part, some in zip(parts, images, strict=True) for _ in some
-        ]
+        items = [(job, range(begin // draws, end // draws)) for job, begin, end in parts]
+        images = [job._task.images[[item // job._items for item in some]] for job, some in items]
+        seeds = [job._task.seed for job, some in items for _ in some]
+        classes = None
+        if served.denoiser.config.classes:
+            classes = [job._class_of(item) for job, some in items for item in some]
         tokens = channels_first(images, served.device)
-        return score_problem(served.denoiser, tokens, one._task.solver, seeds, draws)
+        return score_problem(served.denoiser, tokens, one._task.solver, seeds, draws, classes)
+
+    def _class_of(self, item: int) -> int:
+        labels = self._task.labels
+        return item % self._items if labels is None else labels[item]
 
     def read(
         self, rows: int, problem: Problem[Columns], state: State[LastStep]
@@ -67,6 +81,7 @@ class Rows:
         """One score for each image, from all of its draws."""
         draws, config = self._task.draws, self._served.denoiser.config
         density = concat([self._densities[row] for row in range(self.rows)])
-        images = split(density, [draws] * (self.rows // draws))
-        scores = (summarise(config, one, self._task.solver) for one in images)
+        images = split(density, [self._items * draws] * len(self._task.images))
+        of_rows = summarise_classes if self._over_classes else summarise
+        scores = (of_rows(config, one, self._task.solver) for one in images)
         return ScoreResult(tuple(scores), self._served.execution)

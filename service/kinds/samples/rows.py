@@ -21,7 +21,7 @@ from service.rows import Part, Served
 
 class _Image(NamedTuple):
     """An image that is finished, tokens `[H, W, C]`. `acceptance_rate` may be NaN; `latent` is
-    k-hot."""
+    k-hot, or the class, one-hot."""
 
     tokens: Tokens
     nfe: int
@@ -50,11 +50,18 @@ class Rows:
     def problem(cls, parts: Sequence[Part[Self]]) -> Problem[object]:
         """The problem of these images, each with its own noise."""
         one = parts[0].job
-        wanted = [
-            Images(job._task.solver, job._task.seed, range(begin, end), job._task.latent)
-            for job, begin, end in parts
-        ]
+        wanted = [job._named(begin, end) for job, begin, end in parts]
         return joint_problem(one.solver, one._served.denoiser, wanted, one._served.device)
+
+    def _named(self, begin: int, end: int) -> Images[SamplerSpec]:
+        """Images `begin` to `end` - 1, with their latents or classes where the task names them."""
+        task = self._task
+        latents: Sequence[tuple[int, ...]] | None = None
+        if task.labels is not None:
+            latents = [(label,) for label in task.labels[begin:end]]
+        elif task.latent is not None:
+            latents = [task.latent] * (end - begin)
+        return Images(task.solver, task.seed, range(begin, end), latents)
 
     def read(self, rows: int, problem: Problem[object], state: object) -> Sequence[_Image]:
         """Images that are finished."""
