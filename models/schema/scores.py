@@ -14,8 +14,9 @@ class Score:
     log C(n, k), or for sampled latents weighted by prior over proposal. `bits_per_dim` is derived
     from it.
 
-    The three errors are reported apart: the spread over probes, the spread over draws and the ODE's
-    own estimate; each is None where it was not estimated. `prior`, `log_det`, `dequantization` and
+    The three errors are reported apart: that of the probes, with the degrees of freedom of its
+    estimate, the spread over draws and the ODE's own estimate; each is None where it was not
+    estimated. `prior`, `log_det`, `dequantization` and
     `latent` are means over draws of the terms that for one draw add up to `log_px_lower_bound`.
     """
 
@@ -31,6 +32,7 @@ class Score:
     dequantization: float | None = None
     latent: float | None = None
     reason: str | None = None
+    trace_degrees_of_freedom: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -55,6 +57,7 @@ def joint(scores: Sequence[Score], dimensions: int) -> Score:
         log_px_lower_bound=bound,
         bits_per_dim=None if bound is None else -bound / (len(scores) * dimensions * math.log(2)),
         trace_standard_error=_over(scores, "trace_standard_error", _norm),
+        trace_degrees_of_freedom=_joint_freedom(scores),
         draw_standard_error=_over(scores, "draw_standard_error", _norm),
         ode_error_estimate=_over(scores, "ode_error_estimate", math.fsum),
         prior=_over(scores, "prior", math.fsum),
@@ -62,6 +65,20 @@ def joint(scores: Sequence[Score], dimensions: int) -> Score:
         dequantization=_over(scores, "dequantization", math.fsum),
         latent=_over(scores, "latent", math.fsum),
     )
+
+
+def _joint_freedom(scores: Sequence[Score]) -> float | None:
+    """Return the degrees of freedom of the joint trace error, by Satterthwaite's formula; the least
+    of the scores' own where none errs, and None where one has none."""
+    found = []
+    for score in scores:
+        if score.trace_standard_error is None or score.trace_degrees_of_freedom is None:
+            return None
+        found.append((score.trace_standard_error**2, score.trace_degrees_of_freedom))
+    spread = math.fsum(variance**2 / freedom for variance, freedom in found)
+    if not spread:
+        return min(freedom for _, freedom in found)
+    return math.fsum(variance for variance, _ in found) ** 2 / spread
 
 
 def _norm(values: Sequence[float]) -> float:

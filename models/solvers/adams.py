@@ -10,9 +10,23 @@ from models.rows.rows import Moment, where, whole
 from models.solvers.adaptive import Adaptive, State
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, advance, line, moment
+from models.solvers.probing import (
+    Spread,
+    TraceError,
+    begin,
+    between_points,
+    between_probes,
+    fixed_error,
+    flips,
+    fresh_error,
+)
 
 # The parts of the tolerance that the steps' errors may come to as scatter, and as a sum.
 SHARE, TREND = 0.3, 0.3
+# What an error of x, in units of sigma, stands for in the log-det, whose own error is hidden by the
+# noise of the probes: so many nats where the errors of pixels scatter, as on rough networks; and so
+# many times its effect on log p where they agree, as on smooth densities. Found by trial on both.
+ROUGHNESS, AGREEMENT = 12.0, 4.0
 # A step is taken again, much shorter, where its error is this many times what it should be; else
 # the next one is shorter. On networks estimates scatter, and refusing costs an evaluation.
 REFUSED = 20.0
@@ -32,7 +46,8 @@ class LastStep(NamedTuple):
     `bend` are the rates of both by s over it. `there` is the moment of the next question, and
     `ahead` the x_t / alpha that is predicted there. `excess` is the last accepted step's error in
     units of what it should be, 1 before any; `squares` and `drift` sum up the accepted steps' error
-    estimates, in nats, squared and as they are.
+    estimates, in nats, squared and as they are. `point` counts the points before that of the next
+    question, `[rows]` int64, and `spread` is the probes' noise.
     """
 
     before: Tensor
@@ -46,6 +61,8 @@ class LastStep(NamedTuple):
     here: Tensor
     there: Moment
     ahead: Tensor
+    point: Tensor
+    spread: Spread
 
 
 class AdamsSolver(Adaptive[LastStep]):
@@ -59,9 +76,10 @@ class AdamsSolver(Adaptive[LastStep]):
     share sqrt(h) of a part of the tolerance. Where errors do add up, by more than the share sqrt(s)
     of another part, it may err by as much less.
 
-    The error of a step, in nats, is that of the log-det and, since d log p/dx = -eps/sigma, of x;
-    and the length of the error of x in units of sigma, because a probe's log-det depends on x more
-    than log p does. Both errors are Milne's: from the difference of predictor and corrector.
+    The error of a step, in nats, is that which the error of x makes, since d log p/dx = -eps/sigma,
+    and the length of the error of x in units of sigma, both enlarged so that they stand for the
+    error of the log-det too. It is Milne's: from the difference of predictor and corrector. The
+    probes have no part in it, so that no step is chosen by their noise.
     """
 
     name = "adams"
@@ -88,7 +106,13 @@ class AdamsSolver(Adaptive[LastStep]):
             here=start.noise.gamma,
             there=start,
             ahead=columns.image,
+            point=torch.zeros_like(columns.max_evaluations),
+            spread=begin(rate),
         )
+
+    def probes(self, problem: Problem[Columns], state: State[LastStep]) -> Tensor:
+        probes, cycle = problem.columns.probes, problem.columns.cycle
+        return probes * flips(problem.key, cycle, state.own.point, tuple(probes.shape[1:]))
 
     def ahead(self, problem: Problem[Columns], state: State[LastStep]) -> tuple[Moment, Tensor]:
         return state.own.there, state.own.ahead
@@ -101,9 +125,9 @@ class AdamsSolver(Adaptive[LastStep]):
         s, x = advance(state.s, h), state.x + line(own.eps, change, own.here, there.gamma)
         ratio = torch.where(own.before > 0, own.before / h, 1.0)
         slip = (own.ahead - x) / per_row(3 * (1 + ratio)) / there.rho
-        kink = (gained - h[:, None] * own.bend).mean(1)
-        gain = -h.square() / (6 * (h + own.before)) * kink - (eps * slip).flatten(1).sum(1)
-        nats = (gain.square() + slip.flatten(1).square().sum(1)).sqrt()
+        gain = -AGREEMENT * (eps * slip).flatten(1).sum(1)
+        rough = ROUGHNESS**2 * slip.flatten(1).square().sum(1)
+        nats = (gain.square() + rough).sqrt()
         scatter = nats / (SHARE * problem.columns.tolerance * h.sqrt())
         trend = (own.drift + gain).abs() / (TREND * problem.columns.tolerance * s.sqrt())
         excess = (scatter * trend.clamp(min=1)).clamp(min=torch.finfo(h.dtype).tiny)
@@ -117,10 +141,12 @@ class AdamsSolver(Adaptive[LastStep]):
             squares=own.squares + nats.square(),
             drift=own.drift + gain,
             here=there.gamma,
+            point=own.point + 1,
+            spread=self._spread(problem, own, h, rate),
         )
         log_det = state.log_det + (h / 2)[:, None] * (own.rate + rate)
         accepted = state._replace(s=s, x=x, log_det=log_det, own=memory)
-        first = state._replace(own=own._replace(eps=eps, rate=rate))
+        first = state._replace(own=own._replace(eps=eps, rate=rate, point=own.point + 1))
         judged = self.judge(problem, state, accepted, excess)
         return self._predict(problem, where(state.nfe == 1, first, judged))
 
@@ -135,6 +161,19 @@ class AdamsSolver(Adaptive[LastStep]):
 
     def error(self, state: State[LastStep]) -> Tensor:
         return (state.own.squares + state.own.drift.square()).sqrt()
+
+    def trace_error(self, problem: Problem[Columns], state: State[LastStep]) -> TraceError:
+        fresh = fresh_error(state.own.spread)
+        return where(problem.columns.cycle > 0, fresh, fixed_error(state.log_det))
+
+    def _spread(self, problem: Problem[Columns], own: LastStep, h: Tensor, rate: Tensor) -> Spread:
+        """Return the noise after a step of length `h` to a point where the rate is `rate`."""
+        if rate.shape[1] == 1:
+            kink = rate - own.rate - h[:, None] * own.bend
+            return between_points(own.spread, kink[:, 0], own.before, h)
+        renewed = own.point % problem.columns.cycle.clamp(min=1) == 0
+        half = (h / 2)[:, None]
+        return between_probes(own.spread, half * own.rate, half * rate, renewed)
 
     def _predict(self, problem: Problem[Columns], state: State[LastStep]) -> State[LastStep]:
         """Return the state with the moment of its next question, and x_t / alpha predicted

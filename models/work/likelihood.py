@@ -24,6 +24,7 @@ from models.schema.scores import Score
 from models.schema.specs import Adams, Rk45
 from models.solvers.base import Problem, RowStatus, column, count_column
 from models.solvers.flow import Columns, LogDensity
+from models.solvers.probing import cycle_of
 
 
 class Dequantized(NamedTuple):
@@ -70,6 +71,7 @@ def score_problem(
     columns = Columns(
         dequantized.image,
         trace_vectors(config, spec, seeds)[image],
+        count_column(cycle_of(spec.probes) if spec.fresh_probes else 0, len(image), device),
         dequantized.cost,
         chosen.log_weight,
         column(spec.tolerance_nats, len(image), device),
@@ -156,14 +158,14 @@ def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> S
     if not (math.isfinite(log_px) and math.isfinite(bound)):
         return Score(nfe, reason=RowStatus.NOT_FINITE.reason)
     share = weights.softmax(0)
-    # To first order, log-mean-exp weights each draw's error by its share.
-    by_probe = (share[:, None] * density.log_det).sum(0)
+    trace = None if spec.trace == "exact" else _trace_error(density, share)
     return Score(
         nfe=nfe,
         log_px_given_z=log_px if spec.latent == "encoded" else None,
         log_px_lower_bound=bound,
         bits_per_dim=-bound / (config.dimensions * math.log(2)),
-        trace_standard_error=None if spec.trace == "exact" else standard_error(by_probe),
+        trace_standard_error=None if trace is None else trace[0],
+        trace_degrees_of_freedom=None if trace is None else trace[1],
         draw_standard_error=standard_error(share * draws),
         ode_error_estimate=float((share * density.error).sum()),
         prior=float(density.prior.mean()),
@@ -171,6 +173,20 @@ def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> S
         dequantization=float(density.dequantization.mean()),
         latent=float(density.latent.mean()),
     )
+
+
+def _trace_error(density: LogDensity, share: Tensor) -> tuple[float, float] | None:
+    """Return the standard error from the probes and its degrees of freedom, or None where one fixed
+    probe tells nothing.
+
+    To first order, log-mean-exp weights each draw's error by its `share` `[draws]`. Draws have the
+    probes in common, so their errors are added as if they were one and the same; the sum is never
+    too small.
+    """
+    if density.trace.variance.isnan().any():
+        return None
+    error = float((share * density.trace.variance.sqrt()).sum())
+    return error, float(density.trace.freedom.min())
 
 
 def standard_error(values: Tensor) -> float | None:

@@ -73,6 +73,10 @@ class Likelihood(ResponseModel):
     trace_standard_error: float | None = Field(
         description="Standard error of the bound from the probes that estimate the trace."
     )
+    trace_degrees_of_freedom: float | None = Field(
+        None,
+        description="Degrees of freedom of `trace_standard_error`: an interval takes Student's t.",
+    )
     draw_standard_error: float | None = Field(
         description="Standard error of the bound from the draws."
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Self
 
-from models.rows.rows import concat, first, split
+from models.rows.rows import concat, first, on_cpu, split
 from models.solvers.adams import AdamsSolver, LastStep
 from models.solvers.adaptive import State
 from models.solvers.base import Problem
@@ -50,7 +50,7 @@ class Rows:
     ) -> Sequence[LogDensity]:
         """The log-densities of rows that have ended."""
         density = first(self.solver.density(problem, state), rows)
-        return split(LogDensity(*(leaf.cpu() for leaf in density)), [1] * rows)
+        return split(on_cpu(density), [1] * rows)
 
     def collect(self, rows: Sequence[int], ended: Sequence[LogDensity]) -> None:
         """Keep the log-densities of rows that have ended."""
