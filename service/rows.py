@@ -78,6 +78,11 @@ class JobRows(Protocol[ColumnsT, StateT, EndedT]):
         """Tokens `[rows, H, W, C]` of the first `rows` as they are; None where nothing is drawn."""
         ...
 
+    def further(self) -> "Self | None":
+        """The rows that are still to be solved for this job once all of these have ended; None
+        where there is nothing more."""
+        ...
+
     def result(self) -> Result:
         """The result of all rows. Raises ComputationFailed."""
         ...

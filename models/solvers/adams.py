@@ -26,7 +26,7 @@ SHARE, TREND = 0.3, 0.3
 # What an error of x, in units of sigma, stands for in the log-det, whose own error is hidden by the
 # noise of the probes: so many nats where the errors of pixels scatter, as on rough networks; and so
 # many times its effect on log p where they agree, as on smooth densities. Found by trial on both.
-ROUGHNESS, AGREEMENT = 12.0, 4.0
+ROUGHNESS, AGREEMENT = 8.5, 4.0
 # A step is taken again, much shorter, where its error is this many times what it should be; else
 # the next one is shorter. On networks estimates scatter, and refusing costs an evaluation.
 REFUSED = 20.0
@@ -111,8 +111,9 @@ class AdamsSolver(Adaptive[LastStep]):
         )
 
     def probes(self, problem: Problem[Columns], state: State[LastStep]) -> Tensor:
-        probes, cycle = problem.columns.probes, problem.columns.cycle
-        return probes * flips(problem.key, cycle, state.own.point, tuple(probes.shape[1:]))
+        columns, shape = problem.columns, tuple(problem.columns.probes.shape[1:])
+        turned = flips(problem.key, columns.solve, columns.cycle, state.own.point, shape)
+        return columns.probes * turned
 
     def ahead(self, problem: Problem[Columns], state: State[LastStep]) -> tuple[Moment, Tensor]:
         return state.own.there, state.own.ahead

@@ -26,14 +26,15 @@ ROUNDING = 1e-12
 
 class Columns(NamedTuple):
     """The dequantized image `[rows, C, H, W]` in data units, float64; the trace's probes
-    `[rows, probes, C, H, W]`, and the number of points after which they are renewed (`probing`), 0
-    for never; minus the log-density of the dequantization noise; the latent's log prior less its
-    log-probability under the proposal; and the spec. Rows share a lane where their number of probes
-    agrees."""
+    `[rows, probes, C, H, W]`, the number of points after which they are renewed (`probing`), 0 for
+    never, and the number of the `solve`, since each solve of one draw renews them otherwise; minus
+    the log-density of the dequantization noise; the latent's log prior less its log-probability
+    under the proposal; and the spec. Rows share a lane where their number of probes agrees."""
 
     image: Tensor
     probes: Tensor
     cycle: Tensor
+    solve: Tensor
     dequantization: Tensor
     latent: Tensor
     tolerance: Tensor

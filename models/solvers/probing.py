@@ -56,14 +56,17 @@ def cycle_of(probes: int) -> int:
     return 1 if probes == 1 else CYCLE
 
 
-def flips(key: NoiseKey, cycle: Tensor, point: Tensor, shape: tuple[int, ...]) -> Tensor:
+def flips(
+    key: NoiseKey, solve: Tensor, cycle: Tensor, point: Tensor, shape: tuple[int, ...]
+) -> Tensor:
     """Return the signs `[rows, probes, C, H, W]` by which probes of a `shape` are multiplied at
     each row's `point` `[rows]`, for cycles of `cycle` `[rows]` points; 1 where that is 0.
 
-    They depend on the seed alone, not on the row's number: rows of one image share them.
+    They depend on the seed and on the number of the `solve` `[rows]`, not on the row's own number:
+    draws of one image share them.
     """
     length = cycle.clamp(min=1)
-    shared = key._replace(number=torch.zeros_like(key.number))
+    shared = key._replace(number=solve)
     signs = rademacher(shared, Stream.FLIP, point // length, shape)
     signs = signs * _patterns(point % length, shape[1:])[:, None]
     return torch.where(per_row(cycle > 0)[:, None], signs, 1.0)

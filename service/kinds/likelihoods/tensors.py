@@ -17,6 +17,7 @@ _NUMBERS = (
     "trace_degrees_of_freedom",
     "draw_standard_error",
     "ode_error_estimate",
+    "total_standard_error",
 )
 
 
