@@ -38,7 +38,8 @@ class Adaptive(ABC, Generic[Own]):
     """A method says what it asks, what an answer does, and how an error changes the step.
 
     Lengths of steps are in the network's time. Their bounds are in units of gamma: the first step
-    is at most `first_gamma` of the fastest pixel, and none is longer than `max_gamma` of the mean.
+    is at most `first_gamma` of the fastest pixel, and none is longer than `max_gamma` of the mean,
+    but where a method knows that it may be.
     A step whose error is more than `refused` times what it should be is taken again, shorter.
 
     Questions are put in `dtype`. `fixed_steps` replaces step control by so many equal steps.
@@ -97,7 +98,7 @@ class Adaptive(ABC, Generic[Own]):
         zero, none = torch.zeros_like(columns.tolerance), torch.zeros_like(columns.max_evaluations)
         if self.fixed_steps is None:
             fastest = problem.condition.dgamma_ds(zero).flatten(1).amax(1)
-            step = (self.first_gamma / fastest).minimum(self._longest(problem))
+            step = (self.first_gamma / fastest).minimum(self.longest(problem, zero))
         else:
             step = zero + 1 / self.fixed_steps
         return State(
@@ -161,12 +162,13 @@ class Adaptive(ABC, Generic[Own]):
             small = _code(shrunk < MIN_STEP, RowStatus.STEP_TOO_SMALL, RowStatus.RUNNING)
             accepted = where(
                 excess <= self.refused,
-                accepted._replace(step=grown.minimum(self._longest(problem))),
+                accepted._replace(step=grown.minimum(self.longest(problem, accepted.s))),
                 state._replace(step=shrunk, code=small),
             )
         return accepted._replace(step=within(accepted.step, accepted.s))
 
-    def _longest(self, problem: Problem[Columns]) -> Tensor:
+    def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
+        """Return the longest step from `s`, `[rows]`."""
         schedule = problem.condition.schedule
         return (self.max_gamma / (schedule.gamma_max - schedule.gamma_min)).clamp(max=1.0)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.evaluation.measurement import EvaluationRecord
+from models.evaluation.ode.replay import Recorder, Replay
 from models.rows.denoiser import Denoiser
 from models.schema.specs import EXACT_DIMENSIONS, Adams
 from models.solvers.adams import AdamsSolver
@@ -55,8 +56,10 @@ def trace_errors(
     """Solve images `tokens` `[N, C, H, W]` with each number of probes, `repeats` times with other
     probes, and compare with the exact trace, or with 256 probes for large images.
 
-    All solves of an image have one dequantization. Steps do not look at the probes, so that the
-    ODE's error is the same in all of them and no part of what is measured.
+    All solves of an image have one dequantization. Where the trace is exact, its path is recorded
+    with the whole Jacobians, and all other solves are replayed without the network. Steps do not
+    look at the probes, so that the ODE's error is the same in all of them and no part of what is
+    measured.
     """
     exact = denoiser.config.dimensions <= EXACT_DIMENSIONS
     calls = 1 if exact else REFERENCE_CALLS
@@ -68,12 +71,13 @@ def trace_errors(
         )
     ]
     specs = [spec for spec in specs if spec.states_trace_error]
-    rows = []
+    rows, recorder = [], Recorder(denoiser)
     with tqdm(total=calls + len(specs) * repeats, desc=f"{name}: solves", file=sys.stderr) as bar:
         told = Adams(trace="exact") if exact else Adams(probes=MOST_PROBES)
         truths, variances = [], []
         for call in range(calls):
-            density = _solved(denoiser, score_problem(denoiser, tokens, told, seed, 1), -1 - call)
+            problem = score_problem(recorder, tokens, told, seed, 1)
+            density = _solved(recorder if exact else denoiser, problem, -1 - call)
             truths.append(density.log_det.mean(1))
             variances.append(torch.zeros_like(truths[0]) if exact else density.trace.variance)
             bar.update()
@@ -81,7 +85,8 @@ def trace_errors(
         for spec in specs:
             problem, found = score_problem(denoiser, tokens, spec, seed, 1), []
             for repeat in range(repeats):
-                found.append(_solved(denoiser, problem, repeat))
+                again = Replay(recorder) if exact else denoiser
+                found.append(_solved(again, problem, repeat))
                 bar.update()
             rows.append(_row(spec, found, truth, doubt))
     return TraceErrors(

@@ -57,7 +57,7 @@ class Rows:
 
     def further(self) -> None:
         """None: all rows are known from the start."""
-        return None
+        return
 
     def result(self) -> AnomalyResult:
         """The readings in the order of the request."""

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.schema.scores import Score
 from models.schema.aims import PROBES, Aim, tolerance
+from models.schema.scores import Score
 from models.schema.specs import EXACT_DIMENSIONS, Adams
 from service.catalogue import ServedModel
 from service.contracts.photographs import check_tiles

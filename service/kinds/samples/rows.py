@@ -82,7 +82,7 @@ class Rows:
 
     def further(self) -> None:
         """None: all rows are known from the start."""
-        return None
+        return
 
     def result(self) -> SampleResult:
         """All images in the order of their index. Raises ComputationFailed if any failed."""

@@ -19,11 +19,14 @@ from models.solvers.probing import (
 SHAPE = (2, 1, 8, 8)
 
 
-def signs_at(*points: int, cycle: int = CYCLE, seed: int = 5, number: int = 0) -> Tensor:
+def signs_at(
+    *points: int, cycle: int = CYCLE, seed: int = 5, number: int = 0, solve: int = 0
+) -> Tensor:
     """The signs at these points, `[points, probes, D]`."""
     rows = len(points)
     key = NoiseKey(torch.full((rows,), seed), torch.full((rows,), number))
-    found = flips(key, torch.full((rows,), cycle), torch.tensor(points), SHAPE)
+    solves, cycles = torch.full((rows,), solve), torch.full((rows,), cycle)
+    found = flips(key, solves, cycles, torch.tensor(points), SHAPE)
     return found.flatten(2)
 
 
@@ -50,10 +53,11 @@ def test_signs_are_kept_in_a_cycle_and_new_in_the_next() -> None:
     assert not torch.equal(first[:, 0], first[:, 1])
 
 
-def test_signs_depend_on_seed_and_point_alone() -> None:
+def test_signs_depend_on_seed_solve_and_point_alone() -> None:
     assert torch.equal(signs_at(3, 11)[1], signs_at(11)[0])
     assert torch.equal(signs_at(7, number=0), signs_at(7, number=4))
     assert not torch.equal(signs_at(7, seed=5), signs_at(7, seed=6))
+    assert not torch.equal(signs_at(7, solve=0), signs_at(7, solve=1))
     assert (signs_at(0, 7, 30, cycle=0) == 1).all()
 
 
