@@ -9,6 +9,9 @@ ENV PYTHONUNBUFFERED=1 \
     PATH=/opt/venv/bin:$PATH
 
 FROM base AS builder
+# Where the default index cannot be reached, pip and uv take another that these name, UV_FIND_LINKS
+# is a page of wheels beside it, and UV_SYSTEM_CERTS=true trusts the authorities that the base does.
+ARG PIP_INDEX_URL
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
@@ -17,6 +20,7 @@ RUN pip install --no-cache-dir uv==0.13.9 && uv venv /opt/venv
 WORKDIR /src
 
 FROM builder AS wheel
+ARG UV_DEFAULT_INDEX UV_FIND_LINKS UV_SYSTEM_CERTS
 COPY pyproject.toml README.md LICENSE ./
 COPY deploy/constraints.txt deploy/
 COPY models models
@@ -25,20 +29,24 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --build-constraints deploy/constraints.txt --out-dir /wheel
 
 FROM builder AS cpu-dependencies
+ARG UV_DEFAULT_INDEX UV_FIND_LINKS UV_SYSTEM_CERTS
+# Empty, it takes torch from the same places as all packages, and not from PyTorch's index.
+ARG CPU_TORCH="--torch-backend cpu"
 RUN --mount=type=cache,target=/root/.cache/uv \
-    --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
-    --mount=type=bind,source=deploy/constraints.txt,target=constraints.txt \
+    --mount=type=bind,source=pyproject.toml,target=/src/pyproject.toml \
+    --mount=type=bind,source=deploy/constraints.txt,target=/src/constraints.txt \
     uv pip install --requirement pyproject.toml --extra tracing --constraint constraints.txt \
-        --torch-backend cpu \
+        ${CPU_TORCH} \
     && rm -r /opt/venv/lib/python3.11/site-packages/torch/include \
              /opt/venv/lib/python3.11/site-packages/torch/test
 
 # The default wheel of torch brings CUDA's libraries; the driver comes with the container runtime.
 # onnxruntime-gpu replaces onnxruntime, because the two wheels write the same files.
 FROM builder AS cuda-dependencies
+ARG UV_DEFAULT_INDEX UV_FIND_LINKS UV_SYSTEM_CERTS
 RUN --mount=type=cache,target=/root/.cache/uv \
-    --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
-    --mount=type=bind,source=deploy/constraints.txt,target=constraints.txt \
+    --mount=type=bind,source=pyproject.toml,target=/src/pyproject.toml \
+    --mount=type=bind,source=deploy/constraints.txt,target=/src/constraints.txt \
     uv pip install --requirement pyproject.toml --extra tracing --constraint constraints.txt \
     && uv pip uninstall onnxruntime \
     && uv pip install --constraint constraints.txt onnxruntime-gpu \
@@ -51,8 +59,9 @@ ENV MULAN_HOST=0.0.0.0 \
     MULAN_PORT=8000
 EXPOSE 8000
 WORKDIR /tmp
-# A worker answers on a port of its own.
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+# A worker answers on a port of its own. It is unhealthy after a start of five minutes, as in
+# deploy/k8s: on a busy machine it measures its runtimes for one or two.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=300s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; e = os.environ; u.urlopen(f'http://127.0.0.1:{e.get(\"MULAN_METRICS_PORT\", e[\"MULAN_PORT\"])}/readyz', timeout=2)"]
 ENTRYPOINT ["mulan"]
 CMD ["serve"]

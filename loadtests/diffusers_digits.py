@@ -26,7 +26,7 @@ from models.evaluation.measurement import Measurement
 from models.evaluation.samples.classifier import Classifier, fit_classifier
 from models.evaluation.samples.drawing import draw_samples
 from models.files.extras import module
-from models.files.images import Tokens
+from models.files.images import Labels, Tokens
 from models.rows.denoiser import Denoiser
 from models.rows.rows import take
 from models.runtimes.eager import eager_denoiser
@@ -46,8 +46,11 @@ SAMPLERS: tuple[SamplerSpec, ...] = (
 )
 
 
-def train(images: Tokens, steps: int) -> tuple[UNet2DModel, DDPMScheduler]:
-    """Train as the tutorial of diffusers does, with its running average of the weights."""
+def train(
+    images: Tokens, steps: int, labels: Labels | None = None
+) -> tuple[UNet2DModel, DDPMScheduler]:
+    """Train as the tutorial of diffusers does, with its running average of the weights; with
+    `labels` the network is told the class of each image."""
     torch.manual_seed(0)
     network = UNet2DModel(
         sample_size=8,
@@ -58,6 +61,7 @@ def train(images: Tokens, steps: int) -> tuple[UNet2DModel, DDPMScheduler]:
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
         norm_num_groups=8,
+        num_class_embeds=None if labels is None else int(labels.max()) + 1,
     )
     scheduler: Any = DDPMScheduler(num_train_timesteps=1000)
     average = EMAModel(network.parameters(), decay=0.998)
@@ -65,10 +69,11 @@ def train(images: Tokens, steps: int) -> tuple[UNet2DModel, DDPMScheduler]:
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     clean = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     for _ in trange(steps, desc="DDPM"):
-        x = clean[torch.randint(len(clean), (BATCH,))]
+        chosen = torch.randint(len(clean), (BATCH,))
+        x, told = clean[chosen], None if labels is None else torch.from_numpy(labels)[chosen]
         noise, timesteps = torch.randn_like(x), torch.randint(1000, (BATCH,))
         noisy = scheduler.add_noise(x, noise, timesteps)
-        predicted = network(noisy, timesteps, return_dict=False)[0]
+        predicted = network(noisy, timesteps, class_labels=told, return_dict=False)[0]
         loss = torch.nn.functional.mse_loss(predicted, noise)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
@@ -80,13 +85,15 @@ def train(images: Tokens, steps: int) -> tuple[UNet2DModel, DDPMScheduler]:
 
 
 @torch.no_grad()
-def drawn_by_diffusers(network: UNet2DModel, count: int) -> Tokens:
-    """Return tokens by the library's own DDIM in 50 steps."""
+def drawn_by_diffusers(network: UNet2DModel, count: int, told: Tensor | None = None) -> Tokens:
+    """Return tokens by the library's own DDIM in 50 steps, of the classes `told` where there are
+    some."""
     scheduler: Any = DDIMScheduler(num_train_timesteps=1000, clip_sample=False)
     scheduler.set_timesteps(50)
     x = torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     for timestep in scheduler.timesteps:
-        x = scheduler.step(network(x, timestep, return_dict=False)[0], timestep, x).prev_sample
+        predicted = network(x, timestep, class_labels=told, return_dict=False)[0]
+        x = scheduler.step(predicted, timestep, x).prev_sample
     levels = (127.5 * (x.permute(0, 2, 3, 1) + 1)).round().clamp(0, 255)
     return levels.to(torch.uint8).numpy()
 
@@ -110,15 +117,20 @@ def _line(name: str, evaluations: str, classifier: Classifier, tokens: Tokens) -
     return f"| {name} | {evaluations} | {Measurement.of(found.values)} | {counts} |"
 
 
+def digits() -> tuple[Tokens, Labels]:
+    """Return scikit-learn's digits, with their 17 levels spread over 256, and what they are."""
+    found = module("sklearn.datasets").load_digits()
+    images = np.rint(found.images * (255 / 16)).astype(np.uint8)[..., None]
+    return images, found.target.astype(np.int64)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=1000, help="Steps of training.")
     parser.add_argument("--count", type=int, default=256, help="Images of each sampler.")
     parser.add_argument("--keep", type=Path, help="Folder to keep the diffusers model in.")
     arguments = parser.parse_args()
-    digits = module("sklearn.datasets").load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    labels = digits.target.astype(np.int64)
+    images, labels = digits()
     classifier = fit_classifier(images[:TRAIN], labels[:TRAIN], 256)
     start = time.perf_counter()
     network, scheduler = train(images[:TRAIN], arguments.steps)

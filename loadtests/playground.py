@@ -1,10 +1,11 @@
 """Draw the pictures of the playground in docs: one visit from drawing to a table of verdicts.
 
 A visitor draws 16 images, opens one, draws again and gets the same bytes, has four samplers race,
-brings five pictures of which two are damaged, reads why, exports the table, scores a picture, and
-watches the engine. It needs the `chromium` on PATH and no internet.
+brings five pictures of which two are damaged, reads why, exports the table, scores a picture, looks
+at what was learned, and watches the engine. It needs the `chromium` on PATH and no internet.
 
     python -m loadtests.playground docs/images
+    python -m loadtests.playground docs/images --only-inside
 """
 
 import argparse
@@ -24,6 +25,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 from loadtests.local import running_service
 
 MODEL = "mnist"
+# The model whose schedules heed the latent most.
+INSIDE = "fashion-mnist"
 PATIENCE_MS = 240_000
 GOOD, DRAWN = 3, 8
 COLOURS = 128
@@ -35,11 +38,11 @@ class Visit:
     def __init__(self, page: Page, folder: Path) -> None:
         self.page, self.folder = page, folder
 
-    def keep(self, name: str) -> None:
-        """Write what the window shows as a small PNG."""
+    def keep(self, name: str, colours: int = COLOURS) -> None:
+        """Write what the window shows as a small PNG of so many colours."""
         self.page.wait_for_timeout(400)
         shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-        shot.quantize(COLOURS).save(self.folder / f"playground-{name}.png", optimize=True)
+        shot.quantize(colours).save(self.folder / f"playground-{name}.png", optimize=True)
         print(f"drawn: {name}")
 
     def draw(self) -> list[str]:
@@ -126,7 +129,31 @@ def visit(address: str, page: Page, folder: Path, place: Path) -> None:
     page.get_by_text("1 of 1 scored").wait_for()
     page.get_by_text("What the bound is made of").scroll_into_view_if_needed()
     seen.keep("score")
+    look_inside(address, seen, place)
     watch(address, seen)
+
+
+def look_inside(address: str, seen: Visit, folder: Path) -> None:
+    """Show the schedules of two latents and of those that two drawn images are encoded as."""
+    page = seen.page
+    request = {"model": INSIDE, "count": 2, "seed": 5, "solver": {"preset": "balanced"}}
+    answer = httpx.post(f"{address}/v1/samples", json=request, timeout=PATIENCE_MS / 1000)
+    paths = []
+    for image in answer.raise_for_status().json()["images"]:
+        paths.append(folder / f"drawn-{image['index'] + 1}.png")
+        paths[-1].write_bytes(base64.b64decode(image["png"]))
+    seen.panel("Inside")
+    page.get_by_label("Model", exact=True).select_option(INSIDE)
+    expect(page.get_by_text(f"3 schedules of {INSIDE}")).to_be_visible()
+    seen.bring(paths)
+    expect(page.get_by_role("img", name=re.compile("on its way to noise"))).to_have_count(2)
+    page.get_by_label("The maps show gamma").select_option(label="less the mean of those shown")
+    window = page.viewport_size
+    page.set_viewport_size({"width": 1180, "height": 1000})
+    page.evaluate("window.scrollTo(0, document.querySelector('.sides').offsetTop - 24)")
+    seen.keep("inside", 2 * COLOURS)
+    assert window is not None
+    page.set_viewport_size(window)
 
 
 def watch(address: str, seen: Visit) -> None:
@@ -151,6 +178,9 @@ def main() -> None:
     """Serve, visit, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--only-inside", action="store_true", help="draw no picture but that of the panel Inside"
+    )
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as place,
@@ -163,7 +193,11 @@ def main() -> None:
         )
         page = browser.new_page(viewport={"width": 1180, "height": 800})
         page.set_default_timeout(PATIENCE_MS)
-        visit(address, page, arguments.folder, Path(place))
+        if arguments.only_inside:
+            page.goto(address)
+            look_inside(address, Visit(page, arguments.folder), Path(place))
+        else:
+            visit(address, page, arguments.folder, Path(place))
         browser.close()
 
 

@@ -94,8 +94,8 @@ class LoadedCheckpoint:
 
     def latent(self, images: Tokens) -> Array:
         """Return the k-hot latent `[rows, n]` of the k largest logits; ties go to the lower
-        index."""
-        return _array(top_k(self._logits(self._tokens(images)), self.config.latent_k))
+        index. Of a model with classes the latent is the class, one-hot, and has to be named."""
+        return _array(self._encoded(self._logits(self._tokens(images))))
 
     def latent_kl(self, images: Tokens) -> Array:
         """Return the paper's latent term `[rows]` in nats: the KL from one n-way categorical to the
@@ -166,7 +166,7 @@ class LoadedCheckpoint:
         _same_rows(images, noise0, noise, *(() if latent is None else (latent,)))
         tokens = self._tokens(images)
         logits = self._logits(tokens)
-        chosen = top_k(logits, self.config.latent_k) if latent is None else self._latent(latent)
+        chosen = self._encoded(logits) if latent is None else self._latent(latent)
         times = self._times(t, len(images)).to(self.dtype)
         draws = self._first(noise0), self._first(noise)
         terms = negative_elbo(self.model, tokens, chosen, logits, times, *draws)
@@ -208,10 +208,15 @@ class LoadedCheckpoint:
         _same_rows(x, latent, probes)
         return Flow(self._denoiser, self._condition(latent), self._first(probes), self.dtype)
 
+    def _encoded(self, logits: Tensor) -> Tensor:
+        if self.config.classes:
+            raise ValueError("the model has classes: give the class as a one-hot latent")
+        return top_k(logits, self.config.latent_k)
+
     def _latent(self, latent: Array) -> Tensor:
-        given = np.asarray(latent)
-        if given.ndim != 2 or given.shape[1] != self.config.latent_size:
-            raise ValueError(f"latents are {given.shape}, not [rows, {self.config.latent_size}]")
+        given, size = np.asarray(latent), self.config.condition_size
+        if given.ndim != 2 or given.shape[1] != size:
+            raise ValueError(f"latents are {given.shape}, not [rows, {size}]")
         return torch.tensor(given, dtype=self.dtype, device=self.device)
 
     def _tokens(self, images: Tokens) -> Tensor:

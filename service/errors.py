@@ -6,7 +6,7 @@ ServiceError
 │   ├── MalformedRequest         400
 │   ├── Unauthorized             401
 │   ├── UnknownModel             404
-│   ├── UnknownJob               404
+│   ├── UnknownJob               404  JobLost where a job's data was lost; clients receive a 503
 │   ├── NotFound                 404
 │   ├── MethodNotAllowed         405
 │   ├── NotAcceptable            406
@@ -82,6 +82,10 @@ class UnknownJob(BadRequest):
     """The id of a job that does not exist, or belongs to another caller."""
 
     status, code, title = 404, "unknown-job", "Unknown job"
+
+
+class JobLost(UnknownJob):
+    """The id of a job that was made before the store lost its data."""
 
 
 class NotFound(BadRequest):

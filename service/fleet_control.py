@@ -47,8 +47,9 @@ class FleetControl:
         failures = tuple(
             f"{worker}: {report.detail}" for worker, report in reports.items() if report.code
         )
-        checkpoint = done[0].checkpoint
-        assert checkpoint is not None
+        checkpoint = done[0].checkpoint if done else None
+        if checkpoint is None:
+            raise ComputationFailed("no worker says which checkpoint it has loaded")
         return Loaded(name, checkpoint, done[0].before, len(done), failures)
 
     async def unload(self, name: str) -> None:

@@ -16,7 +16,8 @@ from service.background import in_background
 from service.errors import Busy, ServiceError, StoreUnavailable
 from service.live_models import LiveModels
 from service.store.orders import Order, Orders, Report
-from service.store.retry import retry_while_unavailable
+from service.store.retry import repeat, retry_while_unavailable
+from service.store.telling import tell_each_minute
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ State = tuple[tuple[int, int, int], ...]
 async def follow_orders(orders: Orders, worker: str, models: LiveModels) -> None:
     """Follow the orders that stand and those that come, one after the other."""
     done: dict[str, str] = {}
-    while True:
+
+    async def follow() -> None:
         try:
             for name, order in (await orders.latest()).items():
                 if done.get(name) != order.id:
@@ -39,8 +41,10 @@ async def follow_orders(orders: Orders, worker: str, models: LiveModels) -> None
                     done[name] = order.id
                     await retry_while_unavailable(partial(orders.report, order, worker, report))
         except StoreUnavailable as error:
-            logger.warning("orders cannot be read: %s", error)
+            tell_each_minute(logger, logging.WARNING, f"orders cannot be read: {error}")
         await asyncio.sleep(ORDERS_EVERY_S)
+
+    await repeat("loop that follows orders", follow)
 
 
 async def _follow(name: str, order: Order, models: LiveModels) -> Report:

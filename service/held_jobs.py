@@ -1,9 +1,10 @@
-"""The jobs that a worker holds, and the quarantine in which it runs a suspect alone."""
+"""The jobs that a worker holds, and how many it may hold while a suspect is among them."""
 
 import asyncio
-import time
+import math
+from collections.abc import Callable
 
-from service.store.base import Claim
+from service.store.base import Claim, Room
 
 
 class HeldJobs:
@@ -32,48 +33,64 @@ class HeldJobs:
         self.ending[task] = claim
         task.add_done_callback(self._ended)
 
-    async def wait_until_fewer_than(self, number: int) -> None:
-        """Wait until fewer than `number` jobs are running."""
-        while len(self.running) >= number:
-            await self._change()
+    def __len__(self) -> int:
+        """Number of jobs whose outcome is not in the store."""
+        return len(self.running) + len(self.ending)
 
-    async def wait_until_only(self, *job_ids: str) -> None:
-        """Wait until no other jobs are running, and every outcome is in the store."""
-        while self.running.keys() - set(job_ids) or self.ending:
-            await self._change()
+    @property
+    def company(self) -> float:
+        """The number of jobs that may be held beside and with those that are."""
+        claims = (*self.running.values(), *self.ending.values())
+        return min((claim.company for claim in claims if claim.company), default=math.inf)
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds of these jobs."""
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self.ending[task]
         self._changed.set()
 
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
 
+class WorkersRoom(Room):
+    """The room of a worker, which runs at most `most` jobs.
 
-class Quarantine:
-    """The rule by which a worker runs a suspect, a job that was held by a worker that died.
-
-    A suspect runs alone. A worker that has claimed one claims nothing else, and waits until its
-    other jobs have ended: for `patience` seconds, but not beyond the suspect's deadline. After a
-    wait in vain it claims no suspect until the jobs that it waited for have ended.
+    A suspect, a job that was held by a worker that died, says how many jobs may be held with it:
+    whatever kills a worker is alone after a few deaths. Where a suspect waits that needs fewer
+    beside it than are held, the worker claims nothing until so few are left, for `patience` seconds
+    at most. After a wait in vain none is kept for it until the jobs that it waited for have ended.
     """
 
-    def __init__(self, held: HeldJobs, patience: float) -> None:
-        self._held, self._patience = held, patience
+    def __init__(self, held: HeldJobs, most: int, patience: float) -> None:
+        self._held, self._most, self._patience = held, most, patience
         self._too_long: frozenset[str] = frozenset()
 
-    def admits(self) -> bool:
-        """Return whether the worker may claim a suspect."""
-        return self._too_long.isdisjoint(self._held.running)
+    @property
+    def held(self) -> int:
+        return len(self._held)
 
-    async def enter(self, claim: Claim) -> bool:
-        """Wait until the suspect is alone, and return whether it is alone and still held."""
-        left = claim.job.deadline - time.time()
+    @property
+    def full(self) -> bool:
+        return not self._fits(1)
+
+    @property
+    def patience(self) -> float:
+        return self._patience if self._too_long.isdisjoint(self._held.running) else 0.0
+
+    async def make(self, company: int) -> None:
         try:
-            async with asyncio.timeout(min(self._patience, left)):
-                await self._held.wait_until_only(claim.job.id)
+            async with asyncio.timeout(self._patience):
+                await self._held.wait_until(lambda: len(self._held) < company)
         except TimeoutError:
-            self._too_long = frozenset(self._held.running.keys() - {claim.job.id})
-            return False
-        return self._held.has(claim)
+            self._too_long = frozenset(self._held.running)
+
+    async def wait(self) -> None:
+        """Wait until one more job may be held."""
+        await self._held.wait_until(lambda: self._fits(0))
+
+    def _fits(self, more: int) -> bool:
+        """Whether one job fits beside so many more than are held now."""
+        running, held = len(self._held.running) + more, len(self._held) + more
+        return running < self._most and held < self._held.company

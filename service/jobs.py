@@ -17,6 +17,7 @@ Tokens = Annotated[NDArray[np.uint8], RawArray("u1", axes=4)]
 WrittenTiling = Annotated[Tiling | None, Field(exclude_if=lambda tiling: tiling is None)]
 WrittenName = Annotated[str | None, Field(exclude_if=lambda name: name is None)]
 WrittenShare = Annotated[float | None, Field(exclude_if=lambda share: share is None)]
+WrittenLabels = Annotated[tuple[int, ...] | None, Field(exclude_if=lambda labels: labels is None)]
 WrittenFlag = Annotated[bool, Field(exclude_if=lambda flag: not flag)]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "timed-out"]
 UNFINISHED: frozenset[JobStatus] = frozenset(("queued", "running"))
@@ -57,6 +58,11 @@ class Task(Protocol):
     @property
     def seed(self) -> int:
         """Key of all noise."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that are solved; each costs at least one row-evaluation."""
         ...
 
 

@@ -64,6 +64,10 @@ class Measurement(NamedTuple):
 Measure = Callable[[Any, Any], Iterable[Measurement]]
 
 
+def _no_headers(finished: Finished[Any, Any]) -> dict[str, str]:
+    return {}
+
+
 def _no_measurements(task: Task, result: Result) -> Iterable[Measurement]:
     return ()
 
@@ -76,12 +80,15 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     and metrics, and the `kind` of its task and result. `request` is the body as JSON. A kind whose
     requests carry images has them there as `images`, and names with `parameters` the rest, which
     comes as form fields or in the query where images come as files; other kinds leave it out. An
-    object `a` with a field `b` is a parameter `a_b`.
+    object `a` with a field `b` is a parameter `a_b`. `least_images` is the number of images without
+    which a request is refused.
 
     `quote` judges a request by its numbers and the number of its images, or of the tiles of its
     photographs, before any is decoded; it raises BadRequest. `make` resolves a request and its
     decoded images, none for a kind that takes none, into the task; it raises BadRequest too.
-    `answer` is the result as JSON, `binaries` has other forms by media type. Each image, or
+    `answer` is the result as JSON, `binaries` has other forms by media type, and `headers` has what
+    these forms cannot tell of their images; `slow` says that they take a while to make even where
+    the job was small. Each image, or
     photograph, counts once in `measure`. A kind whose metrics remember earlier images has a `meter`
     instead: it makes the `measure` of one process, which is called by one thread at a time, from
     the sources of images that the process knows.
@@ -105,7 +112,10 @@ class Kind(Generic[WorkT, TaskT, ResultT]):
     answer: Callable[[Finished[TaskT, ResultT]], ResponseModel]
     examples: Mapping[str, Any]
     parameters: type[BaseModel] | None = None
+    least_images: int = 1
+    slow: bool = False
     binaries: Mapping[str, Binary[TaskT, ResultT]] = field(default_factory=dict)
+    headers: Callable[[Finished[TaskT, ResultT]], dict[str, str]] = _no_headers
     job_examples: Mapping[str, Any] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
     measure: Callable[[TaskT, ResultT], Iterable[Measurement]] = _no_measurements

@@ -16,26 +16,29 @@ def price(rows: int, evaluations: int = 1, probes: int = 0) -> int:
 class Quote(NamedTuple):
     """The numbers that make the price of one request.
 
-    Each of `images` is computed `draws` times, each draw in `steps` network evaluations with
-    `probes` probes. A number that a kind of work does not have is None.
+    Each of `images` is computed for each of `classes`, `draws` times, each draw in `steps` network
+    evaluations with `probes` probes. A number that a request does not have is None.
     """
 
     images: int
     steps: int
     draws: int | None = None
     probes: int | None = None
+    classes: int | None = None
 
     @property
     def row_evaluations(self) -> int:
         """The price."""
         draws = 1 if self.draws is None else self.draws
-        return price(self.images * draws, self.steps, self.probes or 0)
+        classes = 1 if self.classes is None else self.classes
+        return price(self.images * classes * draws, self.steps, self.probes or 0)
 
     @property
     def formula(self) -> str:
         """The factors of the price, in words and in numbers: `images x steps = 16 x 20`."""
         numbers = {
             "images": self.images,
+            "classes": self.classes,
             "draws": self.draws,
             "(1 + probes)": None if self.probes is None else price(1, probes=self.probes),
             "steps": self.steps,

@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
@@ -29,7 +29,7 @@ from service.api.gate import Gate
 from service.callbacks.caller import Caller
 from service.catalogue import Catalogue
 from service.control import ModelControl
-from service.errors import StoreUnavailable
+from service.errors import ServeError, StoreUnavailable
 from service.fleet_control import FleetControl
 from service.hosting import listen
 from service.http.config import FLUSH_S
@@ -40,6 +40,7 @@ from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
 from service.store.retry import cancel_all
 from service.store.subscription import CHANNELS
+from service.store.telling import tell_each_minute
 from service.telemetry.api import ApiMetrics
 from service.telemetry.opening import open_tracing
 from service.telemetry.registry import new_registry
@@ -82,6 +83,8 @@ class Process(ABC):
         self.store, self.shared = resources.store, resources.shared
         self.gate, self.catalogue = Gate(self.awaited), Catalogue()
         self.stopping = asyncio.Event()
+        # Unforeseen errors of upkeep, each of which is logged once.
+        self._failures = set[str]()
 
     @abstractmethod
     def application(self) -> FastAPI:
@@ -147,14 +150,25 @@ class Process(ABC):
         # A gap of more than half a lease between sweeps is taken for an outage of Redis.
         pause, sweep_at = min(self.upkeep_every_s, self.settings.lease_s / 3), 0.0
         while True:
-            try:
-                await self.upkeep()
-                if (now := time.monotonic()) >= sweep_at:
-                    sweep_at = now + self.sweep_every_s
-                    await self.store.sweep()
-            except StoreUnavailable as error:
-                logger.warning("%s", error)
+            await self._try(self.upkeep)
+            if (now := time.monotonic()) >= sweep_at:
+                sweep_at = now + self.sweep_every_s
+                await self._try(self.store.sweep)
             await asyncio.sleep(pause)
+
+    async def _try(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do one round of what is repeated. What it cannot read, or a store that is away, must not
+        end the process. Raises ServeError."""
+        try:
+            await act()
+        except ServeError:
+            raise
+        except StoreUnavailable as error:
+            tell_each_minute(logger, logging.WARNING, str(error))
+        except Exception as error:
+            if repr(error) not in self._failures:
+                self._failures.add(repr(error))
+                logger.exception("upkeep failed, and goes on")
 
     async def _drain(self, working: asyncio.Task[None]) -> None:
         """Let requests finish in time, unless the work has ended, and then refuse the rest."""

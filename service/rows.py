@@ -1,8 +1,10 @@
 """The engine's view of a job: rows of one solver, whatever the kind of work.
 
-Each kind has a class `Rows(task, served)` of the form `JobRows` in the module `rows` of its folder.
+Each kind has a class `Rows(task, served)` in the module `rows` of its folder: of the form
+`JobRows`, or a `PromptRows` where the score network is asked nothing.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -12,7 +14,9 @@ from torch import Tensor
 
 from models.rows.denoiser import Denoiser
 from models.rows.rows import concat, take
+from models.schema.config import ModelConfig
 from models.solvers.base import Problem, Solver
+from service.errors import ComputationFailed
 from service.jobs import Result, Tokens
 
 ColumnsT = TypeVar("ColumnsT")
@@ -88,7 +92,36 @@ class JobRows(Protocol[ColumnsT, StateT, EndedT]):
         ...
 
 
+class PromptRows(ABC, Generic[EndedT]):
+    """One job's `rows`, which end as they begin and never enter a lane.
+
+    The scheduler counts the beginning of a row as its one evaluation.
+    """
+
+    group = 1
+    evaluations = 1
+    probes = 0
+    rows: int
+
+    @classmethod
+    @abstractmethod
+    def begin(cls, parts: Sequence[Part[Self]]) -> Sequence[EndedT]:
+        """Return what the rows of several jobs end with, one part after another."""
+
+    @abstractmethod
+    def collect(self, rows: Sequence[int], ended: Sequence[EndedT]) -> None:
+        """Take over what these rows of the job ended with."""
+
+    def further(self) -> None:
+        """None: all rows are known from the start."""
+
+    @abstractmethod
+    def result(self) -> Result:
+        """The result of all rows. Raises ComputationFailed."""
+
+
 AnyJobRows = JobRows[Any, Any, Any]
+AnyRows = AnyJobRows | PromptRows[Any]
 
 
 def in_groups(
@@ -109,6 +142,20 @@ def in_groups(
     index = torch.split(torch.arange(int(sizes.sum())), sizes[order].tolist())
     back = [index[order.index(place)] for place in range(len(parts))]
     return take(made, torch.cat(back).to(made.key.seed.device))
+
+
+def check_images(images: Tokens, config: ModelConfig) -> None:
+    """Check the images of a stored task. Raises ComputationFailed for those that are not of a
+    model."""
+    shape, wanted = images.shape[1:], tuple(config.image_shape)
+    if not len(images):
+        raise ComputationFailed("the stored task has no images")
+    if shape != wanted:
+        raise ComputationFailed(f"the stored images have the shape {shape}, not {wanted}")
+    if images.size and (highest := int(images.max())) >= config.vocabulary:
+        raise ComputationFailed(
+            f"the stored images have the token {highest}; the highest is {config.vocabulary - 1}"
+        )
 
 
 def channels_first(images: Sequence[Tokens], device: torch.device) -> Tensor:

@@ -45,6 +45,13 @@ def images_input(model: ServedModel) -> tuple[TensorSpec, ...]:
     return (TensorSpec(IMAGES, "UINT8", (ANY, *model.config.image_shape)),)
 
 
+def class_input(model: ServedModel) -> tuple[TensorSpec, ...]:
+    """Return the input of classes, one for all images or one for each, of a model that has some."""
+    if not model.config.classes:
+        return ()
+    return (TensorSpec("class_label", "INT32", (ANY,), optional=True),)
+
+
 def details(rows: Sequence[BaseModel], *left_out: str) -> Tensor:
     """Return the rows of an answer under /v1, each as JSON without the fields `left_out`."""
     return strings([row.model_dump_json(exclude=set(left_out)) for row in rows])

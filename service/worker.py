@@ -8,16 +8,21 @@ from collections.abc import Mapping, Sequence
 
 from models.files.pictures import contact_sheet
 from service.engine.engine import Engine
-from service.engine.events import Event, Progress
+from service.engine.events import Ended, Event, Progress
 from service.engine.pool import EnginePool
 from service.engine.scheduler import SchedulerLimits
 from service.engine.thread import EngineThread
-from service.errors import ServiceError, StoreUnavailable
-from service.held_jobs import HeldJobs, Quarantine
+from service.errors import ComputationFailed, ServiceError, StoreUnavailable
+from service.held_jobs import HeldJobs, WorkersRoom
 from service.jobs import Outcome
 from service.rows import Served
 from service.store.base import Claim, Store
-from service.store.retry import FIRST_BACKOFF, cancel_all, retry_while_unavailable
+from service.store.retry import (
+    FIRST_BACKOFF,
+    cancel_all,
+    repeat,
+    retry_while_unavailable,
+)
 from service.store.rules import status_of
 from service.telemetry.lines import log_fields
 from service.telemetry.observers import Ending, Observers
@@ -28,7 +33,7 @@ logger = logging.getLogger(__name__)
 REPORT_EVERY = 0.25
 # Seconds that a stop waits for the present tick: a device that hangs must not keep the process.
 JOIN_WITHIN = 10.0
-# Seconds that a suspect waits for the jobs beside it to end.
+# Seconds that a suspect is kept for a worker that holds too many jobs beside it.
 PATIENCE = 30.0
 # Jobs that a worker holds; more wait in the store, where other workers may take them.
 MAX_JOBS = 64
@@ -49,8 +54,8 @@ class Worker:
 
     `others` are the same checkpoints on other devices, each of which has an engine too. A worker is
     started once and stopped once. It holds at most `max_jobs` jobs for each engine, and renews
-    their leases every `renew_every` seconds; a tick of more than `max_tick` seconds is a hang. A
-    suspect waits `patience` seconds to run alone.
+    their leases every `renew_every` seconds; a tick of more than `max_tick` seconds is a hang. It
+    waits `patience` seconds to hold as few jobs as a suspect needs beside it.
     """
 
     def __init__(
@@ -71,10 +76,9 @@ class Worker:
         engines = [Engine(models, limits, observers.engine)]
         engines += [Engine(other, limits, observers.engine.beside()) for other in others]
         self._engines = EnginePool([EngineThread(engine, self._post) for engine in engines])
-        self._max_jobs = max_jobs * len(engines)
         self._renew_every, self._max_tick = renew_every, max_tick
         self._held = HeldJobs()
-        self._quarantine = Quarantine(self._held, patience)
+        self._room = WorkersRoom(self._held, max_jobs * len(engines), patience)
         self._progress: dict[str, Progress] = {}
         self._watched: set[str] = set()
         self._missed: deque[str] = deque(maxlen=MISSED_CANCELLATIONS)
@@ -86,13 +90,14 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._engines.start()
         # The worker listens before it claims, so that every job it holds can be cancelled.
-        for name, loop in (
+        for name, act in (
             ("listen", self._listen),
             ("report", self._report),
             ("renew", self._renew),
             ("claim", self._claim),
         ):
-            task = asyncio.create_task(loop(), name=f"worker's {name} loop")
+            loop = repeat(f"worker's {name} loop", act)
+            task = asyncio.create_task(loop, name=f"worker's {name} loop")
             task.add_done_callback(log_crash)
             self._loops[name] = task
 
@@ -105,7 +110,7 @@ class Worker:
         within = within if self.alive and not self.hung else 0.0
         await cancel_all(self._loops["claim"])
         ends = {
-            asyncio.create_task(self._held.wait_until_only()),
+            asyncio.create_task(self._held.wait_until(lambda: not len(self._held))),
             asyncio.create_task(self._hurry.wait()),
         }
         await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
@@ -168,87 +173,71 @@ class Worker:
         return len(self._held.running)
 
     async def _claim(self) -> None:
-        while True:
-            await self._held.wait_until_fewer_than(self._max_jobs)
-            claim = await retry_while_unavailable(
-                lambda: self._store.claim(self._checkpoints, self._quarantine.admits)
-            )
-            # An earlier claim of the job may have been lost without notice.
-            self._let_go(claim.job.id, "lost")
-            if claim.job.id in self._missed:
-                continue
-            if claim.job.checkpoint not in self._checkpoints:
-                # It was withdrawn while the claim was on its way.
-                await self._hand_back(claim)
-                continue
-            self._held.running[claim.job.id] = claim
-            self._observer.claimed(claim.job, max(0.0, time.time() - claim.job.created_at))
-            if claim.alone:
-                await self._run_alone(claim)
-            else:
-                self._engines.submit(claim.job)
-
-    async def _run_alone(self, claim: Claim) -> None:
-        """Run a suspect and nothing beside it, or hand it back."""
-        begins = False
+        """Claim jobs and give them to the engines, for as long as there is room."""
+        await self._room.wait()
+        claim = await retry_while_unavailable(
+            lambda: self._store.claim(self._checkpoints, self._room)
+        )
+        # An earlier claim of the job may have been lost without notice.
+        self._let_go(claim.job.id, "lost")
+        if claim.job.id in self._missed:
+            return
+        if claim.job.checkpoint not in self._checkpoints:
+            # It was withdrawn while the claim was on its way.
+            await self._hand_back(claim)
+            return
+        self._held.running[claim.job.id] = claim
         try:
-            if await self._quarantine.enter(claim):
-                await retry_while_unavailable(lambda: self._store.report(claim, 0.0))
-                begins = self._held.has(claim)
-        finally:
-            if not begins and self._held.has(claim):
-                await self._hand_back(claim)
-        if begins:
+            self._observer.claimed(claim.job, max(0.0, time.time() - claim.job.created_at))
             self._engines.submit(claim.job)
-            # Its outcome is stored too before another job can bring the worker down.
-            await self._held.wait_until_only()
+        except Exception as error:
+            logger.exception("a job could not begin", extra=log_fields(claim.job))
+            failed = ComputationFailed(f"the job could not begin: {type(error).__name__}")
+            self._on_events([Ended(claim.job.id, failed)])
 
     async def _renew(self) -> None:
-        """Renew the leases of all jobs, for as long as the engine works."""
-        while True:
-            pause = self._renew_every
-            try:
-                if self._ticks:
-                    claims = (*self._held.running.values(), *self._held.ending.values())
-                    for claim in await self._store.renew(claims):
-                        if self._held.has(claim):
-                            logger.info(
-                                "the job has been taken over by another worker",
-                                extra=log_fields(claim.job),
-                            )
-                            self._let_go(claim.job.id, "lost")
-            except StoreUnavailable as error:
-                logger.warning("leases could not be renewed: %s", error)
-                pause *= RENEW_AGAIN
-            await asyncio.sleep(pause)
+        """Renew the leases of all jobs, if the engine works, and wait until that is due again."""
+        pause = self._renew_every
+        try:
+            if self._ticks:
+                claims = (*self._held.running.values(), *self._held.ending.values())
+                for claim in await self._store.renew(claims):
+                    if self._held.has(claim):
+                        logger.info(
+                            "the job has been taken over by another worker",
+                            extra=log_fields(claim.job),
+                        )
+                        self._let_go(claim.job.id, "lost")
+        except StoreUnavailable as error:
+            logger.warning("leases could not be renewed: %s", error)
+            pause *= RENEW_AGAIN
+        await asyncio.sleep(pause)
 
     async def _listen(self) -> None:
-        while True:
-            try:
-                async for job_id in self._store.cancellations():
-                    if job_id in self._held.running:
-                        self._let_go(job_id, "cancelled")
-                    else:
-                        # The job is another worker's, or its claim is on its way here.
-                        self._missed.append(job_id)
-            except StoreUnavailable as error:
-                logger.warning("cancellations cannot be followed: %s", error)
-            await asyncio.sleep(FIRST_BACKOFF)
+        try:
+            async for job_id in self._store.cancellations():
+                if job_id in self._held.running:
+                    self._let_go(job_id, "cancelled")
+                else:
+                    # The job is another worker's, or its claim is on its way here.
+                    self._missed.append(job_id)
+        except StoreUnavailable as error:
+            logger.warning("cancellations cannot be followed: %s", error)
+        await asyncio.sleep(FIRST_BACKOFF)
 
     async def _report(self) -> None:
-        while True:
-            await self._reportable.wait()
-            self._reportable.clear()
-            progress, self._progress = self._progress, {}
-            for job_id, event in progress.items():
-                if claim := self._held.running.get(job_id):
-                    try:
-                        preview = await _picture(event)
-                        watched = await self._store.report(claim, event.fraction, preview)
-                    except StoreUnavailable:
-                        break
-                    self._set_watched(job_id, watched)
-            await asyncio.sleep(REPORT_EVERY)
+        await self._reportable.wait()
+        self._reportable.clear()
+        progress, self._progress = self._progress, {}
+        for job_id, event in progress.items():
+            if claim := self._held.running.get(job_id):
+                try:
+                    preview = await _picture(event)
+                    watched = await self._store.report(claim, event.fraction, preview)
+                except StoreUnavailable:
+                    break
+                self._set_watched(job_id, watched)
+        await asyncio.sleep(REPORT_EVERY)
 
     def _set_watched(self, job_id: str, watched: bool) -> None:
         """Have previews drawn for a job only while somebody watches it."""
@@ -272,12 +261,21 @@ class Worker:
                 self._engines.ended(event.job_id)
                 self._watched.discard(event.job_id)
                 self._observer.left_engine(claim.job, time.monotonic() - claim.since)
-                task = asyncio.create_task(self._complete(claim, event.outcome))
+                task = asyncio.create_task(
+                    self._complete(claim, event.outcome), name="the end of a job"
+                )
                 task.add_done_callback(log_crash)
                 self._held.end(task, claim)
 
     async def _complete(self, claim: Claim, outcome: Outcome) -> None:
-        if not await retry_while_unavailable(lambda: self._store.complete(claim, outcome)):
+        try:
+            stored = await retry_while_unavailable(lambda: self._store.complete(claim, outcome))
+        except Exception as error:
+            logger.exception("a result cannot be stored", extra=log_fields(claim.job))
+            outcome = ComputationFailed(f"the result cannot be stored: {type(error).__name__}")
+            failed = outcome
+            stored = await retry_while_unavailable(lambda: self._store.complete(claim, failed))
+        if not stored:
             logger.info("the job has already ended elsewhere", extra=log_fields(claim.job))
             self._observer.ended(claim.job, "lost")
             return

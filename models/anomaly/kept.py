@@ -43,4 +43,16 @@ def read_calibration(folder: Path, manifest: Manifest) -> AnyCalibration | None:
     except ValidationError as error:
         raise CheckpointError(f"{path}: {first_fault(error)}") from error
     found.check(manifest)
+    _check_class(found.solver.class_label, manifest.config.classes)
     return found
+
+
+def _check_class(label: int | None, classes: int) -> None:
+    """Raise CheckpointError unless a model with classes is calibrated for one of them."""
+    if label is not None and not classes:
+        raise CheckpointError(f"{CALIBRATION} is for the class {label}, and the model has none")
+    if classes and (label is None or label >= classes):
+        raise CheckpointError(
+            f"{CALIBRATION} is for the class {label}, and the model has {classes}, from 0 on; "
+            "calibrate with --class-label"
+        )

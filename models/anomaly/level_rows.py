@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.anomaly.latents import latent_mass
+from models.anomaly.latents import class_column, latent_mass
 from models.anomaly.readings import Reading
-from models.network.encoder import top_k
 from models.network.pixels import tokens_to_data
 from models.rows.denoiser import Denoiser
+from models.rows.latents import chosen
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.schema.specs import Levels
 from models.solvers.base import Problem, RowStatus, count_column
@@ -29,7 +29,7 @@ def levels_problem(
     logits = denoiser.encode(clean.float())
     # What follows is computed without tails, and once for each row.
     padded, seeds, logits = pad((clean, seeds, logits), QUANTUM)
-    latent = top_k(logits, config.latent_k)
+    latent = chosen(config, logits, class_column(spec, seeds))
     count = count_column(spec.levels, len(seeds), tokens.device)
     columns = Columns(padded, latent_mass(logits, latent), count)
     key = NoiseKey(seeds, torch.zeros_like(seeds))

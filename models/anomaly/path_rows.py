@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from models.anomaly.gaussianity import anderson_darling, spectrum
-from models.anomaly.latents import latent_mass
+from models.anomaly.latents import class_column, latent_mass
 from models.anomaly.readings import Reading
-from models.network.encoder import top_k
 from models.network.pixels import tokens_to_data
 from models.rows.denoiser import Denoiser
+from models.rows.latents import chosen
 from models.rows.noise import Stream, rademacher
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.schema.specs import FlowPath
@@ -33,7 +33,7 @@ def path_problem(
     logits = denoiser.encode(clean.float())
     # What follows is computed without tails, and once for each row.
     clean, seeds, logits = pad((clean, seeds, logits), QUANTUM)
-    latent = top_k(logits, config.latent_k)
+    latent = chosen(config, logits, class_column(spec, seeds))
     key = NoiseKey(seeds, torch.zeros_like(seeds))
     dequantized = dequantize(config, clean, key)
     columns = Columns(

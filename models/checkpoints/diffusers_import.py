@@ -37,15 +37,19 @@ _OLD = re.compile(rf"(\.attentions\.\d+\.)({'|'.join(_OLD_NAMES)})(\.(?:weight|b
 
 
 def import_diffusers(
-    folder: Path, out: Path | None = None, name: str | None = None
+    folder: Path,
+    out: Path | None = None,
+    name: str | None = None,
+    classes: int | None = None,
 ) -> tuple[Manifest, Path]:
     """Write the checkpoint folder `out` from a pipeline's or a model's folder of diffusers, and
     return its manifest and its place.
 
     `out` is the checkpoint's name below the present folder by default; it appears only when
-    everything is verified. Raises CheckpointError, which names the file, the setting or the tensor,
-    for a model that is damaged or not supported, and when `out` exists already; MissingExtraError
-    where diffusers is not installed.
+    everything is verified. Of the network's classes the first `classes` may be named, or all.
+    Raises CheckpointError, which names the file, the setting or the tensor, for a model that is
+    damaged or not supported, and when `out` exists already; MissingExtraError where diffusers is
+    not installed.
     """
     chosen = checked_name(name or name_of(out or folder.resolve()))
     found = read_folder(folder)
@@ -55,7 +59,7 @@ def import_diffusers(
         gammas = log_noise(alphas)
         if not (gammas.isfinite().all() and (gammas.diff() > 0).all()):
             raise CheckpointError(f"{folder}: the noise of the scheduler does not rise all along")
-        config = _config(found, gammas[0].item(), gammas[-1].item())
+        config = _config(found, gammas[0].item(), gammas[-1].item(), classes)
         content = _read(found.model.parent / WEIGHTS, config.parameters)
         tensors = _tensors(content, _empty(config).score, str(found.model.parent / WEIGHTS))
         weights = {_PREFIX + key: tensor for key, tensor in tensors.items()}
@@ -75,7 +79,9 @@ def import_diffusers(
     return manifest, out
 
 
-def _config(found: Found, gamma_min: float, gamma_max: float) -> DiffusersConfig:
+def _config(
+    found: Found, gamma_min: float, gamma_max: float, classes: int | None
+) -> DiffusersConfig:
     """Return the configuration, with the parameters counted."""
     settings = {
         "image_shape": image_shape(found.network, found.model),
@@ -85,6 +91,7 @@ def _config(found: Found, gamma_min: float, gamma_max: float) -> DiffusersConfig
         "gamma_max": gamma_max,
         "timesteps": found.schedule.num_train_timesteps,
         "unet": unet_of(found.network, found.model),
+        "named_classes": classes,
     }
     try:
         config = DiffusersConfig.model_validate(settings | {"network_parameters": MOST_PARAMETERS})

@@ -112,7 +112,7 @@ def image_shape(network: Settings, origin: Path) -> tuple[int, int, int]:
 def unet_of(network: Settings, origin: Path) -> Unet:
     """Return the settings of the network. Raises CheckpointError, which names the setting."""
     elsewhere = {"sample_size", "in_channels", "out_channels", "num_train_timesteps"}
-    elsewhere |= {"class_embed_type", "num_class_embeds"}
+    elsewhere |= {"class_embed_type"}
     given = {
         name: value
         for name, value in network.items()
@@ -137,7 +137,7 @@ def _check_pipeline(path: Path) -> None:
             )
         if name not in ("unet", "scheduler"):
             raise CheckpointError(
-                f"{path}: it has {name} ({kind}); only unconditional models of a unet and a "
+                f"{path}: it has {name} ({kind}); only models of a unet and a "
                 "scheduler are supported"
             )
 
@@ -146,11 +146,11 @@ def _check_network(network: Settings, origin: Path) -> None:
     kind = network.get("_class_name", "UNet2DModel")
     if kind != "UNet2DModel":
         raise CheckpointError(f"{origin}: it is a {kind}; UNet2DModel alone is supported")
-    for name in "class_embed_type", "num_class_embeds":
-        if network.get(name) is not None:
-            raise CheckpointError(
-                f"{origin}: {name} is {network[name]}; class-conditional models are not supported"
-            )
+    if network.get("class_embed_type") is not None:
+        raise CheckpointError(
+            f"{origin}: class_embed_type is {network['class_embed_type']}; of models with classes "
+            "those with a table of num_class_embeds classes are supported, whose type is null"
+        )
 
 
 def _noise(given: Settings, origin: Path) -> NoiseSettings:

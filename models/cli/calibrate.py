@@ -63,6 +63,11 @@ def _setting(spec: type[FlowPath] | type[Levels], name: str) -> Callable[[Comman
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
+    "--class-label",
+    type=click.IntRange(0),
+    help="The class that the good images are of, for a model that has classes.",
+)
+@click.option(
     "--score",
     type=click.Choice(("levels", "path")),
     default="levels",

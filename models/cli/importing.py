@@ -34,6 +34,12 @@ from models.cli.options import as_json
     show_default=True,
     help="Of CHECKPOINT: the averaged parameters, or those that the optimiser last wrote.",
 )
+@click.option(
+    "--classes",
+    type=click.IntRange(1),
+    help="Of a diffusers model: the number of classes that requests may name, the first of the "
+    "network's; all by default. A network for guidance has one more, which stands for none.",
+)
 @click.option("--name", help="Name to serve it by. The folder's name by default.")
 @click.option(
     "--max-bytes",

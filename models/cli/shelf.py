@@ -39,16 +39,18 @@ def show_checkpoint(name: str, root: Path, as_json: bool) -> None:
 
 def _summary(manifest: Manifest) -> dict[str, Any]:
     height, width, channels = manifest.config.image_shape
+    classes = manifest.config.classes
     return {
         "name": manifest.name,
         "shape": f"{height}x{width}x{channels}",
         "parameters": manifest.parameters,
         "sha256": manifest.sha256,
         "parameterisation": manifest.config.parameterisation,
-    }
+    } | ({"classes": classes} if classes else {})
 
 
 def _line(entry: dict[str, Any]) -> str:
     if "error" in entry:
         return str(entry["error"])
-    return "{name:20} {shape:10} {parameters:>12,} parameters  {sha256:.12}".format(**entry)
+    line = "{name:20} {shape:10} {parameters:>12,} parameters  {sha256:.12}".format(**entry)
+    return f"{line}  {entry['classes']} classes" if "classes" in entry else line

@@ -71,10 +71,15 @@ class RecordedData:
         tiles, _ = cut_all([one.picture for one in pictures], rule)
         return tiles
 
-    def labels(self, part: DataPart) -> Labels:
-        """Return the classes `[N]` of one part. Raises DataError where they are not known."""
+    def labels(self, part: DataPart) -> Labels | None:
+        """Return the classes `[N]` of one part, None where the images have none. Raises
+        DataError."""
+        if self.manifest.preprocessing is not None:
+            return None
         source, _ = self._source(part)
         labels = load_labels(source)
+        if labels is None:
+            return None
         chosen: Labels = labels[self._indices(part, len(labels))]
         return chosen
 

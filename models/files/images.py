@@ -76,18 +76,19 @@ def load_images(source: str, config: ModelConfig) -> Tokens:
     return images
 
 
-def load_labels(source: str) -> Labels:
+def load_labels(source: str) -> Labels | None:
     """Load the classes `[N]`, int64, of the images that `load_tokens(source)` gives.
 
     They are known for `digits`, and for an idx file of images whose labels lie beside it under the
-    usual name: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Raises DataError.
+    usual name: train-images-idx3-ubyte.gz has train-labels-idx1-ubyte.gz. Other images have none.
+    Raises DataError where the file of labels is missing or broken.
     """
     if source in NAMED:
         return np.asarray(_digits().target, dtype=np.int64)
     path = Path(source)
     name = path.name.replace("images-idx3", "labels-idx1")
     if name == path.name:
-        raise DataError(f"{source}: no labels are known for these images")
+        return None
     return _guarded(path.with_name(name), lambda file: _read_idx(file, axes=1)).astype(np.int64)
 
 

@@ -58,7 +58,8 @@ def log_noise(alphas_cumprod: Tensor) -> Tensor:
 
 
 class _Score(nn.Module):
-    """The network of x_t and a timestep, which may lie between two. It has no latent."""
+    """The network of x_t and a timestep, which may lie between two, and of a class where there are
+    classes. It has no latent."""
 
     def __init__(self, config: DiffusersConfig) -> None:
         super().__init__()
@@ -72,6 +73,8 @@ class _Score(nn.Module):
             raise CheckpointError(f"diffusers cannot build this network: {line}") from error
 
     def forward(self, x: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
-        """Return the prediction, shaped as `x` `[rows, C, H, W]`; `timestep` is `[rows]`."""
-        out: Tensor = self.unet(x, timestep, return_dict=False)[0]
+        """Return the prediction, shaped as `x` `[rows, C, H, W]`; `timestep` is `[rows]`, `latent`
+        the classes `[rows, classes]`, one-hot."""
+        classes = latent.argmax(1) if latent.shape[1] else None
+        out: Tensor = self.unet(x, timestep, class_labels=classes, return_dict=False)[0]
         return out

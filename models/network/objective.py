@@ -64,15 +64,24 @@ def negative_elbo(
 
 
 def reconstruction(model: Network, tokens: Tensor, epsilon0: Tensor) -> Tensor:
-    """Return -log p(tokens | x at t = 0) in nats, `[rows]`. It does not depend on parameters."""
-    config, gamma0 = model.config, model.config.gamma_min
+    """Return -log p(tokens | x at t = 0) in nats, `[rows]`. It does not depend on parameters.
+
+    A token's probability is its share of the normal densities around all tokens' places. Only the
+    tokens are summed over whose densities are more than e^-40 of the largest.
+    """
+    config = model.config
+    # Scale of the noise at t = 0, in bins, and tokens to either side of the nearest that count.
+    scale = 0.5 * config.bins * math.exp(0.5 * config.gamma_min)
+    reach = min(config.vocabulary - 1, math.ceil(math.sqrt(0.25 + 80 * scale**2) - 0.5))
     with torch.no_grad():
-        x0 = tokens_to_data(tokens, config).to(epsilon0)
-        bins = tokens_to_data(torch.arange(config.vocabulary, device=tokens.device), config)
-        noisy = x0 + math.exp(0.5 * gamma0) * epsilon0
-        squares = torch.square((noisy[..., None] - bins.to(noisy)) * math.exp(-0.5 * gamma0))
-        log_p = torch.log_softmax(-0.5 * squares, dim=-1)
-        return -log_p.gather(-1, tokens.long()[..., None]).flatten(1).sum(1)
+        nearest = tokens + (scale * epsilon0).round().long()
+        nearest = nearest.clamp(0, config.vocabulary - 1)
+        near = nearest[..., None] + torch.arange(-reach, reach + 1, device=tokens.device)
+        distances = epsilon0[..., None] - (near - tokens[..., None]).to(epsilon0) / scale
+        logits = -0.5 * distances.square()
+        logits = logits.masked_fill((near < 0) | (near >= config.vocabulary), -math.inf)
+        own = -0.5 * epsilon0.square()
+        return (torch.logsumexp(logits, dim=-1) - own).flatten(1).sum(1)
 
 
 def prior(model: Network, x0: Tensor) -> Tensor:

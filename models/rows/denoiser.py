@@ -30,6 +30,6 @@ class Denoiser(Protocol):
         ...
 
     def condition(self, latent: Tensor) -> Condition:
-        """Return schedule and network time of k-hot latents `[rows, n]`, computed once for each
-        row."""
+        """Return schedule and network time of k-hot latents `[rows, n]`, or of classes, one-hot,
+        computed once for each row."""
         ...

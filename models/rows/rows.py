@@ -34,7 +34,8 @@ class Moment(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """The conditioning of the network, fixed for a row's life: the latent and its schedule."""
+    """The conditioning of the network, fixed for a row's life: the latent, or the class as a
+    one-hot latent, and its schedule."""
 
     latent: Tensor
     schedule: Schedule

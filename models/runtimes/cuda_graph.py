@@ -77,7 +77,7 @@ class CudaGraphRuntime:
 
     def _record(self, rows: int, probes: int) -> _Call:
         config, device = self.model.config, self.model.device
-        shapes = [config.chw, (), (config.latent_size,), (probes, *config.chw)]
+        shapes = [config.chw, (), (config.condition_size,), (probes, *config.chw)]
         inputs = tuple(
             torch.zeros(rows, *shape, device=device) for shape in shapes[: 4 if probes else 3]
         )

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.network.encoder import top_k
 from models.network.schedule import per_row
+from models.rows.latents import drawn
 from models.rows.noise import Stream, normal, rademacher, uniform
 from models.rows.rows import Condition, NoiseKey, Query
 from models.runtimes.denoiser import NetworkDenoiser
@@ -73,8 +73,7 @@ def questions(denoiser: NetworkDenoiser, rows_a_quarter: int = FEW) -> tuple[Que
     device, config = denoiser.model.device, denoiser.config
     rows = QUARTERS * rows_a_quarter
     key = NoiseKey(*torch.arange(rows, device=device).expand(2, rows))
-    choice = uniform(key, Stream.LATENT, 0, (config.latent_size,))
-    condition = denoiser.condition(top_k(choice, config.latent_k).float())
+    condition = denoiser.condition(drawn(config, key))
     t = torch.linspace(0, 1, rows, device=device, dtype=torch.float64)
     noise = condition.schedule.noise(t)
     # Grey levels that differ from image to image, as smooth regions of pictures have.

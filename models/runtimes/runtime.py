@@ -17,8 +17,9 @@ class Runtime(Protocol):
     `models.runtimes.denoiser` pads every call to a multiple of `least`, or of more.
 
     All tensors are float32, or float64 where a runtime can, on the device of the model. `x` is
-    x_t `[rows, C, H, W]`, `network_time` `[rows]`, `latent` k-hot `[rows, n]`. Every result is a
-    new tensor that later calls leave alone, and depends only on its own row.
+    x_t `[rows, C, H, W]`, `network_time` `[rows]`, `latent` k-hot `[rows, n]`, or the class
+    one-hot. Every result is a new tensor that later calls leave alone, and depends only on its own
+    row.
     """
 
     name: str

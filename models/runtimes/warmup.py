@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.network.encoder import top_k
 from models.network.network import Network
+from models.rows.latents import drawn
 from models.rows.noise import Stream, normal, rademacher, uniform
 from models.rows.rows import NoiseKey, Query, take
 from models.runtimes.denoiser import EAGER_QUANTUM, NetworkDenoiser
@@ -90,11 +90,10 @@ def rows_of_all_kinds(denoiser: NetworkDenoiser, rows: int) -> Rows:
     device = denoiser.model.device
     key = NoiseKey(*torch.arange(rows, device=device).expand(2, rows))
     config = denoiser.config
-    latents = uniform(key, Stream.LATENT, 0, (config.latent_size,))
     return Rows(
         normal(key, Stream.START, 0, config.chw),
         uniform(key, Stream.STEP, 0, ()),
-        top_k(latents, config.latent_k).float(),
+        drawn(config, key),
         rademacher(key, Stream.PROBE, 0, (1, *config.chw)),
     )
 

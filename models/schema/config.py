@@ -91,6 +91,22 @@ class ModelConfig(BaseModel):
         return 0
 
     @property
+    def classes(self) -> int:
+        """The number of classes that images are drawn of, one named for each; 0 for a model that
+        has no classes."""
+        return 0
+
+    @property
+    def condition_size(self) -> int:
+        """The length of the vector that conditions a row: its latent, or its class, one-hot."""
+        return self.classes or self.latent_size
+
+    @property
+    def condition_ones(self) -> int:
+        """The number of ones in that vector."""
+        return 1 if self.classes else self.latent_k
+
+    @property
     def log_latents(self) -> float:
         """The price log C(n, k), in nats, of naming one latent under the uniform prior."""
         n, k = self.latent_size, self.latent_k

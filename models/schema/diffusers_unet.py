@@ -12,6 +12,8 @@ MOST_LAYERS = 64
 # Attention compares every position with every other.
 MOST_POSITIONS = 2**14
 MOST_TIMESTEPS = 100_000
+# A row carries its class as a vector of so many numbers.
+MOST_CLASSES = 2**15
 
 Channels = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
 DownBlock = Literal["DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"]
@@ -53,6 +55,9 @@ class Unet(BaseModel):
     norm_eps: float = Field(1e-5, gt=0, le=1)
     resnet_time_scale_shift: Literal["default", "scale_shift"] = "default"
     add_attention: bool = True
+    num_class_embeds: int | None = Field(
+        None, ge=1, le=MOST_CLASSES, exclude_if=lambda classes: classes is None
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -101,9 +106,21 @@ class DiffusersConfig(ModelConfig):
         ge=1, le=MOST_PARAMETERS, description="Number of parameters of the network."
     )
     unet: Unet
+    named_classes: int | None = Field(
+        None,
+        ge=1,
+        description="The classes that may be named, the first of the network's; left out, all. "
+        "A network for classifier-free guidance has one more, which stands for no class.",
+        exclude_if=lambda classes: classes is None,
+    )
 
     @model_validator(mode="after")
     def _buildable(self) -> Self:
+        known = self.unet.num_class_embeds or 0
+        if self.named_classes is not None and self.named_classes > known:
+            raise ValueError(
+                f"named_classes is {self.named_classes}, and the network has {known} classes"
+            )
         height, width, _ = self.image_shape
         halvings = 2 ** (len(self.unet.block_out_channels) - 1)
         if height % halvings or width % halvings:
@@ -119,3 +136,7 @@ class DiffusersConfig(ModelConfig):
     @property
     def closing_evaluations(self) -> int:
         return 1
+
+    @property
+    def classes(self) -> int:
+        return self.named_classes or self.unet.num_class_embeds or 0

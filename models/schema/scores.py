@@ -3,9 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
 
 Found = TypeVar("Found")
+# Left out of the bytes of scores without it, which older APIs read strictly.
+_ByClass = Annotated[tuple[float, ...] | None, Field(exclude_if=lambda bounds: bounds is None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +23,15 @@ class Score:
 
     The three errors are reported apart: that of the probes, with the degrees of freedom of its
     estimate, the spread over draws and the ODE's own estimate; each is None where it was not
-    estimated. `total_standard_error` is all of them together: an interval of 95 % reaches 1.96 times
-    as far. `prior`, `log_det`, `dequantization` and `latent` are means over draws of the terms that
+    estimated. `total_standard_error` is all of them together: an interval of 95 % reaches 1.96
+    times as far. `prior`, `log_det`, `dequantization` and `latent` are means over draws of the terms that
     for one draw add up to `log_px_lower_bound`. Each of the `draws` was solved `solves` times, with
     other probes; `precise` says whether the total error is what was asked for, None where nothing
     was.
+
+    Of a class that was named, both log-probabilities are those of its images, P(v | c). Where none
+    was, `log_px_lower_bound` bounds the mean over classes, and `log_px_given_class` has the bound
+    of each.
     """
 
     nfe: int
@@ -43,6 +51,7 @@ class Score:
     draws: int | None = None
     solves: int | None = None
     precise: bool | None = None
+    log_px_given_class: _ByClass = None
 
     @property
     def ok(self) -> bool:

@@ -205,6 +205,16 @@ class Rk45(AdaptiveSpec):
     name: Literal["rk45"] = "rk45"
 
 
+ClassLabel = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        exclude_if=lambda label: label is None,
+        description="The class whose images are good ones, of a model that has classes.",
+    ),
+]
+
+
 class FlowPath(SolverSpec):
     """The probability-flow ODE in a fixed number of second-order steps, from image to noise, then
     fresh noise on the image: the solve behind a verdict on an image."""
@@ -213,6 +223,7 @@ class FlowPath(SolverSpec):
     probes: int = Field(1, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
     steps: int = Field(30, ge=2, le=1000, description="Steps from image to noise.")
     fresh: int = Field(8, ge=1, le=1000, description="Draws of x_t for the bound's terms.")
+    class_label: ClassLabel = None
 
     @property
     def evaluations(self) -> int:
@@ -234,6 +245,7 @@ class Levels(SolverSpec):
 
     name: Literal["levels"] = "levels"
     levels: int = Field(6, ge=2, le=MOST_LEVELS, description="Number of noise levels.")
+    class_label: ClassLabel = None
 
     @property
     def evaluations(self) -> int:

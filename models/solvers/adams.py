@@ -23,8 +23,8 @@ from models.solvers.probing import (
 
 # The parts of the tolerance that the steps' errors may come to as scatter, and as a sum.
 SHARE, TREND = 0.5, 0.09
-# Where all errors of x so far agree in sign, as on smooth densities, the log-det, whose own error is
-# hidden by the noise of the probes, errs so many times as much as x makes log p err.
+# Where all errors of x so far agree in sign, as on smooth densities, the log-det, whose own error
+# is hidden by the noise of the probes, errs so many times as much as x makes log p err.
 AGREEMENT = 4.0
 # On networks the log-det errs beyond what x shows, because the trace is rough along the path. With
 # steps of this length all the way its error is within so many nats for 95 % of the images of
@@ -51,8 +51,8 @@ class LastStep(NamedTuple):
     `bend` are the rates of both by s over it. `there` is the moment of the next question, and
     `ahead` the x_t / alpha that is predicted there. `excess` is the last accepted step's error in
     units of what it should be, 1 before any; `squares` and `drift` sum up the accepted steps' error
-    estimates, in nats, squared and as they are, and `size` those without their signs. `point` counts the points before that of the next
-    question, `[rows]` int64, and `spread` is the probes' noise.
+    estimates, in nats, squared and as they are, and `size` those without their signs. `point`
+    counts the points before that of the next question, `[rows]` int64, and `spread` is the probes' noise.
     """
 
     before: Tensor

@@ -1,4 +1,4 @@
-"""The solves of one image: those that are wanted, those that have ended, and the score they make."""
+"""The solves of one image: those that are wanted, those that have ended, and their score."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -71,9 +71,13 @@ class ImageSolves:
     def _solves(self) -> range:
         return range(self._grid.solves)
 
-    def _score(self) -> Score:
+    def density(self) -> LogDensity:
+        """Return the log-densities of all draws, each from all of its solves, which have ended."""
         draws = [
             averaged([self._ended[draw, solve] for solve in self._solves])
             for draw in range(self._grid.draws)
         ]
-        return summarise(self._config, concat(draws), self._spec)
+        return concat(draws)
+
+    def _score(self) -> Score:
+        return summarise(self._config, self.density(), self._spec)

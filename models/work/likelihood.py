@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.network.encoder import top_k
 from models.network.pixels import tokens_to_data
 from models.rows.denoiser import Denoiser
+from models.rows.latents import chosen as chosen_latent
 from models.rows.noise import Stream, rademacher, uniform
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.rows.subsets import draw_subset, log_probability
@@ -60,11 +60,13 @@ def score_problem(
     spec: Adams | Rk45,
     seed: int | Sequence[int],
     draws: int,
+    classes: Sequence[int] | None = None,
 ) -> Problem[Columns]:
     """Return the rows for images `tokens` `[N, C, H, W]`, uint8: `draws` of one image, then of the
-    next. `seed` is the same for all images, or has one for each."""
+    next. `seed` is the same for all images, or has one for each. `classes` names the class of each
+    image, of a model that has classes."""
     places = [Place(image, draw) for image in range(len(tokens)) for draw in range(draws)]
-    return score_rows(denoiser, tokens, spec, seed, places)
+    return score_rows(denoiser, tokens, spec, seed, places, classes)
 
 
 def score_rows(
@@ -73,13 +75,16 @@ def score_rows(
     spec: Adams | Rk45,
     seed: int | Sequence[int],
     places: Sequence[Place],
+    classes: Sequence[int] | None = None,
 ) -> Problem[Columns]:
     """Return a row for each of `places` in images `tokens` `[N, C, H, W]`, uint8. `seed` is the
-    same for all images, or has one for each.
+    same for all images, or has one for each. `classes` names the class of each image, of a model
+    that has classes.
 
     All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
     by the number of the draw, the probes by that of the solve; so the draws of one image share its
-    probes. The encoder runs once for each image.
+    probes. The encoder runs once for each image. Raises EvaluationError where the model has classes
+    and none is named, and conversely.
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config)
@@ -88,7 +93,8 @@ def score_rows(
     where = pad(torch.tensor(places, dtype=torch.int64).view(-1, len(Place._fields)), QUANTUM)
     image, number, solve = where.to(device).unbind(1)
     key = NoiseKey(seeds[image], number)
-    chosen = choose_latent(config, logits[image], spec, key)
+    told = None if classes is None else torch.tensor(classes, device=device)[image]
+    chosen = choose_latent(config, logits[image], spec, key, told)
     dequantized = dequantize(config, clean[image], key)
     columns = Columns(
         dequantized.image,
@@ -104,15 +110,22 @@ def score_rows(
     return first(problem, len(places))
 
 
-def choose_latent(config: ModelConfig, logits: Tensor, spec: Adams | Rk45, key: NoiseKey) -> Chosen:
-    """Return for each row of encoder `logits` `[rows, n]` the k largest, or a random draw.
+def choose_latent(
+    config: ModelConfig,
+    logits: Tensor,
+    spec: Adams | Rk45,
+    key: NoiseKey,
+    classes: Tensor | None = None,
+) -> Chosen:
+    """Return for each row of encoder `logits` `[rows, n]` the k largest, or a random draw; or the
+    `classes` `[rows]` that are named, one-hot, at no cost.
 
     The proposal of a draw has exact probabilities (`subsets`), so log-mean-exp over draws is an
     importance-weighted bound (Burda et al., 2016).
     """
     k = config.latent_k
-    if spec.latent == "encoded":
-        latent = top_k(logits, k)
+    if config.classes or spec.latent == "encoded":
+        latent = chosen_latent(config, logits, classes)
         log_q = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
     else:
         latent = draw_subset(logits, k, uniform(key, Stream.LATENT, 0, (config.latent_size,)))

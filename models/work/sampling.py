@@ -7,9 +7,8 @@ import optree
 import torch
 from torch import Tensor
 
-from models.network.encoder import top_k
 from models.rows.denoiser import Denoiser
-from models.rows.noise import Stream, uniform
+from models.rows.latents import drawn
 from models.rows.rows import Condition, NoiseKey, concat, take
 from models.schema.specs import SamplerSpec
 from models.schema.walks import WalkSpec
@@ -19,13 +18,13 @@ from models.solvers.grid import Points
 
 
 class Images(NamedTuple, Generic[SpecT]):
-    """Images `numbers` of one request with a `seed`. `latent` names the k ones of z; None lets
-    every image draw its own from the prior."""
+    """Images `numbers` of one request with a `seed`. `latents` names the k ones of z for each, or
+    its class alone; None lets every image draw its own."""
 
     spec: SpecT
     seed: int
     numbers: Sequence[int]
-    latent: tuple[int, ...] | None = None
+    latents: Sequence[tuple[int, ...]] | None = None
 
 
 def sample_problem(
@@ -38,7 +37,8 @@ def sample_problem(
     """Return the rows for images `index` `[rows]` (int64) of a request with `seed`, for the
     registered sampler that `spec` names.
 
-    `latent` names the k ones of z; left out, each image draws its own from the prior.
+    `latent` names the k ones of z, or the class alone; left out, each image draws its own, every
+    latent or class as likely.
     """
     return problem_for(sampler_of(spec.name, denoiser.config), denoiser, spec, seed, index, latent)
 
@@ -52,7 +52,8 @@ def problem_for(
     latent: tuple[int, ...] | None = None,
 ) -> Problem[Columns]:
     """Return the rows of `sample_problem` for any `sampler`, registered or not."""
-    images = Images(spec, seed, index.tolist(), latent)
+    numbers = index.tolist()
+    images = Images(spec, seed, numbers, None if latent is None else [latent] * len(numbers))
     return joint_problem(sampler, denoiser, [images], index.device)
 
 
@@ -89,19 +90,17 @@ def _tabulated(columns: Columns, condition: Condition, specs: Sequence[WalkSpec]
 
 
 def _latents(denoiser: Denoiser, wanted: Sequence[Images[SpecT]], key: NoiseKey) -> Tensor:
-    """Return the k-hot latent of each row `[rows, n]`: the one that its request names, or a draw
-    from the prior."""
-    size, k = denoiser.config.latent_size, denoiser.config.latent_k
-    latent = top_k(uniform(key, Stream.LATENT, 0, (size,)), k).float()
-    if all(images.latent is None for images in wanted):
+    """Return the latent of each row `[rows, n]`: the one that its request names, or a draw."""
+    latent = drawn(denoiser.config, key)
+    if all(images.latents is None for images in wanted):
         return latent
-    named = torch.zeros(len(latent), size)
+    named = torch.zeros(latent.shape)
     chosen = torch.zeros(len(latent), dtype=torch.bool)
-    first = 0
+    row = 0
     for images in wanted:
-        last = first + len(images.numbers)
-        if images.latent is not None:
-            named[first:last, list(images.latent)], chosen[first:last] = 1.0, True
-        first = last
+        for ones in images.latents or ():
+            named[row, list(ones)], chosen[row] = 1.0, True
+            row += 1
+        row += 0 if images.latents else len(images.numbers)
     named, chosen = named.to(latent.device), chosen.to(latent.device)
     return torch.where(chosen[:, None], named, latent)

@@ -1,7 +1,6 @@
 """Valid requests become jobs, or are refused before they have cost any model time."""
 
 import time
-import uuid
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from service.errors import InvalidRequest, TooLarge
 from service.jobs import Decoded, Job, Task
 from service.kind import AnyKind
 from service.settings import Settings
+from service.store.ids import new_id
 
 
 class Caller(NamedTuple):
@@ -34,7 +34,7 @@ def cost(kind: AnyKind, asked: Asked, model: ServedModel, settings: Settings) ->
     count = 0
     if kind.takes_images:
         count = images.count(asked.parts, model, settings)
-        _check_count(count, settings)
+        _check_count(count, kind.least_images, settings)
     quote = kind.quote(asked.wanted, count, model, settings)
     if quote.row_evaluations > settings.max_row_evaluations:
         raise InvalidRequest(
@@ -48,7 +48,7 @@ def cost(kind: AnyKind, asked: Asked, model: ServedModel, settings: Settings) ->
 def task(kind: AnyKind, asked: Asked, model: ServedModel, context: Context) -> Task:
     """The task with images decoded, which may take a while. Raises BadRequest."""
     decoded = Decoded(np.empty((0, *model.config.image_shape), np.uint8))
-    if kind.takes_images:
+    if asked.parts:
         decoded = images.decode(asked.parts, model, context.settings)
     made: Task = kind.make(asked.wanted, decoded, model)
     return made
@@ -66,7 +66,7 @@ def job(
     """A new job that is created now, with a deadline within the server's limit."""
     now = time.time()
     return Job(
-        id=uuid.uuid4().hex,
+        id=new_id(now),
         checkpoint=model.checkpoint,
         task=task,
         deadline=now + min(wait, settings.max_timeout_s),
@@ -81,8 +81,8 @@ def job(
     )
 
 
-def _check_count(count: int, settings: Settings) -> None:
-    if not count:
+def _check_count(count: int, least: int, settings: Settings) -> None:
+    if count < least:
         raise InvalidRequest.at("images", "should hold at least one image")
     if count > settings.max_images:
         raise TooLarge("too-many-images", f"{count} images; at most {settings.max_images}")

@@ -12,7 +12,7 @@ from service.api.job_contract import JOB_REQUEST, JobListResponse, JobResponse, 
 from service.api.kinds import offers, take
 from service.api.negotiation import JSON, answer_type, body_type
 from service.contracts.base import PRIORITIES
-from service.errors import InvalidRequest, JobNotFinished
+from service.errors import InvalidRequest, JobLost, JobNotFinished, StoreUnavailable
 from service.hosts import AllowedHosts
 from service.jobs import UNFINISHED, JobStatus
 from service.kinds import KINDS
@@ -24,6 +24,7 @@ router = APIRouter(tags=["jobs"])
 
 MOST_LISTED = 100
 _PRIORITY_NAMES = {number: name for name, number in PRIORITIES.items()}
+_LOWEST, _HIGHEST = min(_PRIORITY_NAMES), max(_PRIORITY_NAMES)
 
 
 @router.post(
@@ -107,9 +108,13 @@ async def delete_job(id: JobId, request: Request, context: InContext) -> None:  
 
 
 async def owned(job_id: str, request: Request, context: Context) -> JobSummary:
-    """The state of a job of the caller. Raises UnknownJob, also for a job of another caller."""
+    """The state of a job of the caller. Raises UnknownJob, also for a job of another caller, and
+    StoreUnavailable for one that was lost with the store's data."""
     context.gate.check_loaded()
-    summary = await context.store.summary(job_id)
+    try:
+        summary = await context.store.summary(job_id)
+    except JobLost as lost:
+        raise StoreUnavailable(lost.detail) from lost
     if summary.owner != request.state.owner:
         raise rules.unknown(job_id)
     request.state.job_id = summary.id
@@ -136,7 +141,7 @@ def describe(summary: JobSummary) -> JobResponse:
         kind=summary.kind,
         model=summary.model,
         checkpoint=summary.checkpoint,
-        priority=_PRIORITY_NAMES[summary.priority],
+        priority=_PRIORITY_NAMES[min(max(summary.priority, _LOWEST), _HIGHEST)],
         status=summary.status,
         progress=summary.progress,
         created_at=_time(summary.created_at),

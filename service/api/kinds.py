@@ -13,6 +13,7 @@ from service.api.images import Images, json_images, read_images
 from service.api.negotiation import JSON, body_type
 from service.catalogue import ServedModel
 from service.contracts.base import Timing, Work
+from service.errors import ComputationFailed
 from service.images.upload import Upload
 from service.jobs import Result, Task
 from service.kind import AnyKind, Finished
@@ -65,24 +66,26 @@ def render(kind: AnyKind, media_type: str, record: JobRecord, model: ServedModel
     if media_type == JSON:
         body = kind.answer(finished).model_dump_json()
         return Response(body, headers=headers, media_type=JSON)
-    headers |= _binary_headers(finished)
+    headers |= _binary_headers(finished) | kind.headers(finished)
     data = kind.binaries[media_type].body(finished)
     return Response(data, headers=headers, media_type=media_type)
 
 
 def finished_job(kind: AnyKind, record: JobRecord, model: ServedModel) -> Finished[Any, Any]:
-    """A job that has succeeded, with its result and its times."""
-    assert isinstance(record.job.task, kind.task)
-    assert isinstance(record.outcome, kind.result)
+    """A job that has succeeded, with its result and its times. Raises ComputationFailed for a
+    stored task or result of another kind."""
+    of_kind = isinstance(record.job.task, kind.task) and isinstance(record.outcome, kind.result)
+    if not of_kind:
+        raise ComputationFailed(f"the stored job is not one of {kind.name}")
     return Finished(record.job, record.outcome, _timing(record), model)
 
 
 def _timing(record: JobRecord) -> Timing:
-    assert record.started_at is not None
-    assert record.finished_at is not None
+    # A time that cannot be read is left out of the job's record.
+    started = record.started_at or record.job.created_at
     return Timing(
-        queued_s=max(0.0, record.started_at - record.job.created_at),
-        running_s=max(0.0, record.finished_at - record.started_at),
+        queued_s=max(0.0, started - record.job.created_at),
+        running_s=max(0.0, (record.finished_at or started) - started),
     )
 
 

@@ -108,6 +108,7 @@ def _describe(model: ServedModel, settings: Settings) -> ModelResponse:
         vocabulary=config.vocabulary,
         preprocessing=described(model.manifest.preprocessing),
         latent=Latent(n=config.latent_size, k=config.latent_k),
+        classes=config.classes or None,
         parameters=model.manifest.parameters,
         parameterisation=config.parameterisation,
         runtime=model.execution,

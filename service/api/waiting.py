@@ -28,6 +28,7 @@ from service.errors import (
 )
 from service.jobs import Job, Task
 from service.kind import AnyKind
+from service.kinds import KINDS
 from service.store.base import JobRecord, Key
 from service.store.retry import cancel_all
 
@@ -160,7 +161,8 @@ async def made(
         record.outcome.job = record.job.id
         raise record.outcome
     model = context.catalogue.by_checkpoint(record.job.checkpoint)
-    if record.job.cost * model.config.dimensions <= _QUICK:
+    kind = KINDS[record.job.task.kind]
+    if not kind.slow and record.job.cost * model.config.dimensions <= _QUICK:
         return make(model)
     return await anyio.to_thread.run_sync(make, model)
 

@@ -14,7 +14,8 @@ from service.errors import StoreUnavailable
 from service.hosts import AllowedHosts
 from service.settings import Settings
 from service.store.base import Call, Callbacks
-from service.store.retry import cancel_all, retry_while_unavailable
+from service.store.retry import cancel_all, repeat, retry_while_unavailable
+from service.store.telling import tell_each_minute
 from service.telemetry.callbacks import CallbackMetrics, Ending
 
 logger = logging.getLogger("mulan.callbacks")
@@ -44,16 +45,18 @@ class Caller:
 
     async def run(self) -> None:
         """Make calls until this task is cancelled."""
-        while True:
-            await self._room.acquire()
-            try:
-                call = await self._next()
-            except BaseException:
-                self._room.release()
-                raise
-            task = asyncio.create_task(self._make(call))
-            self._calls.add(task)
-            task.add_done_callback(self._ended)
+        await repeat("loop that makes calls", self._make_next)
+
+    async def _make_next(self) -> None:
+        await self._room.acquire()
+        try:
+            call = await self._next()
+        except BaseException:
+            self._room.release()
+            raise
+        task = asyncio.create_task(self._make(call))
+        self._calls.add(task)
+        task.add_done_callback(self._ended)
 
     async def close(self, within_s: float) -> None:
         """Make the calls that are due, and let those that are being made end, within so many
@@ -73,7 +76,7 @@ class Caller:
                 if call := await self._callbacks.take(LEASE_S):
                     return call
             except StoreUnavailable as error:
-                logger.warning("calls cannot be looked for: %s", error)
+                tell_each_minute(logger, logging.WARNING, f"calls cannot be looked for: {error}")
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _make(self, call: Call) -> None:

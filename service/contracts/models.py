@@ -22,7 +22,8 @@ class Limits(ResponseModel):
     max_images: int = Field(description="Images in one request.")
     max_body_bytes: int = Field(description="Bytes of one request body.")
     max_row_evaluations: int = Field(
-        description="Predicted price of one request: images x draws x (1 + probes) x steps."
+        description="Predicted price of one request: images x draws x (1 + probes) x steps, and "
+        "x classes where the classes of images to score are not named."
     )
     max_timeout_s: float = Field(description="The longest `timeout_s` of a request, in seconds.")
 
@@ -39,6 +40,12 @@ class ModelResponse(ResponseModel):
         "model's shape and levels."
     )
     latent: Latent
+    classes: int | None = Field(
+        None,
+        description="Number of classes, which requests name from 0 on as `class_label`; absent for "
+        "a model without classes.",
+        exclude_if=lambda classes: classes is None,
+    )
     parameters: int = Field(description="Number of the network's parameters.")
     parameterisation: str = Field(description="Quantity that the network predicts.")
     runtime: str = Field(description="The `execution` of its results.")

@@ -7,10 +7,12 @@ lose their rows between two network calls.
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
+from models.solvers.base import Problem
 from service.engine.arrivals import Arrivals
 from service.engine.begin_price import BeginPrice
 from service.engine.call_price import CallPrices, CallSizes
@@ -22,7 +24,7 @@ from service.engine.scheduler import Admission, Scheduler, SchedulerLimits
 from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
 from service.price import price
-from service.rows import Part, Served
+from service.rows import AnyJobRows, AnyRows, Part, PromptRows, Served
 from service.telemetry.lines import log_fields
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import NetworkCall, Reason, Tick
@@ -79,11 +81,10 @@ class Engine:
         if job.id in self._numbers:
             return
         try:
-            running = RunningJob(job, self._models[job.checkpoint])
+            self._schedule(RunningJob(job, self._models[job.checkpoint]))
         except Exception as error:
             self._events.append(Ended(job.id, _service_error(error, job)))
             return
-        self._schedule(running)
         self._arrivals.count()
 
     def abort(self, job_id: str) -> None:
@@ -132,7 +133,7 @@ class Engine:
             self._advance(keys, plan.run, plan.reason)
         self._report()
         tick.lap("report")
-        if plan.admissions:
+        if plan.admissions and tick.calls:
             self._begin_price.record(tick)
         self._observer.tick_ended(tick)
         return self._take_events()
@@ -168,14 +169,15 @@ class Engine:
         """Begin rows of jobs of one lane, all as one; if that raises, each job alone, so that only
         the one at fault fails."""
         ids = [row_ids(job, np.arange(first, last)) for job, first, last in admissions]
-        parts = [Part(self._running[job].work, first, last) for job, first, last in admissions]
-        work = parts[0].job
+        parts: list[Part[Any]] = [
+            Part(self._running[job].work, first, last) for job, first, last in admissions
+        ]
+        work: AnyRows = parts[0].job
         try:
-            problem = work.problem(parts)
-            if key in self._lanes:
-                self._lanes[key].admit(np.concatenate(ids), problem)
+            if isinstance(work, PromptRows):
+                ended = work.begin(parts)
             else:
-                self._lanes[key] = Lane(work.solver, work.adaptive, np.concatenate(ids), problem)
+                self._enter(key, work, np.concatenate(ids), work.problem(parts))
         except Exception as error:
             if len(admissions) == 1:
                 number = admissions[0].job
@@ -184,6 +186,16 @@ class Engine:
             logger.warning("%d jobs failed to begin, trying each alone: %r", len(parts), error)
             for admission in admissions:
                 self._admit(key, [admission])
+            return
+        if isinstance(work, PromptRows):
+            self._scheduler.record_evaluations(np.concatenate(ids))
+            self._end(self._collect(np.concatenate(ids), ended))
+
+    def _enter(self, key: LaneKey, work: AnyJobRows, ids: Ids, problem: Problem[Any]) -> None:
+        if key in self._lanes:
+            self._lanes[key].admit(ids, problem)
+        else:
+            self._lanes[key] = Lane(work.solver, work.adaptive, ids, problem)
 
     def _advance(self, keys: list[LaneKey], ids: Ids, reason: Reason) -> None:
         """Evaluate the rows among `ids` that are in these lanes of one checkpoint, in one call.
@@ -255,7 +267,7 @@ class Engine:
         ids = lane.among(ids)
         jobs = by_job(ids)
         try:
-            ended = self._running[jobs[0][0]].work.read(len(ids), *lane.rows(ids))
+            ended = self._running[jobs[0][0]].solved.read(len(ids), *lane.rows(ids))
         except Exception as error:
             if len(jobs) == 1:
                 number = jobs[0][0]
@@ -265,8 +277,15 @@ class Engine:
             for _, positions in jobs:
                 self._retire(key, ids[positions])
             return
+        ends = self._collect(ids, ended)
+        self._discard(key, ids)
+        self._end(ends)
+
+    def _collect(self, ids: Ids, ended: Sequence[Any]) -> list[tuple[int, Outcome | None]]:
+        """Hand what rows ended with to their jobs, and return the outcome of each job that has no
+        row left, None where further rows follow."""
         ends: list[tuple[int, Outcome | None]] = []
-        for number, positions in jobs:
+        for number, positions in by_job(ids):
             running, mine = self._running[number], ids[positions]
             try:
                 running.work.collect(rows_of(mine).tolist(), [ended[row] for row in positions])
@@ -275,7 +294,9 @@ class Engine:
                     ends.append((number, running.end()))
             except Exception as error:
                 ends.append((number, _service_error(error, running.job)))
-        self._discard(key, ids)
+        return ends
+
+    def _end(self, ends: Sequence[tuple[int, Outcome | None]]) -> None:
         for number, outcome in ends:
             if isinstance(outcome, ServiceError):
                 self._fail(number, outcome)
@@ -325,7 +346,7 @@ class Engine:
         ids = lane.ids[jobs_of(lane.ids) == number][:PREVIEWED] if lane is not None else ()
         if lane is None or not len(ids):
             return None
-        return running.work.preview(len(ids), *lane.rows(np.asarray(ids)))
+        return running.solved.preview(len(ids), *lane.rows(np.asarray(ids)))
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from models.solvers import SAMPLERS
 from service.jobs import Job, Result, Task
 from service.kinds import KINDS
-from service.rows import AnyJobRows, Served
+from service.rows import AnyJobRows, AnyRows, PromptRows, Served
 from service.telemetry.ticks import LaneName
 
 
@@ -39,10 +39,12 @@ class RunningJob:
         self.watched = False
         self.take(assign(job.task, served))
 
-    def take(self, work: AnyJobRows) -> None:
+    def take(self, work: AnyRows) -> None:
         """Take these rows, the first or further ones; none of them has begun."""
         self.work = work
-        self.lane = LaneKey(self.job.checkpoint, work.solver.name, work.probes)
+        # Prompt rows have no solver of their own, and their task's stands in the lane's name.
+        named = self.job.task.solver if isinstance(work, PromptRows) else work.solver
+        self.lane = LaneKey(self.job.checkpoint, named.name, work.probes)
         self.uncollected = work.rows
         self._before = self.reported
 
@@ -59,9 +61,15 @@ class RunningJob:
         """The progress of the job where this `share` of its present rows' evaluations is made."""
         return self._before + (1 - self._before) * share
 
+    @property
+    def solved(self) -> AnyJobRows:
+        """The work of a job whose rows are in a lane."""
+        assert not isinstance(self.work, PromptRows)
+        return self.work
 
-def assign(task: Task, served: Served) -> AnyJobRows:
+
+def assign(task: Task, served: Served) -> AnyRows:
     """The rows of a task. Its kind has them in `rows.Rows`, which is imported here alone: the rest
     of a kind runs without torch."""
-    rows: AnyJobRows = import_module(f"{KINDS[task.kind].package}.rows").Rows(task, served)
+    rows: AnyRows = import_module(f"{KINDS[task.kind].package}.rows").Rows(task, served)
     return rows

@@ -16,5 +16,6 @@ KINDS: dict[str, AnyKind] = {
         "samples",
         "likelihoods",
         "anomalies",
+        "schedules",
     )
 }

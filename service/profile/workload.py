@@ -77,7 +77,10 @@ class Workload:
         config = self._manifest.config
         shape = (self._images, *config.image_shape)
         tokens = np.random.default_rng(seed).integers(0, config.vocabulary, shape, np.uint8)
-        return ScoreTask(spec, seed, 1, tokens)
+        labels = None
+        if config.classes:
+            labels = tuple(image % config.classes for image in range(self._images))
+        return ScoreTask(spec, seed, 1, tokens, labels=labels)
 
 
 def solver_spec(manifest: Manifest, name: str) -> SamplerSpec | Adams:

@@ -2,7 +2,7 @@
 them."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -67,14 +67,14 @@ class JobRecord:
 class Claim:
     """A worker's hold on a job, `since` a time on the monotonic clock, in seconds.
 
-    A later claim of the same job has a higher epoch and wins. A job that is to run `alone` was held
-    by a worker that died. It begins with its first report: if the worker dies after that, the job
-    is taken for the cause.
+    A later claim of the same job has a higher epoch and wins. A job that was held by a worker that
+    died, a suspect, has a `company`: the number of jobs that its worker may hold, itself counted;
+    with 1 it runs alone. None stands for any number.
     """
 
     job: Job
     epoch: int
-    alone: bool = False
+    company: int | None = None
     since: float = field(default_factory=time.monotonic, compare=False)
 
 
@@ -101,9 +101,30 @@ class Callbacks(Protocol):
         ...
 
 
-def always() -> bool:
-    """Return True."""
-    return True
+class Room:
+    """The room that a worker has for jobs, asked at each look for one. This one has any room.
+
+    `held` is the number of jobs that it holds, and `full` whether one more fills it. `patience` is
+    for how many seconds a suspect may be kept for it that needs fewer beside it, or 0.
+    """
+
+    @property
+    def held(self) -> int:
+        return 0
+
+    @property
+    def full(self) -> bool:
+        return False
+
+    @property
+    def patience(self) -> float:
+        return 0.0
+
+    async def make(self, company: int) -> None:
+        """Wait until fewer than `company` jobs are held, or until that has taken too long."""
+
+
+ANY_ROOM = Room()
 
 
 class Store(Protocol):
@@ -140,8 +161,9 @@ class Store(Protocol):
 
         An `attended` job exists for those who wait for it. Each caller of `put` is one of them,
         under the id of the job that it brought, and each has to `leave`, even if `put` raised
-        StoreUnavailable. Raises QueueFull when a bound on queued work is reached, and
-        InvalidRequest (idempotency-mismatch) when the key was used for another request.
+        StoreUnavailable. A process that dies leaves for all of its callers, within two leases.
+        Raises QueueFull when a bound on queued work is reached, and InvalidRequest
+        (idempotency-mismatch) when the key was used for another request.
         """
         ...
 
@@ -153,12 +175,10 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(
-        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
-    ) -> Claim:
+    async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
         """Wait for a job of one of these checkpoints and hold it. Owners take turns by the cost of
-        their jobs; of one owner's the highest priority is first, then the oldest. One that is to
-        run alone is taken only where `alone`, asked at each look, says so."""
+        their jobs; of one owner's the highest priority is first, then the oldest. Suspects take
+        turns with the owner's other jobs, and one is taken only where there is `room` for it."""
         ...
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
@@ -191,7 +211,8 @@ class Store(Protocol):
         ...
 
     async def summary(self, job_id: str) -> JobSummary:
-        """Return the summary of a job. Raises UnknownJob."""
+        """Return the summary of a job. Raises UnknownJob, its kind JobLost for a job that was lost
+        with the store's data, and ComputationFailed for one that cannot be read."""
         ...
 
     async def jobs(

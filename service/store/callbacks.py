@@ -8,15 +8,11 @@ is made at least once; an attempt is made by one process.
 
 import time
 from collections.abc import Callable
-from typing import Any
-
-from redis.asyncio import Redis
 
 from service.store import replies
 from service.store.base import Call, JobSummary
-from service.store.connection import NULL_OBSERVER
+from service.store.replies import UnreadableError
 from service.store.scripts import Scripts
-from service.telemetry.observers import StoreObserver
 
 
 class MemoryCallbacks:
@@ -53,21 +49,18 @@ class MemoryCallbacks:
 class RedisCallbacks:
     """The calls of a store in Redis, as one process makes them."""
 
-    def __init__(
-        self,
-        client: Redis,
-        clock: Callable[[], float] = time.time,
-        observer: StoreObserver = NULL_OBSERVER,
-    ) -> None:
-        self._scripts, self._clock = Scripts(client, observer), clock
+    def __init__(self, scripts: Scripts, clock: Callable[[], float] = time.time) -> None:
+        self._scripts, self._clock = scripts, clock
 
     async def take(self, lease_s: float) -> Call | None:
-        reply: list[Any] | None = await self._scripts.run("take_call", self._clock(), lease_s)
-        if not reply:
-            return None
-        job_id, attempt, url, flat = reply
-        fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Call(replies.summary(job_id.decode(), fields), url.decode(), attempt)
+        while reply := await self._scripts.run("take_call", lease_s):
+            job_id, attempt, url, flat = reply
+            try:
+                return Call(replies.summary(job_id.decode(), flat), url.decode(), attempt)
+            except (UnreadableError, UnicodeDecodeError) as error:
+                self._scripts.damage.tell("call", job_id.decode(errors="replace"), str(error))
+                await self._scripts.run("drop_call", job_id)
+        return None
 
     async def settle(self, call: Call, again_in_s: float | None) -> None:
         due = "" if again_in_s is None else self._clock() + again_in_s

@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from service import urls
 from service.errors import ServeError, StoreUnavailable
+from service.store.telling import tell_each_minute
 from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
@@ -24,6 +27,11 @@ ANSWER_WITHIN_S = 2.0
 CONNECTIONS = 64
 NULL_OBSERVER = StoreObserver()
 _RETRY_AFTER_S = 2
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+# Passwords of this process, which no log may show: a server may repeat what it does not understand.
+_secrets: set[str] = set()
+# The places of the Redis of this process, without user and password: what is wrong may be there.
+_places: set[str] = set()
 
 
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
@@ -32,7 +40,10 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
     `answer_within_s` is in seconds. Raises ServeError for a URL that is not one of Redis.
     """
     try:
-        urls.redis_url(url)
+        parts = urls.redis_url(url)
+        password = parts.password or ""
+        _places.add(urls.place(parts))
+        _secrets.update(filter(None, (password, unquote(password))))
         pool = BlockingConnectionPool.from_url(
             url,
             protocol=2,
@@ -63,8 +74,11 @@ def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        if isinstance(error, ResponseError):
-            logger.error("Redis refused %s: %s", operation, error)
+        refused = isinstance(error, ResponseError)
+        place = f" at {next(iter(_places))}" if len(_places) == 1 else ""
+        words = f"Redis refused {operation}" if refused else f"Redis cannot be reached{place}"
+        level = logging.ERROR if refused else logging.WARNING
+        tell_each_minute(logger, level, f"{words}: {reason(error)}")
         observer.unreachable(operation, time.perf_counter() - began)
         raise _unavailable(error) from error
     observer.round_trip(operation, time.perf_counter() - began)
@@ -73,12 +87,22 @@ def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
 async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
     """Check the version of Redis, and log settings that lose jobs.
 
-    Raises ServeError for a Redis that is too old, and StoreUnavailable.
+    A user that may not ask for them can be served all the same. Raises ServeError for a Redis that
+    is too old, and StoreUnavailable.
     """
     with round_trip("info", observer):
-        facts = await client.info()
-    version = str(facts["redis_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        try:
+            facts = await client.info()
+        except NoPermissionError:
+            logger.warning(
+                "Redis's user may not send INFO: its version, which should be %s or newer, and "
+                "settings that lose jobs are not checked",
+                ".".join(str(part) for part in OLDEST),
+            )
+            return
+    version = str(facts.get("redis_version"))
+    found = _VERSION.match(version)
+    if found and (int(found[1]), int(found[2])) < OLDEST:
         oldest = ".".join(str(part) for part in OLDEST)
         raise ServeError(f"Redis {version} is too old: {oldest} or newer is needed")
     if (policy := facts.get("maxmemory_policy", "noeviction")) != "noeviction":
@@ -95,10 +119,17 @@ async def wait_until_reachable(client: Redis, observer: StoreObserver = NULL_OBS
         try:
             return await check(client, observer)
         except StoreUnavailable as error:
-            logger.warning("%s; trying again", error)
+            tell_each_minute(logger, logging.WARNING, f"{error}; trying again")
         await asyncio.sleep(_RETRY_AFTER_S)
 
 
+def reason(error: Exception) -> str:
+    """Return why Redis does not answer as it should, as a log may show it."""
+    text = f"{type(error).__name__}: {error}"
+    for secret in _secrets:
+        text = text.replace(secret, "***")
+    return ascii(text)[1:-1][:300]
+
+
 def _unavailable(error: Exception) -> StoreUnavailable:
-    logger.debug("Redis does not answer as it should", exc_info=error)
     return StoreUnavailable(f"the queue cannot be reached ({type(error).__name__})", _RETRY_AFTER_S)

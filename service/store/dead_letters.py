@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from redis.asyncio import Redis
 
-from service.errors import ComputationFailed, ServiceError
+from service.errors import ComputationFailed, ServiceError, UnknownJob
 from service.jobs import Job
 from service.store import keys, replies, rules
-from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.redis import life_ms
 from service.store.scripts import Scripts
 from service.store.wire import encode_job
@@ -32,22 +32,21 @@ class DeadLetters:
     """The dead letters of one Redis. Every method may raise StoreUnavailable."""
 
     def __init__(self, client: Redis, clock: Callable[[], float] = time.time) -> None:
-        self._client, self._clock = client, clock
-        self._scripts = Scripts(client)
+        self._clock, self._scripts = clock, Scripts(client, clock=clock)
 
     async def all(self) -> list[DeadLetter]:
-        """Return all dead letters, the latest first."""
-        with round_trip("letters", NULL_OBSERVER):
-            names: Any = await self._client.zrange(keys.DEAD_LETTERS, 0, -1, desc=True)
-            async with self._client.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.hgetall(keys.DEAD_LETTER + name.decode())
-                found = await pipe.execute()
-        return [
-            _letter(name.decode(), fields)
-            for name, fields in zip(names, found, strict=True)
-            if fields
-        ]
+        """Return all dead letters, the latest first; those that cannot be read are left out."""
+        names: Any = await self._scripts.command("letters", "ZREVRANGE", keys.DEAD_LETTERS, 0, -1)
+        found = []
+        for name in names:
+            try:
+                found.append(await self._one(name.decode()))
+            except UnicodeDecodeError as error:
+                self._scripts.damage.tell("letter", name.decode(errors="replace"), str(error))
+            except UnknownJob:
+                # It has expired, or cannot be read, which has been told.
+                continue
+        return found
 
     async def retry(self, job_id: str, wait_s: float) -> None:
         """Queue the job again under its id, with a deadline in `wait_s` seconds; it will run alone.
@@ -60,7 +59,7 @@ class DeadLetters:
         now = self._clock()
         job = replace(letter.job, deadline=now + wait_s)
         done = await self._scripts.run(
-            *("retry", job.id, replies.queue(job), job.deadline, job.cost, now),
+            *("retry", job.id, replies.queue(job), job.owner, job.deadline, job.cost),
             *(life_ms(job, now), encode_job(job), *replies.descriptive_fields(job)),
         )
         if not done:
@@ -68,26 +67,29 @@ class DeadLetters:
 
     async def drop(self, job_id: str) -> None:
         """Delete a dead letter. Raises UnknownJob."""
-        with round_trip("letters", NULL_OBSERVER):
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.delete(keys.DEAD_LETTER + job_id)
-                pipe.zrem(keys.DEAD_LETTERS, job_id)
-                deleted, _ = await pipe.execute()
+        deleted = await self._scripts.command("letters", "DEL", keys.DEAD_LETTER + job_id)
+        await self._scripts.command("letters", "ZREM", keys.DEAD_LETTERS, job_id)
         if not deleted:
             raise rules.unknown(job_id)
 
     async def _one(self, job_id: str) -> DeadLetter:
-        with round_trip("letters", NULL_OBSERVER):
-            fields = await self._client.hgetall(keys.DEAD_LETTER + job_id)
-        if not fields:
-            raise rules.unknown(job_id)
-        return _letter(job_id, fields)
+        flat: Any = await self._scripts.command("letters", "HGETALL", keys.DEAD_LETTER + job_id)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        if fields:
+            try:
+                return _letter(job_id, fields)
+            except (KeyError, ValueError, OverflowError, OSError) as error:
+                self._scripts.damage.tell("letter", job_id, repr(error))
+        raise rules.unknown(job_id)
 
 
-def _letter(job_id: str, fields: Any) -> DeadLetter:
+def _letter(job_id: str, fields: dict[bytes, bytes]) -> DeadLetter:
     job = None
     with suppress(ComputationFailed):
         job = replies.job(fields[b"task"])
+        if job.id != job_id:
+            job = None
     reason = replies.outcome(fields[b"reason"])
-    assert isinstance(reason, ServiceError)
-    return DeadLetter(job_id, job, float(fields[b"died_at"]), reason.detail)
+    died_at = datetime.fromtimestamp(float(fields[b"died_at"]), UTC).timestamp()
+    detail = reason.detail if isinstance(reason, ServiceError) else "no reason was kept"
+    return DeadLetter(job_id, job, died_at, detail)

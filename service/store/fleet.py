@@ -9,16 +9,17 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
 
 from models.anomaly.kept import AnyCalibration
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
+from models.schema.presets import presets
 from service.store import keys
-from service.store.connection import NULL_OBSERVER, round_trip
+from service.store.connection import NULL_OBSERVER
 from service.store.scripts import Scripts
 from service.telemetry.observers import StoreObserver
 
@@ -65,7 +66,6 @@ class Fleet:
     """
 
     def __init__(self, client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
-        self._client, self._observer = client, observer
         self._scripts = Scripts(client, observer)
         self.workers: Counter[str] = Counter()
         self._descriptors: dict[str, _Descriptor] = {}
@@ -93,11 +93,7 @@ class Fleet:
 
     async def retire(self, name: str) -> None:
         """Withdraw the announcement of a worker, which takes no more jobs."""
-        with round_trip("retire", self._observer):
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.delete(keys.WORKER + name)
-                pipe.zrem(keys.WORKERS, name)
-                await pipe.execute()
+        await self._scripts.run("retire", name)
 
     async def models(self) -> list[AnnouncedModel]:
         """Return the checkpoints that are served now, by name, each as the worker that loaded it
@@ -120,65 +116,65 @@ class Fleet:
 
     async def names(self) -> set[str]:
         """Return the names of the workers that are announced now."""
-        with round_trip("workers", self._observer):
-            names: Any = await self._client.zrange(keys.WORKERS, 0, -1)
-            texts = await self._values([keys.WORKER + name.decode() for name in names])
-        return {name.decode() for name, text in zip(names, texts, strict=True) if text is not None}
+        return set(await self._texts())
 
     async def _entries(self) -> list[_Announcement]:
-        with round_trip("workers", self._observer):
-            names: Any = await self._client.zrange(keys.WORKERS, 0, -1)
-            texts = await self._values([keys.WORKER + name.decode() for name in names])
-            gone = [name for name, text in zip(names, texts, strict=True) if text is None]
-            if gone:
-                await self._client.zrem(keys.WORKERS, *gone)
-        return [entry for text in texts if text is not None and (entry := _entry(text))]
+        found = []
+        for name, text in (await self._texts()).items():
+            try:
+                found.append(_Announcement.model_validate_json(text))
+            except ValueError as error:
+                self._scripts.damage.tell("worker", name, str(error).splitlines()[0])
+        return found
+
+    async def _texts(self) -> dict[str, bytes]:
+        """Return the announcements by the workers' names."""
+        found = {}
+        for name, text in await self._scripts.run("workers"):
+            try:
+                found[name.decode()] = text
+            except UnicodeDecodeError as error:
+                self._scripts.damage.tell("worker", name.decode(errors="replace"), str(error))
+        return found
 
     async def _read_descriptors(self, digests: set[str]) -> None:
         unread = sorted(digests - self._descriptors.keys())
         texts: Sequence[bytes | None] = ()
         if unread:
-            with round_trip("descriptors", self._observer):
-                texts = await self._values([keys.DESCRIPTORS + digest for digest in unread])
+            texts = await self._values("descriptors", [keys.DESCRIPTORS + one for one in unread])
         self._descriptors = {
             name: self._descriptors[name] for name in digests & self._descriptors.keys()
         }
         for digest, text in zip(unread, texts, strict=True):
-            if text is not None and (descriptor := _descriptor(text)):
+            if text is not None and (descriptor := self._descriptor(digest, text)):
                 self._descriptors[digest] = descriptor
 
-    async def _values(self, names: Sequence[str]) -> list[bytes | None]:
-        values: Any = await self._client.mget(names) if names else []
-        return list(values)
+    def _descriptor(self, digest: str, text: bytes) -> _Descriptor | None:
+        """Read a descriptor; None for one that this build cannot read or serve.
+
+        A calibration that does not hold in this process is left out: this process would judge by
+        it, and its image coder may be another than the worker's.
+        """
+        tell = self._scripts.damage.tell
+        try:
+            if hashlib.sha256(text).hexdigest() != digest:
+                raise ValueError("its text is not that of its digest")
+            descriptor = _Descriptor.model_validate_json(text)
+            presets(descriptor.manifest)
+        except (ValueError, CheckpointError) as error:
+            tell("model", digest, str(error).splitlines()[0])
+            return None
+        try:
+            if descriptor.calibration is not None:
+                descriptor.calibration.check(descriptor.manifest)
+        except CheckpointError as error:
+            logger.error("%s gives no verdicts: %s", descriptor.manifest.name, error)
+            return descriptor.model_copy(update={"calibration": None})
+        return descriptor
+
+    async def _values(self, operation: str, names: Sequence[str | bytes]) -> list[bytes | None]:
+        return list(await self._scripts.command(operation, "MGET", *names) if names else [])
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _entry(text: bytes) -> _Announcement | None:
-    try:
-        return _Announcement.model_validate_json(text)
-    except ValidationError as error:
-        logger.error("a worker's announcement cannot be read: %s", error)
-        return None
-
-
-def _descriptor(text: bytes) -> _Descriptor | None:
-    """Read a descriptor; None for one that this build cannot read.
-
-    A calibration that does not hold in this process is left out: this process would judge by it,
-    and its image coder may be another than the worker's.
-    """
-    try:
-        descriptor = _Descriptor.model_validate_json(text)
-    except ValidationError as error:
-        logger.error("a checkpoint's descriptor cannot be read: %s", error)
-        return None
-    try:
-        if descriptor.calibration is not None:
-            descriptor.calibration.check(descriptor.manifest)
-    except CheckpointError as error:
-        logger.error("%s gives no verdicts: %s", descriptor.manifest.name, error)
-        return descriptor.model_copy(update={"calibration": None})
-    return descriptor

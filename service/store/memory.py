@@ -11,7 +11,7 @@ from weakref import WeakSet
 from service.errors import ServiceError
 from service.jobs import Job, JobStatus, Outcome
 from service.store import rules
-from service.store.base import Claim, JobRecord, JobSummary, Key, Page, always
+from service.store.base import ANY_ROOM, Claim, JobRecord, JobSummary, Key, Page, Room
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.callbacks import MemoryCallbacks
 from service.store.entries import Entry
@@ -79,10 +79,8 @@ class MemoryStore:
             await self.cancel(job_id)
             await self.forget(job_id)
 
-    async def claim(
-        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
-    ) -> Claim:
-        # No job outlives its worker in memory, so that none has to run alone.
+    async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
+        # No job outlives its worker in memory, so that none is a suspect.
         while True:
             entry = self._pop(checkpoints)
             if entry is not None:

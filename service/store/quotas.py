@@ -7,16 +7,19 @@ whole fleet.
 
 import math
 import time
+from collections.abc import Awaitable, Callable
 
 import limits
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from service.errors import InvalidRequest, RateLimited
 from service.settings import Settings
 from service.store import keys
 from service.store.connection import NULL_OBSERVER, round_trip
+from service.store.damage import Damage
 from service.telemetry.observers import StoreObserver
 
 
@@ -31,6 +34,7 @@ class Quotas:
     ) -> None:
         # Counters in memory make no round trips.
         self._observer = NULL_OBSERVER if client is None else observer
+        self._damage = Damage(self._observer)
         self._requests = _parsed(settings.request_rate)
         self._cost = _parsed(settings.cost_rate)
         self._limiter = SlidingWindowCounterRateLimiter(_storage(client))
@@ -54,22 +58,30 @@ class Quotas:
                 f"{_window(self._cost)}",
                 "request-too-expensive",
             )
-        with round_trip("quota", self._observer):
-            free = await self._limiter.test(self._cost, f"cost {owner}", cost=cost)
+        free = await self._asked(self._limiter.test, self._cost, f"cost {owner}", cost)
         if not free:
             raise await self._refusal(self._cost, f"cost {owner}", "row-evaluations")
 
     async def charge(self, owner: str, cost: int) -> None:
         """Count work that has been admitted after `check` let it. Raises StoreUnavailable."""
         if self._cost is not None:
-            with round_trip("quota", self._observer):
-                await self._limiter.hit(self._cost, f"cost {owner}", cost=cost)
+            await self._asked(self._limiter.hit, self._cost, f"cost {owner}", cost)
 
     async def _hit(self, rate: limits.RateLimitItem, name: str, cost: int, unit: str) -> None:
-        with round_trip("quota", self._observer):
-            free = await self._limiter.hit(rate, name, cost=cost)
-        if not free:
+        if not await self._asked(self._limiter.hit, rate, name, cost):
             raise await self._refusal(rate, name, unit)
+
+    async def _asked(
+        self, ask: Callable[..., Awaitable[bool]], rate: limits.RateLimitItem, name: str, cost: int
+    ) -> bool:
+        """Ask the limiter. Counters that Redis cannot count with are begun anew."""
+        with round_trip("quota", self._observer):
+            try:
+                return await ask(rate, name, cost=cost)
+            except ResponseError as error:
+                self._damage.tell("key", f"{keys.RATES} of {name}", str(error))
+                await self._limiter.clear(rate, name)
+                return await ask(rate, name, cost=cost)
 
     async def _refusal(self, rate: limits.RateLimitItem, name: str, unit: str) -> RateLimited:
         with round_trip("quota", self._observer):

@@ -12,20 +12,22 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis
 
 from service.errors import ComputationFailed, QueueFull, StoreUnavailable
 from service.jobs import UNFINISHED, Job, JobStatus, Outcome
-from service.store import keys, news, replies, rules
-from service.store.base import Claim, JobRecord, JobSummary, Key, Page, always
-from service.store.bounds import REMEMBERED_S, Bounds
+from service.store import claims, keys, news, replies, rules
+from service.store.attendance import Attendance
+from service.store.base import ANY_ROOM, Claim, JobRecord, JobSummary, Key, Page, Room
+from service.store.bounds import Bounds
 from service.store.callbacks import RedisCallbacks
-from service.store.connection import NULL_OBSERVER, round_trip
+from service.store.connection import NULL_OBSERVER
 from service.store.news import News
+from service.store.records import Records
 from service.store.rules import Load
-from service.store.scripts import Scripts
+from service.store.scripts import DEAD_LETTER_S, Scripts
 from service.store.subscription import CHANNELS, Subscription
 from service.store.wire import encode_job, encode_outcome
 from service.telemetry.observers import StoreObserver
@@ -37,12 +39,8 @@ POLL_S = 5.0
 # Seconds that a job's payload outlives its deadline, and at most lives.
 SLACK_S = 3_600.0
 LONGEST_S = 7 * 86_400.0
-# Seconds that a dead letter is kept.
-DEAD_LETTER_S = 7 * 86_400.0
 # Seconds that a job counts as watched after a watcher has looked.
 WATCHED_S = 3 * POLL_S
-# Jobs that one call of `jobs` looks at: Redis serves nobody else meanwhile.
-LOOKED_AT = 2_000
 
 
 class RedisStore:
@@ -65,103 +63,112 @@ class RedisStore:
         self.client, self._bounds, self._clock = client, bounds, clock
         self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
-        self._keep = (
-            *(bounds.retained_bytes, bounds.retention_s, bounds.unread_s, REMEMBERED_S),
-            bounds.retained,
-        )
         self._observer = observer
-        self.callbacks = RedisCallbacks(client, clock, observer)
-        self._scripts = Scripts(client, observer)
-        self._subscription = Subscription(client, channels)
-        self._too_late = encode_outcome(rules.too_late())
-        self._fatal = encode_outcome(
-            ComputationFailed(
-                f"{bounds.most_crashes} workers died or hung while they ran this job alone"
-            )
-        )
+        self.scripts = Scripts(client, observer, bounds, clock)
+        self.callbacks = RedisCallbacks(self.scripts, clock)
+        self._records = Records(self.scripts, bounds, clock)
+        self._subscription = Subscription(client, channels, self.name, self.scripts.damage)
+        self._attendance = Attendance(self.scripts, bounds.lease_s / 3)
 
     async def close(self) -> None:
         """End the subscription. The client stays open for its owner."""
+        await self._attendance.close()
         await self._subscription.close()
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         now, bounds = self._clock(), self._bounds
-        full = await self._scripts.run(
-            "check_capacity", owner, cost, now, bounds.capacity, bounds.capacity_cost
+        full = await self.scripts.run(
+            "check_capacity", owner, cost, bounds.capacity, bounds.capacity_cost
         )
         if full:
             raise self._refusal(cost, now, full[1:])
 
     async def knows(self, key: Key) -> bool:
-        known = await self._scripts.run("known", *key)
+        known = await self.scripts.run("known", *key)
         if known == b"mismatch":
             raise rules.mismatch()
         return bool(known)
 
     async def load(self) -> Load:
         now = self._clock()
-        return replies.load(now, *await self._scripts.run("load", now, now - DEAD_LETTER_S))
+        return replies.load(now, *await self.scripts.run("load", now - DEAD_LETTER_S))
 
     async def has_jobs(self, checkpoint: str) -> bool:
         # A queue has a stream for as long as a job of it waits or runs.
-        with round_trip("has_jobs", self._observer):
-            queues: Any = await self.client.smembers(keys.QUEUES)
+        queues: Any = await self.scripts.command("has_jobs", "SMEMBERS", keys.QUEUES)
         return any(name.startswith(f"{checkpoint}:".encode()) for name in queues)
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
         now = self._clock()
-        verdict, *more = await self._scripts.run(
-            "put",
-            *(job.id, replies.queue(job), job.deadline, job.cost, now),
-            *(self._bounds.capacity, self._bounds.capacity_cost, life_ms(job, now)),
-            *(encode_job(job), *(key or ("", "")), int(attended), job.owner),
-            *(*self._keep, *replies.descriptive_fields(job)),
-        )
-        if verdict == b"mismatch":
-            raise rules.mismatch()
-        if verdict == b"full":
-            raise self._refusal(job.cost, now, more)
-        job_id: str = more[0].decode()
+        job_id: str = ""
+        if attended:
+            self._subscription.expect(job.id)
+        try:
+            verdict, *more = await self.scripts.run(
+                "put",
+                *(job.id, replies.queue(job), job.deadline, job.cost),
+                *(self._bounds.capacity, self._bounds.capacity_cost, life_ms(job, now)),
+                *(encode_job(job), *(key or ("", "")), int(attended), job.owner),
+                *replies.descriptive_fields(job),
+            )
+            if verdict == b"mismatch":
+                raise rules.mismatch()
+            if verdict == b"full":
+                raise self._refusal(job.cost, now, more)
+            job_id = more[0].decode()
+        finally:
+            if job_id != job.id:
+                self._subscription.expect_no_more(job.id)
+        if attended:
+            self._attendance.begin(job_id)
         return job_id
 
     async def leave(self, job_id: str, waiter: str) -> None:
-        outcome = encode_outcome(rules.cancelled())
-        await self._scripts.run("leave", job_id, waiter, outcome, self._clock(), *self._keep)
+        self._attendance.end(job_id)
+        self._subscription.expect_no_more(job_id)
+        await self.scripts.run("leave", job_id, waiter)
 
-    async def claim(
-        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
-    ) -> Claim:
+    async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
         # The subscription comes before the claim, so that every held job can be cancelled.
         await self._subscription.wait_until_subscribed()
-        while True:
-            self._subscription.arrival.clear()
-            if reply := await self._take(checkpoints, alone()):
-                if claim := await self._claimed(*reply):
+        try:
+            while True:
+                self._subscription.arrival.clear()
+                reply = await self._take(checkpoints, room)
+                if not reply:
+                    await self._until(self._subscription.arrival)
+                elif not reply[0]:
+                    await room.make(int(reply[1]))
+                elif claim := await self._claimed(*reply):
                     return claim
-                continue
-            await self._until(self._subscription.arrival)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreUnavailable):
+                await self.scripts.run("stop_listening", self.name, *checkpoints)
+            raise
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
         pairs = [part for claim in claims for part in (claim.job.id, claim.epoch)]
-        lost: list[int] = await self._scripts.run("renew", self.name, *pairs)
+        lost: list[int] = await self.scripts.run("renew", self.name, *pairs)
         return [claim for position, claim in enumerate(claims) if position in lost]
 
     async def sweep(self) -> None:
-        redelivered, given_up = await self._scripts.run(
-            "sweep",
-            *(self._clock(), int(1000 * self._bounds.lease_s), self._too_late, self._fatal),
-            *(self._bounds.most_crashes, int(1000 * DEAD_LETTER_S), *self._keep),
-        )
+        redelivered, given_up, orphaned, mend = await self.scripts.run("sweep")
+        if mend:
+            jobs = await self.scripts.run("mend")
+            logger.warning("the queues of %d jobs were made again of the jobs' hashes", jobs)
         self._observer.swept(redelivered, given_up)
+        self._observer.orphaned(orphaned)
         if redelivered or given_up:
             logger.warning(
                 "of silent workers' jobs %d wait again, %d were given up", redelivered, given_up
             )
+        if orphaned:
+            logger.warning("%d jobs were dropped: the API that waited for them died", orphaned)
 
     async def report(self, claim: Claim, progress: float, preview: bytes = b"") -> bool:
-        watched: int = await self._scripts.run(
+        watched: int = await self.scripts.run(
             *("report", claim.job.id, claim.epoch, progress, preview),
-            *(self._clock(), news.RECENT, int(1000 * SLACK_S)),
+            *(news.RECENT, int(1000 * SLACK_S)),
         )
         return bool(watched)
 
@@ -169,42 +176,35 @@ class RedisStore:
         return await self._complete(claim.job.id, claim.epoch, outcome)
 
     async def release(self, claim: Claim) -> None:
-        await self._scripts.run("release", claim.job.id, claim.epoch, self._clock())
+        await self.scripts.run("release", claim.job.id, claim.epoch)
 
     async def cancel(self, job_id: str) -> None:
-        outcome = encode_outcome(rules.cancelled())
-        if not await self._scripts.run("cancel", job_id, outcome, self._clock(), *self._keep):
-            raise rules.unknown(job_id)
+        if not await self.scripts.run("cancel", job_id):
+            raise await self._records.missing(job_id)
 
     async def summary(self, job_id: str) -> JobSummary:
-        with round_trip("summary", self._observer):
-            fields = await self.client.hgetall(keys.JOB + job_id)
-        if not fields:
-            raise rules.unknown(job_id)
-        found = replies.summary(job_id, cast(dict[bytes, bytes], fields))
-        if self._is_older(found.finished_at, self._bounds.kept_s + REMEMBERED_S):
-            raise rules.unknown(job_id)
-        return found
+        return await self._records.summary(job_id)
 
     async def jobs(
         self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
-        index = keys.INDEX if owner is None else keys.OWNED + owner
-        below = "+inf" if before is None else f"({before}"
-        return replies.page(
-            *await self._scripts.run("list", index, status or "", limit, below, LOOKED_AT)
-        )
+        return await self._records.page(owner, status, limit, before)
 
     async def record(self, job_id: str) -> JobRecord:
-        return self._recorded(job_id, *await self._scripts.run("record", job_id))
+        record = await self._records.record(job_id)
+        assert record is not None
+        return record
 
     async def wait(self, job_id: str) -> JobRecord:
+        heard = self._subscription.expects(job_id)
         with self._subscription.end_of(job_id) as event:
+            if heard:
+                await self._until(event)
             while True:
                 event.clear()
                 try:
-                    if reply := await self._scripts.run("ended", job_id):
-                        return self._recorded(job_id, *reply)
+                    if record := await self._records.record(job_id, ended=True):
+                        return record
                 except StoreUnavailable as error:
                     logger.info("still waiting for a job, the store is unavailable: %s", error)
                 await self._until(event)
@@ -214,7 +214,7 @@ class RedisStore:
             while True:
                 event.clear()
                 try:
-                    reply = await self._scripts.run("watch", job_id, self._clock() + WATCHED_S)
+                    reply = await self.scripts.run("watch", job_id, self._clock() + WATCHED_S)
                 except StoreUnavailable as error:
                     logger.info("still watching a job, the store is unavailable: %s", error)
                 else:
@@ -229,76 +229,49 @@ class RedisStore:
                 await self._until(event)
 
     async def expire(self, job_id: str) -> None:
-        await self._scripts.run("expire", job_id)
+        await self.scripts.run("expire", job_id)
 
     async def forget(self, job_id: str) -> None:
-        await self._scripts.run("forget", job_id)
+        await self.scripts.run("forget", job_id)
 
     def cancellations(self) -> AsyncIterator[str]:
         return self._subscription.cancellations()
 
-    async def _take(self, checkpoints: Collection[str], alone: bool) -> list[Any] | None:
+    async def _take(self, checkpoints: Collection[str], room: Room) -> list[Any] | None:
         """Look for a job once. One that is found after the caller was cancelled is handed back."""
         look = asyncio.ensure_future(
-            self._scripts.run(
-                *("claim", self.name, self._clock(), self._too_late, int(alone)),
-                *self._keep,
-                *checkpoints,
+            self.scripts.run(
+                "claim", self.name, room.held, int(room.full), room.patience, *checkpoints
             )
         )
         try:
             reply: list[Any] | None = await asyncio.shield(look)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreUnavailable):
-                if reply := await look:
-                    await self._scripts.run("release", reply[0], reply[1], self._clock())
+                if (reply := await look) and reply[0]:
+                    await self.scripts.run("release", reply[0], reply[1])
             raise
         return reply
 
-    async def _claimed(
-        self, job_id: bytes, epoch: int, alone: int, task: bytes | None
-    ) -> Claim | None:
+    async def _claimed(self, job_id: bytes, epoch: int, *stored: Any) -> Claim | None:
+        name = job_id.decode(errors="replace")
         try:
-            return Claim(replies.job(task or b""), epoch, bool(alone))
+            return claims.read(name, epoch, *stored)
         except ComputationFailed as error:
-            logger.error("job %s: %s", job_id.decode(), error)
-            await self._complete(job_id.decode(), epoch, error)
+            self.scripts.damage.tell("job", name, error.detail)
+            error.job = name
+            await self._complete(job_id, epoch, error)
             return None
 
-    async def _complete(self, job_id: str, epoch: int, outcome: Outcome) -> bool:
-        arguments = (job_id, epoch, rules.status_of(outcome), encode_outcome(outcome))
-        ended: int = await self._scripts.run(
-            "complete", *arguments, self._clock(), rules.WINDOW, *self._keep
-        )
+    async def _complete(self, job_id: str | bytes, epoch: int, outcome: Outcome) -> bool:
+        status, text = rules.status_of(outcome), encode_outcome(outcome)
+        ended: int = await self.scripts.run("complete", job_id, epoch, status, text, rules.WINDOW)
         return bool(ended)
 
-    def _recorded(
-        self, job_id: str, summary: list[Any], task: bytes | None, result: bytes | None
-    ) -> JobRecord:
-        """Read a whole job. Raises UnknownJob, and ResultExpired for one whose result is gone."""
-        status, progress, started, finished = summary
-        ended = replies.seconds(finished)
-        if status is None or self._is_older(ended, self._bounds.kept_s + REMEMBERED_S):
-            raise rules.unknown(job_id)
-        gone = task is None or (result is None and status.decode() not in UNFINISHED)
-        if gone or self._is_older(ended, self._bounds.kept_s):
-            raise rules.expired(job_id)
-        return JobRecord(
-            job=replies.job(task or b""),
-            status=status.decode(),
-            progress=1.0 if status == b"succeeded" else float(progress or 0.0),
-            started_at=replies.seconds(started),
-            finished_at=ended,
-            outcome=None if result is None else replies.outcome(result),
-        )
-
     def _refusal(self, cost: int, now: float, full: list[Any]) -> QueueFull:
+        # What counts is what the script has found; its numbers may have changed by other hands.
         refusal = replies.overload(now, *full).refusal(cost, self._bounds)
-        assert refusal is not None
-        return refusal
-
-    def _is_older(self, ended: float | None, age: float) -> bool:
-        return ended is not None and ended < self._clock() - age
+        return refusal or QueueFull("too much waits", 1)
 
     async def _until(self, event: asyncio.Event) -> None:
         """Wait for an event of the subscription, or until it is time to look without one."""

@@ -1,12 +1,14 @@
 """Replies of Redis as objects of the store."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
 from service.errors import ComputationFailed
 from service.jobs import Job, JobStatus, Outcome
-from service.store.base import JobSummary, Page
+from service.kinds import KINDS
+from service.store.base import JobSummary
 from service.store.news import Advance, ProgressLog
 from service.store.rules import Load, Share
 from service.store.wire import WireError, decode_job, decode_outcome
@@ -27,47 +29,59 @@ def queue(job: Job) -> str:
     return f"{name}:{job.owner}" if job.owner else name
 
 
-def summary(job_id: str, fields: Mapping[bytes, bytes]) -> JobSummary:
-    """Read a job's hash."""
-    text = {name.decode(): value.decode() for name, value in fields.items()}
-    status = cast(JobStatus, text["status"])
+# The end of the year 9999, the last that a client can be told.
+LATEST_S = 253_402_300_800.0
+
+
+class UnreadableError(ValueError):
+    """Raised for a reply that cannot be read; its text is one clear line."""
+
+
+def summary(job_id: str, flat: Sequence[bytes]) -> JobSummary:
+    """Read a job's hash, names and values in turn. Raises UnreadableError."""
+    try:
+        return _summary(job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+    except KeyError as error:
+        raise UnreadableError(f"it has no field {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise UnreadableError(str(error)) from error
+
+
+def _summary(job_id: str, fields: Mapping[bytes, bytes]) -> JobSummary:
+    """Read the fields that a summary has; what else a hash may hold is nobody's business here."""
+    status, kind = cast(JobStatus, fields[b"status"].decode()), fields[b"kind"].decode()
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is unknown to this build")
     return JobSummary(
         id=job_id,
-        kind=text["kind"],
-        model=text["model"],
-        checkpoint=text["checkpoint"],
-        owner=text["owner"],
-        priority=int(text["priority"]),
-        cost=int(text["cost"]),
-        created_at=float(text["created_at"]),
-        deadline=float(text["deadline"]),
-        place=int(text["entry"].partition("-")[0]),
+        kind=kind,
+        model=fields[b"model"].decode(),
+        checkpoint=fields[b"checkpoint"].decode(),
+        owner=fields[b"owner"].decode(),
+        priority=int(fields[b"priority"]),
+        cost=int(fields[b"cost"]),
+        created_at=float(fields[b"created_at"]),
+        deadline=float(fields[b"deadline"]),
+        place=int(fields[b"entry"].partition(b"-")[0]),
         status=status,
-        progress=1.0 if status == "succeeded" else float(text.get("progress", 0)),
+        progress=share(status, fields.get(b"progress")),
         started_at=seconds(fields.get(b"started_at")),
         finished_at=seconds(fields.get(b"finished_at")),
     )
 
 
-def page(listed: Sequence[Any], last: bytes) -> Page:
-    """Read the reply of the script `list`."""
-    jobs = [
-        summary(job_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
-        for job_id, flat in listed
-    ]
-    return Page(jobs, int(float(last)) if last else None)
-
-
 def progress_log(
     status: bytes, progress: bytes, last_number: int, recent: Sequence[Any]
 ) -> ProgressLog:
-    """Read the reply of the script `watch`."""
+    """Read the reply of the script `watch`; entries that cannot be read are passed over."""
     advances = []
-    for entry, (_, at, _, preview) in recent:
-        number = int(entry.partition(b"-")[0])
-        advances.append(Advance(number, float(at), preview))
+    for entry, fields in recent:
+        with suppress(ValueError):
+            (_, at, _, preview), number = fields, int(entry.partition(b"-")[0])
+            if number <= last_number and 0 <= float(at) <= 1:
+                advances.append(Advance(number, float(at), preview))
     name = cast(JobStatus, status.decode())
-    return ProgressLog(name, 1.0 if name == "succeeded" else float(progress), last_number, advances)
+    return ProgressLog(name, share(name, progress), last_number, advances)
 
 
 def load(now: float, *numbers: bytes | int) -> Load:
@@ -87,8 +101,21 @@ def overload(now: float, *numbers: bytes | int) -> Load:
 
 
 def seconds(field: bytes | None) -> float | None:
-    """Read a time in seconds, if there is one."""
-    return None if field is None else float(field)
+    """Read a time in seconds since the epoch; None where there is none, or nothing that is one."""
+    with suppress(ValueError):
+        if field is not None and 0 <= float(field) < LATEST_S:
+            return float(field)
+    return None
+
+
+def share(status: str, field: bytes | None) -> float:
+    """Read the progress of a job of this status; 0 where nothing is one."""
+    if status == "succeeded":
+        return 1.0
+    with suppress(ValueError):
+        if field is not None and 0 <= float(field) <= 1:
+            return float(field)
+    return 0.0
 
 
 def job(data: bytes) -> Job:

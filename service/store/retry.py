@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from service.errors import StoreUnavailable
+from service.store.telling import tell_each_minute
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,25 @@ async def retry_while_unavailable(call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
         except StoreUnavailable as error:
-            logger.warning("the store is unavailable, trying again in %.1f s: %s", backoff, error)
+            line = f"the store is unavailable, and tried again: {error}"
+            tell_each_minute(logger, logging.WARNING, line)
         await asyncio.sleep(backoff)
         backoff = min(2 * backoff, LAST_BACKOFF)
+
+
+async def repeat(name: str, act: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Call `act` again and again until this task is cancelled. An error that it did not expect is
+    logged, once where it comes again and again, and ends nothing."""
+    told = ""
+    while True:
+        try:
+            await act()
+            told = ""
+        except Exception as error:
+            if repr(error) != told:
+                told = repr(error)
+                logger.exception("the %s failed, and goes on", name)
+            await asyncio.sleep(LAST_BACKOFF / 5)
 
 
 async def cancel_all(*tasks: asyncio.Task[Any]) -> None:

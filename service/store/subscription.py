@@ -16,9 +16,12 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
-from service.store.keys import ARRIVALS, CANCELLED, ENDS, NEWS
+from service.store.connection import reason
+from service.store.damage import Damage
+from service.store.keys import ARRIVALS, CANCELLED, ENDS, NEWS, WAKE
 from service.store.retry import cancel_all
 from service.store.rules import Cancellations
+from service.store.telling import tell_each_minute
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +39,19 @@ SUBSCRIBED_WITHIN_S = 4.0
 class Subscription:
     """A subscription from its first use until `close`. All methods belong to one event loop.
 
-    `arrival` is set when a job may be waiting for a worker.
+    `arrival` is set when a job may be waiting for a worker. One that listens to arrivals hears too
+    what is told to the process `name` alone. Messages that are none are told as `damage`.
     """
 
-    def __init__(self, client: Redis, channels: Collection[str] = CHANNELS) -> None:
-        self._client, self._channels = client, tuple(channels)
+    def __init__(self, client: Redis, channels: Collection[str], name: str, damage: Damage) -> None:
+        own = (WAKE + name,) if ARRIVALS in channels else ()
+        self._client, self._channels = client, (*channels, *own)
+        self._damage = damage
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
         self._waiting: dict[str, list[asyncio.Event]] = {}
         self._watching: dict[str, list[asyncio.Event]] = {}
+        self._expected: dict[str, asyncio.Event] = {}
         self._listeners: WeakSet[Cancellations] = WeakSet()
         self.arrival = asyncio.Event()
 
@@ -61,6 +68,22 @@ class Subscription:
                 await self._subscribed.wait()
         except TimeoutError:
             raise StoreUnavailable("the queue cannot be reached (no subscription)") from None
+
+    def expect(self, job_id: str) -> None:
+        """Listen for the end of a job that is about to be put, if messages arrive now: who waits
+        for it need not look before the first message. Needs `end_of` or `expect_no_more`."""
+        if self._subscribed.is_set():
+            event = self._expected[job_id] = asyncio.Event()
+            self._waiting.setdefault(job_id, []).append(event)
+
+    def expects(self, job_id: str) -> bool:
+        """Whether all that was said of a job since before it was put has been heard."""
+        return job_id in self._expected and not self._expected[job_id].is_set()
+
+    def expect_no_more(self, job_id: str) -> None:
+        """Listen no more for a job that nobody has waited for."""
+        if event := self._expected.pop(job_id, None):
+            self._remove(self._waiting, job_id, event)
 
     @contextlib.contextmanager
     def end_of(self, job_id: str) -> Iterator[asyncio.Event]:
@@ -91,14 +114,19 @@ class Subscription:
     def _waits(self, those: dict[str, list[asyncio.Event]], job_id: str) -> Iterator[asyncio.Event]:
         self.start()
         event = asyncio.Event()
-        events = those.setdefault(job_id, [])
-        events.append(event)
+        those.setdefault(job_id, []).append(event)
+        self.expect_no_more(job_id)
         try:
             yield event
         finally:
-            events.remove(event)
-            if not events:
-                del those[job_id]
+            self._remove(those, job_id, event)
+
+    def _remove(
+        self, those: dict[str, list[asyncio.Event]], job_id: str, event: asyncio.Event
+    ) -> None:
+        those[job_id].remove(event)
+        if not those[job_id]:
+            del those[job_id]
 
     async def _run(self) -> None:
         while True:
@@ -107,7 +135,10 @@ class Subscription:
                     await channels.subscribe(*self._channels)
                     await self._receive(channels)
             except (RedisError, OSError) as error:
-                logger.debug("the subscription was lost: %r", error)
+                line = f"the subscription was lost: {reason(error)}"
+                tell_each_minute(logger, logging.INFO, line)
+            except Exception:
+                logger.exception("the subscription was lost, and is made anew")
             self._subscribed.clear()
             await asyncio.sleep(AGAIN_S)
 
@@ -125,19 +156,27 @@ class Subscription:
                 await channels.ping()
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        match message["type"], message["channel"]:
-            case "subscribe", _ if message["data"] == len(self._channels):
+        if message["type"] == "subscribe":
+            if message["data"] == len(self._channels):
                 self._subscribed.set()
                 self._wake_all()
-            case "message", channel if channel == ARRIVALS.encode():
-                self.arrival.set()
-            case "message", channel if channel == ENDS.encode():
-                self._wake(message["data"].decode(), self._waiting, self._watching)
-            case "message", channel if channel == NEWS.encode():
-                self._wake(message["data"].decode(), self._watching)
-            case "message", channel if channel == CANCELLED.encode():
-                for listener in self._listeners:
-                    listener.add(message["data"].decode())
+        elif message["type"] == "message":
+            channel, data = message["channel"].decode(), message["data"]
+            try:
+                self._on_text(channel, data.decode())
+            except UnicodeDecodeError as error:
+                self._damage.tell("message", f"on {channel}", str(error))
+
+    def _on_text(self, channel: str, text: str) -> None:
+        if channel == ARRIVALS or channel.startswith(WAKE):
+            self.arrival.set()
+        elif channel == ENDS:
+            self._wake(text, self._waiting, self._watching)
+        elif channel == NEWS:
+            self._wake(text, self._watching)
+        elif channel == CANCELLED:
+            for listener in self._listeners:
+                listener.add(text)
 
     def _wake(self, job_id: str, *those: dict[str, list[asyncio.Event]]) -> None:
         for events in those:

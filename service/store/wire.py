@@ -114,7 +114,8 @@ def _unpack(data: bytes, versions: tuple[int, ...]) -> dict[str, Any]:
     """The document's fields but its version."""
     try:
         fields: Any = msgpack.unpackb(data)
-    except (msgpack.UnpackException, ValueError) as error:
+    except Exception as error:
+        # The library raises whatever comes of the bytes, and these may be anything.
         raise WireError(f"not msgpack: {error or type(error).__name__}") from error
     if not isinstance(fields, dict):
         raise WireError("not a document")
@@ -130,3 +131,6 @@ def _read(adapter: TypeAdapter[Any], fields: dict[str, Any]) -> Any:
         return adapter.validate_python(fields)
     except ValidationError as error:
         raise WireError(first_fault(error)) from error
+    except Exception as error:
+        # A validator that a value surprises: a shape or a number that nothing can hold.
+        raise WireError(f"{type(error).__name__}: {error}") from error

@@ -25,6 +25,12 @@ class StoreObserver:
     def swept(self, redelivered: int, given_up: int) -> None:
         """A sweep has put jobs of silent workers back into the queue, or given them up."""
 
+    def orphaned(self, jobs: int) -> None:
+        """A sweep has cancelled jobs whose clients' process died."""
+
+    def unreadable(self, what: str) -> None:
+        """Something was found in the store that cannot be read, of a kind in `damage.FOUND`."""
+
 
 class EngineObserver:
     """An observer of an engine, called on its thread."""

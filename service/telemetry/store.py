@@ -44,6 +44,19 @@ class StoreMetrics(StoreObserver):
             namespace=PREFIX,
             registry=registry,
         )
+        self._orphaned = Counter(
+            "jobs_orphaned_total",
+            "Jobs that this process's sweeps cancelled because the API that waited for them died.",
+            namespace=PREFIX,
+            registry=registry,
+        )
+        self._unreadable = Counter(
+            "store_unreadable_total",
+            "Different values found in Redis that cannot be read.",
+            ("what",),
+            namespace=PREFIX,
+            registry=registry,
+        )
         self._up.set(up)
 
     def round_trip(self, operation: str, seconds: float) -> None:
@@ -57,3 +70,9 @@ class StoreMetrics(StoreObserver):
     def swept(self, redelivered: int, given_up: int) -> None:
         self._redeliveries.inc(redelivered)
         self._given_up.inc(given_up)
+
+    def orphaned(self, jobs: int) -> None:
+        self._orphaned.inc(jobs)
+
+    def unreadable(self, what: str) -> None:
+        self._unreadable.labels(what).inc()

@@ -5,12 +5,13 @@ import { field, h, openDialog } from "./dom.js";
 import { Notice } from "./notices.js";
 import { counted } from "./numbers.js";
 import * as draw from "./panels/draw.js";
+import * as inside from "./panels/inside.js";
 import * as judge from "./panels/judge.js";
 import * as live from "./panels/live.js";
 import * as race from "./panels/race.js";
 import * as score from "./panels/score.js";
 
-const PANELS = [draw, race, judge, score, live];
+const PANELS = [draw, race, judge, score, inside, live];
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 const built = new Map();

@@ -14,11 +14,13 @@ export function rowOf({ name, file }) {
   return { name, file, address: URL.createObjectURL(file), result: null, fault: null };
 }
 
-/** Requests about pictures that run, with the button that cancels all of them. */
+/** Requests about pictures that run, with the button that cancels all of them. `results(answer, part)` returns the result
+ * of each picture of a part. */
 export class Asking {
-  constructor(path, notice) {
+  constructor(path, notice, results = (answer) => answer.results) {
     this.path = path;
     this.notice = notice;
+    this.results = results;
     this.running = 0;
     this.cancel = h("button", { type: "button", hidden: true, onclick: () => this.stop() }, "Cancel");
   }
@@ -34,7 +36,7 @@ export class Asking {
     this.cancel.hidden = false;
     this.notice.clear();
     try {
-      await ask(this.path, rows, parameters, limits, { tell: this.notice.wait, signal: this.controller.signal, onAnswer });
+      await ask(this.path, rows, parameters, limits, { results: this.results, tell: this.notice.wait, signal: this.controller.signal, onAnswer });
     } catch (problem) {
       if (problem.name !== "AbortError") this.notice.show(problem);
     } finally {
@@ -47,14 +49,14 @@ export class Asking {
 }
 
 /** Ask about rows, part by part; each gets its `result`, or the `fault` for which it was refused. */
-async function ask(path, rows, parameters, limits, { tell, signal, onAnswer }) {
+async function ask(path, rows, parameters, limits, { results, tell, signal, onAnswer }) {
   const bounds = { most: Math.min(AT_ONCE, limits.max_images), bytes: SHARE_OF_BODY * limits.max_body_bytes };
   const together = async (part) => {
     const headers = { "Idempotency-Key": randomKey() };
     const send = () => call(path, { method: "POST", headers, body: formOf(part, parameters), signal });
     try {
-      const { results } = await (await patiently(send, tell, signal)).json();
-      results.forEach((result, index) => (part[index].result = result));
+      const answer = await (await patiently(send, tell, signal)).json();
+      results(answer, part).forEach((result, index) => (part[index].result = result));
     } catch (problem) {
       if (problem.name === "AbortError" || !REFUSALS.includes(problem.status)) throw problem;
       // One that is refused does not take its neighbours with it.

@@ -45,10 +45,12 @@ function content(answer, image, session, dialog) {
     ["Evaluations", whole(image.nfe)],
     ["Accepted", image.acceptance_rate === null ? null : `${digits(100 * image.acceptance_rate)} % of proposals`],
     ["Latent", image.latent.length ? image.latent.join(", ") : null],
+    ["Class", image.class_label === undefined ? null : String(image.class_label)],
     ["Solver", answer.solver.name],
     ["Checkpoint", `${answer.model}, ${answer.checkpoint.slice(0, 12)}`],
     ["Computed on", answer.execution],
   ]);
+  const inside = image.latent.length ? h("button", { type: "button", onclick: hand("inside") }, "Look inside") : null;
   const judge = session.model(answer.model).calibration === null ? null : h("button", { type: "button", onclick: hand("judge") }, "Judge this");
   return [
     h("img", { class: "pixels", src: pngUrl(image.png), alt: `Image ${image.index + 1}, drawn by ${answer.model}` }),
@@ -56,7 +58,7 @@ function content(answer, image, session, dialog) {
       "div",
       { class: "stack" },
       known,
-      h("div", { class: "row" }, h("button", { type: "button", onclick: hand("score") }, "Score this"), judge, h("a", { href: pngUrl(image.png), download: name }, "Save PNG")),
+      h("div", { class: "row" }, h("button", { type: "button", onclick: hand("score") }, "Score this"), judge, inside, h("a", { href: pngUrl(image.png), download: name }, "Save PNG")),
       h("p", { class: "small soft" }, "The arrow keys go to the other images."),
     ),
   ];

@@ -22,3 +22,9 @@ export function seconds(value) {
 
 /** Return a count with its noun. */
 export const counted = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+/** Return a number with a sign that is as wide as a digit. */
+export function signed(value, count = 2) {
+  if (Math.abs(value) < 1e-4) return "0";
+  return `${value < 0 ? "−" : "+"}${digits(Math.abs(value), count)}`;
+}

@@ -5,8 +5,9 @@ import { h, openDialog } from "./dom.js";
 
 /** Return what a drawing was asked for, with its seed and solver as the service resolved them. */
 export function resolved(request, answer) {
-  const { model, count, latent } = request;
-  return { model, count, seed: answer.seed, solver: answer.solver, ...(latent && latent !== "prior" ? { latent } : {}) };
+  const { model, count, latent, class_label: labels } = request;
+  const told = { ...(latent && latent !== "prior" ? { latent } : {}), ...(labels === undefined ? {} : { class_label: labels }) };
+  return { model, count, seed: answer.seed, solver: answer.solver, ...told };
 }
 
 /** Return a curl command that writes all images as one PNG. */
@@ -45,6 +46,10 @@ export function fromLink(query) {
   const request = { model: query.get("model"), count: Number(query.get("count")), seed: Number(query.get("seed")) };
   if (query.has("solver")) request.solver = JSON.parse(query.get("solver"));
   if (query.has("latent")) request.latent = query.get("latent").split(",").map(Number);
+  if (query.has("class_label")) {
+    const labels = query.get("class_label").split(",").map(Number);
+    request.class_label = labels.length === 1 ? labels[0] : labels;
+  }
   return request;
 }
 

@@ -28,6 +28,7 @@ from service.jobs import Job, Outcome, Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.kinds.likelihoods.task import ScoreResult
 from service.kinds.samples.task import SampleResult, SampleTask
+from service.kinds.schedules.task import ScheduleResult, ScheduleTask
 from service.settings import Settings
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
@@ -55,7 +56,7 @@ def manifest(name: str, config: MulanConfig, **more: object) -> Manifest:
 
 
 def compute(job: Job) -> Outcome:
-    """Images and scores told by the seed, as any model's would be."""
+    """Images and scores told by the seed, as any model's would be; schedules are straight lines."""
     if isinstance(job.task, SampleTask):
         count = job.task.count
         shape = (COLOUR if job.checkpoint == COLOUR_SHA else CONFIG).image_shape
@@ -67,6 +68,11 @@ def compute(job: Job) -> Outcome:
         if not job.task.heatmap:
             readings = [replace(reading, contribution=None) for reading in readings]
         return AnomalyResult(tuple(readings), EXECUTION)
+    if isinstance(job.task, ScheduleTask):
+        latents = job.task.latents or ((0, 3),) * len(job.task.images)
+        line = np.zeros((len(latents), 3, *job.task.images.shape[1:]), np.float32)
+        line[:, 2] = np.sqrt(CONFIG.gamma_max - CONFIG.gamma_min)
+        return ScheduleResult(latents, line, EXECUTION)
     scores = tuple(
         Score(nfe=90, log_px_given_z=-10.0 - float(image.sum()), bits_per_dim=1.5)
         for image in job.task.images

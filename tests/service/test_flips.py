@@ -17,7 +17,8 @@ from process_harness import SOON, running, until
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
 
-from loadtests.flips import NAME, Place, Plan, exchange, run
+from loadtests.flips.checkpoints import NAME, Place, exchange
+from loadtests.flips.run import Plan, run
 from models.anomaly.kept import read_calibration, save_calibration
 from models.schema.manifest import WEIGHTS, read_manifest
 from service import following, live_models

@@ -119,7 +119,7 @@ def test_a_dead_job_is_listed_and_tried_again(server: RedisServer) -> None:
 
     async def act(store: RedisStore) -> None:
         claim = await asyncio.wait_for(store.claim((CHECKPOINT,)), 5)
-        assert claim.alone
+        assert claim.company == 1
         assert replace(claim.job, deadline=0.0) == replace(job("fatal"), deadline=0.0)
 
     with_store(server, act)

@@ -139,9 +139,21 @@ async def kill_two_workers(store: RedisStore) -> None:
     job_id = await store.put(job(SampleTask(Ddpm(steps=1), 0, 1), checkpoint))
     await store.claim((checkpoint,))
     alone = await store.claim((checkpoint,))
-    assert alone.alone
+    assert alone.company == 1
     await store.report(alone, 0.0)
     assert (await store.wait(job_id)).status == "failed"
+
+
+async def leave_an_orphan_and_garbage(store: RedisStore, settings: Settings) -> None:
+    """Queue a job whose API dies, and write what nobody can read."""
+    async with fleet_store(settings) as dead:
+        job_id = await dead.put(job(SampleTask(Ddpm(steps=1), 0, 1), unserved()), attended=True)
+    await store.client.zadd("mulan:workers", {b"\xff": 1})
+    await store.client.set(b"mulan:worker:\xff", "{}")
+    await store.client.set("mulan:grace", 1)
+    async with asyncio.timeout(SOON):
+        while await store.client.exists(f"mulan:job:{job_id}"):
+            await asyncio.sleep(0.01)
 
 
 async def ask_for_everything(url: str, store: RedisStore, settings: Settings) -> None:
@@ -189,6 +201,7 @@ async def test_every_metric_of_a_whole_service_moves(
     ):
         await until(lambda: "mulan_model_workers" in watch.moved)
         await kill_two_workers(store)
+        await leave_an_orphan_and_garbage(store, settings)
         await ask_for_everything(process.url, store, settings)
         await outage(server, watch)
         await watch.assert_moved()
@@ -202,6 +215,7 @@ async def test_every_metric_of_a_fleet_moves(server: RedisServer, settings: Sett
         watched(api) as api_watch,
     ):
         await kill_two_workers(store)
+        await leave_an_orphan_and_garbage(store, settings)
         async with (
             running(WorkerProcess, settings) as (worker, _),
             watched(worker) as worker_watch,
@@ -213,4 +227,5 @@ async def test_every_metric_of_a_fleet_moves(server: RedisServer, settings: Sett
             api.stopping.set()
             await api_life
             await kill_two_workers(store)
+            await leave_an_orphan_and_garbage(store, settings)
             await worker_watch.assert_moved()

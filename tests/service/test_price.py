@@ -35,6 +35,7 @@ BODIES = {
     "samples": {"model": "small", "count": 3, "solver": {"name": "ddpm", "steps": 5}},
     "likelihoods": {"model": "small", "draws": 2, "probes": 3, "tolerance_nats": 10.0},
     "anomalies": {"model": "small", "alpha": 0.5},
+    "schedules": {"model": "small"},
 }
 
 
@@ -76,6 +77,14 @@ def test_a_likelihood_costs_its_evaluations_at_the_price_that_was_predicted(
     assert isinstance(scored, ScoreResult)
     assert till.work == price(1, sum(score.nfe for score in scored.scores), probes=3)
     assert quote.row_evaluations == price(4 * 2, task.solver.expected_evaluations, probes=3)
+
+
+def test_a_schedule_costs_as_one_evaluation_and_makes_none(models: Mapping[str, Served]) -> None:
+    till = Till()
+    quote, task = asked(KINDS["schedules"])
+    drive(Engine(models, observer=till), [job("a", task)])
+    assert quote.row_evaluations == 4
+    assert till.work == 0
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,15 @@ from models.rows.rows import Answer, Condition, Query
 from models.schema.specs import Ddpm
 from service.engine.scheduler import SchedulerLimits
 from service.engine.thread import EngineThread
-from service.errors import DeadlineExceeded, JobCancelled, StoreUnavailable
-from service.jobs import Outcome
+from service.errors import ComputationFailed, DeadlineExceeded, JobCancelled, StoreUnavailable
+from service.jobs import Job, Outcome
 from service.kinds.samples.task import SampleResult, SampleTask
 from service.rows import Served
-from service.store.base import Claim, JobRecord, always
+from service.store.base import ANY_ROOM, Claim, JobRecord, Room
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
 from service.store.news import Advance, End
+from service.telemetry.observers import JobObserver, Observers
 from service.worker import REPORT_EVERY, Worker
 
 pytestmark = pytest.mark.anyio
@@ -49,11 +50,9 @@ class Flaky(MemoryStore):
     async def on_its_way(self, claim: Claim) -> None:
         """What happens between a claim and its worker's hearing of it."""
 
-    async def claim(
-        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
-    ) -> Claim:
+    async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
         self._fail()
-        claim = await super().claim(checkpoints, alone)
+        claim = await super().claim(checkpoints, room)
         self.claimed += 1
         await self.on_its_way(claim)
         return claim
@@ -292,42 +291,80 @@ async def test_what_cannot_finish_in_time_is_handed_back(
     assert (await store.claim((CHECKPOINT,))).epoch == 2
 
 
-async def test_a_crash_of_the_worker_shows(
-    store: Flaky, models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch
+async def test_an_error_that_nobody_expected_ends_no_loop(
+    store: Flaky,
+    models: Mapping[str, Served],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def broken(checkpoints: Collection[str], alone: Callable[[], bool]) -> Claim:
-        raise KeyError("a bug")
+    real, errors = store.claim, [KeyError("a bug"), KeyError("a bug")]
+
+    async def broken(checkpoints: Collection[str], room: Room) -> Claim:
+        if errors:
+            raise errors.pop()
+        return await real(checkpoints, room)
 
     monkeypatch.setattr(store, "claim", broken)
-    worker = Worker(store, models)
-    await worker.start()
-    await soon(lambda: not worker.alive)
-    await worker.stop(0.0)
+    monkeypatch.setattr("service.store.retry.LAST_BACKOFF", 0.05)
+    await store.put(samples("j", Ddpm(steps=3), 2))
+    async with working(store, models) as worker:
+        assert isinstance((await ended(store, "j")).outcome, SampleResult)
+        assert worker.alive
+    assert caplog.text.count("claim loop failed, and goes on") == 1
+
+
+async def test_a_job_that_cannot_begin_fails_alone(
+    store: Flaky, models: Mapping[str, Served]
+) -> None:
+    class Surprised(JobObserver):
+        def claimed(self, job: Job, waited: float) -> None:
+            if job.id == "odd":
+                raise KeyError(job.id)
+
+    await store.put(samples("odd", Ddpm(steps=3), 2))
+    await store.put(samples("even", Ddpm(steps=3), 2))
+    async with working(store, models, observers=Observers(Surprised())):
+        assert isinstance((await ended(store, "even")).outcome, SampleResult)
+        assert isinstance((await ended(store, "odd")).outcome, ComputationFailed)
 
 
 class Leasing(Flaky):
-    """Hands out jobs called `suspect` as held before by a worker that died; tells what it heard."""
+    """Hands out jobs called `suspect` as held before by a worker that died, with the number of jobs
+    that may be together as their model; tells what it heard."""
 
     def __init__(self) -> None:
         super().__init__()
         self.renewed: list[set[str]] = []
         self.lost: set[str] = set()
 
-    async def claim(
-        self, checkpoints: Collection[str], alone: Callable[[], bool] = always
-    ) -> Claim:
-        claim = await super().claim(checkpoints, alone)
-        return replace(claim, alone=claim.job.id.startswith("suspect"))
+    async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
+        while True:
+            claim = await super().claim(checkpoints, room)
+            if not claim.job.id.startswith("suspect"):
+                return claim
+            company = int(claim.job.model)
+            if room.held < company:
+                return replace(claim, company=company)
+            await self.release(claim)
+            if room.patience:
+                await room.make(company)
+            else:
+                await asyncio.sleep(0.01)
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
         self.renewed.append({claim.job.id for claim in claims})
         return [claim for claim in claims if claim.job.id in self.lost]
 
 
-async def test_a_suspect_runs_alone_and_says_when_it_begins(models: Mapping[str, Served]) -> None:
+def suspect(company: int, name: str = "suspect", rows: int = 8, steps: int = 60) -> Job:
+    return replace(samples(name, Ddpm(steps=steps), rows), model=str(company))
+
+
+async def test_a_suspect_runs_alone(models: Mapping[str, Served]) -> None:
     store = Leasing()
-    for name in ("before", "suspect", "after"):
-        await store.put(samples(name, Ddpm(steps=60), 8))
+    await store.put(samples("before", Ddpm(steps=60), 8))
+    await store.put(suspect(1))
+    await store.put(samples("after", Ddpm(steps=60), 8))
     async with working(store, models):
         await ended(store, "after")
     records = [await store.record(name) for name in ("before", "suspect", "after")]
@@ -335,39 +372,54 @@ async def test_a_suspect_runs_alone_and_says_when_it_begins(models: Mapping[str,
     assert ends == sorted(ends)
     assert records[2].started_at is not None
     assert records[2].started_at >= ends[1]
-    begins = [position for position, progress in enumerate(store.reports) if progress == 0.0]
-    assert len(begins) == 1
     assert {record.status for record in records} == {"succeeded"}
 
 
-async def test_a_suspect_that_waits_to_be_alone_keeps_its_deadline(
+async def test_suspects_run_with_no_more_beside_them_than_they_may(
+    models: Mapping[str, Served],
+) -> None:
+    store, most = Leasing(), 0
+    for number in range(3):
+        await store.put(suspect(3, f"suspect {number}"))
+    for number in range(5):
+        await store.put(samples(f"j{number}", Ddpm(steps=60), 8))
+
+    def count() -> bool:
+        nonlocal most
+        names = list(worker._held.running)
+        if any(name.startswith("suspect") for name in names):
+            most = max(most, len(names))
+        return False
+
+    async with working(store, models) as worker:
+        await soon(lambda: count() or (not worker.jobs and store.claimed == 8))
+    assert most == 3
+
+
+async def test_a_suspect_that_no_worker_has_room_for_keeps_its_deadline(
     models: Mapping[str, Served],
 ) -> None:
     store = Leasing()
     await store.put(samples("long", LONG, 64))
-    suspect = samples("suspect", Ddpm(steps=2), 2)
-    await store.put(replace(suspect, deadline=time.time() + 1.0))
-    async with working(store, models, within=0.0, renew_every=0.1):
+    await store.put(replace(suspect(1), deadline=time.time() + 1.0))
+    async with working(store, models, within=0.0, renew_every=0.1, patience=0.2):
+        await soon(lambda: store.claimed >= 1)
+        await asyncio.sleep(1.1)
+        await store.sweep()
         record = await ended(store, "suspect")
         assert record.status == "timed-out"
         assert await status(store, "long") == "running"
 
 
-async def test_a_suspect_that_could_not_begin_is_handed_back(
-    models: Mapping[str, Served],
-) -> None:
+async def test_after_a_wait_in_vain_others_are_claimed(models: Mapping[str, Served]) -> None:
     store = Leasing()
     await store.put(samples("long", LONG, 64))
-    await store.put(samples("suspect", Ddpm(steps=2), 2))
-    worker = Worker(store, models)
-    await worker.start()
-    await soon(lambda: worker.jobs == 2)
-    stopping = asyncio.create_task(worker.stop(SOON))
-    await soon(lambda: worker.jobs == 1)
-    assert await status(store, "suspect") == "queued"
-    worker.hurry()
-    await stopping
-    assert await status(store, "long") == "queued"
+    await store.put(suspect(1))
+    async with working(store, models, within=0.0, patience=0.1) as worker:
+        await soon(lambda: worker.jobs == 1)
+        await store.put(replace(samples("other", Ddpm(steps=3), 1), priority=1))
+        await ended(store, "other")
+        assert await status(store, "long") == "running"
 
 
 async def test_what_is_held_is_renewed_and_what_was_lost_is_dropped(

@@ -269,10 +269,15 @@ def _redis() -> Row:
                 "Jobs taken over and given up",
                 "In the last quarter of an hour. Taken over: a worker died or was cut off; after "
                 "an update this is all there is. Given up: a job kills workers, see the dead "
-                "letters.",
+                "letters. Dropped: an API died while its clients waited. Unreadable: something "
+                "else writes to this Redis, see the log.",
                 "short",
                 Query(f"sum(increase(mulan_redeliveries_total{{{filters}}}[15m]))", "taken over"),
                 Query(f"sum(increase(mulan_jobs_given_up_total{{{filters}}}[15m]))", "given up"),
+                Query(f"sum(increase(mulan_jobs_orphaned_total{{{filters}}}[15m]))", "dropped"),
+                Query(
+                    f"sum(increase(mulan_store_unreadable_total{{{filters}}}[15m]))", "unreadable"
+                ),
                 limits=above(warn=1),
             ),
         ],

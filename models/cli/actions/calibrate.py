@@ -16,6 +16,7 @@ from models.cli.lazy import Outcome
 from models.evaluation.anomalies.calibrating import Settings, calibrate_on_pictures
 from models.runtimes.warmup import warm_up
 from models.schema.errors import DataError
+from models.schema.manifest import Manifest
 from models.schema.specs import FlowPath, Levels
 
 BATCH = 64
@@ -33,6 +34,7 @@ def calibrate(
     aggregate: Aggregate = "mean-odds",
     images: int = 2000,
     seed: int = 0,
+    class_label: int | None = None,
     score: str = "levels",
     levels: int = Levels().levels,
     steps: int = FlowPath().steps,
@@ -43,14 +45,16 @@ def calibrate(
     """Fit the calibration of the checkpoint in `folder` and write it there."""
     checkpoint = load_checkpoint(folder, device)
     manifest = checkpoint.manifest
+    _check_class(class_label, manifest)
     spec = (
-        Levels(levels=levels)
+        Levels(levels=levels, class_label=class_label)
         if score == "levels"
-        else FlowPath(steps=steps, fresh=fresh, probes=probes)
+        else FlowPath(steps=steps, fresh=fresh, probes=probes, class_label=class_label)
     )
     words = [f"mulan models calibrate {folder.resolve().name}"]
     words += [] if normal is None else [f"--normal {normal.name}"]
     words += [] if manifest.preprocessing is None else [f"--aggregate {aggregate}"]
+    words += [] if class_label is None else [f"--class-label {class_label}"]
     words += [f"--images {images} --seed {seed} --score {score}"]
     words += [f"--{name} {getattr(spec, name)}" for name in SETTINGS[spec.name]]
     settings = Settings(spec, seed, aggregate, " ".join(words), device)
@@ -74,6 +78,18 @@ def calibrate(
         if calibration.power.warning is not None:
             click.echo(f"warning: {calibration.power.warning}", err=True)
     return Outcome(calibration.model_dump(mode="json"), text)
+
+
+def _check_class(label: int | None, manifest: Manifest) -> None:
+    """Raise DataError unless the good images of a model with classes are said to be of one."""
+    classes = manifest.config.classes
+    if label is not None and not classes:
+        raise DataError(f"{manifest.name} has no classes: leave --class-label out")
+    if classes and (label is None or label >= classes):
+        raise DataError(
+            f"{manifest.name} has classes: say by --class-label, 0 to {classes - 1}, which one the "
+            "good images are of"
+        )
 
 
 def _seen(power: Power) -> str:

@@ -18,6 +18,7 @@ def import_checkpoint(
     config: str | None,
     out: Path | None,
     params: Copy,
+    classes: int | None,
     name: str | None,
     max_bytes: int,
 ) -> Outcome:
@@ -27,8 +28,10 @@ def import_checkpoint(
     if diffusers is not None:
         if checkpoint is not None or config is not None:
             raise click.UsageError("--diffusers takes the place of CHECKPOINT and --config")
-        manifest, folder = import_diffusers(diffusers, out, name)
+        manifest, folder = import_diffusers(diffusers, out, name, classes)
         return _outcome(manifest, folder)
+    if classes is not None:
+        raise click.UsageError("--classes is for --diffusers")
     if checkpoint is None:
         raise click.UsageError("CHECKPOINT is missing, or --diffusers")
     for option, value in ("--config", config), ("--out", out):

@@ -64,7 +64,7 @@ def write_card(
         coders=last.coders
         if last
         else simple_coders(real.train, chosen, manifest.config.vocabulary),
-        recognition=judge(checkpoint, denoiser, real),
+        recognition=None if real.known is None else judge(checkpoint, denoiser, real),
         schedule=schedule_spread(model, use),
         sheets=sheets_to_draw(manifest),
     )
@@ -90,7 +90,8 @@ def carded(manifest: Manifest) -> tuple[int, int]:
 def judge(
     checkpoint: Checkpoint, denoiser: Denoiser, real: RealImages, samples: int = JUDGED
 ) -> Recognition:
-    """Show the classifier of real images `samples` drawn by the balanced preset."""
+    """Show the classifier of real images `samples` drawn by the balanced preset. Raises DataError
+    where the real images have no classes."""
     preset = presets(checkpoint.manifest)["balanced"]
     drawn = draw_samples(denoiser, preset, samples, SAMPLE_SEED, checkpoint.model.device)
     return recognise(real, drawn.tokens, preset, SAMPLE_SEED)

@@ -22,6 +22,12 @@ CARD = "README.md"
 SAMPLES, CURVE, SCHEDULE = "samples.png", "training.png", "schedule.png"
 CURVES = "samplers.png"
 SAMPLE_SEED = 7
+# What the classifier that gives the features was taught.
+FEATURES = {
+    "classes": "a small classifier of the training images",
+    "turns": "a small classifier that tells how training images were turned, since these have no "
+    "classes",
+}
 CLASSES = {
     "fashion-mnist": "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, "
     "ankle boot"
@@ -33,7 +39,9 @@ class Evaluation(EvaluationRecord):
 
     likelihood: LikelihoodEvaluation
     coders: Coders
-    recognition: Recognition
+    recognition: Recognition | None = Field(
+        None, description="None where the images have no classes.", exclude_if=lambda it: it is None
+    )
     schedule: ScheduleSpread
     sheets: list[SamplerSpec] | None = Field(
         None,
@@ -136,7 +144,9 @@ def _architecture(manifest: Manifest) -> str:
     )
 
 
-def _recognition(manifest: Manifest, found: Recognition) -> str:
+def _recognition(manifest: Manifest, found: Recognition | None) -> str:
+    if found is None:
+        return ""
     names = CLASSES.get(manifest.name)
     return (
         "What a small classifier, trained on the real training images and right on "
@@ -176,9 +186,9 @@ def _samplers(manifest: Manifest) -> str:
             "## Which sampler for how many evaluations",
             f"![distances over evaluations]({CURVES})",
             f"A thousand times the squared kernel distance of {found.rows[0].images} samples to "
-            f"{found.reference} test images, in the features of a small classifier of the training "
-            "images (so neither the published KID nor FID), ± standard errors over samples. The "
-            "columns are evaluations of the network for each image, at most.",
+            f"{found.reference} test images, in the features of {FEATURES[found.features]} "
+            "(so neither the published KID nor FID), ± standard errors over samples. The columns "
+            "are evaluations of the network for each image, at most.",
             sweep_table(found),
             rivals_table(found),
             f"Real images that no training has seen are {1000 * kernel.value:.2f} ± "

@@ -22,7 +22,7 @@ class Classifier(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], vocabulary: int, classes: int) -> None:
         super().__init__()
         height, width, channels = image_shape
-        self.vocabulary = vocabulary
+        self.vocabulary, self.classes = vocabulary, classes
         self.body = nn.Sequential(
             nn.Conv2d(channels, 32, 3, stride=2, padding=1),
             nn.ReLU(),
@@ -57,6 +57,25 @@ class Classifier(nn.Module):
         x = 2 * (images.permute(0, 3, 1, 2).double() + 0.5) / self.vocabulary - 1
         found: Tensor = self.body(x.float())
         return found
+
+
+def turned(images: Tokens) -> tuple[Tokens, Labels]:
+    """Return each of the images `[N, H, W, C]` in one of several positions, and the positions
+    `[N]`, by which a classifier learns features of images without classes (Gidaris et al., 2018).
+
+    Square images are turned by quarters, others are turned over their sides.
+    """
+    places = np.arange(len(images)) % 4
+    out = images.copy()
+    square = images.shape[1] == images.shape[2]
+    for place in range(1, 4):
+        rows = images[places == place]
+        if square:
+            rows = np.rot90(rows, place, axes=(1, 2))
+        else:
+            rows = np.flip(rows, tuple(axis for axis in (1, 2) if place & axis))
+        out[places == place] = rows
+    return out, places.astype(np.int64)
 
 
 def fit_classifier(images: Tokens, labels: Labels, vocabulary: int, seed: int = 0) -> Classifier:

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
 from tqdm import tqdm
 
 from models.evaluation.measurement import EvaluationRecord
@@ -38,13 +40,16 @@ class Row(EvaluationRecord):
 
 
 class Sweep(EvaluationRecord):
-    """All rows, and the distances `real` of as many real images as there are that no training has
-    seen. No sampler can be expected to come nearer than those."""
+    """All rows, and the distances `real` of as many real images that no training has seen, as far
+    as there are so many. No sampler can be expected to come nearer than those."""
 
     seed: int
     reference: int
     real: tuple[Distance, Distance]
     rows: list[Row]
+    features: Literal["classes", "turns"] = Field(
+        "classes", description="What the classifier that gives the features was taught."
+    )
 
     @property
     def baselines(self) -> list[int]:
@@ -145,6 +150,7 @@ def sweep(
         reference=len(judge.reference.features),
         real=judge.distances(subset(data.images("calibration"), images)),
         rows=rows,
+        features="classes" if data.labels("train") is not None else "turns",
     )
 
 

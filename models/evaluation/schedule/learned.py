@@ -124,7 +124,7 @@ def draw_schedule(model: Network, use: LatentUse, path: Path) -> None:
     departure = gamma - np.average(gamma, axis=0, weights=use.counts)
     widest = max(float(np.abs(departure[:shown]).max()), 1e-6)
     rows = (
-        ("images", use.means.mean(axis=-1), "gray", (0.0, 1.0)),
+        ("images", _shown(use.means), "gray", (0.0, 1.0)),
         (GAMMA_HALF, gamma, "viridis", (float(gamma[:shown].min()), float(gamma[:shown].max()))),
         (f"{GAMMA_HALF} less mean", departure, "coolwarm", (-widest, widest)),
     )
@@ -162,6 +162,12 @@ def _curves(model: Network, use: LatentUse, axis: Axes) -> None:
     line = rf"the line from {first:.1f} to {last:.1f}"
     axis.set(xlabel="t", ylabel=rf"$\gamma(t)$ less {line}")
     axis.legend(frameon=False)
+
+
+def _shown(means: Grid) -> Grid:
+    """Return images `[m, H, W, C]` as colours where they have three channels, else as grey `[m, H,
+    W]`."""
+    return means if means.shape[-1] == 3 else means.mean(axis=-1)
 
 
 def _gamma(model: Network, latents: Tensor, t: float) -> Grid:

@@ -138,6 +138,12 @@ class TensorMetadata(ResponseModel):
     shape: tuple[int, ...]
 
 
+class ConfiguredParameter(ResponseModel):
+    """The value of a parameter, as text."""
+
+    string_value: str
+
+
 class ModelMetadata(ResponseModel):
     """A model with its tensors."""
 
@@ -146,6 +152,12 @@ class ModelMetadata(ResponseModel):
     platform: str
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]
+    parameters: dict[str, Value] | None = Field(
+        None,
+        description="Parameter `classes` is the number of classes of a model that has some.",
+        exclude_if=lambda parameters: parameters is None,
+        examples=[{"classes": 10}],
+    )
 
 
 class ConfiguredInput(ResponseModel):
@@ -174,6 +186,12 @@ class ModelConfiguration(ResponseModel):
     max_batch_size: int = Field(description="Most images in a request; 0 where it has none.")
     input: tuple[ConfiguredInput, ...]
     output: tuple[ConfiguredOutput, ...]
+    parameters: dict[str, ConfiguredParameter] | None = Field(
+        None,
+        description="Parameter `classes` is the number of classes of a model that has some.",
+        exclude_if=lambda parameters: parameters is None,
+        examples=[{"classes": {"string_value": "10"}}],
+    )
 
 
 class Duration(ResponseModel):

@@ -34,6 +34,7 @@ def model(variant: Variant) -> contract.ModelMetadata:
         platform=_PLATFORM,
         inputs=tuple(map(_tensor, variant.form.inputs(variant.model))),
         outputs=tuple(map(_tensor, variant.form.outputs(variant.model))),
+        parameters={"classes": classes} if (classes := variant.model.config.classes) else None,
     )
 
 
@@ -79,6 +80,9 @@ def configuration(variant: Variant, settings: Settings) -> contract.ModelConfigu
             )
             for spec in variant.form.outputs(variant.model)
         ),
+        parameters={"classes": contract.ConfiguredParameter(string_value=str(classes))}
+        if (classes := variant.model.config.classes)
+        else None,
     )
 
 

@@ -18,6 +18,7 @@ from service.contracts.base import (
     Timeout,
     Timing,
 )
+from service.contracts.classes import ClassLabel
 from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
 Heatmap = bool | Literal["raw", "overlay"]
@@ -50,6 +51,7 @@ class Judging(RequestModel):
         "image with its heat over it in colour, as a PNG, `raw` for the values as a float32 .npy "
         "`[H, W]`.",
     )
+    class_label: ClassLabel = None
     tiles: Tiles = False
     source: str | None = Field(
         None,

@@ -9,7 +9,7 @@ from models.anomaly.rows import readings, verdict_problem, verdict_solver
 from models.solvers.base import Problem
 from service.jobs import Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
-from service.rows import Part, Served, channels_first, in_groups
+from service.rows import Part, Served, channels_first, check_images, in_groups
 
 
 class Rows:
@@ -19,6 +19,7 @@ class Rows:
     group = 1
 
     def __init__(self, task: AnomalyTask, served: Served) -> None:
+        check_images(task.images, served.denoiser.config)
         self.solver = verdict_solver(task.solver)
         self.rows = len(task.images)
         self.evaluations = task.solver.evaluations

@@ -8,6 +8,7 @@ from models.anomaly.kept import AnyCalibration
 from models.anomaly.readings import Reading
 from models.schema.specs import VerdictSpec
 from service.catalogue import ServedModel
+from service.contracts.classes import FIELD, labels_of
 from service.contracts.photographs import check_tiles
 from service.errors import InvalidRequest
 from service.jobs import (
@@ -48,6 +49,11 @@ class AnomalyTask:
         """The calibration's solver."""
         return self.calibration.solver
 
+    @property
+    def rows(self) -> int:
+        """One row an image."""
+        return len(self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class AnomalyResult:
@@ -65,6 +71,7 @@ def quote(request: Judging, images: int, model: ServedModel, settings: Settings)
     calibration."""
     _check_source(request.source, settings.sources)
     calibration = calibration_of(model)
+    _check_class(request.class_label, calibration, model)
     least, count = calibration.smallest_alpha, calibration.calibration_images.images
     if (reference := calibration.pictures) is not None:
         least, count = reference.smallest_alpha, reference.pictures
@@ -108,6 +115,18 @@ def _check_source(source: str | None, known: tuple[str, ...]) -> None:
             "source", "leave it out: this service has no list of sources (MULAN_SOURCES)"
         )
     raise InvalidRequest.at("source", f"should be one of {', '.join(known)}")
+
+
+def _check_class(given: int | None, calibration: AnyCalibration, model: ServedModel) -> None:
+    """Raise InvalidRequest for another class than the calibration's."""
+    if given is None:
+        return
+    labels_of(given, 1, model.manifest)
+    known = calibration.solver.class_label
+    if given != known:
+        raise InvalidRequest.at(
+            FIELD, f"should be {known}: {model.name} was calibrated on images of that class"
+        )
 
 
 def calibration_of(model: ServedModel) -> AnyCalibration:

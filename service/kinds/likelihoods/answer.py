@@ -17,13 +17,19 @@ from service.kinds.likelihoods.contract import (
 )
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 
+_NO_NUMBER = "reason", "log_px_given_class"
+
 
 def answer(finished: Finished[ScoreTask, ScoreResult]) -> LikelihoodResponse:
     """The answer as JSON."""
     job, result, task = finished.job, finished.result, finished.job.task
     solver = task.solver
     if task.tiling is None:
-        results = [ImageScore(index=i, **_fields(one)) for i, one in enumerate(result.scores)]
+        labels = task.labels or [None] * len(result.scores)
+        results = [
+            ImageScore(index=i, class_label=label, **_fields(one))
+            for i, (one, label) in enumerate(zip(result.scores, labels, strict=True))
+        ]
     else:
         results = _of_pictures(result.scores, task.tiling, finished)
     return LikelihoodResponse(
@@ -51,7 +57,7 @@ def _of_pictures(
     scores: tuple[Score, ...], tiling: Tiling, finished: Finished[ScoreTask, ScoreResult]
 ) -> list[ImageScore]:
     """The scores of photographs, from those of their tiles."""
-    dimensions = finished.model.config.dimensions
+    dimensions, labels = finished.model.config.dimensions, finished.job.task.labels
     found = []
     rows = zip(pictures(tiling), tiling.sizes, tiling.slices(), strict=True)
     for index, (picture, size, part) in enumerate(rows):
@@ -61,7 +67,10 @@ def _of_pictures(
             pairs = zip(scores[part], where, strict=True)
             tiles = tuple(TileScore(place=place, **_fields(one)) for one, place in pairs)
         fields = _fields(joint(scores[part], dimensions))
-        found.append(ImageScore(index=index, picture=picture, tiles=tiles, **fields))
+        label = None if labels is None else labels[part.start]
+        found.append(
+            ImageScore(index=index, class_label=label, picture=picture, tiles=tiles, **fields)
+        )
     return found
 
 
@@ -70,7 +79,9 @@ def _fields(score: Score) -> dict[str, Any]:
     number."""
     values = asdict(score)
     terms = {name: values.pop(name) for name in ScoreTerms.model_fields}
-    numbers = {name: value for name, value in (values | terms).items() if name != "reason"}
-    if score.ok and not all(value is None or isfinite(value) for value in numbers.values()):
+    by_class = values["log_px_given_class"] or ()
+    told = {name: value for name, value in (values | terms).items() if name not in _NO_NUMBER}
+    numbers = [*told.values(), *by_class]
+    if score.ok and not all(value is None or isfinite(value) for value in numbers):
         return _fields(Score(nfe=score.nfe, reason="the likelihood is not finite"))
     return {"status": "ok" if score.ok else "failed", "terms": ScoreTerms(**terms), **values}

@@ -17,6 +17,7 @@ from service.contracts.base import (
     Timeout,
     Timing,
 )
+from service.contracts.classes import NAMED, ClassLabels
 from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
 _SCORING: dict[str, Any] = dict(Adams.model_fields)
@@ -50,6 +51,13 @@ class LikelihoodParameters(RequestModel):
         description="With `standard_error_nats`: the network evaluations of an image that are not "
         "exceeded for it, 2000 where left out. The price of the request is by them.",
     )
+    class_label: ClassLabels = Field(
+        None,
+        description="Class of the images, 0 or more, or a list with that of each: the score is log "
+        "P(image | class). Left out, it is the mean over all classes, each as likely, at the price "
+        "of as many scores. For models with classes. In a form or a query a list is parted by "
+        "commas.",
+    )
     tiles: Tiles = False
     seed: ContentSeed = 0
     timeout_s: Timeout = None
@@ -71,7 +79,8 @@ class ScoreTerms(ResponseModel):
         description="Minus the log-density of the dequantization noise."
     )
     latent: float | None = Field(
-        description="Log prior of the latent, less its log-probability where it was sampled."
+        description="Log prior of the latent, less its log-probability where it was sampled. Over "
+        "all classes, minus the KL from their shares in the mean to equal shares."
     )
 
 
@@ -80,9 +89,12 @@ class Likelihood(ResponseModel):
 
     status: Literal["ok", "failed"]
     log_px_given_z: float | None = Field(
-        description="Bound on log P(image | its latent); null where latents were sampled."
+        description="Bound on log P(image | its latent, or the class that was named); null where "
+        "latents were sampled and where the score is over all classes."
     )
-    log_px_lower_bound: float | None = Field(description="Bound on log P(image).")
+    log_px_lower_bound: float | None = Field(
+        description="Bound on log P(image), or log P(image | class) where a class was named."
+    )
     bits_per_dim: float | None = Field(description="-log_px_lower_bound / (D ln 2).")
     trace_standard_error: float | None = Field(
         description="Standard error of the bound from the probes that estimate the trace."
@@ -120,6 +132,11 @@ class Likelihood(ResponseModel):
         exclude_if=lambda precise: precise is None,
     )
     terms: ScoreTerms
+    log_px_given_class: tuple[float, ...] | None = Field(
+        None,
+        description="Bound on log P(image | class) for each class, where the score is over all.",
+        exclude_if=lambda bounds: bounds is None,
+    )
     nfe: int = Field(description="Number of network evaluations of all draws together.")
     reason: str | None = Field(
         None, description="Reason of a failure.", exclude_if=lambda reason: reason is None
@@ -137,6 +154,7 @@ class ImageScore(Likelihood):
     where pixels of overlapping tiles count more than once; `bits_per_dim` is the tiles' mean."""
 
     index: int = Field(description="Position of the image in the request, from 0.")
+    class_label: int | None = NAMED
     picture: Picture | None = PICTURE
     tiles: tuple[TileScore, ...] = Field(
         (),

@@ -1,5 +1,5 @@
-"""The rows of a task of scoring, of unknown length: `draws` rows an image, which begin together, and
-further ones where an error was asked for."""
+"""The rows of a task of scoring, of unknown length: `draws` rows an image, which begin together,
+and further ones where an error was asked for."""
 
 import copy
 from collections.abc import Sequence
@@ -7,31 +7,43 @@ from typing import Self
 
 import torch
 
-from models.rows.rows import first, on_cpu, split
+from models.rows.rows import concat, first, on_cpu, split
 from models.solvers.adams import AdamsSolver, LastStep
 from models.solvers.adaptive import State
 from models.solvers.base import Problem
 from models.solvers.flow import Columns, LogDensity
 from models.work.image_solves import ImageSolves
 from models.work.likelihood import Place, score_rows
+from models.work.marginal import summarise_classes
 from service.jobs import Tokens
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
-from service.rows import Part, Served, channels_first, in_groups
+from service.rows import Part, Served, channels_first, check_images, in_groups
 
 
 class Rows:
-    """Rows are ordered by image, and the first ones of an image by draw."""
+    """Rows are ordered by item, and the first ones of an item by draw.
+
+    An item is an image, of the class that its task names where there are classes. An image of no
+    named class is an item for each class.
+    """
 
     adaptive = True
 
     def __init__(self, task: ScoreTask, served: Served) -> None:
         config = served.denoiser.config
+        check_images(task.images, config)
         self.solver = AdamsSolver()
+        self._over_classes = bool(config.classes) and task.labels is None
+        self._each = config.classes if self._over_classes else 1
         self.group = task.draws
         self.evaluations = task.solver.expected_evaluations
         self.probes = task.solver.products(config.dimensions)
         self._task, self._served = task, served
-        self._images = [ImageSolves(config, task.solver, task.draws, aim) for aim in task.aims]
+        self._items = [
+            ImageSolves(config, task.solver, task.draws, aim)
+            for aim in task.aims
+            for _ in range(self._each)
+        ]
         self._places = self._wanted()
 
     @property
@@ -52,18 +64,27 @@ class Rows:
         limits: list[int] = []
         images: list[Tokens] = []
         seeds: list[int] = []
+        classes: list[int] = []
         for job, begin, end in parts:
             mine = job._places[begin:end]
             chosen = list(dict.fromkeys(place.image for place in mine))
-            row = {image: len(seeds) + index for index, image in enumerate(chosen)}
-            limits += [job._images[place.image].limit for place in mine]
+            row = {item: len(seeds) + index for index, item in enumerate(chosen)}
+            limits += [job._items[place.image].limit for place in mine]
             places += [place._replace(image=row[place.image]) for place in mine]
-            images.append(job._task.images[chosen])
+            images.append(job._task.images[[item // job._each for item in chosen]])
             seeds += [job._task.seed] * len(chosen)
-        tokens = channels_first(images, one._served.device)
-        problem = score_rows(one._served.denoiser, tokens, one._task.solver, seeds, places)
+            classes += [job._class_of(item) for item in chosen]
+        denoiser = one._served.denoiser
+        problem = score_rows(
+            *(denoiser, channels_first(images, one._served.device), one._task.solver),
+            *(seeds, places, classes if denoiser.config.classes else None),
+        )
         limit = torch.tensor(limits).to(problem.columns.max_evaluations)
         return problem._replace(columns=problem.columns._replace(max_evaluations=limit))
+
+    def _class_of(self, item: int) -> int:
+        labels = self._task.labels
+        return item % self._each if labels is None else labels[item]
 
     def read(
         self, rows: int, problem: Problem[Columns], state: State[LastStep]
@@ -76,7 +97,7 @@ class Rows:
         """Keep the log-densities of rows that have ended."""
         for row, density in zip(rows, ended, strict=True):
             place = self._places[row]
-            self._images[place.image].keep(place.draw, place.solve, density)
+            self._items[place.image].keep(place.draw, place.solve, density)
 
     def preview(
         self, rows: int, problem: Problem[Columns], state: State[LastStep]
@@ -85,21 +106,29 @@ class Rows:
         return None
 
     def further(self) -> Self | None:
-        """The rows by which the images whose error is not yet what was asked come nearer to it."""
-        for image in self._images:
-            image.extend()
+        """The rows by which the items whose error is not yet what was asked come nearer to it."""
+        for item in self._items:
+            item.extend()
         more = copy.copy(self)
         more.group, more._places = 1, self._wanted()
         return more if more._places else None
 
     def result(self) -> ScoreResult:
         """One score for each image, from all of its draws."""
-        scores = (image.score() for image in self._images)
+        if self._over_classes:
+            config, each = self._served.denoiser.config, self._each
+            of_images = [
+                concat([item.density() for item in self._items[begin : begin + each]])
+                for begin in range(0, len(self._items), each)
+            ]
+            scores = [summarise_classes(config, one, self._task.solver) for one in of_images]
+        else:
+            scores = [item.score() for item in self._items]
         return ScoreResult(tuple(scores), self._served.execution)
 
     def _wanted(self) -> Sequence[Place]:
         return [
             Place(number, draw, solve)
-            for number, image in enumerate(self._images)
-            for draw, solve in image.wanted
+            for number, item in enumerate(self._items)
+            for draw, solve in item.wanted
         ]

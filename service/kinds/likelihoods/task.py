@@ -8,9 +8,17 @@ from models.schema.aims import PROBES, Aim, tolerance
 from models.schema.scores import Score
 from models.schema.specs import EXACT_DIMENSIONS, Adams
 from service.catalogue import ServedModel
+from service.contracts.classes import labels_of
 from service.contracts.photographs import check_tiles
 from service.errors import InvalidRequest
-from service.jobs import Decoded, Tokens, WrittenFlag, WrittenShare, WrittenTiling
+from service.jobs import (
+    Decoded,
+    Tokens,
+    WrittenFlag,
+    WrittenLabels,
+    WrittenShare,
+    WrittenTiling,
+)
 from service.kinds.likelihoods.contract import LikelihoodParameters
 from service.price import Quote
 from service.settings import Settings
@@ -20,6 +28,7 @@ from service.settings import Settings
 class ScoreTask:
     """Score images, tokens `[N, H, W, C]`, with `draws` dequantizations each; `tiling` says which
     photographs they are tiles of, and `tiles` whether the answer has the tiles' own scores.
+    `labels` is the class of each image; with None a model of classes is scored over all of them.
 
     Where `standard_error_nats` is the total error asked for, the solver's `max_evaluations` bound
     all solves of an image, or of a photograph, together.
@@ -33,7 +42,13 @@ class ScoreTask:
     images: Tokens
     tiling: WrittenTiling = None
     tiles: WrittenFlag = False
+    labels: WrittenLabels = None
     standard_error_nats: WrittenShare = None
+
+    @property
+    def rows(self) -> int:
+        """One row a draw, before any are added for an error that was asked for."""
+        return len(self.images) * self.draws
 
     @property
     def aims(self) -> list[Aim | None]:
@@ -70,9 +85,15 @@ def quote(
             "trace",
             f"should be probes: an image has {dimensions} values, more than {EXACT_DIMENSIONS}",
         )
+    labels = labels_of(request.class_label, images, model.manifest)
+    classes = model.config.classes or None if labels is None else None
     products = spec.products(dimensions)
     if request.standard_error_nats is None:
-        return Quote(images, spec.expected_evaluations, request.draws, products)
+        return Quote(images, spec.expected_evaluations, request.draws, products, classes)
+    if classes is not None:
+        raise InvalidRequest.at(
+            "standard_error_nats", "is for scores of one class: give class_label too"
+        )
     # All draws of an image together stay within the bound.
     return Quote(images, spec.max_evaluations, probes=products)
 
@@ -80,14 +101,10 @@ def quote(
 def make(request: LikelihoodParameters, images: Decoded, model: ServedModel) -> ScoreTask:
     """The task with every parameter resolved. Raises InvalidRequest."""
     check_tiles(request.tiles, images)
+    labels = labels_of(request.class_label, len(images.tokens), model.manifest)
     return ScoreTask(
-        solver(request),
-        request.seed,
-        request.draws,
-        images.tokens,
-        images.tiling,
-        request.tiles,
-        request.standard_error_nats,
+        *(solver(request), request.seed, request.draws, images.tokens, images.tiling),
+        *(request.tiles, labels, request.standard_error_nats),
     )
 
 

@@ -7,7 +7,7 @@ from service.contracts.tensors import ANY, Tensor, TensorSpec, numbers, strings
 from service.kind import Finished
 from service.kinds.likelihoods.answer import answer
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
-from service.tensor_form import TensorForm, details, images_input
+from service.tensor_form import TensorForm, class_input, details, images_input
 
 _NUMBERS = (
     "log_px_given_z",
@@ -41,4 +41,8 @@ def _make(finished: Finished[ScoreTask, ScoreResult], names: Sequence[str]) -> d
     return {name: made[name] for name in names}
 
 
-TENSORS = TensorForm(suffix="likelihood", inputs=images_input, outputs=_outputs, make=_make)
+def _inputs(model: ServedModel) -> tuple[TensorSpec, ...]:
+    return (*images_input(model), *class_input(model))
+
+
+TENSORS = TensorForm(suffix="likelihood", inputs=_inputs, outputs=_outputs, make=_make)

@@ -27,6 +27,7 @@ from service.contracts.base import (
     Timeout,
     Timing,
 )
+from service.contracts.classes import NAMED, ClassLabels
 
 
 class Preset(RequestModel):
@@ -65,7 +66,8 @@ LatentChoice = Annotated[
 
 
 class SampleRequest(RequestModel):
-    """A request to draw images. Image i depends on checkpoint, solver, seed and i alone."""
+    """A request to draw images. Image i depends on checkpoint, solver, seed, its class and i
+    alone."""
 
     model: ModelName
     count: int = Field(1, ge=1, description="Number of images; the server bounds it.")
@@ -82,6 +84,11 @@ class SampleRequest(RequestModel):
         "prior",
         description="`prior` draws a latent for each image; k distinct indices fix it for all.",
     )
+    class_label: ClassLabels = Field(
+        None,
+        description="Class of the images, 0 or more, or a list with that of each; left out, one is "
+        "drawn for each image, every class as likely. For models with classes.",
+    )
     timeout_s: Timeout = None
     priority: PriorityName = "normal"
 
@@ -96,6 +103,7 @@ class SampledImage(ResponseModel):
         description="Share of proposals accepted; null where the solver makes none."
     )
     latent: tuple[int, ...] = Field(description="Indices of the latent's ones.")
+    class_label: int | None = NAMED
 
 
 class SampleResponse(ResponseModel):

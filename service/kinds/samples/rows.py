@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.network.pixels import data_to_tokens
 from models.rows.rows import first
+from models.schema.config import ModelConfig
 from models.schema.specs import SamplerSpec
 from models.solvers import sampler_of
 from models.solvers.base import Problem, RowStatus, Sampler
@@ -20,7 +21,7 @@ from service.rows import Part, Served
 
 class _Image(NamedTuple):
     """An image that is finished, tokens `[H, W, C]`. `acceptance_rate` may be NaN; `latent` is
-    k-hot."""
+    k-hot, or the class, one-hot."""
 
     tokens: Tokens
     nfe: int
@@ -38,6 +39,7 @@ class Rows:
 
     def __init__(self, task: SampleTask, served: Served) -> None:
         config = served.denoiser.config
+        _check_latent(task.latent, config)
         self.solver: Sampler[SamplerSpec, object, object] = sampler_of(task.solver.name, config)
         self.rows = task.count
         self.evaluations = task.solver.evaluations + config.closing_evaluations
@@ -48,11 +50,18 @@ class Rows:
     def problem(cls, parts: Sequence[Part[Self]]) -> Problem[object]:
         """The problem of these images, each with its own noise."""
         one = parts[0].job
-        wanted = [
-            Images(job._task.solver, job._task.seed, range(begin, end), job._task.latent)
-            for job, begin, end in parts
-        ]
+        wanted = [job._named(begin, end) for job, begin, end in parts]
         return joint_problem(one.solver, one._served.denoiser, wanted, one._served.device)
+
+    def _named(self, begin: int, end: int) -> Images[SamplerSpec]:
+        """Images `begin` to `end` - 1, with their latents or classes where the task names them."""
+        task = self._task
+        latents: Sequence[tuple[int, ...]] | None = None
+        if task.labels is not None:
+            latents = [(label,) for label in task.labels[begin:end]]
+        elif task.latent is not None:
+            latents = [task.latent] * (end - begin)
+        return Images(task.solver, task.seed, range(begin, end), latents)
 
     def read(self, rows: int, problem: Problem[object], state: object) -> Sequence[_Image]:
         """Images that are finished."""
@@ -102,3 +111,14 @@ class Rows:
 
     def _tokens(self, x: Tensor) -> Tensor:
         return data_to_tokens(x, self._served.denoiser.config).permute(0, 2, 3, 1)
+
+
+def _check_latent(indices: tuple[int, ...] | None, config: ModelConfig) -> None:
+    """Check the latent of a stored task. Raises ComputationFailed."""
+    if indices is None:
+        return
+    known = all(0 <= index < config.latent_size for index in indices)
+    if not known or not len(indices) == len(set(indices)) == config.latent_k:
+        raise ComputationFailed(
+            f"the stored latent is not {config.latent_k} of {config.latent_size} indices"
+        )

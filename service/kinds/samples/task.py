@@ -7,8 +7,9 @@ from typing import ClassVar
 from models.schema.specs import SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts.base import MAX_SEED
+from service.contracts.classes import labels_of
 from service.errors import InvalidRequest
-from service.jobs import Decoded, Tokens
+from service.jobs import Decoded, Tokens, WrittenLabels
 from service.kinds.samples.contract import Preset, SampleRequest
 from service.price import Quote
 from service.settings import Settings
@@ -16,8 +17,9 @@ from service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class SampleTask:
-    """Draw `count` images; image i depends on (checkpoint, solver, seed, i) alone. `latent` names
-    the ones of every image's latent; None draws them."""
+    """Draw `count` images; image i depends on (checkpoint, solver, seed, i) and its class alone.
+    `latent` names the ones of every image's latent, `labels` the class of each image; None draws
+    them."""
 
     kind: ClassVar[str] = "samples"
 
@@ -25,12 +27,18 @@ class SampleTask:
     seed: int
     count: int
     latent: tuple[int, ...] | None = None
+    labels: WrittenLabels = None
+
+    @property
+    def rows(self) -> int:
+        """One row an image."""
+        return self.count
 
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
     """Tokens `[count, H, W, C]` and, for each image, evaluations, acceptance rate (None where the
-    method has none) and the indices of its latent's ones."""
+    method has none) and the indices of its latent's ones, or its class alone."""
 
     kind: ClassVar[str] = "samples"
 
@@ -47,6 +55,7 @@ def quote(request: SampleRequest, images: int, model: ServedModel, settings: Set
         raise InvalidRequest.at("count", f"should be at most {settings.max_images}")
     if request.latent != "prior":
         _check_latent(request.latent, model)
+    labels_of(request.class_label, request.count, model.manifest)
     steps = _sampler(request, model).evaluations + model.config.closing_evaluations
     return Quote(request.count, steps)
 
@@ -55,7 +64,8 @@ def make(request: SampleRequest, images: Decoded, model: ServedModel) -> SampleT
     """The task with its solver and seed resolved."""
     latent = None if request.latent == "prior" else tuple(request.latent)
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
-    return SampleTask(_sampler(request, model), seed, request.count, latent)
+    labels = labels_of(request.class_label, request.count, model.manifest)
+    return SampleTask(_sampler(request, model), seed, request.count, latent, labels)
 
 
 def _sampler(request: SampleRequest, model: ServedModel) -> SamplerSpec:

@@ -12,8 +12,9 @@ from service.catalogue import ServedModel
 from service.contracts.tensors import ANY, Tensor, TensorSpec, array, numbers, strings
 from service.errors import InvalidRequest
 from service.kind import Finished
+from service.kinds.samples.answer import conditions
 from service.kinds.samples.task import SampleResult, SampleTask
-from service.tensor_form import TensorForm
+from service.tensor_form import TensorForm, class_input
 
 FinishedSamples = Finished[SampleTask, SampleResult]
 
@@ -24,6 +25,7 @@ def _inputs(model: ServedModel) -> tuple[TensorSpec, ...]:
         TensorSpec("seed", "INT64", (1,), optional=True),
         TensorSpec("solver", "BYTES", (1,), optional=True),
         TensorSpec("latent", "INT32", (ANY,), optional=True),
+        *class_input(model),
     )
 
 
@@ -34,6 +36,7 @@ def _outputs(model: ServedModel) -> tuple[TensorSpec, ...]:
         TensorSpec("nfe", "INT32", (ANY,)),
         TensorSpec("acceptance_rate", "FP32", (ANY,)),
         TensorSpec("latent", "INT32", (ANY, model.config.latent_k)),
+        *((TensorSpec("class_label", "INT32", (ANY,)),) if model.config.classes else ()),
     )
 
 
@@ -56,13 +59,15 @@ def _fields(values: dict[str, Any]) -> dict[str, Any]:
 
 def _make(finished: FinishedSamples, names: Sequence[str]) -> dict[str, Tensor]:
     result, vocabulary = finished.result, finished.model.config.vocabulary
-    shape = len(result.latents), finished.model.config.latent_k
+    latents, labels = conditions(finished)
+    shape = len(latents), finished.model.config.latent_k
     makers: dict[str, Callable[[], Tensor]] = {
         "images": lambda: array("UINT8", result.images),
         "png": lambda: strings([encode_png(image, vocabulary) for image in result.images]),
         "nfe": lambda: numbers("INT32", result.nfe),
         "acceptance_rate": lambda: numbers("FP32", result.acceptance_rate),
-        "latent": lambda: array("INT32", np.array(result.latents, np.int32).reshape(shape)),
+        "latent": lambda: array("INT32", np.array(latents, np.int32).reshape(shape)),
+        "class_label": lambda: numbers("INT32", labels),
     }
     return {name: makers[name]() for name in names}
 

@@ -1,5 +1,5 @@
 -- Cancel a job that has not ended. Returns its status before, or false for an unknown job.
-local id, outcome, now = ARGV[1], ARGV[2], ARGV[3]
-local job = job_fields(id)
-if unfinished(job) then cancel(id, job, outcome, now, {unpack(ARGV, 4)}) end
+local id = ARGV[2]
+local job = job_of(id)
+if unfinished(job) then cancel(id, job, 'cancelled', constants.cancelled) end
 return job.status or false

@@ -1,85 +1,136 @@
--- Claim the first job of these checkpoints, also one that is to run alone if `alone` is '1'.
--- Returns {id, epoch, alone, task}, or false.
-local consumer, now, late, alone = unpack(ARGV, 1, 4)
-local keep = {unpack(ARGV, 5, 9)}
+-- Claim a job of these checkpoints for a worker that holds `held` jobs, and with one more as many as
+-- it may if `full` is '1'. A job that was held by a worker that died, a suspect, is kept for a worker
+-- with less company. `patience` is for how many seconds it may be kept for this worker, or 0.
+-- Returns {id, epoch, company, task, deadline, cost, checkpoint, kind}, with company 0 for no suspect;
+-- {'', company} where a suspect is kept until this worker holds fewer than so many jobs; or false:
+-- the worker will be woken.
+local consumer, held, full, patience = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local wanted, queues = {}, {}
-for i = 10, #ARGV do wanted[ARGV[i]] = true end
-for _, name in ipairs(redis.call('SMEMBERS', names.queues)) do
+for i = 6, #ARGV do wanted[ARGV[i]] = true end
+for _, name in ipairs(call('SMEMBERS', names.queues)) do
   local checkpoint, priority, owner = name:match('^([^:]*):(-?%d+):?(.*)$')
   if wanted[checkpoint] then
-    queues[#queues + 1] = {name = name, priority = tonumber(priority), owner = owner}
+    queues[#queues + 1] =
+      {name = name, checkpoint = checkpoint, priority = tonumber(priority), owner = owner}
   end
 end
 
-local function delivered(stream)
-  local group = redis.call('XINFO', 'GROUPS', stream)[1]
-  for i = 1, #group, 2 do
-    if group[i] == 'last-delivered-id' then return group[i + 1] end
-  end
-end
-
--- Set the place of a queue's first job, and its id and set if it was delivered before.
-local function look(queue)
-  queue.place, queue.again = nil, nil
+-- The first job of a queue that no dead worker held.
+local function first_of(queue)
   local stream = names.queue .. queue.name
-  if redis.call('EXISTS', stream) == 0 then return end
-  local fresh = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
-  if fresh then queue.place = place(fresh[1]) end
-  for _, set in ipairs({names.returned, alone == '1' and names.suspects or nil}) do
-    local back = redis.call('ZRANGE', set .. queue.name, 0, 0, 'WITHSCORES')
-    if back[1] and not (queue.place and queue.place < tonumber(back[2])) then
-      queue.place, queue.again, queue.set = tonumber(back[2]), back[1], set
+  local last = delivered(queue.name)
+  if not last then return nil end
+  local fresh = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+  local back = call('ZRANGE', names.returned .. queue.name, 0, 0, 'WITHSCORES')
+  local first = fresh and {place = place(fresh[1])}
+  if back[1] and not (first and first.place < tonumber(back[2])) then
+    first = {place = tonumber(back[2]), id = back[1], set = names.returned}
+  end
+  if first then first.class = queue.owner end
+  return first
+end
+
+-- The first suspect of a queue that fits this worker; else the first that may be kept for it.
+local function suspect_of(queue)
+  local kept
+  local flat = call('ZRANGE', names.suspects .. queue.name, 0, 31, 'WITHSCORES')
+  for i = 1, #flat, 2 do
+    local known = call('HMGET', names.job .. flat[i], 'company', 'kept_for')
+    local company = math.max(1, number(known[1], 1))
+    local by, until_s = (known[2] or ''):match('^(%S+) (%S+)$')
+    local suspect = {place = tonumber(flat[i + 1]), id = flat[i], set = names.suspects,
+      company = company, class = '\0' .. queue.owner, mine = by == consumer}
+    if held < company then return suspect end
+    suspect.waits = true
+    if not kept and patience > 0 and (suspect.mine or number(until_s, 0) <= now) then
+      kept = suspect
     end
   end
+  return kept
 end
 
-local function take(queue)
-  local stream = names.queue .. queue.name
-  if queue.again then
-    local entry = string.format('%.0f-0', queue.place)
-    redis.call('ZREM', queue.set .. queue.name, queue.again)
-    redis.call('XCLAIM', stream, names.group, consumer, 0, entry, 'FORCE', 'JUSTID')
-    return queue.again, entry
+local function take(job)
+  local queue = job.queue.name
+  local stream = names.queue .. queue
+  if job.id then
+    call('ZREM', job.set .. queue, job.id)
+    local known = job_of(job.id)
+    if known.status ~= 'queued' or known.queue ~= queue then return nil end
+    local claimed = redis.pcall('XCLAIM', stream, names.group, consumer, 0, known.entry, 'FORCE',
+      'JUSTID')
+    if claimed.err then want_mending() end
+    return job.id, known
   end
   local read = redis.call('XREADGROUP', 'GROUP', names.group, consumer, 'COUNT', 1,
     'STREAMS', stream, '>')
   local entry = read[1][2][1]
-  return entry[2][2], entry[1]
+  local known, id = job_at(queue, entry)
+  if known and known.status == 'queued' then return id, known end
+  if not known then tell('queue', queue, 'entry ' .. entry[1] .. ' is of no job in it') end
+  drop_entry(queue, entry[1])
 end
 
-local function sooner(queue, other)
-  return not other or queue.priority > other.priority
-    or queue.priority == other.priority and queue.place < other.place
+local function sooner(job, other)
+  return not other or job.queue.priority > other.queue.priority
+    or job.queue.priority == other.queue.priority and job.place < other.place
+end
+
+-- The first job of each owner, by priority and age; then that of the owner whose turn it is. Where a
+-- suspect that was kept for this worker fits now, it goes first.
+local function next_job()
+  local firsts, best = {}, nil
+  for _, queue in ipairs(queues) do
+    for _, job in ipairs({first_of(queue) or false, suspect_of(queue) or false}) do
+      if job then
+        job.queue = queue
+        if job.mine and not job.waits then return job end
+        if sooner(job, firsts[job.class]) then firsts[job.class] = job end
+      end
+    end
+  end
+  for class, job in pairs(firsts) do
+    job.turn = turn_of(class)
+    if not best or job.turn < best.turn or job.turn == best.turn and job.place < best.place then
+      best = job
+    end
+  end
+  return best
+end
+
+local function listen()
+  for checkpoint in pairs(wanted) do call('ZADD', names.listeners .. checkpoint, held, consumer) end
+end
+
+local function listen_no_more()
+  for checkpoint in pairs(wanted) do call('ZREM', names.listeners .. checkpoint, consumer) end
 end
 
 while true do
-  -- Each owner's first job, by priority and age; then the owner whose turn it is.
-  local firsts, best = {}, nil
-  for _, queue in ipairs(queues) do
-    look(queue)
-    if queue.place and sooner(queue, firsts[queue.owner]) then firsts[queue.owner] = queue end
+  local chosen = next_job()
+  if not chosen then
+    listen()
+    return false
   end
-  for owner, queue in pairs(firsts) do
-    queue.turn = turn_of(owner)
-    if not best or queue.turn < best.turn
-        or queue.turn == best.turn and queue.place < best.place then
-      best = queue
-    end
+  if chosen.waits then
+    listen_no_more()
+    redis.call('HSET', names.job .. chosen.id, 'kept_for', consumer .. ' ' .. now + patience)
+    return {'', chosen.company}
   end
-  if not best then return false end
-  local id, entry = take(best)
-  local job = job_fields(id)
-  if job.status ~= 'queued' then
-    drop_entry(best.name, entry, id)
-  elseif tonumber(job.deadline) <= tonumber(now) then
-    finish(id, job, 'timed-out', late, now, keep)
-  elseif job.quarantined and alone == '0' then
-    redis.call('ZADD', names.suspects .. best.name, place(entry), id)
-  else
+  local id, job = take(chosen)
+  local company = id and company_of(job)
+  if id and tonumber(job.deadline) <= now then
+    finish(id, job, 'timed-out', constants.too_late)
+  elseif company and held >= company then
+    -- A dead letter that is tried again, and was not delivered before.
+    call('ZADD', names.suspects .. job.queue, place(job.entry), id)
+  elseif id then
     stop_waiting(id, job)
-    take_turn(best.owner, job.cost)
-    redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', now)
+    take_turn(chosen.class, job.cost)
+    redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', ARGV[1])
+    call('ZADD', names.running, job.deadline, id)
+    if full then listen_no_more() end
     local epoch = redis.call('HINCRBY', names.job .. id, 'epoch', 1)
-    return {id, epoch, job.quarantined and 1 or 0, redis.call('GET', names.task .. id)}
+    return {id, epoch, company or 0, call('GET', names.task .. id), job.deadline, job.cost,
+      chosen.queue.checkpoint, job.kind or ''}
   end
 end

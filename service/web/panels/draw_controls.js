@@ -10,6 +10,9 @@ const PRESETS = [
 ];
 const MOST_SEED = Number.MAX_SAFE_INTEGER;
 
+/** Return the numbers in a field, parted by spaces or commas. */
+const numbers = (input) => input.value.split(/[\s,]+/).filter(Boolean).map(Number);
+
 export class Controls {
   constructor(session) {
     this.session = session;
@@ -17,6 +20,8 @@ export class Controls {
     this.parameters = null;
     this.latent = h("input", { type: "text", placeholder: "drawn for each image", inputmode: "numeric" });
     this.latentField = h("div");
+    this.label = h("input", { type: "text", placeholder: "drawn for each image", inputmode: "numeric" });
+    this.labelField = h("div");
     this.model = select(session.models.map(({ name }) => [name, name]), session.models[0].name, () => this.choose());
     this.count = h("input", { type: "number", min: 1, step: 1, value: 16, required: true });
     this.seed = h("input", { type: "number", min: 0, max: MOST_SEED, step: 1, value: 7, required: true });
@@ -33,6 +38,7 @@ export class Controls {
       field("Solver", this.how),
       this.place,
       this.latentField,
+      this.labelField,
     );
     this.about.classList.add("soft", "small");
     this.choose();
@@ -67,6 +73,9 @@ export class Controls {
     this.latent.value = "";
     const hint = `${k === 1 ? "An index" : `${k} distinct indices`} from 0 to ${n - 1} fixes it for all images.`;
     this.latentField.replaceChildren(n ? field("Latent", this.latent, hint) : "");
+    this.label.value = "";
+    const words = `From 0 to ${model.classes - 1}: one for all images, or one for each.`;
+    this.labelField.replaceChildren(model.classes ? field("Class", this.label, words) : "");
   }
 
   showParameters(given = {}) {
@@ -82,21 +91,24 @@ export class Controls {
   get request() {
     const request = { model: this.model.value, count: Number(this.count.value), seed: Number(this.seed.value) };
     request.solver = this.parameters ? this.parameters.solver : { preset: this.how.value };
-    const latent = this.latent.value.split(/[\s,]+/).filter(Boolean);
-    if (latent.length) request.latent = latent.map(Number);
+    const latent = numbers(this.latent);
+    if (latent.length) request.latent = latent;
+    const labels = numbers(this.label);
+    if (labels.length) request.class_label = labels.length === 1 ? labels[0] : labels;
     return request;
   }
 
   /** Show a request; its solver once the solvers are known. */
-  set({ model, count, seed, solver, latent }) {
+  set({ model, count, seed, solver, latent, class_label: labels }) {
     this.model.value = this.session.model(model).name;
     this.choose();
     this.count.value = count;
     this.seed.value = seed;
     this.latent.value = Array.isArray(latent) ? latent.join(", ") : "";
+    this.label.value = [labels ?? []].flat().join(", ");
     const name = solver?.preset ?? solver?.name ?? "balanced";
     if (solver?.name && !this.solvers.length) {
-      this.pending = { model, count, seed, solver, latent };
+      this.pending = { model, count, seed, solver, latent, class_label: labels };
       return;
     }
     this.pending = null;

@@ -69,10 +69,12 @@ class Judge {
 
   async change() {
     this.empty();
-    const { name, preprocessing, image_shape: [height, width, channels], vocabulary } = this.session.model(this.model.value);
+    const { name, preprocessing, calibration, image_shape: [height, width, channels], vocabulary } = this.session.model(this.model.value);
+    const label = calibration.solver?.class_label;
     this.about.textContent = preprocessing
       ? "Whole photographs of any size: PNG, JPEG, BMP, TIFF or WebP."
       : `PNGs of ${width} × ${height}, ${channels === 1 ? "grey" : "colour"}, ${vocabulary} levels.`;
+    if (label !== undefined) this.about.textContent += ` Good ones are of class ${label}.`;
     try {
       if (!this.calibrations.has(name)) this.calibrations.set(name, await getJson(`/v1/models/${encodeURIComponent(name)}/calibration`));
       const least = this.calibration.smallest_alpha;

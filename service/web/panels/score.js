@@ -19,9 +19,11 @@ class Score {
     this.rows = [];
     this.notice = new Notice();
     this.asking = new Asking("/v1/likelihoods", this.notice);
-    this.model = select(session.models.map(({ name }) => [name, name]), session.models[0].name, () => this.empty());
+    this.model = select(session.models.map(({ name }) => [name, name]), session.models[0].name, () => this.change());
     this.draws = h("input", { type: "number", min: 1, max: 64, step: 1, value: 4, required: true });
     this.probes = h("input", { type: "number", min: 1, max: 64, step: 1, value: 2, required: true });
+    this.label = h("input", { type: "number", min: 0, step: 1, placeholder: "all" });
+    this.labelField = h("div");
     this.gallery = new Gallery("Scores", ["Bits per dimension", "± 2 standard errors"], (row) => this.cells(row), (row) => this.choose(row));
     this.status = h("p", { class: "small soft", role: "status" });
     this.terms = h("div", { class: "stack", "aria-live": "polite" });
@@ -30,6 +32,7 @@ class Score {
       "form",
       { class: "stack", onsubmit: (event) => event.preventDefault() },
       field("Model", this.model),
+      this.labelField,
       field("Draws", this.draws, "Dequantizations of each picture, averaged. From two on their error is known."),
       field("Probes", this.probes, "Random vectors that estimate the trace."),
       h("div", { class: "row" }, h("button", { type: "button", onclick: () => this.again() }, "Score again"), this.asking.cancel),
@@ -38,6 +41,17 @@ class Score {
     const intro = h("header", {}, h("h1", {}, "How likely is this picture?"), h("p", {}, "A lower bound on its log-probability under the model, in nats and in bits per dimension: fewer bits are likelier. Each error is told apart."));
     this.element = h("section", { class: "panel" }, intro, h("div", { class: "sides" }, left, right));
     this.onpaste = (event) => this.take(pasted(event));
+    this.change();
+  }
+
+  /** Begin anew with another model. */
+  change() {
+    this.empty();
+    const { classes } = this.session.model(this.model.value);
+    this.label.value = "";
+    this.label.max = (classes ?? 1) - 1;
+    const words = `From 0 to ${classes - 1}. Left empty, the mean over all classes, at the price of as many scores.`;
+    this.labelField.replaceChildren(classes ? field("Class of the pictures", this.label, words) : "");
   }
 
   enter() {
@@ -56,14 +70,15 @@ class Score {
 
   async take(pictures, model) {
     if (model && model !== this.model.value) {
-      this.empty();
       this.model.value = model;
+      this.change();
     }
     if (!pictures.length || !this.draws.form.reportValidity()) return;
     const fresh = pictures.map(rowOf);
     this.rows.push(...fresh);
     this.show();
     const parameters = { model: this.model.value, draws: this.draws.value, probes: this.probes.value };
+    if (this.label.value !== "") parameters.class_label = this.label.value;
     const { limits } = this.session.model(this.model.value);
     await this.asking.about(fresh, parameters, limits, () => this.show());
     const scored = fresh.find((row) => row.result && this.rows.includes(row));

@@ -12,6 +12,8 @@ const NAMES = {
   dequantization: "dequantization",
   latent: "latent",
 };
+// Over all classes that term is what it costs not to know which one it is.
+const OVER_CLASSES = { ...NAMES, latent: "share of classes" };
 
 /** Return the standard error of a likelihood, in nats and in bits per dimension; null where none is known. */
 export function errorOf(result) {
@@ -28,7 +30,10 @@ export function explain({ name, address, result }, model) {
   const picture = h("img", { class: "pixels", src: address, alt: name });
   const error = errorOf(result);
   const nats = (value) => (value === null ? null : `${digits(value)} nats`);
+  const byClass = result.log_px_given_class;
   const known = facts([
+    ["Class", result.class_label === undefined ? null : String(result.class_label)],
+    ["Likeliest class", byClass ? String(byClass.indexOf(Math.max(...byClass))) : null],
     ["Bits per dimension", `${digits(result.bits_per_dim, 4)}${error ? ` ± ${digits(2 * error.bits, 2)}` : ""}`],
     ["Log-probability, at least", `${digits(result.log_px_lower_bound, 5)} nats`],
     ["Error from probes", nats(result.trace_standard_error)],
@@ -69,13 +74,14 @@ function beside(result, error, model) {
 }
 
 /** The terms as steps that add up to the bound. */
-function steps({ terms, log_px_lower_bound: bound }) {
+function steps({ terms, log_px_lower_bound: bound, log_px_given_class: byClass }) {
+  const names = byClass ? OVER_CLASSES : NAMES;
   const shown = Object.entries(terms).filter(([, value]) => value !== null && value !== 0);
   let sum = 0;
   const rows = shown.map(([name, value]) => {
     const from = sum;
     sum += value;
-    return { name: NAMES[name] ?? name, from, to: sum, value, kind: value < 0 ? "minus" : "plus" };
+    return { name: names[name] ?? name, from, to: sum, value, kind: value < 0 ? "minus" : "plus" };
   });
   rows.push({ name: "the bound", from: 0, to: bound, value: bound, kind: "whole" });
   const ends = rows.flatMap(({ from, to }) => [from, to]);

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 from torch.distributions import Independent, Normal, kl_divergence
 
 from models.network.encoder import relaxed_top_k, top_k
@@ -49,16 +49,23 @@ def noises(rows, seed=0):
     return tokens, epsilon0, epsilon
 
 
-def test_reconstruction_is_the_decoder_s_surprise():
+@pytest.mark.parametrize("gamma_min", [-13.3, CONFIG.gamma_min, -3.0, 2.0])
+@pytest.mark.parametrize("pixel_map", ["centres", "ends"])
+def test_reconstruction_is_the_decoder_s_surprise(pixel_map, gamma_min):
+    """Beside a sum over all tokens, for noise from a part of a bin to the whole range."""
+    config = CONFIG.model_copy(update={"gamma_min": gamma_min, "pixel_map": pixel_map})
     tokens, epsilon0, _ = noises(3)
-    vocabulary, rho = CONFIG.vocabulary, math.exp(CONFIG.gamma_min / 2)
+    tokens[0, 0, 0, 0], tokens[1, 0, 0, 0] = 0, config.vocabulary - 1
+    epsilon0[0, 0, 0, 0], epsilon0[1, 0, 0, 0] = -9.0, 9.0
+    vocabulary, rho = config.vocabulary, math.exp(gamma_min / 2)
     expected = np.zeros(3)
     for row in range(3):
         for token, noise in zip(tokens[row].ravel(), epsilon0[row].ravel(), strict=True):
-            centres = 2 * (np.arange(vocabulary) + 0.5) / vocabulary - 1
-            weights = np.exp(-0.5 * ((centres[token] + rho * noise.item() - centres) / rho) ** 2)
-            expected[row] -= math.log(weights[token] / weights.sum())
-    np.testing.assert_allclose(reconstruction(model_of(), tokens, epsilon0), expected, rtol=1e-12)
+            places = tokens_to_data(torch.arange(vocabulary), config).numpy()
+            log_weights = -0.5 * ((places[token] + rho * noise.item() - places) / rho) ** 2
+            expected[row] += logsumexp(log_weights) - log_weights[token]
+    found = reconstruction(model_of(gamma_min=gamma_min, pixel_map=pixel_map), tokens, epsilon0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_prior_is_the_divergence_from_a_standard_normal():

@@ -74,6 +74,48 @@ def test_a_pipeline_becomes_a_checkpoint(sound: Path, tmp_path: Path, monkeypatc
     assert "exists already" in again.stderr
 
 
+def test_classes_are_kept(tmp_path: Path) -> None:
+    given = save(tmp_path / "given", unet(num_class_embeds=5), scheduler())
+    manifest, out = import_diffusers(given, tmp_path / "out")
+    assert manifest.config.classes == 5
+    assert manifest.config.latent_size == 0
+    assert read_manifest(out) == manifest
+    model = load_checkpoint(out).model
+    x, timesteps = torch.randn(2, 1, 8, 8), torch.tensor([3.0, 500.5])
+    labels = torch.tensor([4, 0])
+    with torch.no_grad():
+        expected = unet(num_class_embeds=5)(x, timesteps, class_labels=labels, return_dict=False)[0]
+    torch.testing.assert_close(model.score(x, timesteps, torch.eye(5)[labels]), expected)
+    rounded = EagerRuntime(model, "bfloat16").score(x, timesteps, torch.eye(5)[labels])
+    assert 0 < float((rounded - expected).abs().max() / expected.abs().max()) < 0.1
+    assert choose(load_checkpoint(out), out, 40, Wish()).exact.runtime.name == "eager"
+
+
+def test_a_class_that_stands_for_none_is_left_out(tmp_path: Path) -> None:
+    given = save(tmp_path / "given", unet(num_class_embeds=5), scheduler())
+    out = tmp_path / "out"
+    result = run("--diffusers", given, "--out", out, "--classes", 4, "--json")
+    assert result.exit_code == 0, result.output
+    checkpoint = load_checkpoint(out)
+    assert checkpoint.manifest.config.classes == 4
+    x, timesteps = torch.randn(1, 1, 8, 8), torch.tensor([500.5])
+    with torch.no_grad():
+        labels = torch.tensor([3])
+        expected = unet(num_class_embeds=5)(x, timesteps, class_labels=labels, return_dict=False)[0]
+    torch.testing.assert_close(checkpoint.model.score(x, timesteps, torch.eye(4)[labels]), expected)
+    many = run("--diffusers", given, "--out", tmp_path / "many", "--classes", 6)
+    assert many.exit_code == 1
+    assert "named_classes is 6, and the network has 5 classes" in many.stderr
+    plain = save(tmp_path / "plain", unet(), scheduler())
+    none = run("--diffusers", plain, "--out", tmp_path / "none", "--classes", 1)
+    assert "named_classes is 1, and the network has 0 classes" in none.stderr
+
+
+def test_files_of_models_without_classes_are_as_before(folder: Path, tmp_path: Path) -> None:
+    manifest, _ = import_diffusers(folder, tmp_path / "out")
+    assert "class" not in manifest.model_dump_json()
+
+
 def test_a_model_with_the_scheduler_beside_it(tmp_path: Path) -> None:
     given = save(tmp_path / "model", unet(), scheduler(), pipeline=False)
     manifest, _ = import_diffusers(given, tmp_path / "out", "named")
@@ -120,14 +162,20 @@ FAULTS: dict[str, tuple[Change, str]] = {
         "diffusion_pytorch_model.bin: a pickle",
     ),
     "no weights": (lambda at: (at / "unet" / WEIGHTS).unlink(), f"{WEIGHTS}: no such file"),
-    "class labels": (
+    "class embedding of numbers": (
+        lambda at: edit(at / CONFIG, class_embed_type="timestep", num_class_embeds=10),
+        "class_embed_type is timestep; of models with classes those with a table",
+    ),
+    "class embedding of vectors": (
+        lambda at: edit(at / CONFIG, class_embed_type="identity"),
+        "class_embed_type is identity",
+    ),
+    "classes without a table": (
         lambda at: edit(at / CONFIG, num_class_embeds=10),
-        "num_class_embeds is 10; class-conditional models are not supported",
+        "tensor class_embedding.weight is missing",
     ),
-    "class embedding": (
-        lambda at: edit(at / CONFIG, class_embed_type="timestep"),
-        "class_embed_type is timestep",
-    ),
+    "no classes": (lambda at: edit(at / CONFIG, num_class_embeds=0), "num_class_embeds: "),
+    "too many classes": (lambda at: edit(at / CONFIG, num_class_embeds=10**9), "num_class_embeds"),
     "text": (
         lambda at: edit(at / CONFIG, _class_name="UNet2DConditionModel"),
         "it is a UNet2DConditionModel",
@@ -251,6 +299,7 @@ def test_a_schedule_that_is_not_the_configuration_s(folder: Path, tmp_path: Path
         ((), "CHECKPOINT is missing, or --diffusers"),
         (("x", "--diffusers", "y"), "takes the place of CHECKPOINT"),
         (("x", "--out", "y"), "--config is missing"),
+        (("x", "--classes", "3"), "--classes is for --diffusers"),
         (("x", "--config", "cifar10"), "--out is missing"),
     ],
 )

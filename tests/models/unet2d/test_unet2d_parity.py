@@ -1,25 +1,32 @@
 """Imported networks beside diffusers' own schedulers, and a Gaussian in its parameterisation."""
 
-import copy
-import functools
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
-from tiny_unet import save, scheduler, unet
-from torch import Tensor, nn
+from tiny_unet import unet
+from torch import Tensor
+from unet_references import (
+    LARGEST,
+    ROWS,
+    STEPS,
+    GaussianScore,
+    Import,
+    assert_near,
+    clean,
+    drawn_by_ours,
+    drawn_by_theirs,
+    in_precision,
+    network_times,
+    own,
+    pulled_back,
+    start,
+)
 
-from models.checkpoints.checkpoint import load_checkpoint
-from models.checkpoints.diffusers_import import import_diffusers
-from models.network.diffusers_unet import log_noise
-from models.network.network import Network
 from models.rows.rows import Query, concat
 from models.runtimes.eager import eager_denoiser
-from models.schema.config import ModelConfig
 from models.schema.specs import Adams, Ddim, sampler_spec
 from models.solvers import SAMPLERS, sampler_of
 from models.solvers.adams import AdamsSolver
@@ -28,58 +35,8 @@ from models.work.likelihood import score_problem
 from models.work.sampling import sample_problem
 from models.work.solve import solve
 
-# Of the size of the largest value: random networks predict images far outside [-1, 1].
-LARGEST = {torch.float32: 1e-5, torch.float64: 1e-10}
 BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
-ROWS, STEPS = 3, 25
-Import = Callable[..., Network]
-
-
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> Import:
-    """A function that returns a random network, with the settings of its scheduler, after it was
-    saved by diffusers and imported."""
-
-    @functools.cache
-    def made(size: int, noise: tuple[tuple[str, Any], ...]) -> Network:
-        folder = tmp_path_factory.mktemp("unet")
-        save(folder / "pipeline", unet(sample_size=size), scheduler(**dict(noise)))
-        _, out = import_diffusers(folder / "pipeline", folder / "checkpoint")
-        return load_checkpoint(out).model
-
-    return lambda size=8, **noise: copy.deepcopy(made(size, tuple(noise.items())))
-
-
-def own(kind: Any, dtype: torch.dtype, **noise: Any) -> Any:
-    """Return a scheduler of diffusers that computes in `dtype`."""
-    made = kind(clip_sample=False, **noise)
-    made.alphas_cumprod = made.alphas_cumprod.to(dtype)
-    return made
-
-
-def in_precision(network: Any, dtype: torch.dtype) -> Any:
-    # The method of diffusers itself warns.
-    return nn.Module.to(network, dtype)
-
-
-def network_times(model: Network) -> Tensor:
-    """Return the network time of each trained timestep."""
-    gammas = log_noise(model.get_buffer("alphas_cumprod"))
-    return (gammas - gammas[0]) / (gammas[-1] - gammas[0])
-
-
-def start(dtype: torch.dtype) -> Tensor:
-    return torch.randn(ROWS, 1, 8, 8, dtype=dtype, generator=torch.Generator().manual_seed(1))
-
-
-def clean(model: Network, x: Tensor) -> Tensor:
-    return x * math.exp(-model.config.log_alpha0)
-
-
-def assert_near(ours: Tensor, theirs: Tensor) -> None:
-    error = float((ours - theirs).abs().max() / theirs.abs().max())
-    assert error <= LARGEST[theirs.dtype]
 
 
 @pytest.mark.parametrize("dtype", LARGEST)
@@ -89,27 +46,8 @@ def test_ddim(imported: Import, dtype: torch.dtype, betas: str, prediction: str)
     noise = {"beta_schedule": betas, "prediction_type": prediction}
     model, network = imported(**noise).to(dtype), in_precision(unet(), dtype)
     theirs, x = own(DDIMScheduler, dtype, **noise), start(dtype)
-    theirs.set_timesteps(STEPS)
-    expected = x
-    with torch.no_grad():
-        for timestep in theirs.timesteps:
-            predicted = network(expected, timestep, return_dict=False)[0]
-            expected = theirs.step(predicted, timestep, expected).prev_sample
-    # Their walk begins below the last timestep, so ours takes its first step before.
-    ends = network_times(model)[theirs.timesteps[:-1]].tolist()
-    denoiser, solver = eager_denoiser(model, quantum=1), sampler_of("ddim", model.config)
-    spec = Ddim(steps=STEPS, points=tuple(ends))
-    problem: Any = sample_problem(denoiser, spec, 0, torch.arange(ROWS))
-    state = solver.init(problem)
-    one = torch.ones(ROWS, dtype=torch.int64)
-    here = problem.columns.moment(problem.condition, one)
-    state = state._replace(walk=state.walk._replace(x=x, nfe=one, here=here))
-    while not solver.status(problem, state).all():
-        answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
-        state = solver.tell(problem, state, answer)
-    found = solver.sample(problem, state)
-    assert found.nfe.tolist() == [STEPS + 1] * ROWS, "one step was taken beforehand"
-    assert_near(clean(model, found.x), expected)
+    expected = drawn_by_theirs(theirs, network, x)
+    assert_near(drawn_by_ours(model, theirs, x), expected)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -185,40 +123,7 @@ def test_rows_of_different_lengths_end_alone(imported: Import) -> None:
     together = concat(alone)
     found = solver.sample(together, solve(solver, together, denoiser))
     assert found.nfe.tolist() == [3, 3, 6, 6]
-    torch.testing.assert_close(found.x, torch.cat([one.x for one in expected]))
-
-
-class GaussianScore(nn.Module):
-    """What a network in diffusers' parameterisation predicts of independent Gaussians, at any
-    timestep: its noise level is interpolated as ours are."""
-
-    def __init__(self, model: Network, mean: Tensor, variance: Tensor) -> None:
-        super().__init__()
-        self.kind = model.config.parameterisation
-        self.mean, self.variance = (nn.Parameter(leaf, False) for leaf in (mean, variance))
-        self.gammas = log_noise(model.get_buffer("alphas_cumprod")).numpy()
-
-    def forward(self, x: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
-        steps = np.arange(len(self.gammas))
-        gamma = torch.from_numpy(np.interp(timestep.numpy(), steps, self.gammas))
-        gamma = gamma[:, None, None, None]
-        alpha, sigma = torch.sigmoid(-gamma).sqrt(), torch.sigmoid(gamma).sqrt()
-        eps = sigma * (x - alpha * self.mean) / (alpha**2 * self.variance + sigma**2)
-        data = (x - sigma * eps) / alpha
-        return {"epsilon": eps, "velocity": alpha * eps - sigma * data, "sample": data}[self.kind]
-
-
-def pulled_back(config: ModelConfig, image: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """log p_0 of the model, N(0, I) at t = 1 pulled back: x_1 = a_1 m + r (x_0 - a_0 m), r the
-    ratio of the standard deviations at the two ends."""
-    (signal0, noise0), (signal1, noise1) = (
-        (1 / (1 + math.exp(gamma)), 1 / (1 + math.exp(-gamma)))
-        for gamma in (config.gamma_min, config.gamma_max)
-    )
-    ratio = torch.sqrt((signal1 * variance + noise1) / (signal0 * variance + noise0))
-    x1 = math.sqrt(signal1) * mean + ratio * math.sqrt(signal0) * (image - mean)
-    terms = ratio.log() - 0.5 * x1.square() - 0.5 * math.log(2 * math.pi)
-    return terms.flatten(1).sum(1)
+    assert_near(found.x, torch.cat([one.x for one in expected]))
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)

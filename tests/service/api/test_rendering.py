@@ -11,16 +11,23 @@ from service.api import kinds, waiting
 
 
 @pytest.mark.parametrize(
-    ("cost", "dimensions", "on_the_loop"),
-    [(20, 784, True), (16 * 20, 64, True), (1024, 784, False), (64 * 20, 784, False)],
+    ("kind", "cost", "dimensions", "on_the_loop"),
+    [
+        ("samples", 20, 784, True),
+        ("samples", 16 * 20, 64, True),
+        ("samples", 1024, 784, False),
+        ("samples", 64 * 20, 784, False),
+        ("schedules", 1, 64, False),
+    ],
 )
 def test_answers_of_many_images_are_made_on_a_thread(
-    monkeypatch: pytest.MonkeyPatch, cost: int, dimensions: int, on_the_loop: bool
+    monkeypatch: pytest.MonkeyPatch, kind: str, cost: int, dimensions: int, on_the_loop: bool
 ) -> None:
-    """Also where each image took one evaluation."""
+    """Also where each image took one evaluation, and always those of a kind that is slow."""
     made_on: list[threading.Thread] = []
     monkeypatch.setattr(kinds, "render", lambda *_: made_on.append(threading.current_thread()))
-    record = SimpleNamespace(outcome=None, job=SimpleNamespace(cost=cost, checkpoint="0"))
+    job = SimpleNamespace(cost=cost, checkpoint="0", task=SimpleNamespace(kind=kind))
+    record = SimpleNamespace(outcome=None, job=job)
     model = SimpleNamespace(config=SimpleNamespace(dimensions=dimensions))
     catalogue = SimpleNamespace(by_checkpoint=lambda _: model)
     context = cast(Any, SimpleNamespace(catalogue=catalogue))

@@ -1,4 +1,4 @@
-"""A plugin of pytest that adds a fourth kind to the registry before anything reads that."""
+"""A plugin of pytest that adds one more kind to the registry before anything reads that."""
 
 from averages import KIND
 

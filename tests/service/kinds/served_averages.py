@@ -1,4 +1,4 @@
-"""A fourth kind of work from URL to row; run by `test_kinds.py`, in a process that knows it."""
+"""One more kind of work from URL to row; run by `test_kinds.py`, in a process that knows it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

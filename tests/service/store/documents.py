@@ -22,6 +22,7 @@ from service.jobs import Job, Outcome, Task
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 from service.kinds.samples.task import SampleResult, SampleTask
+from service.kinds.schedules.task import ScheduleResult, ScheduleTask, Tabulation
 
 IMAGES = np.arange(2 * 2 * 3, dtype=np.uint8).reshape(2, 2, 3, 1)
 MAP = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3, 1)
@@ -129,8 +130,24 @@ JOBS: dict[str, Job] = {
             CALIBRATION, 6, alpha=0.125, heatmap=True, images=IMAGES, fdr=0.25, source="line-1"
         )
     ),
+    "samples-classes": _job(SampleTask(Ddpm(steps=3), 7, 3, labels=(4, 0, 4))),
+    "likelihoods-classes": _job(ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, labels=(2, 9))),
+    "anomalies-class": _job(
+        AnomalyTask(
+            CALIBRATION.model_copy(update={"solver": FlowPath(steps=12, class_label=3)}),
+            *(6, 0.125, True, IMAGES),
+        )
+    ),
     "likelihoods-photographs": _job(
         ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, tiling=TILING, tiles=True)
+    ),
+    "schedules": _job(
+        ScheduleTask(
+            Tabulation(points=33), latents=((1, 3), (0, 2)), images=IMAGES[:0], tiling=None
+        )
+    ),
+    "schedules-photographs": _job(
+        ScheduleTask(Tabulation(points=33), latents=(), images=IMAGES, tiling=TILING)
     ),
 }
 
@@ -156,6 +173,16 @@ OUTCOMES: dict[str, Outcome] = {
         ),
         "cpu/test",
     ),
+    "likelihoods-classes": ScoreResult(
+        (
+            Score(
+                *(190, None, -2.5, 3.5, None, None, 0.0625, -4.5, 5.5, -6.5, -0.5),
+                log_px_given_class=(-1.5, -9.25),
+            ),
+        ),
+        "cpu/test",
+    ),
+    "schedules": ScheduleResult(((1, 3), (0, 2)), np.stack([[MAP] * 3] * 2), "cpu/test"),
     "error": _failed(errors.ComputationFailed("2 of 3 images failed")),
     "error-cancelled": _failed(errors.JobCancelled("the job was cancelled")),
     "error-fields": _failed(errors.InvalidRequest.at("seed", "is odd")),

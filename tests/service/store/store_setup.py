@@ -10,7 +10,7 @@ from models.schema.specs import Ddpm
 from service.jobs import Job, Outcome
 from service.kinds import KINDS
 from service.kinds.samples.task import SampleResult, SampleTask
-from service.store.base import Claim, Store
+from service.store.base import Claim, Room, Store
 from service.store.bounds import Bounds
 
 CAPACITY, RETAINED, RETENTION_S = 4, 3, 60.0
@@ -58,6 +58,26 @@ def job(
 ) -> Job:
     task = SampleTask(Ddpm(steps=5), seed=0, count=1)
     return Job(name, checkpoint, task, deadline, 1_000.0, owner, priority, cost=cost)
+
+
+class Busy(Room):
+    """Holds so many other jobs, and waits for none of them to end unless it is `patient`."""
+
+    def __init__(self, held: int = 1, patience: float = 0.0) -> None:
+        self.jobs, self.patient = held, patience
+        self.wanted: list[int] = []
+
+    @property
+    def held(self) -> int:
+        return self.jobs
+
+    @property
+    def patience(self) -> float:
+        return self.patient
+
+    async def make(self, company: int) -> None:
+        self.wanted.append(company)
+        await asyncio.sleep(0.01)
 
 
 async def claim(store: Store, *checkpoints: str) -> Claim:

@@ -15,6 +15,7 @@ from store_setup import (
     RESULT,
     A,
     B,
+    Busy,
     FakeClock,
     bounds,
     claim,
@@ -76,7 +77,7 @@ async def test_a_silent_workers_job_goes_to_the_next(make: MakeStore) -> None:
     assert (record.status, record.progress, record.started_at) == ("queued", 0.0, None)
     taken = await claim(second)
     assert taken.epoch > stalled.epoch
-    assert taken.alone
+    assert taken.company == 1
     assert await first.renew([stalled]) == [stalled]
     assert not await first.complete(stalled, ComputationFailed("late"))
     assert await second.complete(taken, RESULT)
@@ -104,7 +105,7 @@ async def test_a_job_taken_back_keeps_its_place(make: MakeStore) -> None:
     await claim(store)
     await taken_back(store, "first")
     assert (await claim(store)).job.id == "first"
-    assert not (await claim(store)).alone
+    assert (await claim(store)).company is None
 
 
 async def test_a_suspect_is_left_to_whoever_may_run_it_alone(make: MakeStore) -> None:
@@ -113,18 +114,18 @@ async def test_a_suspect_is_left_to_whoever_may_run_it_alone(make: MakeStore) ->
     await claim(busy)
     await taken_back(busy, "suspect")
     await busy.put(job("other"))
-    assert (await busy.claim((A,), lambda: False)).job.id == "other"
-    may = False
-    waiting = asyncio.ensure_future(busy.claim((A,), lambda: may))
+    room = Busy()
+    assert (await busy.claim((A,), room)).job.id == "other"
+    waiting = asyncio.ensure_future(busy.claim((A,), room))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     taken = await claim(idle)
-    assert (taken.job.id, taken.alone) == ("suspect", True)
+    assert (taken.job.id, taken.company) == ("suspect", 1)
     await idle.release(taken)
     await asyncio.sleep(0.2)
     assert not waiting.done()
-    may = True
-    assert (await asyncio.wait_for(waiting, 5)).alone
+    room.jobs = 0
+    assert (await asyncio.wait_for(waiting, 5)).company == 1
 
 
 async def test_a_dead_letter_that_is_tried_again_is_left_to_whoever_may_run_it_alone(
@@ -138,8 +139,8 @@ async def test_a_dead_letter_that_is_tried_again_is_left_to_whoever_may_run_it_a
     await taken_back(store, "letter")
     await DeadLetters(client, clock).retry("letter", 100.0)
     await store.put(job("other"))
-    assert (await store.claim((A,), lambda: False)).job.id == "other"
-    assert (await claim(store)).alone
+    assert (await store.claim((A,), Busy())).job.id == "other"
+    assert (await claim(store)).company == 1
     await store.cancel("letter")
     await store.cancel("other")
     assert not await client.keys(keys.SUSPECTS + "*")
@@ -148,15 +149,13 @@ async def test_a_dead_letter_that_is_tried_again_is_left_to_whoever_may_run_it_a
 async def test_only_crashes_alone_lead_to_dead_letters(make: MakeStore, client: Redis) -> None:
     store = make(bounds(LEASE_S, most_crashes=2))
     await store.put(job("j"))
-    # Once in company, then twice while it had not yet begun.
-    for _ in range(3):
-        await store.report(await claim(store), 0.5) if not _ else await claim(store)
-        await taken_back(store, "j")
-    for _ in range(2):
+    # The first time it was alone by chance. Then deaths count, reported on or not.
+    for company in (None, 1, 1):
         assert (await store.record("j")).status == "queued"
         held = await claim(store)
-        assert held.alone
-        await store.report(held, 0.0)
+        assert held.company == company
+        if company is None:
+            await store.report(held, 0.5)
         await taken_back(store, "j")
     record = await store.wait("j")
     assert record.status == "failed"
@@ -273,6 +272,7 @@ async def test_only_counters_are_left_of_jobs_that_are_gone(make: MakeStore, cli
     await asyncio.sleep(LEASE_S + 0.1)
     left = {key.decode() for key in await client.keys()}
     counters = {keys.ADMITTED, keys.DRAINED, keys.KEPT_BYTES, keys.SWEPT, keys.WAITING_COST}
+    counters |= {keys.BORN}
     assert left <= counters
     assert await client.get(keys.WAITING_COST) == b"0"
 
@@ -321,7 +321,7 @@ async def test_without_room_everything_goes_on_but_admission(
         for name in ("completed", "cancelled"):
             await store.expire(name)
             await store.forget(name)
-        assert (await claim(store)).alone
+        assert (await claim(store)).company
         assert not await client.exists(keys.JOB + "left", keys.JOB + "completed")
         await fleet.announce("w", 0.0, [])
         assert await fleet.models() == []
@@ -348,7 +348,7 @@ async def test_a_redis_without_room_is_unavailable(make: MakeStore, client: Redi
 async def test_a_long_list_is_looked_through_in_pieces(
     make: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.store.redis.LOOKED_AT", 1)
+    monkeypatch.setattr("service.store.records.LOOKED_AT", 1)
     store = make(Bounds(500, 500, 60.0))
     for number in range(250):
         await store.put(job(f"j{number}"))

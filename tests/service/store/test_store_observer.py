@@ -47,7 +47,7 @@ async def test_every_round_trip_is_told_by_its_operation(server: RedisServer) ->
         store = RedisStore(client, bounds(), poll_s=POLL_S, observer=told)
         fleet = Fleet(client, told)
         quotas = Quotas(Settings(request_rate="5/minute"), client, told)
-        await store.put(job("j", deadline=1e12))
+        await store.put(job("j", deadline=1e11))
         await store.complete(await claim(store), RESULT)
         await store.record("j")
         await store.load()
@@ -85,12 +85,12 @@ async def test_a_redis_that_is_full_is_up_and_takes_no_more_jobs(server: RedisSe
     async with connect(server.url) as client:
         store = RedisStore(client, bounds(), poll_s=POLL_S, observer=metrics)
         fleet = Fleet(client, metrics)
-        await store.put(job("j", deadline=1e12))
+        await store.put(job("j", deadline=1e11))
         running = await claim(store)
         await client.config_set("maxmemory", "1")
         try:
             with pytest.raises(StoreUnavailable):
-                await store.put(job("k", deadline=1e12))
+                await store.put(job("k", deadline=1e11))
             assert errors("put") == 1
             assert registry.get_sample_value("mulan_store_up") == 0
             await fleet.announce("w", 0.0, [])

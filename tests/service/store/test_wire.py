@@ -20,6 +20,7 @@ from service.jobs import Job, Tokens
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
 from service.kinds.likelihoods.task import ScoreResult, ScoreTask
 from service.kinds.samples.task import SampleResult, SampleTask
+from service.kinds.schedules.task import ScheduleTask, Tabulation
 from service.store.wire import (
     WireError,
     decode_job,
@@ -37,13 +38,14 @@ specs = st.one_of(
     st.builds(RtkUld, friction=st.floats(1e-3, 100)),
 )
 latents = st.none() | st.lists(st.integers(0, 99)).map(tuple)
-sample_tasks = st.builds(SampleTask, specs, seeds, st.integers(1, 1024), latents)
+sample_tasks = st.builds(SampleTask, specs, seeds, st.integers(1, 1024), latents, latents)
 score_tasks = st.builds(
     ScoreTask,
     st.builds(Adams, tolerance_nats=st.floats(1e-6, 10)),
     seeds,
     st.integers(1, 64),
     tokens,
+    labels=latents,
 )
 calibrations = st.builds(
     small_calibration,
@@ -53,11 +55,17 @@ calibrations = st.builds(
     st.floats(allow_nan=False, allow_infinity=False),
 )
 anomaly_tasks = st.builds(AnomalyTask, calibrations, seeds, st.floats(0, 1), st.booleans(), tokens)
+schedule_tasks = st.builds(
+    ScheduleTask,
+    st.builds(Tabulation, points=st.integers(9, 257)),
+    st.lists(st.lists(st.integers(0, 99)).map(tuple)).map(tuple),
+    tokens,
+)
 jobs = st.builds(
     Job,
     id=st.text(),
     checkpoint=st.text(),
-    task=sample_tasks | score_tasks | anomaly_tasks,
+    task=sample_tasks | score_tasks | anomaly_tasks | schedule_tasks,
     deadline=numbers,
     created_at=numbers,
     owner=st.text(),
@@ -68,7 +76,8 @@ jobs = st.builds(
     trace=st.text(),
 )
 maybe = st.none() | numbers
-scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text())
+by_class = st.none() | st.lists(numbers).map(tuple)
+scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text(), by_class)
 contributions = st.tuples(*[st.integers(0, 3)] * 3).flatmap(lambda shape: arrays(np.float32, shape))
 readings = st.builds(
     Reading,
@@ -93,8 +102,8 @@ SCORING = replace(JOB, task=ScoreTask(Adams(), 0, 1, np.zeros((2, 2, 2, 1), np.u
 @given(jobs)
 def test_a_job_comes_back_as_it_was(job: Job) -> None:
     back = decode_job(encode_job(job))
-    if isinstance(job.task, ScoreTask | AnomalyTask):
-        assert isinstance(back.task, ScoreTask | AnomalyTask)
+    if isinstance(job.task, ScoreTask | AnomalyTask | ScheduleTask):
+        assert isinstance(back.task, ScoreTask | AnomalyTask | ScheduleTask)
         np.testing.assert_array_equal(back.task.images, job.task.images)
         assert back.task.images.flags.writeable
         back = replace(back, task=replace(back.task, images=job.task.images))

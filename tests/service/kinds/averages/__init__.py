@@ -1,4 +1,4 @@
-"""Mean levels of images: a fourth kind of work, as a folder in `service/kinds` would hold it."""
+"""Mean levels of images: one more kind of work, as a folder in `service/kinds` would hold it."""
 
 from averages.contract import AverageRequest, AverageResponse
 from averages.task import (
