@@ -24,8 +24,8 @@ class Score:
     The three errors are reported apart: that of the probes, with the degrees of freedom of its
     estimate, the spread over draws and the ODE's own estimate; each is None where it was not
     estimated. `total_standard_error` is all of them together: an interval of 95 % reaches 1.96
-    times as far. `prior`, `log_det`, `dequantization` and `latent` are means over draws of the terms that
-    for one draw add up to `log_px_lower_bound`. Each of the `draws` was solved `solves` times, with
+    times as far. `prior`, `log_det`, `dequantization` and `latent` are means over draws of the
+    terms that for one draw add up to `log_px_lower_bound`. Each of the `draws` was solved `solves` times, with
     other probes; `precise` says whether the total error is what was asked for, None where nothing
     was.
 
