@@ -25,9 +25,9 @@ class Score:
     estimate, the spread over draws and the ODE's own estimate; each is None where it was not
     estimated. `total_standard_error` is all of them together: an interval of 95 % reaches 1.96
     times as far. `prior`, `log_det`, `dequantization` and `latent` are means over draws of the
-    terms that for one draw add up to `log_px_lower_bound`. Each of the `draws` was solved `solves` times, with
-    other probes; `precise` says whether the total error is what was asked for, None where nothing
-    was.
+    terms that for one draw add up to `log_px_lower_bound`. Each of the `draws` was solved `solves`
+    times, with other probes; `precise` says whether the total error is what was asked for, None
+    where nothing was.
 
     Of a class that was named, both log-probabilities are those of its images, P(v | c). Where none
     was, `log_px_lower_bound` bounds the mean over classes, and `log_px_given_class` has the bound

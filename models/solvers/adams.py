@@ -52,7 +52,8 @@ class LastStep(NamedTuple):
     `ahead` the x_t / alpha that is predicted there. `excess` is the last accepted step's error in
     units of what it should be, 1 before any; `squares` and `drift` sum up the accepted steps' error
     estimates, in nats, squared and as they are, and `size` those without their signs. `point`
-    counts the points before that of the next question, `[rows]` int64, and `spread` is the probes' noise.
+    counts the points before that of the next question, `[rows]` int64, and `spread` is the probes'
+    noise.
     """
 
     before: Tensor

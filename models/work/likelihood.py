@@ -46,8 +46,8 @@ class Chosen(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a row solves: an image, by its position, one of its draws, and the number of the solve,
-    for solves of one draw differ in their probes."""
+    """The place of a row in a score: an image, by its position, one of its draws, and the number of
+    the solve, for solves of one draw differ in their probes."""
 
     image: int
     draw: int

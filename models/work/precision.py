@@ -1,4 +1,4 @@
-"""How many draws and solves of an image reach a total error that was asked for.
+"""The plan of draws and solves of an image that reach a total error that was asked for.
 
 A solve with other probes errs independently of the others on the same draw, so that n of them leave
 1/n of the trace's variance; and n draws leave about 1/n of the draws' variance. The ODE's error is
