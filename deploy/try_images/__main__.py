@@ -3,6 +3,7 @@
 It needs root, and Debian's packages buildah, runc, iproute2, dnsmasq-base and tini.
 """
 
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -16,8 +17,11 @@ from deploy.try_images.report import Report
 from deploy.try_images.tools import PACKAGES, STAND_IN_PACKAGES, TrialError, require
 from deploy.try_images.trial import ROOT, services
 
-# The second half runs where it is alone: no process and no interface of it outlives it.
-ALONE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+# The second half runs where it is alone: no process and no interface of it outlives it, or this.
+ALONE = [
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+]
 
 
 @click.command(help=__doc__)
@@ -71,6 +75,8 @@ def main(
                 sys.exit(1)
     except (TrialError, ComposeError) as error:
         raise click.ClickException(str(error)) from error
+    # Ctrl-C reaches the second half too, which then tidies up.
+    signal.signal(signal.SIGINT, lambda *_: None)
     command = [sys.executable, "-m", "deploy.try_images.trial", str(store)]
     sys.exit(subprocess.call([*ALONE, *command, *([str(picture)] if picture else [])]))
 

@@ -11,6 +11,8 @@ from deploy.try_images.fleet import Fleet
 from deploy.try_images.tools import TrialError
 
 PATIENCE_S = 180.0
+# By then a request is admitted, and one of seconds has not ended.
+ADMITTED_S = 0.5
 PNG = b"\x89PNG\r\n\x1a\n"
 # What the runtime mounts in every container.
 SYSTEM = ("/proc", "/dev", "/sys")
@@ -138,7 +140,7 @@ def api_drains(fleet: Fleet, request: dict[str, Any]) -> str:
     """Stop the API while a client waits for images; the client still gets them."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(drawn, fleet, request)
-        time.sleep(1)
+        time.sleep(ADMITTED_S)
         if waiting.done():
             raise TrialError(f"the request ended before the stop: {waiting.exception()}")
         said = stops(fleet.containers["api"])

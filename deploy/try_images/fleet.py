@@ -46,6 +46,7 @@ def prepared(
     names: dict[str, list[str]] = {}
     for name, which in CONTAINERS.items():
         names.setdefault(which, []).append(address(numbers[name]))
+    store.clear()
     with ExitStack() as stack:
         network = stack.enter_context(Network(names))
         containers = {}

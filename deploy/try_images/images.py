@@ -100,6 +100,10 @@ class Store:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
+    def clear(self) -> None:
+        """Remove the containers that a trial left when it was killed."""
+        self._buildah("rm", "--all")
+
     def has(self, tag: str) -> bool:
         """Tell whether an image is in the store."""
         names = self._buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
@@ -136,9 +140,9 @@ class Store:
     def build(self, tag: str, target: str, context: Path, sources: Sources) -> str:
         """Build a target of the Dockerfile, and return its size."""
         # Of the two formats only Docker's has health checks.
-        command = ["build", "--isolation", "chroot", "--format", "docker"]
-        command += ["--pull=false", "--force-rm"]
-        self._buildah(*command, "--target", target, "--tag", tag, *sources.options(), context)
+        command = ["build", "--isolation", "chroot", "--format", "docker", "--pull=false"]
+        command += ["--no-cache", "--force-rm", "--target", target, "--tag", tag]
+        self._buildah(*command, *sources.options(), context, shown=True)
         self._buildah("rmi", "--prune")
         return self.size(tag)
 
@@ -164,14 +168,14 @@ class Store:
         """Return the folder in which a container's files are."""
         return Path(self._buildah("mount", container).strip())
 
-    def _buildah(self, *arguments: str | Path) -> str:
+    def _buildah(self, *arguments: str | Path, shown: bool = False) -> str:
         roots: list[str | Path] = [
             "--root",
             self.folder / "images",
             "--runroot",
             self.folder / "run",
         ]
-        return output(["nice", "buildah", *roots, *arguments])
+        return output(["nice", "buildah", *roots, *arguments], shown=shown)
 
 
 def read_image(config: Mapping[str, Any]) -> Image:

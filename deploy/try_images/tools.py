@@ -27,21 +27,25 @@ def require(packages: dict[str, str]) -> None:
         raise TrialError(f"programs are missing: apt-get install {' '.join(missing)}")
 
 
-def output(command: Sequence[str | Path], *, timeout_s: float | None = None) -> str:
-    """Run a program and return what it printed. Raises TrialError with its last line."""
+def output(
+    command: Sequence[str | Path], *, timeout_s: float | None = None, shown: bool = False
+) -> str:
+    """Run a program and return what it printed, or show that at once. Raises TrialError with its
+    last line."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
             words,
             check=False,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=None if shown else subprocess.PIPE,
+            stderr=None if shown else subprocess.PIPE,
             text=True,
             timeout=timeout_s,
         )
     except subprocess.TimeoutExpired as error:
         raise TrialError(f"{words[0]} did not end within {timeout_s} s") from error
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it printed nothing"]
+        said = (done.stderr or done.stdout or "").strip().splitlines() or ["see above"]
         raise TrialError(f"`{' '.join(words[:8])}` ended with {done.returncode}: {said[-1]}")
-    return done.stdout
+    return done.stdout or ""

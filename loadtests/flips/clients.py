@@ -1,5 +1,5 @@
-"""What clients ask for while a model is exchanged, and the comparison of each answer with that of
-the checkpoint which it names."""
+"""Clients that ask while a model is exchanged, and compare each answer with that of the checkpoint
+which it names."""
 
 import asyncio
 import itertools

@@ -50,7 +50,8 @@ def negative_elbo(
     schedule = model.gamma(latent)
     x0 = tokens_to_data(tokens, model.config).to(epsilon)
     noise = schedule.noise(t)
-    x = noise.alpha * x0 + noise.sigma * epsilon
+    # A schedule may be in float64 where the network is not.
+    x = (noise.alpha * x0 + noise.sigma * epsilon).to(epsilon)
     predicted = model.epsilon(x, noise, schedule.network_time(noise.gamma), latent)
     # In velocity form alpha^2 (v - v_hat)^2 = (eps - eps_hat)^2, so one expression serves both.
     diffusion = 0.5 * schedule.dgamma_dt(t) * torch.square(epsilon - predicted)

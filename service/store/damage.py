@@ -1,4 +1,4 @@
-"""What is found in Redis that cannot be read: logged once, and counted.
+"""Finds in Redis that cannot be read: each is logged once, and counted.
 
 Redis is shared. Whatever is read from it may be of another program or another build, or broken, and
 must do no harm beyond the job that it belongs to.

@@ -1,5 +1,5 @@
-"""What Redis knows of jobs, as one process reads it. What cannot be read fails the one job, or is
-left out of a list."""
+"""The jobs in Redis, as one process reads them. One that cannot be read fails alone, or is left out
+of a list."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -41,8 +41,8 @@ _NO_BOUNDS = Bounds(0, 10_000, 300.0)
 
 
 class Constants(NamedTuple):
-    """What scripts know from the beginning. Times are in seconds, or in milliseconds if their name
-    ends in _ms; outcomes are encoded."""
+    """The values that scripts have from the beginning. Times are in seconds, or in milliseconds if
+    their name ends in _ms; outcomes are encoded."""
 
     kept_s: float
     remembered_s: float

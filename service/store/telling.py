@@ -1,4 +1,4 @@
-"""What goes on for long is told once a minute, and not at each of many tries."""
+"""Lines that a log has once a minute, and not at each of many tries."""
 
 import logging
 import time

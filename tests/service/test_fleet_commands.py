@@ -13,12 +13,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from fleet_processes import READY_WITHIN_S, Fleet, line_with
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
 
 from models.anomaly.ranked import CALIBRATION
+from models.checkpoints.checkpoint import load_checkpoint
 from service.cli import main
 from service.images.npy import encode_npy
 
@@ -194,6 +196,23 @@ def test_a_request_is_followed_by_its_id_from_one_process_to_the_other(fleet: Fl
         assert (line["request_id"], line["job_id"]) == ("from-far-away", answer["id"])
     assert entry["message"] == "POST /v1/samples 200"
     assert end["message"] == "job succeeded"
+
+
+def test_what_a_model_learned_is_told_by_a_worker(fleet: Fleet) -> None:
+    api = fleet.start("api", "--port", "0")
+    fleet.start("worker", "--threads", "1")
+    url = line_with(api, "listening on").split("listening on ")[1].split(",")[0]
+    line_with(api, "ready after")
+    network = load_checkpoint(fleet.zoo / "good", torch.device("cpu")).model
+    latent = torch.zeros(1, network.config.latent_size)
+    latent[:, : network.config.latent_k] = 1
+    body = {"model": "good", "latents": [list(range(network.config.latent_k))], "points": 9}
+    answer = httpx.post(f"{url}/v1/schedules", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    schedule = network.gamma(latent).double()
+    times = torch.linspace(0, 1, 9, dtype=torch.float64)
+    expected = [float(schedule.gamma(t[None]).mean()) for t in times]
+    assert answer.json()["schedules"][0]["mean"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_worker_s_metrics_port_in_use_is_one_line(fleet: Fleet) -> None:

@@ -98,7 +98,20 @@ async def test_upkeep_goes_on_after_an_outage_of_the_store() -> None:
         rounds = process.asked.count("upkeep")
         await until(lambda: process.asked.count("upkeep") > rounds + 1)
         assert not life.done()
-    assert process.asked.count("upkeep") == process.asked.count("sweep") + 2
+    # The fleet is swept for all the same.
+    assert process.asked.count("upkeep") == process.asked.count("sweep")
+
+
+async def test_upkeep_goes_on_after_an_error_that_nobody_expected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with recorded() as (process, life):
+        process.faults = [KeyError("odd"), KeyError("odd")]
+        await until(lambda: not process.faults)
+        rounds = process.asked.count("upkeep")
+        await until(lambda: process.asked.count("upkeep") > rounds + 1)
+        assert not life.done()
+    assert caplog.text.count("upkeep failed, and goes on") == 1
 
 
 async def test_an_error_that_cannot_be_survived_stops_the_process_in_order() -> None:

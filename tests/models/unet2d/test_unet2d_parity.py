@@ -1,6 +1,6 @@
 """Imported networks beside diffusers' own schedulers, and a Gaussian in its parameterisation."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from unet_references import (
     start,
 )
 
+from models.loaded import LoadedCheckpoint
 from models.rows.rows import Query, concat
 from models.runtimes.eager import eager_denoiser
 from models.schema.specs import Adams, Ddim, sampler_spec
@@ -143,3 +144,19 @@ def test_a_gaussian_has_its_likelihood(imported: Import, betas: str, prediction:
     expected = pulled_back(model.config, problem.columns.image, mean, variance)
     found = density.prior + density.log_det.mean(1)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_bound_is_the_same_in_either_precision(imported: Import, prediction: str) -> None:
+    """The schedule of these networks is in float64 in both."""
+    dice = np.random.default_rng(0)
+    tokens = dice.integers(0, 256, (2, 8, 8, 1), dtype=np.uint8)
+    noise0, noise = dice.standard_normal((2, *tokens.shape))
+    both: tuple[Literal["float32", "float64"], ...] = ("float32", "float64")
+    single, double = (
+        LoadedCheckpoint(imported(prediction_type=prediction), dtype).elbo(
+            tokens, 0.5, noise0, noise
+        )
+        for dtype in both
+    )
+    np.testing.assert_allclose(single.total, double.total, rtol=1e-4)

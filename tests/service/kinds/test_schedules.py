@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from small_engine import CHECKPOINT, CONFIG, drive, images, job, samples, short, small_model
+from tiny_classes import class_model
 
 from models.network.encoder import top_k
 from models.network.network import LinearSchedule
@@ -182,3 +183,21 @@ def test_a_model_without_a_latent_has_a_straight_line() -> None:
             values = gamma(coefficients, TIMES, config.gamma_min)
             expected = np.broadcast_to(line[:, None, None, None], values.shape)
             np.testing.assert_allclose(values, expected, atol=2e-6)
+
+
+def test_classes_have_one_straight_line() -> None:
+    model = class_model()
+    config = model.config
+    served = Served(eager_denoiser(model), torch.device("cpu"), "cpu/test")
+    tokens = np.zeros((2, *config.image_shape), np.uint8)
+    jobs = [
+        job("a", ScheduleTask(POINTS, ((),), tokens[:0])),
+        job("b", ScheduleTask(POINTS, (), tokens)),
+    ]
+    outcomes, _ = drive(Engine({CHECKPOINT: served}), jobs)
+    line = config.gamma_min + (config.gamma_max - config.gamma_min) * TIMES
+    for name in "a", "b":
+        found = shown(outcomes[name])
+        values = gamma(found.coefficients[0], TIMES, config.gamma_min)
+        expected = np.broadcast_to(line[:, None, None, None], values.shape)
+        np.testing.assert_allclose(values, expected, atol=2e-6)
