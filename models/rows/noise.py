@@ -28,7 +28,6 @@ class Stream(IntEnum):
     DEQUANTIZE = 5
     PROBE = 6
     FRESH = 7
-    FLIP = 8
 
 
 class Law(NamedTuple):
