@@ -14,8 +14,6 @@ logger = logging.getLogger(__name__)
 # Finds that are remembered, so that none is told twice, and characters of each part in the log.
 _REMEMBERED = 1_000
 _SHOWN = 200
-# What may be found.
-FOUND = ("key", "field", "job", "queue", "worker", "model", "order", "message", "letter", "call")
 
 
 class Damage:
@@ -26,7 +24,8 @@ class Damage:
         self._told: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
     def tell(self, what: str, where: str, why: str) -> None:
-        """Tell that something of a kind in FOUND, at some place, cannot be read, and why."""
+        """Tell that something of a kind in `observers.UNREADABLE`, at some
+        place, cannot be read, and why."""
         where, why = ascii(where)[1:-1][:_SHOWN], ascii(why)[1:-1][:_SHOWN]
         find = (what, where, why)
         if find in self._told:

@@ -13,6 +13,21 @@ from service.telemetry.ticks import Tick
 Ending = JobStatus | Literal["released", "lost"]
 
 
+# What may be found in the store that cannot be read.
+UNREADABLE = (
+    "key",
+    "field",
+    "job",
+    "queue",
+    "worker",
+    "model",
+    "order",
+    "message",
+    "letter",
+    "call",
+)
+
+
 class StoreObserver:
     """An observer of a store that processes share. Times are in seconds."""
 
@@ -29,7 +44,7 @@ class StoreObserver:
         """A sweep has cancelled jobs whose clients' process died."""
 
     def unreadable(self, what: str) -> None:
-        """Something was found in the store that cannot be read, of a kind in `damage.FOUND`."""
+        """Something was found in the store that cannot be read, of a kind in UNREADABLE."""
 
 
 class EngineObserver:

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.telemetry.observers import StoreObserver
+from service.telemetry.observers import UNREADABLE, StoreObserver
 from service.telemetry.registry import PREFIX, SECONDS
 
 
@@ -57,6 +57,8 @@ class StoreMetrics(StoreObserver):
             namespace=PREFIX,
             registry=registry,
         )
+        for what in UNREADABLE:
+            self._unreadable.labels(what)
         self._up.set(up)
 
     def round_trip(self, operation: str, seconds: float) -> None:

@@ -55,7 +55,7 @@ def with_store(server: RedisServer, act: Callable[[RedisStore], Awaitable[Any]])
 
 def job(name: str) -> Job:
     whole = samples(name, Ddpm(steps=5), 2)
-    return replace(whole, owner="someone", model="tiny", deadline=time.time() + 600)
+    return replace(whole, owner="someone", model="tiny", cost=10, deadline=time.time() + 600)
 
 
 def put(server: RedisServer, *names: str) -> None:

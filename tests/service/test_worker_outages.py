@@ -84,20 +84,29 @@ SHORT = SampleTask(Ddpm(steps=3), seed=1, count=1)
 
 
 def long(name: str) -> Job:
-    return replace(samples(name, Ddpm(steps=1000), 256), deadline=time.time() + 600)
+    whole = samples(name, Ddpm(steps=1000), 256)
+    return replace(whole, cost=256_000, deadline=time.time() + 600)
+
+
+def short(name: str) -> Job:
+    return replace(long(name), task=SHORT, cost=3)
 
 
 async def test_a_suspect_that_waits_in_vain_lets_others_pass_until_it_can_be_alone(
     own_redis: RedisServer, api: RedisStore, models: Mapping[str, Served]
 ) -> None:
+    await api.put(short("suspect"))
+    claim = await api.claim((CHECKPOINT,))
     await api.put(long("long"))
     async with working(own_redis, models, patience=0.3) as worker, asyncio.timeout(60):
         while worker.jobs == 0:
             await asyncio.sleep(0.02)
-        # Marked before it is queued, so that the worker cannot claim it as an ordinary job.
-        await api.client.hset(keys.JOB + "suspect", "quarantined", 1)
-        await api.put(replace(long("suspect"), task=SHORT))
-        await api.put(replace(long("other"), task=SHORT))
+        # Whoever claimed it has died, so that from now on it runs alone.
+        await api.report(claim, 0.0)
+        while (await api.summary("suspect")).status == "running":
+            await asyncio.sleep(0.05)
+            await api.sweep()
+        await api.put(short("other"))
         assert (await api.wait("other")).status == "succeeded"
         assert (await api.summary("suspect")).status == "queued"
         assert (await api.summary("long")).status == "running"

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from api_double import CONFIG, EXECUTION, Service, assert_problem
 
+from service.kinds.samples.task import SampleResult
 from service.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +60,8 @@ async def test_a_bad_request_id_is_replaced(client: httpx.AsyncClient, given: st
 async def test_a_defect_of_ours_is_a_problem_too(
     client: httpx.AsyncClient, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service.worker.answer = lambda job: object()  # type: ignore[assignment,return-value]
+    image = np.zeros((1, *CONFIG.image_shape), np.uint8)
+    service.worker.answer = lambda job: SampleResult(image, (), (), (), "cpu/test")
     response = await client.post("/v1/samples", json={"model": "tiny"})
     problem = assert_problem(response, 500, "computation-failed")
     (line,) = (record for record in caplog.records if record.name == "mulan.api")
