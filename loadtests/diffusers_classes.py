@@ -9,7 +9,6 @@ the class under which an image is likeliest is a classification too.
 """
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from loadtests.diffusers_digits import CPU, SAMPLERS, TRAIN, digits, drawn_by_diffusers, train
-from models.checkpoints.checkpoint import load_checkpoint
-from models.checkpoints.diffusers_import import import_diffusers
+from loadtests.diffusers_digits import (
+    CPU,
+    SAMPLERS,
+    TRAIN,
+    digits,
+    drawn_by_diffusers,
+    imported,
+    train,
+)
 from models.evaluation.measurement import Measurement
 from models.evaluation.samples.classifier import Classifier, fit_classifier
 from models.files.images import Labels, Tokens
 from models.network.pixels import data_to_tokens
 from models.rows.denoiser import Denoiser
 from models.rows.rows import take
-from models.runtimes.eager import eager_denoiser
 from models.schema.scores import Score
 from models.schema.specs import Adams, SamplerSpec
 from models.solvers import sampler_of
@@ -98,12 +102,7 @@ def main() -> None:
     start = time.perf_counter()
     network, scheduler = train(images[:TRAIN], arguments.steps, labels[:TRAIN])
     print(f"{arguments.steps} steps of training: {time.perf_counter() - start:.0f} s", flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.keep or Path(scratch) / "pipeline"
-        network.save_pretrained(folder / "unet")
-        scheduler.save_pretrained(folder / "scheduler")
-        _, out = import_diffusers(folder, Path(scratch) / "digits-classes")
-        denoiser = eager_denoiser(load_checkpoint(out).model)
+    denoiser = imported(network, scheduler, arguments.keep)
     print("| images | evaluations | recognised as their class | % of each class, 0 to 9 |")
     print("|---|---|---|---|")
     real = images[TRAIN:], labels[TRAIN:]

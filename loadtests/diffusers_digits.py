@@ -84,6 +84,16 @@ def train(
     return network.eval(), scheduler
 
 
+def imported(network: UNet2DModel, scheduler: DDPMScheduler, keep: Path | None) -> Denoiser:
+    """Save both as diffusers does, in the folder `keep` if there is one, and import them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = keep or Path(scratch) / "pipeline"
+        network.save_pretrained(folder / "unet")
+        scheduler.save_pretrained(folder / "scheduler")
+        _, out = import_diffusers(folder, Path(scratch) / "digits-ddpm")
+        return eager_denoiser(load_checkpoint(out).model)
+
+
 @torch.no_grad()
 def drawn_by_diffusers(network: UNet2DModel, count: int, told: Tensor | None = None) -> Tokens:
     """Return tokens by the library's own DDIM in 50 steps, of the classes `told` where there are
@@ -135,12 +145,7 @@ def main() -> None:
     start = time.perf_counter()
     network, scheduler = train(images[:TRAIN], arguments.steps)
     print(f"{arguments.steps} steps of training: {time.perf_counter() - start:.0f} s")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.keep or Path(scratch) / "pipeline"
-        network.save_pretrained(folder / "unet")
-        scheduler.save_pretrained(folder / "scheduler")
-        _, out = import_diffusers(folder, Path(scratch) / "digits-ddpm")
-        denoiser = eager_denoiser(load_checkpoint(out).model)
+    denoiser = imported(network, scheduler, arguments.keep)
     print("| images | evaluations | mean top-class confidence | images by class, 0 to 9 |")
     print("|---|---|---|---|")
     print(_line("real, not trained on", "", classifier, images[TRAIN:]))

@@ -27,7 +27,9 @@ from models.zoo import ZOO
 
 SHIPPED = ["digits", "emoji", "fashion-mnist", "mnist"]
 WITH_CLASSES = ["digits", "fashion-mnist", "mnist"]
-MOST_BYTES = 21_000_000
+MOST_BYTES = 16_000_000
+# Its network is larger, and its calibration names all of its photographs.
+MOST_BYTES_OF_EMOJI = 21_000_000
 TIMEOUT_S = 120.0
 
 
@@ -43,7 +45,8 @@ def test_these_are_shipped() -> None:
 def test_a_folder_is_small_and_its_card_complete(name: str) -> None:
     """The card shows the samplers of its manifest, whichever are registered today."""
     folder: Path = ZOO / name
-    assert sum(file.stat().st_size for file in folder.iterdir()) <= MOST_BYTES
+    most = MOST_BYTES_OF_EMOJI if name == "emoji" else MOST_BYTES
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= most
     manifest, found = read_manifest(folder), evaluation(name)
     sheets = [sheet_file(spec.name) for spec in sheets_shown(manifest, found)]
     assert len(sheets) == 7
