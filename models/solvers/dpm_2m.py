@@ -135,9 +135,7 @@ def partial_draw(
     return (drawn + there.sigma * kept * eps).to(x.dtype)
 
 
-def _step_weights(
-    weights: tuple[float, ...] | None, rows: int, device: torch.device
-) -> Tensor:
+def _step_weights(weights: tuple[float, ...] | None, rows: int, device: torch.device) -> Tensor:
     """Return `weights`, and 1 for every step that has none, `[rows, MOST_POINTS]`."""
     found = torch.ones(rows, MOST_POINTS, dtype=torch.float64, device=device)
     if weights is not None:

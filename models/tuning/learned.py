@@ -121,12 +121,12 @@ class Lessons:
         The distance is one of the whole batch. Its gradient by each image is taken first, and the
         images are then drawn once more, a chunk at a time, with gradients.
         """
-        chunks = (number * self.batch + torch.arange(self.batch)).split(CHUNK)
+        chunks = torch.split(number * self.batch + torch.arange(self.batch), CHUNK)
         with torch.no_grad():
             images = torch.cat([self.draw(weights, chunk) for chunk in chunks])
         distance = self.distance(images.requires_grad_())
         (slopes,) = torch.autograd.grad(distance, images)
-        for chunk, slope in zip(chunks, slopes.split(CHUNK), strict=True):
+        for chunk, slope in zip(chunks, torch.split(slopes, CHUNK), strict=True):
             torch.autograd.backward(self.draw(weights, chunk), slope)
         return float(distance.detach())
 

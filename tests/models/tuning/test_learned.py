@@ -101,9 +101,9 @@ def test_what_is_learned_draws_as_the_spec_that_says_so(model: Network, judge: J
     """The columns with gradients give the images of the spec, whose numbers are rounded."""
     weights = StepWeights(Dpm2m(steps=4, power=0.7))
     with torch.no_grad():
-        weights.gaps += torch.tensor([0.3, -0.2, 0.1, 0.0])
-        weights.eta += torch.tensor([0.1, 0.2, -0.3, 0.5])
-        weights.extrapolation += torch.tensor([0.0, 0.2, -0.5, 1.5])
+        weights.gaps.add_(torch.tensor([0.3, -0.2, 0.1, 0.0]))
+        weights.eta.add_(torch.tensor([0.1, 0.2, -0.3, 0.5]))
+        weights.extrapolation.add_(torch.tensor([0.0, 0.2, -0.5, 1.5]))
     index = torch.arange(6)
     found = lessons(model, judge).draw(weights, index).detach()
     denoiser, spec = eager_denoiser(model), weights.spec()
