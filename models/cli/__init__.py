@@ -38,6 +38,7 @@ models = LazyGroup(
         "graphs": "models.cli.exporting:graphs",
         "train": "models.cli.train:train",
         "tune": "models.cli.tune:tune",
+        "tune-steps": "models.cli.tune_steps:tune_steps",
         "calibrate": "models.cli.calibrate:calibrate",
         "evaluate": "models.cli:evaluate",
         "push": "models.cli.push:push",

@@ -32,6 +32,24 @@ Points = Annotated[
         "one less than there are steps. Left out, `grid` places them.",
     ),
 ]
+Eta = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1)], ...] | None,
+    Field(
+        max_length=MOST_POINTS,
+        exclude_if=lambda weights: weights is None,
+        description="Share of the ancestral noise that each step draws (DDIM's eta): with 0 the "
+        "step follows the ODE, as `dpm-2m` does. Left out, 1 in every step.",
+    ),
+]
+Extrapolation = Annotated[
+    tuple[Annotated[float, Field(ge=-4, le=4)], ...] | None,
+    Field(
+        max_length=MOST_POINTS,
+        exclude_if=lambda weights: weights is None,
+        description="Weight of each step's second-order term: with 0 the step is of first order. "
+        "Left out, 1 in every step. The first step has no such term.",
+    ),
+]
 Power = Annotated[
     float,
     Field(

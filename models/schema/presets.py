@@ -22,13 +22,24 @@ _PRESETS: TypeAdapter[Presets] = TypeAdapter(Presets)
 
 
 def presets(manifest: Manifest) -> Presets:
-    """Return the checkpoint's own presets, and untuned ones for those that it lacks.
+    """Return the checkpoint's own presets, and untuned ones for those that it lacks; but `best` is
+    left out where the checkpoint names `balanced` and no `best`, since nothing was nearer.
 
     Raises CheckpointError for a preset of an unknown name, or one that no solver accepts.
     """
     try:
-        return UNTUNED | _PRESETS.validate_python(manifest.presets)
+        own = _PRESETS.validate_python(manifest.presets)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CheckpointError(f"{manifest.name}: presets.{where}: {first['msg']}") from error
+    found = UNTUNED | own
+    if "balanced" in own and "best" not in own:
+        del found["best"]
+    return found
+
+
+def preset(offered: Presets, name: PresetName) -> SamplerSpec:
+    """Return the solver of the preset `name`. Where a checkpoint offers no `best`, `balanced` is
+    the best."""
+    return offered.get(name, offered["balanced"])

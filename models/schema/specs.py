@@ -6,11 +6,11 @@ hold every solver to both.
 """
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
-from models.schema.fields import LangevinStep, Segments, StepSize
+from models.schema.fields import Eta, Extrapolation, LangevinStep, Segments, StepSize
 from models.schema.limits import Chain, Steps
 from models.schema.walks import START_ORDERS, RtkSpec, SolverSpec, StepwiseSpec
 
@@ -42,11 +42,21 @@ class Dpm2m(StepwiseSpec):
 
 class Dpm2mSde(StepwiseSpec):
     """Ancestral sampling by the second-order multistep rule SDE-DPM-Solver++(2M) (Lu et al.,
-    2022)."""
+    2022). Each step may have weights of its own, as `mulan models tune` learns them."""
 
     order: ClassVar[float] = 2
 
     name: Literal["dpm-2m-sde"] = "dpm-2m-sde"
+    eta: Eta = None
+    extrapolation: Extrapolation = None
+
+    @model_validator(mode="after")
+    def _one_weight_a_step(self) -> Self:
+        for name in "eta", "extrapolation":
+            weights = getattr(self, name)
+            if weights is not None and len(weights) != self.steps:
+                raise ValueError(f"{name} has {len(weights)} weights for {self.steps} steps")
+        return self
 
 
 class RtkUla(RtkSpec):

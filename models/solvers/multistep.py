@@ -12,15 +12,23 @@ def predicted_data(x: Tensor, eps: Tensor, here: NoiseLevel) -> Tensor:
 
 
 def carried(
-    data: Tensor, previous: Tensor, before: Tensor, here: NoiseLevel, there: NoiseLevel
+    data: Tensor,
+    previous: Tensor,
+    before: Tensor,
+    here: NoiseLevel,
+    there: NoiseLevel,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Return the data half-way from `here` to `there` in gamma, on the line through `previous`,
     predicted at gamma `before`, and `data`, predicted `here` (DPM-Solver++(2M), Lu et al., 2022).
 
-    It is `data` itself in dimensions where `before` is `here`, as in the first step.
+    It is `data` itself in dimensions where `before` is `here`, as in the first step. With a
+    `weight` `[rows, 1, 1, 1]` it is that many times as far from `data`.
     """
     past = (before - here.gamma).clamp(min=0)
     reach = torch.where(past > 0, (here.gamma - there.gamma) / (2 * past.clamp(min=1e-12)), 0.0)
+    if weight is not None:
+        reach = weight * reach
     return data + reach * (data - previous)
 
 

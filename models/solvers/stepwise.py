@@ -29,6 +29,7 @@ class Standing(Protocol):
     def here(self) -> Moment: ...
 
 
+ColumnsT = TypeVar("ColumnsT")
 StateT = TypeVar("StateT", bound=Standing)
 
 
@@ -40,37 +41,49 @@ class State(NamedTuple):
     here: Moment
 
 
-class Stepwise(Drawing[Points, StateT]):
-    """A walk over `Points`; a method says where it begins and what one step does."""
+class Stepwise(Drawing[ColumnsT, StateT]):
+    """A walk over `Points`; a method says where they stand in its columns, where the walk begins
+    and what one step does."""
+
+    @abstractmethod
+    def points(self, columns: ColumnsT) -> Points:
+        """Return the grid of each row."""
 
     @abstractmethod
     def begin(self, x: Tensor, nfe: Tensor, here: Moment) -> StateT:
         """Return the state at t = 1, from pure noise `x`, a count of zero and the moment."""
 
     @abstractmethod
-    def step(self, problem: Problem[Points], state: StateT, eps: Tensor, there: Moment) -> StateT:
+    def step(self, problem: Problem[ColumnsT], state: StateT, eps: Tensor, there: Moment) -> StateT:
         """Return the state after a step to the cleaner `there`, `eps` predicted at x_t."""
+
+    def evaluations(self, columns: ColumnsT) -> Tensor:
+        return self.points(columns).steps
+
+    def init(self, problem: Problem[ColumnsT]) -> StateT:
+        points = self.points(problem.columns)
+        none = torch.zeros_like(points.steps)
+        return self.begin(pure_noise(problem), none, points.moment(problem.condition, none))
+
+    def ask(self, problem: Problem[ColumnsT], state: StateT) -> Query:
+        return Query(state.x, state.here.t, noise=state.here.noise)
+
+    def move(self, problem: Problem[ColumnsT], state: StateT, answer: Answer) -> StateT:
+        there = self.points(problem.columns).moment(problem.condition, state.nfe + 1)
+        return self.step(problem, state, answer.eps, there)
+
+
+class Plain(Stepwise[Points, StateT]):
+    """A walk whose columns are its grid and nothing else."""
+
+    def points(self, columns: Points) -> Points:
+        return columns
 
     def columns(self, spec: StepwiseSpec, rows: int, device: torch.device) -> Points:
         return Points.of(spec, rows, device)
 
-    def evaluations(self, columns: Points) -> Tensor:
-        return columns.steps
 
-    def init(self, problem: Problem[Points]) -> StateT:
-        none = torch.zeros_like(problem.columns.steps)
-        here = problem.columns.moment(problem.condition, none)
-        return self.begin(pure_noise(problem), none, here)
-
-    def ask(self, problem: Problem[Points], state: StateT) -> Query:
-        return Query(state.x, state.here.t, noise=state.here.noise)
-
-    def move(self, problem: Problem[Points], state: StateT, answer: Answer) -> StateT:
-        there = problem.columns.moment(problem.condition, state.nfe + 1)
-        return self.step(problem, state, answer.eps, there)
-
-
-class OneStep(Stepwise[State]):
+class OneStep(Plain[State]):
     """A sampler that carries nothing but x from step to step."""
 
     @abstractmethod
@@ -92,7 +105,7 @@ class OneStep(Stepwise[State]):
         return State(x, state.nfe + 1, there)
 
 
-def pure_noise(problem: Problem[Points]) -> Tensor:
+def pure_noise(problem: Problem[ColumnsT]) -> Tensor:
     """x at t = 1: standard normals `[rows, C, H, W]`."""
     shape = tuple(problem.condition.schedule.a.shape[1:])
     return normal(problem.key, Stream.START, 0, shape)

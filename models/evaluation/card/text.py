@@ -204,10 +204,12 @@ def _samplers(manifest: Manifest) -> str:
             savings(found),
             "A learned score is no gradient, so `rtk-mala` is Metropolis-like only. Its rates of "
             f"acceptance, with step sizes adapted towards two thirds: {', '.join(rates)}.",
-            "The presets are the nearest of each budget, with settings that a pilot of "
-            f"{tuning.pilot} images chose against training images:",
+            "The presets `balanced` and `best` are the nearest of their budgets, and `fast` is the "
+            "cheapest that is as near as any of 10 evaluations, up to one standard error. Settings "
+            f"were chosen against training images, by a pilot of {tuning.pilot} images"
+            f"{' or by learning' if tuning.learned else ''}:",
             "\n".join(chosen),
-            f"    {tuning.command}",
+            "\n".join(f"    {command}" for command in [tuning.command, *tuning.learned]),
         ]
     )
 

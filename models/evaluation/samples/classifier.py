@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[N, classes]` of tokens `[N, H, W, C]`."""
-        logits: Tensor = self.head(self._body(images))
+        logits: Tensor = self.head(self.embedded(images))
         return logits
 
     @torch.no_grad()
@@ -51,9 +51,11 @@ class Classifier(nn.Module):
     def features(self, images: Tokens) -> Tensor:
         """Return the last layer but one, float64 `[N, FEATURES]`, for tokens `[N, H, W, C]`."""
         parts = torch.split(torch.from_numpy(images), BATCH)
-        return torch.cat([self._body(part) for part in parts]).double()
+        return torch.cat([self.embedded(part) for part in parts]).double()
 
-    def _body(self, images: Tensor) -> Tensor:
+    def embedded(self, images: Tensor) -> Tensor:
+        """Return the last layer but one `[N, FEATURES]`, for tokens, or values between them, `[N,
+        H, W, C]`."""
         x = 2 * (images.permute(0, 3, 1, 2).double() + 0.5) / self.vocabulary - 1
         found: Tensor = self.body(x.float())
         return found

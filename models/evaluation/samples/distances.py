@@ -70,6 +70,11 @@ class Reference(NamedTuple):
         once = torch.ones(1, len(drawn), dtype=torch.float64)
         return Distance.of(float(statistic(once)), statistic(weights))
 
+    def discrepancy(self, drawn: Tensor) -> Tensor:
+        """The same squared discrepancy, of features `[N, F]` by which it has a gradient."""
+        drawn = drawn.double() / self.scale
+        return _among(drawn) - 2 * _kernel(drawn, self.features).mean() + _among(self.features)
+
     def frechet_distance(self, drawn: Tensor, seed: int = 0) -> Distance:
         """Frechet distance between the normal distributions with both sets' moments (Heusel et al.,
         2017, FID), of features `[N, F]`. Too large for few images, by as much for each sampler."""
@@ -90,6 +95,12 @@ class Reference(NamedTuple):
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
     return torch.exp(-(torch.cdist(a, b) / WIDTH).square())
+
+
+def _among(features: Tensor) -> Tensor:
+    """Return the mean kernel of two different rows of `features` `[N, F]`."""
+    count = len(features)
+    return _off_diagonal(_kernel(features, features)).sum() / (count * (count - 1))
 
 
 def _off_diagonal(square: Tensor) -> Tensor:

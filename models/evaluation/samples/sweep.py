@@ -76,6 +76,30 @@ class Sweep(EvaluationRecord):
         evaluations."""
         return min(self.of(*names, most=budget), key=lambda row: row.kernel.value)
 
+    def cheapest(self, budget: int) -> Row:
+        """Return the cheapest row that is no further from the real images than the nearest one of
+        at most `budget` evaluations, but for one standard error of the difference."""
+        goal = self.best(budget).kernel
+        return next(
+            row
+            for row in self.of(most=budget)
+            if row.kernel.value
+            <= goal.value + math.hypot(row.kernel.standard_error, goal.standard_error)
+        )
+
+    def with_row(self, row: Row) -> "Sweep":
+        """Return this sweep with `row` in the place of that of the same sampler and evaluations, if
+        it is nearer than that; else this one."""
+        same = [
+            other
+            for other in self.rows
+            if (other.solver.name, other.evaluations) == (row.solver.name, row.evaluations)
+        ]
+        if any(other.kernel.value <= row.kernel.value for other in same):
+            return self
+        kept = [other for other in self.rows if other not in same]
+        return self.model_copy(update={"rows": [*kept, row]})
+
     def baseline(self, steps: int) -> Row:
         """Return the `ddpm` row of so many steps."""
         return next(row for row in self.of("ddpm") if row.evaluations == steps)
@@ -99,6 +123,11 @@ class Tuning(EvaluationRecord):
     command: str
     pilot: int
     sweep: Sweep
+    learned: list[str] = Field(
+        default_factory=list,
+        exclude_if=lambda commands: not commands,
+        description="The commands that learned steps afterwards.",
+    )
 
 
 @dataclass(frozen=True)

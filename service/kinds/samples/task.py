@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import ClassVar
 
+from models.schema.presets import preset
 from models.schema.specs import SamplerSpec
 from service.catalogue import ServedModel
 from service.contracts.base import MAX_SEED
@@ -70,7 +71,7 @@ def make(request: SampleRequest, images: Decoded, model: ServedModel) -> SampleT
 
 def _sampler(request: SampleRequest, model: ServedModel) -> SamplerSpec:
     solver = request.solver
-    return model.presets[solver.preset] if isinstance(solver, Preset) else solver
+    return preset(model.presets, solver.preset) if isinstance(solver, Preset) else solver
 
 
 def _check_latent(indices: list[int], model: ServedModel) -> None:

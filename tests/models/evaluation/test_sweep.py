@@ -24,7 +24,7 @@ from models.runtimes.denoiser import NetworkDenoiser
 from models.runtimes.eager import EagerRuntime, eager_denoiser
 from models.schema.manifest import read_manifest
 from models.schema.presets import presets
-from models.schema.specs import Ddpm, Dpm2m, RtkMala, RtkUla, SamplerSpec
+from models.schema.specs import Ddpm, Dpm2m, Dpm2mSde, RtkMala, RtkUla, SamplerSpec
 from models.solvers import SAMPLERS
 from models.tuning import tune
 from models.tuning.shapes import SHAPES, Shape, untuned
@@ -81,6 +81,28 @@ def test_the_best_for_a_budget_is_the_nearest_that_it_pays_for() -> None:
         "balanced": Dpm2m(steps=20),
         "best": RtkUla(segments=50),
     }
+
+
+def test_the_cheapest_is_as_near_up_to_one_error_of_the_difference() -> None:
+    """Which is 0.014 here: 0.13 is not as near as 0.11, and 0.12 is."""
+    assert FOUND.cheapest(250).solver == RtkUla(segments=50)
+    near = FOUND.with_row(row(Dpm2m(steps=10), 0.1))
+    assert near.cheapest(250).solver == Dpm2m(steps=10)
+    assert FOUND.with_row(row(Dpm2m(steps=10), 0.105)).cheapest(20).solver == Dpm2m(steps=10)
+    assert tune.winners(FOUND.with_row(row(Dpm2m(steps=20), 0.05))) == {
+        "fast": Dpm2m(steps=5),
+        "balanced": Dpm2m(steps=20),
+    }
+
+
+def test_a_row_takes_the_place_of_one_that_is_further() -> None:
+    learned = Dpm2m(steps=5, points=(0.9, 0.8, 0.7, 0.6))
+    assert FOUND.with_row(row(learned, 0.21)) is FOUND
+    found = FOUND.with_row(row(learned, 0.19))
+    assert [row.solver for row in found.of("dpm-2m")] == [learned, Dpm2m(steps=20)]
+    assert len(found.rows) == len(FOUND.rows)
+    other = FOUND.with_row(row(Dpm2mSde(steps=5), 0.3))
+    assert len(other.rows) == len(FOUND.rows) + 1
 
 
 def test_as_good_means_no_further_but_for_errors_of_the_difference() -> None:
@@ -293,3 +315,27 @@ def test_what_was_drawn_is_taken_again(small_checkpoint: Path, tmp_path: Path) -
         assert (drawn.tokens == expected.tokens).all()
         assert torch.equal(drawn.evaluations, expected.evaluations)
         assert torch.equal(drawn.acceptance_rate, expected.acceptance_rate)
+
+
+def test_steps_are_learned_for_a_tuned_checkpoint_alone(
+    tuned: Path, small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Learned steps join the table where they are nearer than its rows, and leave the rest."""
+    monkeypatch.setattr(classifier, "STEPS", 60)
+    refused = CliRunner().invoke(command, ["tune-steps", str(small_checkpoint)])
+    assert refused.exit_code == 1
+    assert "run `mulan models tune` before" in refused.output
+    folder = tmp_path / "small"
+    shutil.copytree(tuned, folder)
+    arguments = ["tune-steps", str(folder), "--steps", "3", "--rounds", "3", "--batch", "32"]
+    ran = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    rows = {name: Row.model_validate(found) for name, found in json.loads(ran.stdout).items()}
+    before = Tuning.model_validate(read_manifest(tuned).tuning)
+    assert rows["start"] in before.sweep.rows
+    assert rows["learned"].evaluations == 3
+    found = Tuning.model_validate(read_manifest(folder).tuning)
+    line = "mulan models tune-steps small --steps 3 --rounds 3 --batch 32 --seed 0"
+    assert found.learned == [line]
+    assert found.sweep.rows == [*before.sweep.rows, rows["learned"]]
+    assert presets(read_manifest(folder)) == tune.winners(found.sweep)

@@ -7,7 +7,7 @@ import pytest
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
 from models.schema.mulan import MulanConfig
-from models.schema.presets import UNTUNED, presets
+from models.schema.presets import UNTUNED, preset, presets
 from models.schema.specs import Ddpm, RtkMala
 
 
@@ -18,6 +18,13 @@ def manifest(**found: Any) -> Manifest:
 def test_the_checkpoint_s_own_win() -> None:
     found = presets(manifest(best={"name": "rtk-mala", "segments": 3}))
     assert found == UNTUNED | {"best": RtkMala(segments=3)}
+
+
+def test_where_nothing_is_nearer_than_balanced_there_is_no_best() -> None:
+    found = presets(manifest(balanced={"name": "rtk-mala", "segments": 3}))
+    assert found == {"fast": UNTUNED["fast"], "balanced": RtkMala(segments=3)}
+    assert preset(found, "best") == preset(found, "balanced") == RtkMala(segments=3)
+    assert preset(UNTUNED, "best") == UNTUNED["best"]
 
 
 def test_untuned_presets_cost_ever_more() -> None:
