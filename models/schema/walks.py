@@ -126,8 +126,8 @@ class RtkSpec(WalkSpec):
     """The parameters of every reverse-transition-kernel sampler (Huang et al., NeurIPS 2024)."""
 
     counted_by = "segments"
-    # True of a chain that ends with the prediction at its own end. The next segment starts there, so
-    # its start takes no evaluation.
+    # True of a chain that ends with the prediction at its own end. The next segment starts there,
+    # so its start takes no evaluation.
     knows_its_end: ClassVar[bool] = False
 
     segments: Segments = 25
