@@ -89,6 +89,11 @@ def every_arm() -> list[Arm]:
     return arms
 
 
+def every_frame() -> list[Frame]:
+    """Return the frames of all specs that an arm may choose."""
+    return [*PAPER_FRAMES, *TUNED_FRAMES]
+
+
 def named_arm(name: str) -> Arm:
     """Return the arm of that name."""
     return next(arm for arm in every_arm() if arm.name == name)

@@ -6,9 +6,9 @@ number of evaluations. Step sizes are tuned in both RTK families, on separate dr
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from functools import partial
 from multiprocessing import get_context
 from typing import NamedTuple, TypeVar
 
@@ -19,7 +19,16 @@ from models.evaluation.acceptance import adapted
 from models.evaluation.analytic import Mixture
 from models.evaluation.defaults import BUDGETS, MIXTURES
 from models.evaluation.measurement import EvaluationRecord, Measurement
-from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm, named_arm
+from models.evaluation.mixtures.arms import (
+    DDPM,
+    TUNED,
+    Arm,
+    Frame,
+    Sizes,
+    every_arm,
+    every_frame,
+    named_arm,
+)
 from models.evaluation.mixtures.draw import ExactMala, draw_seeds, draw_specs
 from models.evaluation.mixtures.target import Target
 from models.schema.specs import RtkMala, SamplerSpec
@@ -37,9 +46,9 @@ TARGETS = (
 COMPARED = (60, 100)
 FLOOR = "exact draws"
 WITH_EXACT = "with exact energy"
-ROWS, TUNING_ROWS, ADAPTING_ROWS = 1500, 600, 300
+ROWS, TUNING_ROWS, ADAPTING_ROWS = 1500, 400, 200
 # Few draws fall on rare modes, so the best specs draw more where rare modes are counted.
-FINALISTS, FINAL_ROWS = 3, 6000
+FINALISTS, FINAL_ROWS = 2, 6000
 RARE_DRAWS, RARE_ROWS = 12, 2500
 # Seeds of the draws for tuning and for counting rare modes, apart from those for accuracy.
 TUNING_SEED, RARE_SEED = 1_000_000, 2_000_000
@@ -94,8 +103,10 @@ class Study(NamedTuple):
     def run(self) -> list[Point]:
         """Return the noise floor, then each arm at each budget."""
         exact = [self.target.draw(ROWS, seed) for seed in range(self.seeds)]
-        names = [arm.name for arm in every_arm()]
-        found = self._map(self._points, names, self.target.name)
+        frames = every_frame()
+        sizes = self._map(self._step_sizes, frames, f"{self.target.name}: step sizes")
+        points = partial(self._points, dict(zip(frames, sizes, strict=True)))
+        found = self._map(points, [arm.name for arm in every_arm()], self.target.name)
         return [self._point(FLOOR, 0, None, exact), *(point for some in found for point in some)]
 
     def rare_weights(self, points: Sequence[Point]) -> list[RareWeight]:
@@ -129,12 +140,18 @@ class Study(NamedTuple):
         ) as pool:
             return list(bar(pool.map(work, given)))
 
-    def _points(self, name: str) -> list[Point]:
+    def _step_sizes(self, frame: Frame) -> tuple[float, ...]:
+        """Return the step size of each segment at which MALA has its target acceptance."""
+        spec = RtkMala(**frame._asdict(), inner_steps=4)
+        found = adapted(self.mixture, spec, torch.arange(ADAPTING_ROWS), TUNING_SEED)
+        return found.segment_step_sizes
+
+    def _points(self, sizes: Mapping[Frame, tuple[float, ...]], name: str) -> list[Point]:
         """Return one arm's points at every budget that suffices for it."""
         arm = named_arm(name)
         found = []
         for budget in self.budgets:
-            spec = self._best(arm, budget)
+            spec = self._best(arm, budget, sizes.__getitem__)
             if spec is None:
                 continue
             draws = self._draws(spec, ROWS, range(self.seeds))
@@ -172,10 +189,10 @@ class Study(NamedTuple):
         spec = spec.replaced(energy="trapezoid")
         return draw_seeds(self.mixture, spec, rows, seeds, ExactMala(self.mixture))
 
-    def _best(self, arm: Arm, budget: int) -> SamplerSpec | None:
+    def _best(self, arm: Arm, budget: int, sizes: Sizes) -> SamplerSpec | None:
         """Return the arm's best spec on the tuning draws, or None where the budget suffices for
         none."""
-        specs = arm.specs(budget, partial(_step_sizes, self.target))
+        specs = arm.specs(budget, sizes)
         if len(specs) > 1:
             specs = self._ranked(specs, TUNING_ROWS)
             if self.target.has_rare and budget in COMPARED:
@@ -211,14 +228,6 @@ class Study(NamedTuple):
             accuracy=Measurement.of(accuracy),
             rare_weight=Measurement.of(rare) if self.target.has_rare else None,
         )
-
-
-@cache
-def _step_sizes(target: Target, frame: Frame) -> tuple[float, ...]:
-    """Return the step size of each segment at which MALA has its target acceptance."""
-    spec = RtkMala(**frame._asdict(), inner_steps=4)
-    found = adapted(target.denoiser(), spec, torch.arange(ADAPTING_ROWS), TUNING_SEED)
-    return found.segment_step_sizes
 
 
 def is_tuned(arm: str) -> bool:
