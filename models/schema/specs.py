@@ -73,8 +73,8 @@ class RtkMala(RtkSpec):
         "trapezoid",
         description="Rule of the line integral that stands in for the log-density. The trapezoid "
         "rule misjudges moves from mode to mode: it makes rare modes too heavy, the more the "
-        "longer the chain. Simpson's rule does not, for one evaluation more in each step. Neither mends a "
-        "start in the wrong mode, which a chain hardly leaves.",
+        "longer the chain. Simpson's rule does not, for one evaluation more in each step. Neither "
+        "mends a start in the wrong mode, which a chain hardly leaves.",
     )
 
     @property
