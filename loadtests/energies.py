@@ -58,7 +58,7 @@ class Line(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What a rule adds to the trapezoid rule's integral, its evaluations a step, and whether the
+    """A rule: its `excess` over the trapezoid rule's integral, its evaluations a step, and whether the
     acceptance is Barker's."""
 
     evaluations: int
@@ -90,15 +90,16 @@ def random_node(place: Place, line: Line) -> Tensor:
 
 
 def secant(place: Place, line: Line) -> Tensor:
-    """The parabola through both slopes, with the derivative at x by the last accepted move."""
+    """Return the excess of a parabola through both slopes. Its derivative at x is estimated from
+    the last accepted move."""
     (move, change), (first, last) = line.before, line.slopes
     share = dot(line.move, move) / dot(move, move).clamp(min=1e-12)
     return (share * dot(change, line.move) - (last - first)) / 6
 
 
 def no_valley(place: Place, line: Line) -> Tensor:
-    """Refuse moves along which the log-density is convex, as it is from mode to mode: a condition
-    that is the same from both ends, and so keeps detailed balance."""
+    """Refuse moves along which the log-density is convex, as it is from mode to mode. This condition
+    is the same from both ends, so it keeps detailed balance."""
     first, last = line.slopes
     return torch.where(last > first, -torch.inf, 0.0)
 
