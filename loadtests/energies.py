@@ -58,8 +58,8 @@ class Line(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A rule: its `excess` over the trapezoid rule's integral, its evaluations a step, and whether the
-    acceptance is Barker's."""
+    """A rule: its `excess` over the trapezoid rule's integral, its evaluations a step, and whether
+    the acceptance is Barker's."""
 
     evaluations: int
     excess: Callable[[Place, Line], Tensor]
@@ -98,8 +98,10 @@ def secant(place: Place, line: Line) -> Tensor:
 
 
 def no_valley(place: Place, line: Line) -> Tensor:
-    """Refuse moves along which the log-density is convex, as it is from mode to mode. This condition
-    is the same from both ends, so it keeps detailed balance."""
+    """Refuse moves along which the log-density is convex, as it is from mode to mode.
+
+    This condition is the same from both ends, so it keeps detailed balance.
+    """
     first, last = line.slopes
     return torch.where(last > first, -torch.inf, 0.0)
 
