@@ -64,15 +64,14 @@ def _proposals(
     solver = RtkMalaSolver()
     problem = problem_for(solver, denoiser, spec, seed, index)
     state = solver.init(problem)
-    length = spec.evaluations // spec.segments
-    first = length - spec.evaluations_per_step * spec.inner_steps
+    start = spec.evaluations - spec.segments * spec.chain
     for evaluation in range(spec.evaluations):
         table = segment_table(sizes, len(index), index.device)
         problem = problem._replace(columns=problem.columns._replace(step_size=table))
         before = state.own.accepted
         answer = denoiser.evaluate(solver.ask(problem, state), problem.condition)
         state = solver.tell(problem, state, answer)
-        segment, phase = divmod(evaluation, length)
-        step, rest = divmod(phase - first + 1, spec.evaluations_per_step)
-        if step > 0 and rest == 0:
+        segment, phase = divmod(evaluation - start, spec.chain)
+        step, rest = divmod(phase, spec.evaluations_per_step)
+        if segment >= 0 and step > 0 and rest == 0:
             yield segment, step - 1, float((state.own.accepted - before).double().mean())

@@ -126,6 +126,9 @@ class RtkSpec(WalkSpec):
     """The parameters of every reverse-transition-kernel sampler (Huang et al., NeurIPS 2024)."""
 
     counted_by = "segments"
+    # True of a chain that ends with the prediction at its own end. The next segment starts there,
+    # so its start takes no evaluation.
+    knows_its_end: ClassVar[bool] = False
 
     segments: Segments = 25
     inner_steps: InnerSteps = 1
@@ -151,7 +154,8 @@ class RtkSpec(WalkSpec):
 
     @property
     def evaluations(self) -> int:
-        return self.segments * (self.chain + (self.start != "kernel"))
+        starts = 1 if self.knows_its_end else self.segments
+        return self.segments * self.chain + (starts if self.start != "kernel" else 0)
 
     @property
     def limit(self) -> Chain:

@@ -74,13 +74,19 @@ class Kernel(NamedTuple):
 
 class WalkPlan(NamedTuple):
     """The shape of the walk, one value a row: the segments' `ends`, the evaluations of each
-    segment's inner `chain`, whether one more at t comes before them (`ancestral`), and whether that
-    start is `multistep`."""
+    segment's inner `chain`, whether a prediction at t comes before them (`ancestral`), and whether
+    that start is `multistep`. Where `carried`, the chain before has made that prediction, and only
+    the first segment's start takes an evaluation.
+
+    The places of a walk are numbered as if every start took one: `place` gives the number of the
+    next answer, by which noise is drawn.
+    """
 
     ends: Points
     chain: Tensor
     ancestral: Tensor
     multistep: Tensor
+    carried: Tensor
 
     @classmethod
     def of(cls, spec: RtkSpec, rows: int, device: torch.device) -> "WalkPlan":
@@ -90,6 +96,7 @@ class WalkPlan(NamedTuple):
             count_column(spec.chain, rows, device),
             flag_column(spec.start != "kernel", rows, device),
             flag_column(spec.start == "multistep", rows, device),
+            flag_column(spec.knows_its_end and spec.start != "kernel", rows, device),
         )
 
     @property
@@ -99,24 +106,33 @@ class WalkPlan(NamedTuple):
 
     @property
     def length(self) -> Tensor:
-        """The evaluations of one segment."""
+        """The places of one segment."""
         return self.chain + self.ancestral
 
     @property
     def evaluations(self) -> Tensor:
         """The evaluations of the whole walk."""
-        return self.segments * self.length
+        return self.segments * self.length - self.carried * (self.segments - 1)
+
+    def place(self, nfe: Tensor) -> Tensor:
+        """Return the place of the next answer after `nfe` evaluations, both `[rows]`."""
+        passed = (nfe - 1).clamp(min=0) // self.chain.clamp(min=1)
+        return nfe + self.carried * passed
+
+    def segment(self, nfe: Tensor) -> Tensor:
+        """Return the index of the segment in which the next answer lies, `[rows]`."""
+        return self.place(nfe) // self.length
 
     def of_segment(self, table: Tensor, nfe: Tensor) -> Tensor:
         """Return the column `[rows]` of a `table` `[rows, MOST_POINTS]`, one for each segment, that
         holds after `nfe` evaluations."""
-        segment = (nfe // self.length).clamp(max=MOST_POINTS - 1)
+        segment = self.segment(nfe).clamp(max=MOST_POINTS - 1)
         return table.gather(1, segment[:, None])[:, 0]
 
     def phase(self, nfe: Tensor) -> Tensor:
         """Return the index of the next evaluation in the inner chain, or -1 at an ancestral
         start."""
-        return nfe % self.length - self.ancestral.long()
+        return self.place(nfe) % self.length - self.ancestral.long()
 
 
 def segment_table(values: Sequence[float], rows: int, device: torch.device) -> Tensor:
@@ -163,34 +179,43 @@ class Walk(NamedTuple):
 
     def draw(self, plan: WalkPlan) -> Draw:
         """Return the draw that the next answer needs: to leave this segment's start, or to guess at
-        the next one's."""
-        use = self.nfe // plan.length + ~plan.ancestral
+        the next one's, or to leave the next one's start."""
+        use = plan.segment(self.nfe) + (~plan.ancestral | (plan.carried & (self.nfe > 0)))
         return Draw(NORMAL, Stream.STEP, use, tuple(self.x.shape[1:]))
 
     def advance(
         self,
         condition: Condition,
         plan: WalkPlan,
-        kernel: Kernel,
         eps: Tensor,
         x: Tensor,
+        known: Tensor,
         draw: Tensor,
     ) -> "Walk":
         """Return the walk after one more answer `eps`, where `x` is what the inner chain made of
         it, by standard normals for its own `draw`.
 
         A row that stood at an ancestral start makes that draw instead, and one whose chain is
-        over enters the next segment.
+        over enters the next segment. Where the plan is `carried` it leaves that segment's start at
+        once, by the prediction `known` at `x`.
         """
         phase, nfe = plan.phase(self.nfe), self.nfe + 1
-        predicted = predicted_data(self.anchor, eps, kernel.here)
-        onward = carried(predicted, self.data, self.before, kernel.here, kernel.there)
-        eps = where(plan.multistep, implied_eps(self.anchor, onward, kernel.here), eps.double())
-        drawn = ancestral_step(self.anchor, eps, kernel.here, kernel.there, draw)
-        x, data = where(phase < 0, (drawn, predicted.to(x.dtype)), (x, self.data))
-        inside = self._replace(x=x, nfe=nfe, data=data)
-        there = plan.ends.moment(condition, nfe // plan.length + 1)
-        return where(phase == plan.chain - 1, inside._enter(plan, x, there, draw), inside)
+        starts, ends = phase < 0, phase == plan.chain - 1
+        inside = self._replace(x=x, nfe=nfe)
+        there = plan.ends.moment(condition, plan.segment(nfe) + 1)
+        walk = where(ends, inside._enter(plan, x, there, draw), inside)
+        drawn = walk._leave(plan, where(starts, eps, known), draw)
+        return where(starts | (ends & plan.carried & (nfe < plan.evaluations)), drawn, walk)
+
+    def _leave(self, plan: WalkPlan, eps: Tensor, draw: Tensor) -> "Walk":
+        """Return the walk after the ancestral draw at this segment's start, where the prediction is
+        `eps`."""
+        here, there = self.here.noise, self.there.noise
+        predicted = predicted_data(self.anchor, eps, here)
+        onward = carried(predicted, self.data, self.before, here, there)
+        eps = where(plan.multistep, implied_eps(self.anchor, onward, here), eps.double())
+        x = ancestral_step(self.anchor, eps, here, there, draw)
+        return self._replace(x=x, data=predicted.to(self.x.dtype))
 
     def _enter(self, plan: WalkPlan, x: Tensor, there: Moment, draw: Tensor) -> "Walk":
         """Return the beginning of the segment that leaves from `x`, at the end of this one, for

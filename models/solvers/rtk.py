@@ -48,7 +48,7 @@ class Rtk(Drawing[ColumnsT, State[Own]], Generic[ColumnsT, Own]):
         """Return the method's own state before the first segment, for x `[rows, C, H, W]`."""
 
     @abstractmethod
-    def draws(self, state: State[Own]) -> tuple[Draw, ...]:
+    def draws(self, plan: WalkPlan, state: State[Own]) -> tuple[Draw, ...]:
         """Return the draws that an answer inside the chain needs."""
 
     @abstractmethod
@@ -66,6 +66,11 @@ class Rtk(Drawing[ColumnsT, State[Own]], Generic[ColumnsT, Own]):
         Rows that stand at a segment's start are computed too; the walk replaces their x.
         """
 
+    def known(self, eps: Tensor, own: Own) -> Tensor:
+        """Return the prediction at the chain's x `[rows, C, H, W]`, after the answer `eps`, of a
+        method whose spec says that it knows it; of another, anything."""
+        return eps
+
     def evaluations(self, columns: ColumnsT) -> Tensor:
         return columns.plan.evaluations
 
@@ -79,7 +84,8 @@ class Rtk(Drawing[ColumnsT, State[Own]], Generic[ColumnsT, Own]):
     def move(self, problem: Problem[ColumnsT], state: State[Own], answer: Answer) -> State[Own]:
         key, condition, columns = problem
         kernel = state.walk.kernel()
-        onward, *draws = draw(key, state.walk.draw(columns.plan), *self.draws(state))
+        onward, *draws = draw(key, state.walk.draw(columns.plan), *self.draws(columns.plan, state))
         x, own = self.inside(problem, state, kernel, answer.eps, draws)
-        walk = state.walk.advance(condition, columns.plan, kernel, answer.eps, x, onward)
+        known = self.known(answer.eps, own)
+        walk = state.walk.advance(condition, columns.plan, answer.eps, x, known, onward)
         return State(walk, own)

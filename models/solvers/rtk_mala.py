@@ -70,10 +70,10 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
         x = where(awaited.midway, (walk.x + proposal.x) / 2, x)
         return super().ask(problem, state)._replace(x=x)
 
-    def draws(self, state: State[Proposal]) -> tuple[Draw, ...]:
-        walk = state.walk
-        proposal = Draw(NORMAL, Stream.PROPOSAL, walk.nfe, tuple(walk.x.shape[1:]))
-        return proposal, Draw(UNIFORM, Stream.ACCEPT, walk.nfe, ())
+    def draws(self, plan: WalkPlan, state: State[Proposal]) -> tuple[Draw, ...]:
+        place = plan.place(state.nfe)
+        proposal = Draw(NORMAL, Stream.PROPOSAL, place, tuple(state.x.shape[1:]))
+        return proposal, Draw(UNIFORM, Stream.ACCEPT, place, ())
 
     def inside(
         self,
@@ -99,6 +99,9 @@ class RtkMalaSolver(Rtk[Columns, Proposal]):
         return x, Proposal(
             kept, where(awaited.midway, proposal.x, proposed), middle, proposal.accepted + accept
         )
+
+    def known(self, eps: Tensor, own: Proposal) -> Tensor:
+        return own.eps
 
     def sample(self, problem: Problem[Columns], state: State[Proposal]) -> Sample:
         plan, _, simpson = problem.columns

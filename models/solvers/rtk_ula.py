@@ -33,7 +33,7 @@ class RtkUlaSolver(Rtk[Columns, tuple[()]]):
     def begin(self, x: Tensor) -> tuple[()]:
         return ()
 
-    def draws(self, state: State[tuple[()]]) -> tuple[Draw, ...]:
+    def draws(self, plan: WalkPlan, state: State[tuple[()]]) -> tuple[Draw, ...]:
         walk = state.walk
         return (Draw(NORMAL, Stream.PROPOSAL, walk.nfe, tuple(walk.x.shape[1:])),)
 

@@ -82,7 +82,7 @@ class RtkUldSolver(Rtk[Columns, Tensor]):
     def begin(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
-    def draws(self, state: State[Tensor]) -> tuple[Draw, ...]:
+    def draws(self, plan: WalkPlan, state: State[Tensor]) -> tuple[Draw, ...]:
         walk = state.walk
         return (Draw(NORMAL, Stream.PROPOSAL, walk.nfe, (3, *walk.x.shape[1:])),)
 

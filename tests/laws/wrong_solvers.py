@@ -132,7 +132,7 @@ WRONG = [
             "< 0, self.here, self.there)",
             "< 0, self.there, self.there)",
         ),
-        keeps_the_first_prediction=("kernel", "predicted.to(x.dtype))", "self.data)"),
+        keeps_the_first_prediction=("kernel", "predicted.to(self.x.dtype))", "self.data)"),
         forgets_where_it_predicted_before=(
             "kernel",
             "gamma = self.here.noise",
@@ -140,8 +140,23 @@ WRONG = [
         ),
         starts_with_the_same_noise_again=(
             "kernel",
-            "self.nfe // plan.length + ~",
-            "0 * self.nfe + 0 * ~",
+            "use = plan.segment(self.nfe) + (",
+            "use = 0 * self.nfe + 0 * (",
+        ),
+    ),
+    *_broken(
+        starts_converge,
+        RtkMala(start="multistep"),
+        leaves_the_next_start_with_the_same_noise=(
+            "kernel",
+            "(~plan.ancestral | (plan.carried & (self.nfe > 0)))",
+            "~plan.ancestral",
+        ),
+        starts_from_no_prediction=("rtk_mala", "return own.eps", "return 0 * own.eps"),
+        leaves_only_the_first_start=(
+            "kernel",
+            "starts | (ends & plan.carried & (nfe < plan.evaluations))",
+            "starts",
         ),
     ),
     *_broken(
@@ -157,7 +172,7 @@ WRONG = [
     *_broken(
         chains_converge,
         RtkMala(),
-        draws_the_same_noise_again=("rtk_mala", "PROPOSAL, walk.nfe,", "PROPOSAL, 0,"),
+        draws_the_same_noise_again=("rtk_mala", "PROPOSAL, place,", "PROPOSAL, 0,"),
     ),
     *_broken(
         keeps_balance,

@@ -16,6 +16,7 @@ METHODS: tuple[Method, ...] = (
     "mala, Simpson",
     "mala, exact energy",
 )
+EXACT: Method = "mala, exact energy"
 DDPM = ("ddpm, uniform t", "ddpm, uniform gamma")
 PAPER, TUNED = "five segments", "tuned"
 PAPER_SEGMENTS = 5
@@ -38,14 +39,16 @@ Sizes = Callable[[Frame], tuple[float, ...]]
 
 
 class Arm(NamedTuple):
-    """A method of the study. `exact` is True if its acceptance knows the density.
+    """A method of the study.
 
     `specs` returns the specs to choose from at a budget, given the step sizes of each frame.
+    `twin` names the same method on the same specs with an acceptance that knows the density, so
+    that the two differ by the energy alone; None for a method without one.
     """
 
     name: str
     specs: Callable[[int, Sizes], list[SamplerSpec]]
-    exact: bool = False
+    twin: str | None = None
 
 
 def uneven(segments: int, start: Start) -> Frame:
@@ -69,7 +72,7 @@ TUNED_FRAMES = (
 
 
 def every_arm() -> list[Arm]:
-    """Return all arms in the order of the legend."""
+    """Return all arms but the twins."""
     uniform_t, uniform_gamma = DDPM
     arms = [
         Arm(uniform_t, lambda n, _: [Ddpm(steps=n, grid="ou")]),
@@ -79,10 +82,16 @@ def every_arm() -> list[Arm]:
     ]
     for family, frames in ((PAPER, PAPER_FRAMES), (TUNED, TUNED_FRAMES)):
         arms += [
-            Arm(rtk_name(method, family), _choice(method, frames), "exact" in method)
+            Arm(rtk_name(method, family), _choice(method, frames), _twin(method, family))
             for method in METHODS
+            if method != EXACT
         ]
     return arms
+
+
+def every_frame() -> list[Frame]:
+    """Return the frames of all specs that an arm may choose."""
+    return [*PAPER_FRAMES, *TUNED_FRAMES]
 
 
 def named_arm(name: str) -> Arm:
@@ -95,6 +104,10 @@ def rtk_name(method: Method, family: str) -> str:
     return f"rtk-{method}, {family}"
 
 
+def _twin(method: Method, family: str) -> str | None:
+    return rtk_name(EXACT, family) if method == "mala, trapezoid" else None
+
+
 def _choice(method: Method, frames: tuple[Frame, ...]) -> Callable[[int, Sizes], list[SamplerSpec]]:
     return lambda budget, sizes: [
         spec for frame in frames for spec in _in_frame(method, frame, budget, sizes)
@@ -104,8 +117,10 @@ def _choice(method: Method, frames: tuple[Frame, ...]) -> Callable[[int, Sizes],
 def _in_frame(method: Method, frame: Frame, budget: int, sizes: Sizes) -> Iterator[SamplerSpec]:
     """Yield specs of the frame with at least one inner step that spend the budget, or nearly all of
     it."""
-    room = budget // frame.segments - (frame.start != "kernel")
-    inner = {"mala, Simpson": (room - 1) // 2, "ula": room, "uld": room}.get(method, room - 1)
+    started, mala = frame.start != "kernel", method.startswith("mala")
+    # The chain of MALA knows the prediction from which the next segment starts.
+    room = (budget - started) // frame.segments - 1 if mala else budget // frame.segments - started
+    inner = room // 2 if method == "mala, Simpson" else room
     if inner < 1:
         return
     shape = {**frame._asdict(), "inner_steps": inner}

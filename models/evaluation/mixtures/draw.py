@@ -1,19 +1,23 @@
 """Samples of a mixture by any sampler, and by a Metropolis rule that knows the density."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.evaluation.analytic import Mixture
-from models.rows.rows import take
+from models.rows.rows import NoiseKey, take
 from models.schema.specs import SamplerSpec
 from models.solvers import SAMPLERS
 from models.solvers.base import AnySampler
 from models.solvers.kernel import Kernel
 from models.solvers.rtk_mala import Proposal, RtkMalaSolver, log_acceptance
-from models.work.sampling import sample_problem
+from models.work.sampling import Images, joint_problem, sample_problem
 from models.work.solve import solve
+
+# A call of so many rows costs little more than its arithmetic, and its tensors stay in the cache.
+CALL_ROWS = 8000
 
 
 class ExactMala(RtkMalaSolver):
@@ -38,11 +42,53 @@ class ExactMala(RtkMalaSolver):
 def draw(
     mixture: Mixture, spec: SamplerSpec, rows: int, seed: int, solver: AnySampler | None = None
 ) -> Tensor:
-    """Return samples `[rows, D]`. The schedule is the same for all rows and is computed once."""
-    one = sample_problem(mixture, spec, seed, torch.zeros(1, dtype=torch.int64))
-    many = take(one, torch.zeros(rows, dtype=torch.int64))
-    problem: Any = many._replace(key=many.key._replace(number=torch.arange(rows)))
-    chosen: Any = solver or SAMPLERS[spec.name]
-    state = solve(chosen, problem, mixture)
-    found: Tensor = chosen.sample(problem, state).x.flatten(1)
+    """Return samples `[rows, D]` of one seed."""
+    return draw_seeds(mixture, spec, rows, [seed], solver)[0]
+
+
+def draw_seeds(
+    mixture: Mixture,
+    spec: SamplerSpec,
+    rows: int,
+    seeds: Sequence[int],
+    solver: AnySampler | None = None,
+) -> Tensor:
+    """Return samples `[seeds, rows, D]`; those of a seed do not depend on the others.
+
+    All rows have one schedule and take the same steps at the same times. The problem therefore
+    holds these for a single row, which broadcasts against x; only the keys of the noise have
+    `rows`.
+    """
+    one: Any = sample_problem(mixture, spec, 0, torch.zeros(1, dtype=torch.int64))
+    seed = torch.tensor(seeds).repeat_interleave(rows)
+    number = torch.arange(rows).repeat(len(seeds))
+    keys = zip(torch.split(seed, CALL_ROWS), torch.split(number, CALL_ROWS), strict=True)
+    sampler = solver or SAMPLERS[spec.name]
+    found = [_solved(sampler, one._replace(key=NoiseKey(*key)), mixture) for key in keys]
+    return torch.cat(found).view(len(seeds), rows, -1)
+
+
+def draw_specs(
+    mixture: Mixture, specs: Sequence[SamplerSpec], rows: int, seed: int
+) -> list[Tensor]:
+    """Return samples `[rows, D]` of each spec; all specs are of one sampler.
+
+    Specs with few rows share calls, since the time of a small call hardly depends on its size.
+    """
+    shared = CALL_ROWS // rows
+    if shared < 2:
+        return [draw(mixture, spec, rows, seed) for spec in specs]
+    sampler = SAMPLERS[specs[0].name]
+    found: list[Tensor] = []
+    for first in range(0, len(specs), shared):
+        here = specs[first : first + shared]
+        wanted = [Images(spec, seed, range(rows)) for spec in here]
+        problem = joint_problem(sampler, mixture, wanted, torch.device("cpu"))
+        schedule = take(problem.condition, torch.zeros(1, dtype=torch.int64))
+        x = _solved(sampler, problem._replace(condition=schedule), mixture)
+        found += torch.split(x, rows)
     return found
+
+
+def _solved(sampler: AnySampler, problem: Any, mixture: Mixture) -> Tensor:
+    return sampler.sample(problem, solve(sampler, problem, mixture)).x.flatten(1)

@@ -6,9 +6,9 @@ number of evaluations. Step sizes are tuned in both RTK families, on separate dr
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from functools import partial
 from multiprocessing import get_context
 from typing import NamedTuple, TypeVar
 
@@ -19,8 +19,17 @@ from models.evaluation.acceptance import adapted
 from models.evaluation.analytic import Mixture
 from models.evaluation.defaults import BUDGETS, MIXTURES
 from models.evaluation.measurement import EvaluationRecord, Measurement
-from models.evaluation.mixtures.arms import DDPM, TUNED, Arm, Frame, every_arm, named_arm
-from models.evaluation.mixtures.draw import ExactMala, draw
+from models.evaluation.mixtures.arms import (
+    DDPM,
+    TUNED,
+    Arm,
+    Frame,
+    Sizes,
+    every_arm,
+    every_frame,
+    named_arm,
+)
+from models.evaluation.mixtures.draw import ExactMala, draw_seeds, draw_specs
 from models.evaluation.mixtures.target import Target
 from models.schema.specs import RtkMala, SamplerSpec
 
@@ -36,10 +45,11 @@ TARGETS = (
 # Budgets at which tuned RTK is compared with ancestral sampling and rare modes are counted.
 COMPARED = (60, 100)
 FLOOR = "exact draws"
-ROWS, TUNING_ROWS, ADAPTING_ROWS = 1500, 600, 300
+WITH_EXACT = "with exact energy"
+ROWS, TUNING_ROWS, ADAPTING_ROWS = 1500, 400, 200
 # Few draws fall on rare modes, so the best specs draw more where rare modes are counted.
-FINALISTS, FINAL_ROWS = 4, 12_000
-RARE_DRAWS, RARE_ROWS = 12, 5000
+FINALISTS, FINAL_ROWS = 2, 6000
+RARE_DRAWS, RARE_ROWS = 12, 2500
 # Seeds of the draws for tuning and for counting rare modes, apart from those for accuracy.
 TUNING_SEED, RARE_SEED = 1_000_000, 2_000_000
 # In choosing a spec, the relative error of the rare modes' weight, beyond that of exact draws,
@@ -69,6 +79,15 @@ class RareWeight(EvaluationRecord):
     error: Measurement
 
 
+class Asked(NamedTuple):
+    """A question for the weight of rare modes: of a point at a budget, None for exact draws; by its
+    own energy, or by the `exact` one."""
+
+    budget: int
+    point: Point | None
+    exact: bool = False
+
+
 class Study(NamedTuple):
     """The study of all arms on one target, at each of `budgets`, over `seeds` seeds."""
 
@@ -84,23 +103,29 @@ class Study(NamedTuple):
     def run(self) -> list[Point]:
         """Return the noise floor, then each arm at each budget."""
         exact = [self.target.draw(ROWS, seed) for seed in range(self.seeds)]
-        names = [arm.name for arm in every_arm()]
-        found = self._map(self._points, names, self.target.name)
+        frames = every_frame()
+        sizes = self._map(self._step_sizes, frames, f"{self.target.name}: step sizes")
+        points = partial(self._points, dict(zip(frames, sizes, strict=True)))
+        found = self._map(points, [arm.name for arm in every_arm()], self.target.name)
         return [self._point(FLOOR, 0, None, exact), *(point for some in found for point in some)]
 
     def rare_weights(self, points: Sequence[Point]) -> list[RareWeight]:
         """Return the error of the rare modes' weight at each compared budget.
 
-        It is measured for exact draws, the better ancestral grid, `dpm-2m` and every tuned RTK arm.
+        It is measured for exact draws, the better ancestral grid, `dpm-2m` and every tuned RTK arm;
+        for a Metropolis-like arm also with exact energies on the same settings.
         """
         if not self.target.has_rare:
             return []
-        asked: list[tuple[int, Point | None]] = []
+        asked: list[Asked] = []
         for budget in (b for b in COMPARED if b in self.budgets):
             here = [p for p in points if p.target == self.target.name and p.budget == budget]
             ddpm = max((p for p in here if p.arm in DDPM), key=lambda p: p.accuracy.mean)
             others = [p for p in here if p.arm == "dpm-2m" or is_tuned(p.arm)]
-            asked += [(budget, point) for point in (None, ddpm, *others)]
+            for point in (None, ddpm, *others):
+                asked.append(Asked(budget, point))
+                if point is not None and isinstance(point.spec, RtkMala):
+                    asked.append(Asked(budget, point, exact=True))
         return self._map(self._rare, asked, f"{self.target.name}: rare modes")
 
     def _map(
@@ -115,53 +140,70 @@ class Study(NamedTuple):
         ) as pool:
             return list(bar(pool.map(work, given)))
 
-    def _points(self, name: str) -> list[Point]:
+    def _step_sizes(self, frame: Frame) -> tuple[float, ...]:
+        """Return the step size of each segment at which MALA has its target acceptance."""
+        spec = RtkMala(**frame._asdict(), inner_steps=4)
+        found = adapted(self.mixture, spec, torch.arange(ADAPTING_ROWS), TUNING_SEED)
+        return found.segment_step_sizes
+
+    def _points(self, sizes: Mapping[Frame, tuple[float, ...]], name: str) -> list[Point]:
         """Return one arm's points at every budget that suffices for it."""
         arm = named_arm(name)
         found = []
         for budget in self.budgets:
-            spec = self._best(arm, budget)
-            if spec is not None:
-                draws = (self._draw(arm, spec, ROWS, seed) for seed in range(self.seeds))
-                found.append(self._point(name, budget, spec, draws))
+            spec = self._best(arm, budget, sizes.__getitem__)
+            if spec is None:
+                continue
+            draws = self._draws(spec, ROWS, range(self.seeds))
+            found.append(self._point(name, budget, spec, draws))
+            if arm.twin is not None:
+                draws = self._draws(spec, ROWS, range(self.seeds), exact=True)
+                found.append(self._point(arm.twin, budget, spec, draws))
         return found
 
-    def _rare(self, asked: tuple[int, Point | None]) -> RareWeight:
+    def _rare(self, asked: Asked) -> RareWeight:
         """Measure the rare modes' weight of one arm's point, or of exact draws."""
-        budget, point = asked
+        budget, point, exact = asked
         seeds = range(RARE_SEED, RARE_SEED + RARE_DRAWS)
+        draws: Iterable[torch.Tensor]
         if point is None or point.spec is None:
-            draws = [self.target.draw(RARE_ROWS, seed) for seed in seeds]
+            name, draws = FLOOR, [self.target.draw(RARE_ROWS, seed) for seed in seeds]
         else:
-            arm = named_arm(point.arm)
-            draws = [self._draw(arm, point.spec, RARE_ROWS, seed) for seed in seeds]
+            name = f"{point.arm}, {WITH_EXACT}" if exact else point.arm
+            draws = self._draws(point.spec, RARE_ROWS, seeds, exact)
         return RareWeight(
             target=self.target.name,
-            arm=FLOOR if point is None else point.arm,
+            arm=name,
             budget=budget,
             draws=RARE_DRAWS * RARE_ROWS,
             error=Measurement.of(torch.tensor([self.target.rare_error(x) for x in draws])),
         )
 
-    def _draw(self, arm: Arm, spec: SamplerSpec, rows: int, seed: int) -> torch.Tensor:
-        solver = ExactMala(self.mixture) if arm.exact else None
-        return draw(self.mixture, spec, rows, seed, solver)
+    def _draws(
+        self, spec: SamplerSpec, rows: int, seeds: Sequence[int], exact: bool = False
+    ) -> torch.Tensor:
+        """Return draws `[seeds, rows, D]` by the spec; with `exact` energies, which need no
+        prediction half-way, by a spec of RTK-MALA."""
+        if not exact:
+            return draw_seeds(self.mixture, spec, rows, seeds)
+        spec = spec.replaced(energy="trapezoid")
+        return draw_seeds(self.mixture, spec, rows, seeds, ExactMala(self.mixture))
 
-    def _best(self, arm: Arm, budget: int) -> SamplerSpec | None:
+    def _best(self, arm: Arm, budget: int, sizes: Sizes) -> SamplerSpec | None:
         """Return the arm's best spec on the tuning draws, or None where the budget suffices for
         none."""
-        specs = arm.specs(budget, partial(_step_sizes, self.target))
+        specs = arm.specs(budget, sizes)
         if len(specs) > 1:
-            specs = self._ranked(arm, specs, TUNING_ROWS)
+            specs = self._ranked(specs, TUNING_ROWS)
             if self.target.has_rare and budget in COMPARED:
-                specs = self._ranked(arm, specs[:FINALISTS], FINAL_ROWS)
+                specs = self._ranked(specs[:FINALISTS], FINAL_ROWS)
         return specs[0] if specs else None
 
-    def _ranked(self, arm: Arm, specs: Sequence[SamplerSpec], rows: int) -> list[SamplerSpec]:
+    def _ranked(self, specs: Sequence[SamplerSpec], rows: int) -> list[SamplerSpec]:
         """Return the specs, the best first, by their scores on `rows` tuning draws."""
-        return sorted(
-            specs, key=lambda spec: -self._score(self._draw(arm, spec, rows, TUNING_SEED))
-        )
+        draws = draw_specs(self.mixture, specs, rows, TUNING_SEED)
+        scores = dict(zip(specs, map(self._score, draws), strict=True))
+        return sorted(specs, key=lambda spec: -scores[spec])
 
     def _score(self, x: torch.Tensor) -> float:
         chance = self.target.rare_chance(len(x))
@@ -186,14 +228,6 @@ class Study(NamedTuple):
             accuracy=Measurement.of(accuracy),
             rare_weight=Measurement.of(rare) if self.target.has_rare else None,
         )
-
-
-@cache
-def _step_sizes(target: Target, frame: Frame) -> tuple[float, ...]:
-    """Return the step size of each segment at which MALA has its target acceptance."""
-    spec = RtkMala(**frame._asdict(), inner_steps=4)
-    found = adapted(target.denoiser(), spec, torch.arange(ADAPTING_ROWS), TUNING_SEED)
-    return found.segment_step_sizes
 
 
 def is_tuned(arm: str) -> bool:

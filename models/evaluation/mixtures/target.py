@@ -17,19 +17,29 @@ REACH, BINS = 2.0, 100
 
 
 class EqualModes(Mixture):
-    """A mixture whose modes have one covariance, so that its score needs no automatic
-    differentiation."""
+    """A mixture whose modes have one covariance, so that density and score are closed forms of a
+    few products of matrices."""
+
+    def log_density(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        variance = alpha.square() * self.variances[0] + sigma.square()
+        logits = self._logits(x, alpha, variance)
+        gaussian = x.square() / variance + torch.log(2 * torch.pi * variance)
+        return torch.logsumexp(logits, dim=1) - 0.5 * gaussian.sum(1)
 
     def evaluate(self, query: Query, condition: Condition) -> Answer:
-        noise = condition.schedule.noise(query.t)
+        noise = condition.schedule.noise(query.t) if query.noise is None else query.noise
         alpha, sigma = noise.alpha.flatten(1), noise.sigma.flatten(1)
         x = query.x.double().flatten(1)
         variance = alpha.square() * self.variances[0] + sigma.square()
-        logits = self.weights.log() + (alpha * x / variance) @ self.means.T
-        logits -= 0.5 * (alpha.square() / variance) @ self.means.square().T
-        mean = alpha * (logits.softmax(dim=1) @ self.means)
+        mean = alpha * (self._logits(x, alpha, variance).softmax(dim=1) @ self.means)
         eps = sigma * (x - mean) / variance
         return Answer(eps.view_as(query.x).to(query.x.dtype))
+
+    def _logits(self, x: Tensor, alpha: Tensor, variance: Tensor) -> Tensor:
+        """Return the logarithm of each mode's share of the density, but for a constant, `[rows,
+        K]`."""
+        logits = self.weights.log() + (alpha * x / variance) @ self.means.T
+        return logits - 0.5 * (alpha.square() / variance) @ self.means.square().T
 
 
 @dataclass(frozen=True)

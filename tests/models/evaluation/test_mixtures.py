@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +149,14 @@ def test_a_small_study_from_the_command_line(
     )
     found = json.loads(printed.stdout)
     points = {point["arm"]: point for point in found["points"]}
-    assert len(points) == 1 + len(arms.every_arm())
+    twins = [arm.twin for arm in arms.every_arm() if arm.twin is not None]
+    assert len(points) == 1 + len(arms.every_arm()) + len(twins)
+    assert points[twins[-1]]["spec"] == points["rtk-mala, trapezoid, tuned"]["spec"]
     assert 12 < points["rtk-mala, Simpson, tuned"]["evaluations"] <= 20
     assert points["ddpm, uniform t"]["spec"]["grid"] == "ou"
-    assert [row["draws"] for row in found["rare_weights"]] == [60] * 7
+    # Exact draws, DDPM, dpm-2m, four kinds of RTK, and exact energies for the two of them that have
+    # an energy.
+    assert [row["draws"] for row in found["rare_weights"]] == [60] * 9
     text = report.summary(report.Findings.model_validate(found))
     assert text.count("| 10-D, rare modes | 20 |") == 2
     assert f"{points['ddpm, uniform t']['accuracy']['mean']:.4f}" in text
@@ -168,15 +173,19 @@ def test_a_small_study_from_the_command_line(
 def test_a_tuned_arm_takes_the_spec_that_draws_best(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "TUNING_ROWS", 1000)
     good, bad = Ddpm(steps=20), Ddpm(steps=20, grid="ou")
+
+    def no_sizes(frame: arms.Frame) -> tuple[float, ...]:
+        raise AssertionError(frame)
+
     for order in ([good, bad], [bad, good]):
-        arm = arms.Arm("both", lambda budget, sizes, order=order: list(order))
-        best = study.Study(SIX, 2)._best(arm, 20)
+        arm = arms.Arm("both", lambda budget, sizes, specs=order: list(specs))
+        best = study.Study(SIX, 2)._best(arm, 20, no_sizes)
         assert best == good
 
 
 def test_processes_do_not_change_the_results() -> None:
     names = ["ddim", "dpm-2m"]
     alone, divided = (study.Study(SIX, 2, (5,), processes) for processes in (1, 2))
-    expected = alone._map(alone._points, names, "alone")
-    assert divided._map(divided._points, names, "divided") == expected
+    expected = alone._map(partial(alone._points, {}), names, "alone")
+    assert divided._map(partial(divided._points, {}), names, "divided") == expected
     assert [len(points) for points in expected] == [1, 1]

@@ -91,7 +91,7 @@ def test_a_dimension_whose_gamma_stands_still_stays_put(spec: SamplerSpec) -> No
 @pytest.mark.parametrize("grid", ["gamma", "time"])
 @pytest.mark.parametrize("rtk", [RtkUla, RtkUld, RtkMala])
 @pytest.mark.parametrize(("start", "steps"), [("ancestral", Ddpm), ("multistep", Dpm2mSde)])
-def test_without_inner_steps_rtk_is_what_starts_it(
+def test_with_inner_steps_of_no_length_rtk_is_what_starts_it(
     rtk: type[RtkUla | RtkUld | RtkMala],
     start: Start,
     steps: type[Ddpm | Dpm2mSde],
@@ -101,14 +101,39 @@ def test_without_inner_steps_rtk_is_what_starts_it(
     plain = sample_problem(DENOISER, steps(steps=6, grid=grid), 5, index)
     spec = rtk(segments=6, grid=grid, start=start)
     bare: Problem[Any] = sample_problem(DENOISER, spec, 5, index)
-    plan = bare.columns.plan._replace(chain=torch.zeros_like(index))
-    bare = bare._replace(columns=bare.columns._replace(plan=plan))
+    # An inner step moves x by these columns, whatever the method.
+    still = {
+        name: torch.zeros_like(table)
+        for name, table in bare.columns._asdict().items()
+        if name in {"step_size", "glide", "fall", "lean", "spread"}
+    }
+    bare = bare._replace(columns=bare.columns._replace(**still))
     samples = [
         SAMPLERS[name].sample(problem, solve(SAMPLERS[name], problem, DENOISER))
         for name, problem in ((steps().name, plain), (spec.name, bare))
     ]
     assert torch.equal(samples[0].x, samples[1].x)
-    assert torch.equal(samples[0].nfe, samples[1].nfe)
+    assert samples[1].nfe.tolist() == [spec.evaluations] * 16
+
+
+@pytest.mark.parametrize("start", ["ancestral", "multistep"])
+@pytest.mark.parametrize("energy", ["simpson", "trapezoid"])
+@pytest.mark.parametrize("inner_steps", [1, 3])
+def test_a_start_by_the_chains_last_prediction_is_the_one_that_would_be_asked_for(
+    start: Start, energy: Any, inner_steps: int
+) -> None:
+    """Bit for bit, and for one evaluation less in every segment but the first."""
+    spec = RtkMala(segments=4, inner_steps=inner_steps, start=start, energy=energy)
+    problem: Problem[Any] = sample_problem(DENOISER, spec, 2, torch.arange(32))
+    plan = problem.columns.plan
+    asking = plan._replace(carried=torch.zeros_like(plan.carried))
+    asks = problem._replace(columns=problem.columns._replace(plan=asking))
+    solver: Any = SAMPLERS[spec.name]
+    cheap, dear = (solver.sample(rows, solve(solver, rows, DENOISER)) for rows in (problem, asks))
+    assert torch.equal(cheap.x, dear.x)
+    assert torch.equal(cheap.acceptance_rate, dear.acceptance_rate)
+    assert (dear.nfe - cheap.nfe).tolist() == [3] * 32
+    assert cheap.nfe.tolist() == [spec.evaluations] * 32
 
 
 def test_every_segment_guesses_with_noise_of_its_own() -> None:
@@ -155,10 +180,11 @@ def test_the_chain_asks_at_the_cleaner_end_and_the_last_one_at_zero(
     ends = [torch.full((2,), left / 3, dtype=torch.float64) for left in (3, 2, 1, 0)]
     if spec.grid == "gamma":
         ends = [network_time.t(end) for end in ends]
-    chain = spec.evaluations // 3 - (spec.start != "kernel")
     expected = []
-    for t, r in pairwise(ends):
-        expected += ([t] if spec.start != "kernel" else []) + [r] * chain
+    for segment, (t, r) in enumerate(pairwise(ends)):
+        asked_at_start = spec.start != "kernel" and not (spec.knows_its_end and segment)
+        expected += ([t] if asked_at_start else []) + [r] * spec.chain
+    assert len(expected) == spec.evaluations
     torch.testing.assert_close(asked, torch.stack(expected), rtol=0, atol=1e-14)
     assert (asked[-1] == 0).all()
 

@@ -71,6 +71,7 @@ def test_every_decision_is_that_of_the_long_form(energy: Energy) -> None:
     )
     spec = RtkMala(segments=2, inner_steps=3, step_size=c, start="ancestral", energy=energy)
     rows_ = problem(denoiser, spec, rows)
+    plan = rows_.columns.plan
     state, ends, taken = SOLVER.init(rows_), {}, 0
     for _ in range(spec.evaluations):
         query = SOLVER.ask(rows_, state)
@@ -87,14 +88,14 @@ def test_every_decision_is_that_of_the_long_form(energy: Energy) -> None:
             x, y = state.walk.x, query.x
             middle = ends["middle"] if energy == "simpson" else (ends["x"] + answer.eps) / 2
             ratio = long_ratio(rows_, state.walk, x, y, (ends["x"], middle, answer.eps), c)
-            log_u = uniform(rows_.key, Stream.ACCEPT, state.walk.nfe, ()).log()
+            log_u = uniform(rows_.key, Stream.ACCEPT, plan.place(state.nfe), ()).log()
             accepted = told.own.accepted > state.own.accepted
             clear = (log_u - ratio).abs() > 1e-3
             assert torch.equal(accepted[clear], (log_u < ratio)[clear])
             assert clear.double().mean() > 0.99
             assert 0.2 < accepted.double().mean() < 0.9
             chosen = torch.where(accepted[:, None, None, None], y, x)
-            left = (told.walk.nfe % rows_.columns.plan.length == 0)[:, None, None, None]
+            left = (plan.phase(state.nfe) == plan.chain - 1)[:, None, None, None]
             assert torch.equal(torch.where(left, told.walk.anchor, told.walk.x), chosen)
             kept = torch.where(accepted[:, None, None, None], answer.eps, ends["x"])
             assert torch.equal(told.own.eps, kept)
