@@ -82,6 +82,11 @@ class JobRows(Protocol[ColumnsT, StateT, EndedT]):
         """Tokens `[rows, H, W, C]` of the first `rows` as they are; None where nothing is drawn."""
         ...
 
+    def further(self) -> "Self | None":
+        """The rows that are still to be solved for this job once all of these have ended; None
+        where there is nothing more."""
+        ...
+
     def result(self) -> Result:
         """The result of all rows. Raises ComputationFailed."""
         ...
@@ -106,6 +111,9 @@ class PromptRows(ABC, Generic[EndedT]):
     @abstractmethod
     def collect(self, rows: Sequence[int], ended: Sequence[EndedT]) -> None:
         """Take over what these rows of the job ended with."""
+
+    def further(self) -> None:
+        """None: all rows are known from the start."""
 
     @abstractmethod
     def result(self) -> Result:

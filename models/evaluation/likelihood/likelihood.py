@@ -195,7 +195,9 @@ def _ode_estimate(
         draws=draws,
         failed=len(scores) - len(ok),
         nfe=float(_column(scores, ok, "nfe").mean()),
-        trace_standard_error=None if spec.probes == 1 else _rms(scores, ok, "trace_standard_error"),
+        trace_standard_error=_rms(scores, ok, "trace_standard_error")
+        if spec.states_trace_error
+        else None,
         draw_standard_error=None if draws == 1 else _rms(scores, ok, "draw_standard_error"),
         ode_error_estimate=_rms(scores, ok, "ode_error_estimate"),
     )

@@ -110,7 +110,9 @@ def ode_curves(
     All use the same dequantization and the same probes. The reference is the solution by Dormand
     and Prince's pair in float64, at a tolerance in nats.
     """
-    problem = score_problem(networks.served, tokens, Adams(probes=probes), seed, draws=1)
+    problem = score_problem(
+        networks.served, tokens, Adams(probes=probes, probing="fixed"), seed, draws=1
+    )
     problem = _with(problem, max_evaluations=10**9)
     found = _solution(name, networks.precise, _with(problem, tolerance=reference_tolerance))
     solution = found.prior + found.log_det.mean(1)
