@@ -29,12 +29,14 @@ class Served(NamedTuple):
     """A checkpoint that is ready: `execution` names device type, runtime, precision and build.
 
     Samples may be drawn in less precision than the rest, and then have an execution of their own.
+    `ode_error_scale` is the manifest's.
     """
 
     denoiser: Denoiser
     device: torch.device
     execution: str
     sample_execution: str = ""
+    ode_error_scale: float = 1.0
 
 
 class Part(NamedTuple, Generic[RowsT]):

@@ -83,6 +83,24 @@ class Origin(_Record):
     step: int | None = Field(description="Training steps, as recorded in the file.")
 
 
+class OdeErrorRecord(_Record):
+    """The factor between a likelihood's error by its ODE and the solver's own estimate of that, as
+    measured on held-out images of a checkpoint."""
+
+    scale: float = Field(
+        gt=0, allow_inf_nan=False, description="The factor by which the estimate is multiplied."
+    )
+    images: int = Field(ge=1, description="Number of images that it was measured on.")
+    quantile: float = Field(
+        gt=0, lt=1, description="The share of images whose error the scaled estimate covers."
+    )
+    tolerance_nats: float = Field(gt=0, description="The tolerance of the solves, in nats.")
+    reference_steps: int = Field(
+        ge=1, description="Equal steps of the solves that errors are measured from."
+    )
+    command: str
+
+
 class Manifest(_Record):
     """The content of `manifest.json`.
 
@@ -111,6 +129,16 @@ class Manifest(_Record):
         default_factory=dict, description="The measurements that the presets were chosen by."
     )
     evaluation: dict[str, Any] = Field(default_factory=dict)
+    ode_error: OdeErrorRecord | None = Field(
+        None,
+        description="The calibration of the error that the ODE's solver estimates of likelihoods.",
+        exclude_if=lambda record: record is None,
+    )
+
+    @property
+    def ode_error_scale(self) -> float:
+        """The factor by which the ODE's error estimate is multiplied; 1 without a calibration."""
+        return 1.0 if self.ode_error is None else self.ode_error.scale
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -141,8 +141,9 @@ class AdamsSolver(Adaptive[LastStep]):
         agreement = (drift.abs() / size.clamp(min=torch.finfo(h.dtype).tiny)).square()
         whole_gain = (1 + (AGREEMENT - 1) * agreement) * gain
         nats = (whole_gain.square() + slip.flatten(1).square().sum(1)).sqrt()
-        scatter = nats / (SHARE * problem.columns.tolerance * h.sqrt())
-        trend = drift.abs() / (TREND * problem.columns.tolerance * s.sqrt())
+        allowed = _allowed(problem)
+        scatter = nats / (SHARE * allowed * h.sqrt())
+        trend = drift.abs() / (TREND * allowed * s.sqrt())
         excess = scatter * trend.clamp(min=1).square()
         excess = excess.clamp(min=torch.finfo(h.dtype).tiny)
         memory = own._replace(
@@ -176,11 +177,12 @@ class AdamsSolver(Adaptive[LastStep]):
 
     def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
         # To the power of one over that of the error.
-        allowed = ROUGH_STEP * (problem.columns.tolerance / ROUGH_NATS).sqrt().sqrt()
-        return super().longest(problem, s).minimum(allowed) * _quiet(s)
+        rough = ROUGH_STEP * (_allowed(problem) / ROUGH_NATS).sqrt().sqrt()
+        return super().longest(problem, s).minimum(rough) * _quiet(s)
 
-    def error(self, state: State[LastStep]) -> Tensor:
-        return (state.own.squares + state.own.drift.square()).sqrt()
+    def error(self, problem: Problem[Columns], state: State[LastStep]) -> Tensor:
+        estimate = (state.own.squares + state.own.drift.square()).sqrt()
+        return problem.columns.error_scale * estimate
 
     def trace_error(self, problem: Problem[Columns], state: State[LastStep]) -> TraceError:
         fresh = fresh_error(state.own.spread)
@@ -209,6 +211,12 @@ class AdamsSolver(Adaptive[LastStep]):
         change = per_row(state.step) * own.slope
         ahead = state.x + line(own.eps, change, own.here, there.noise.gamma)
         return state._replace(own=own._replace(there=there, ahead=ahead))
+
+
+def _allowed(problem: Problem[Columns]) -> Tensor:
+    """Return the estimate of the error, before it is scaled, that the tolerance allows, `[rows]` in
+    nats."""
+    return problem.columns.tolerance / problem.columns.error_scale
 
 
 def _quiet(s: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class Adaptive(ABC, Generic[Own]):
         refused."""
 
     @abstractmethod
-    def error(self, state: State[Own]) -> Tensor:
+    def error(self, problem: Problem[Columns], state: State[Own]) -> Tensor:
         """Return the estimate of the whole solve's error `[rows]`, in nats."""
 
     def probes(self, problem: Problem[Columns], state: State[Own]) -> Tensor:
@@ -140,7 +140,7 @@ class Adaptive(ABC, Generic[Own]):
             self.trace_error(problem, state),
             problem.columns.dequantization,
             problem.columns.latent,
-            self.error(state),
+            self.error(problem, state),
             state.nfe,
             state.code,
         )

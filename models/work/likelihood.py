@@ -61,12 +61,13 @@ def score_problem(
     seed: int | Sequence[int],
     draws: int,
     classes: Sequence[int] | None = None,
+    error_scale: float = 1.0,
 ) -> Problem[Columns]:
     """Return the rows for images `tokens` `[N, C, H, W]`, uint8: `draws` of one image, then of the
     next. `seed` is the same for all images, or has one for each. `classes` names the class of each
-    image, of a model that has classes."""
+    image, of a model that has classes. `error_scale` is the manifest's `ode_error_scale`."""
     places = [Place(image, draw) for image in range(len(tokens)) for draw in range(draws)]
-    return score_rows(denoiser, tokens, spec, seed, places, classes)
+    return score_rows(denoiser, tokens, spec, seed, places, classes, error_scale)
 
 
 def score_rows(
@@ -76,6 +77,7 @@ def score_rows(
     seed: int | Sequence[int],
     places: Sequence[Place],
     classes: Sequence[int] | None = None,
+    error_scale: float = 1.0,
 ) -> Problem[Columns]:
     """Return a row for each of `places` in images `tokens` `[N, C, H, W]`, uint8. `seed` is the
     same for all images, or has one for each. `classes` names the class of each image, of a model
@@ -83,8 +85,9 @@ def score_rows(
 
     All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
     by the number of the draw, the probes by that of the solve; so the draws of one image share its
-    probes. The encoder runs once for each image. Raises EvaluationError where the model has classes
-    and none is named, and conversely.
+    probes. The solver's estimate of the ODE's error is multiplied by `error_scale`, the manifest's
+    `ode_error_scale`. The encoder runs once for each image. Raises EvaluationError where the model
+    has classes and none is named, and conversely.
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config)
@@ -105,6 +108,7 @@ def score_rows(
         chosen.log_weight,
         column(spec.tolerance_nats, len(image), device),
         count_column(spec.max_evaluations, len(image), device),
+        column(error_scale, len(image), device),
     )
     problem = Problem(key, denoiser.condition(chosen.latent), columns)
     return first(problem, len(places))

@@ -95,18 +95,22 @@ def evaluate_likelihood(
     seed: int = 0,
     batch: int = BATCH,
     paper: bool = False,
+    ode_error_scale: float = 1.0,
 ) -> LikelihoodEvaluation:
     """Measure bits/dim of `images` `[N, H, W, C]` by the ELBO and by the ODE; `denoiser` runs
     `model`.
 
     The ODE needs some hundred evaluations for each image, so it solves only `ode_images` of them;
-    with `paper` the authors' own estimator is computed on the same ones. Raises EvaluationError
+    with `paper` the authors' own estimator is computed on the same ones. `ode_error_scale` is the
+    manifest's. Raises EvaluationError
     when no image could be scored.
     """
     elbo = elbo_terms(model, images, seed, elbo_draws).estimate(model.config)
     solved = _on_device(model, subset(images, ode_images, seed))
     logits = torch.cat([_encode(model, part) for part in torch.split(solved, BATCH)])
-    scores = score(denoiser, solved, spec, seed=seed, draws=draws, batch=batch)
+    scores = score(
+        denoiser, solved, spec, seed=seed, draws=draws, batch=batch, error_scale=ode_error_scale
+    )
     return LikelihoodEvaluation(
         seed=seed,
         elbo_draws=elbo_draws,
@@ -150,14 +154,21 @@ def _elbo(
 
 
 def score(
-    denoiser: Denoiser, tokens: Tensor, spec: Adams, *, seed: int, draws: int, batch: int
+    denoiser: Denoiser,
+    tokens: Tensor,
+    spec: Adams,
+    *,
+    seed: int,
+    draws: int,
+    batch: int,
+    error_scale: float = 1.0,
 ) -> list[Score]:
     """Score `tokens` `[N, C, H, W]` by the ODE, at most `batch` rows at a time unless one image has
-    more."""
+    more. `error_scale` is the manifest's `ode_error_scale`."""
     solver, scores = AdamsSolver(), []
     with tqdm(total=len(tokens), desc="ODE, images", bar_format=BAR, file=sys.stderr) as bar:
         for part in torch.split(tokens, max(1, batch // draws)):
-            problem = score_problem(denoiser, part, spec, seed, draws)
+            problem = score_problem(denoiser, part, spec, seed, draws, error_scale=error_scale)
             state = solve(solver, problem, denoiser, _follow(bar, solver, problem, draws))
             density = solver.density(problem, state)
             rows = torch.split(torch.arange(len(part) * draws, device=tokens.device), draws)
