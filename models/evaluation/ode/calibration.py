@@ -20,12 +20,11 @@ from models.work.solve import solve
 
 # The share of images whose error the scaled estimate is to cover.
 QUANTILE = 0.95
-# The factor that is tried first: on the shipped checkpoints the solver's own estimate is this many
-# times the error and more.
-FIRST_SCALE = 0.1
+# The factor that is tried first: near what was found on the first of the shipped checkpoints.
+FIRST_SCALE = 0.2
 # Steps depend on the factor, and the factor on the steps: another one is tried until it is within
 # this ratio of the one before, at most so many times.
-NEAR, MOST_TRIALS = 1.1, 4
+NEAR, MOST_TRIALS = 1.25, 4
 
 
 class Trial(EvaluationRecord):

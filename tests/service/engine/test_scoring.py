@@ -32,7 +32,10 @@ def found(outcome: Outcome) -> tuple[Score, ...]:
 def plain_loop(served: Served, task: ScoreTask) -> list[Score]:
     """The scores without the engine."""
     tokens = torch.as_tensor(task.images.transpose(0, 3, 1, 2).copy())
-    problem = score_problem(served.denoiser, tokens, task.solver, task.seed, task.draws)
+    problem = score_problem(
+        *(served.denoiser, tokens, task.solver, task.seed, task.draws),
+        error_scale=served.ode_error_scale,
+    )
     rows = len(tokens) * task.draws
     solver, problem = AdamsSolver(), pad(problem, 32)
     density = solver.density(problem, solve(solver, problem, served.denoiser))
@@ -53,6 +56,20 @@ def test_scores_are_those_of_the_plain_loop(
     outcomes, _ = drive(Engine(models), [job])
     assert list(found(outcomes["a"])) == plain_loop(served, job.task)
     assert all(score.ok and score.nfe > 7 * draws for score in found(outcomes["a"]))
+
+
+def test_the_factor_of_a_checkpoint_scales_its_error_estimates(
+    models: Mapping[str, Served], served: Served
+) -> None:
+    scaled = served._replace(ode_error_scale=0.125)
+    job = scores("a", images(2), 1)
+    assert isinstance(job.task, ScoreTask)
+    outcomes, _ = drive(Engine(dict.fromkeys(models, scaled)), [job])
+    assert list(found(outcomes["a"])) == plain_loop(scaled, job.task)
+    for one, plain in zip(found(outcomes["a"]), plain_loop(served, job.task), strict=True):
+        assert one.ode_error_estimate is not None
+        assert plain.ode_error_estimate is not None
+        assert one.ode_error_estimate < plain.ode_error_estimate
 
 
 def test_a_large_job_enters_in_pieces(models: Mapping[str, Served]) -> None:
