@@ -116,11 +116,11 @@ def read_again(models: Sequence[LoadedModel], folder: Path) -> list[LoadedModel]
         raise CheckpointError(f"{folder}: the manifest is of other weights, or changed meanwhile")
     presets(manifest)
     calibration = read_calibration(folder, manifest)
-    scale = manifest.ode_error_scale
+    scales = manifest.ode_error_scales
     return [
         model._replace(
             manifest=manifest,
-            served=model.served._replace(ode_error_scale=scale),
+            served=model.served._replace(ode_error_scales=scales),
             calibration=calibration,
         )
         for model in models
@@ -236,7 +236,7 @@ def _load(
         chosen.denoiser,
         device,
         execution(device, chosen.exact.runtime),
-        ode_error_scale=manifest.ode_error_scale,
+        ode_error_scales=manifest.ode_error_scales,
     )
     if chosen.samples is not chosen.exact:
         served = served._replace(sample_execution=execution(device, chosen.samples.runtime))

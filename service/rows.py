@@ -15,6 +15,7 @@ from torch import Tensor
 from models.rows.denoiser import Denoiser
 from models.rows.rows import concat, take
 from models.schema.config import ModelConfig
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.solvers.base import Problem, Solver
 from service.errors import ComputationFailed
 from service.jobs import Result, Tokens
@@ -29,14 +30,14 @@ class Served(NamedTuple):
     """A checkpoint that is ready: `execution` names device type, runtime, precision and build.
 
     Samples may be drawn in less precision than the rest, and then have an execution of their own.
-    `ode_error_scale` is the manifest's.
+    `ode_error_scales` are the manifest's.
     """
 
     denoiser: Denoiser
     device: torch.device
     execution: str
     sample_execution: str = ""
-    ode_error_scale: float = 1.0
+    ode_error_scales: OdeErrorScales = UNCALIBRATED
 
 
 class Part(NamedTuple, Generic[RowsT]):

@@ -13,7 +13,7 @@ from models.cli.options import as_json, data, test_data
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @data
 @test_data
-@click.option("--images", type=click.IntRange(2), default=32, show_default=True)
+@click.option("--images", type=click.IntRange(2), default=16, show_default=True)
 @click.option(
     "--reference-steps",
     type=click.IntRange(100),
@@ -27,9 +27,9 @@ from models.cli.options import as_json, data, test_data
 @as_json
 @runs("models.cli.actions.evaluate_ode_error:ode_error")
 def ode_error() -> None:
-    """Measure the factor between the ODE's error and its estimate, and write it to FOLDER.
+    """Measure the factors in the estimate of the ODE's error, and write them to FOLDER.
 
-    The factor is such that the estimate of a likelihood covers the error of 95 % of images. They
-    are held-out images that verdicts are calibrated on, or test images where there are no others.
-    The service uses the factor once it loads the checkpoint again.
+    With them the estimate of a likelihood covers the error of 95 % of images. They are measured on
+    held-out images that verdicts are calibrated on, or on test images where there are no others.
+    The service uses them once it reads the checkpoint's manifest again.
     """

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.schema.architectures import ARCHITECTURES, AnyConfig
 from models.schema.errors import CheckpointError, NoManifestError
+from models.schema.ode_error import UNCALIBRATED, OdeErrorRecord, OdeErrorScales
 from models.schema.preprocessing import PictureRule
 from models.schema.regular import read_regular
 
@@ -83,24 +84,6 @@ class Origin(_Record):
     step: int | None = Field(description="Training steps, as recorded in the file.")
 
 
-class OdeErrorRecord(_Record):
-    """The factor between a likelihood's error by its ODE and the solver's own estimate of that, as
-    measured on held-out images of a checkpoint."""
-
-    scale: float = Field(
-        gt=0, allow_inf_nan=False, description="The factor by which the estimate is multiplied."
-    )
-    images: int = Field(ge=1, description="Number of images that it was measured on.")
-    quantile: float = Field(
-        gt=0, lt=1, description="The share of images whose error the scaled estimate covers."
-    )
-    tolerance_nats: float = Field(gt=0, description="The tolerance of the solves, in nats.")
-    reference_steps: int = Field(
-        ge=1, description="Equal steps of the solves that errors are measured from."
-    )
-    command: str
-
-
 class Manifest(_Record):
     """The content of `manifest.json`.
 
@@ -136,9 +119,9 @@ class Manifest(_Record):
     )
 
     @property
-    def ode_error_scale(self) -> float:
-        """The factor by which the ODE's error estimate is multiplied; 1 without a calibration."""
-        return 1.0 if self.ode_error is None else self.ode_error.scale
+    def ode_error_scales(self) -> OdeErrorScales:
+        """The factors in the estimate of the ODE's error."""
+        return UNCALIBRATED if self.ode_error is None else self.ode_error.scales
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -136,6 +136,7 @@ class AdamsSolver(Adaptive[LastStep]):
         s, x = advance(state.s, h), state.x + line(own.eps, change, own.here, there.gamma)
         ratio = torch.where(own.before > 0, own.before / h, 1.0)
         slip = (own.ahead - x) / per_row(3 * (1 + ratio)) / there.rho
+        slip = per_row(problem.columns.x_scale) * slip
         gain = -(eps * slip).flatten(1).sum(1)
         drift, size = own.drift + gain, own.size + gain.abs()
         agreement = (drift.abs() / size.clamp(min=torch.finfo(h.dtype).tiny)).square()

@@ -29,8 +29,8 @@ class Columns(NamedTuple):
     `[rows, probes, C, H, W]`, the number of points after which they are renewed (`probing`), 0 for
     never, and the number of the `solve`, since each solve of one draw renews them otherwise; minus
     the log-density of the dequantization noise; the latent's log prior less its log-probability
-    under the proposal; and the spec, with the factor by which an estimate of the ODE's error is
-    multiplied. Rows share a lane where their number of probes agrees."""
+    under the proposal; and the spec, with the factors of the error that x shows and of the whole
+    estimate of the ODE's error. Rows share a lane where their number of probes agrees."""
 
     image: Tensor
     probes: Tensor
@@ -40,6 +40,7 @@ class Columns(NamedTuple):
     latent: Tensor
     tolerance: Tensor
     max_evaluations: Tensor
+    x_scale: Tensor
     error_scale: Tensor
 
 

@@ -20,6 +20,7 @@ from models.rows.noise import Stream, rademacher, uniform
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.rows.subsets import draw_subset, log_probability
 from models.schema.config import ModelConfig
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.scores import Score
 from models.schema.specs import Adams, Rk45
 from models.solvers.base import Problem, RowStatus, column, count_column
@@ -61,13 +62,14 @@ def score_problem(
     seed: int | Sequence[int],
     draws: int,
     classes: Sequence[int] | None = None,
-    error_scale: float = 1.0,
+    error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> Problem[Columns]:
     """Return the rows for images `tokens` `[N, C, H, W]`, uint8: `draws` of one image, then of the
     next. `seed` is the same for all images, or has one for each. `classes` names the class of each
-    image, of a model that has classes. `error_scale` is the manifest's `ode_error_scale`."""
+    image, of a model that has classes. `error_scales` are the manifest's
+    `ode_error_scales`."""
     places = [Place(image, draw) for image in range(len(tokens)) for draw in range(draws)]
-    return score_rows(denoiser, tokens, spec, seed, places, classes, error_scale)
+    return score_rows(denoiser, tokens, spec, seed, places, classes, error_scales)
 
 
 def score_rows(
@@ -77,7 +79,7 @@ def score_rows(
     seed: int | Sequence[int],
     places: Sequence[Place],
     classes: Sequence[int] | None = None,
-    error_scale: float = 1.0,
+    error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> Problem[Columns]:
     """Return a row for each of `places` in images `tokens` `[N, C, H, W]`, uint8. `seed` is the
     same for all images, or has one for each. `classes` names the class of each image, of a model
@@ -85,9 +87,8 @@ def score_rows(
 
     All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
     by the number of the draw, the probes by that of the solve; so the draws of one image share its
-    probes. The solver's estimate of the ODE's error is multiplied by `error_scale`, the manifest's
-    `ode_error_scale`. The encoder runs once for each image. Raises EvaluationError where the model
-    has classes and none is named, and conversely.
+    probes. `error_scales` are the manifest's `ode_error_scales`. The encoder runs once for each
+    image. Raises EvaluationError where the model has classes and none is named, and conversely.
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config)
@@ -108,7 +109,8 @@ def score_rows(
         chosen.log_weight,
         column(spec.tolerance_nats, len(image), device),
         count_column(spec.max_evaluations, len(image), device),
-        column(error_scale, len(image), device),
+        column(error_scales.x, len(image), device),
+        column(error_scales.whole, len(image), device),
     )
     problem = Problem(key, denoiser.condition(chosen.latent), columns)
     return first(problem, len(places))

@@ -27,5 +27,7 @@ def trace(
     chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
     tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
     denoiser = eager_denoiser(load_checkpoint(folder).model)
-    found = trace_errors(manifest.name, denoiser, tokens, probes, repeats, seed)
+    found = trace_errors(
+        *(manifest.name, denoiser, tokens, probes, repeats, seed), manifest.ode_error_scales
+    )
     return Outcome(found.model_dump(mode="json"), trace_table(found))

@@ -63,7 +63,7 @@ def write_card(
         else evaluate_likelihood(
             *(model, denoiser, chosen, Adams()),
             ode_images=ode_images,
-            ode_error_scale=manifest.ode_error_scale,
+            ode_error_scales=manifest.ode_error_scales,
         ),
         coders=last.coders
         if last

@@ -21,6 +21,7 @@ from models.rows.denoiser import Denoiser
 from models.rows.rows import take
 from models.schema.config import ModelConfig
 from models.schema.errors import EvaluationError
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.scores import Score
 from models.schema.specs import Adams, FlowSpec
 from models.solvers.adams import AdamsSolver, LastStep
@@ -95,13 +96,13 @@ def evaluate_likelihood(
     seed: int = 0,
     batch: int = BATCH,
     paper: bool = False,
-    ode_error_scale: float = 1.0,
+    ode_error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> LikelihoodEvaluation:
     """Measure bits/dim of `images` `[N, H, W, C]` by the ELBO and by the ODE; `denoiser` runs
     `model`.
 
     The ODE needs some hundred evaluations for each image, so it solves only `ode_images` of them;
-    with `paper` the authors' own estimator is computed on the same ones. `ode_error_scale` is the
+    with `paper` the authors' own estimator is computed on the same ones. `ode_error_scales` is the
     manifest's. Raises EvaluationError
     when no image could be scored.
     """
@@ -109,7 +110,7 @@ def evaluate_likelihood(
     solved = _on_device(model, subset(images, ode_images, seed))
     logits = torch.cat([_encode(model, part) for part in torch.split(solved, BATCH)])
     scores = score(
-        denoiser, solved, spec, seed=seed, draws=draws, batch=batch, error_scale=ode_error_scale
+        denoiser, solved, spec, seed=seed, draws=draws, batch=batch, error_scales=ode_error_scales
     )
     return LikelihoodEvaluation(
         seed=seed,
@@ -161,14 +162,14 @@ def score(
     seed: int,
     draws: int,
     batch: int,
-    error_scale: float = 1.0,
+    error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> list[Score]:
     """Score `tokens` `[N, C, H, W]` by the ODE, at most `batch` rows at a time unless one image has
-    more. `error_scale` is the manifest's `ode_error_scale`."""
+    more. `error_scales` are the manifest's `ode_error_scales`."""
     solver, scores = AdamsSolver(), []
     with tqdm(total=len(tokens), desc="ODE, images", bar_format=BAR, file=sys.stderr) as bar:
         for part in torch.split(tokens, max(1, batch // draws)):
-            problem = score_problem(denoiser, part, spec, seed, draws, error_scale=error_scale)
+            problem = score_problem(denoiser, part, spec, seed, draws, error_scales=error_scales)
             state = solve(solver, problem, denoiser, _follow(bar, solver, problem, draws))
             density = solver.density(problem, state)
             rows = torch.split(torch.arange(len(part) * draws, device=tokens.device), draws)

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from models.evaluation.likelihood.likelihood import BAR
 from models.evaluation.measurement import EvaluationRecord
 from models.rows.denoiser import Denoiser
 from models.schema.errors import EvaluationError
+from models.schema.ode_error import OdeErrorScales
 from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.base import Problem, RowStatus
@@ -20,18 +22,21 @@ from models.work.solve import solve
 
 # The share of images whose error the scaled estimate is to cover.
 QUANTILE = 0.95
-# The factor that is tried first: near what was found on the first of the shipped checkpoints.
-FIRST_SCALE = 0.2
-# Steps depend on the factor, and the factor on the steps: another one is tried until it is within
-# this ratio of the one before, at most so many times.
-NEAR, MOST_TRIALS = 1.25, 4
+# The factors of the error that x shows, from the one that hardly changes a step up. Steps of equal
+# length err less on networks than others, because their errors cancel; so a larger factor is kept
+# where steps stay as they are, up to this ratio of evaluations, and where errors need it.
+X_SCALES, AS_CHEAP = (0.01, 0.1, 1.0), 1.05
+# The factor of the whole estimate changes the steps, and they change it: another one is tried until
+# it is within this ratio of the one before, at most so many times.
+NEAR, MOST_TRIALS = 1.25, 3
 
 
 class Trial(EvaluationRecord):
-    """Solves with the estimate multiplied by `scale`: mean evaluations for each image; the 95th
-    percentile of the errors and the median of the scaled estimates, in nats; the share of images
-    that the scaled estimates cover; and the factor that would cover 95 % of these images."""
+    """Solves with one pair of factors: mean evaluations for each image; the 95th percentile of the
+    errors and the median of the scaled estimates, in nats; the share of images that the scaled
+    estimates cover; and the factor of the whole estimate that would cover 95 % of these images."""
 
+    x_scale: float
     scale: float
     evaluations: float
     error: float
@@ -41,7 +46,7 @@ class Trial(EvaluationRecord):
 
 
 class OdeCalibration(EvaluationRecord):
-    """All trials on one checkpoint."""
+    """All trials on one checkpoint, the last of which has the factor of the error that x shows."""
 
     name: str
     images: int
@@ -50,16 +55,17 @@ class OdeCalibration(EvaluationRecord):
     trials: tuple[Trial, ...]
 
     @property
-    def scale(self) -> float:
-        """The factor to keep: the last one tried, or a larger one that its solves need."""
-        return max(self.trials[-1].scale, self.trials[-1].needed)
+    def scales(self) -> OdeErrorScales:
+        """The factors to keep: those of the last trial, or what its solves need."""
+        last = self.trials[-1]
+        return OdeErrorScales(last.x_scale, max(last.scale, last.needed))
 
 
 @torch.no_grad()
 def calibrate_ode(
     name: str, denoiser: Denoiser, tokens: Tensor, spec: Adams, reference_steps: int, seed: int
 ) -> OdeCalibration:
-    """Find the factor by which the solver's estimate covers the error of 95 % of the images
+    """Find the factors by which the solver's estimate covers the error of 95 % of the images
     `tokens` `[N, C, H, W]`.
 
     Errors are those against a solve in `reference_steps` equal steps with the same dequantization
@@ -67,22 +73,30 @@ def calibrate_ode(
     EvaluationError where a solve fails.
     """
     spec = spec.replaced(probing="fixed")
-    reference = _solved(
-        f"{name}: reference",
-        AdamsSolver(reference_steps),
-        denoiser,
-        score_problem(denoiser, tokens, spec, seed, draws=1),
-    )
+    problem = partial(score_problem, denoiser, tokens, spec, seed, draws=1)
+    reference = _solved(f"{name}: reference", AdamsSolver(reference_steps), denoiser, problem())
     truth = reference.prior + reference.log_det.mean(1)
-    scale, trials = FIRST_SCALE, list[Trial]()
-    while len(trials) < MOST_TRIALS:
-        problem = score_problem(denoiser, tokens, spec, seed, draws=1, error_scale=scale)
-        found = _solved(f"{name}: factor {scale:.3g}", AdamsSolver(), denoiser, problem)
-        trials.append(_trial(scale, found, truth))
-        needed = trials[-1].needed
-        if scale / NEAR <= needed <= scale:
+
+    def tried(scales: OdeErrorScales) -> Trial:
+        label = f"{name}: factors {scales.x:g} and {scales.whole:g}"
+        found = _solved(label, AdamsSolver(), denoiser, problem(error_scales=scales))
+        return _trial(scales, found, truth)
+
+    trials = [tried(OdeErrorScales(x=X_SCALES[0]))]
+    kept = trials[0]
+    for x_scale in X_SCALES[1:]:
+        trials.append(tried(OdeErrorScales(x=x_scale)))
+        dearer = trials[-1].evaluations > AS_CHEAP * trials[0].evaluations
+        if dearer and kept.error <= spec.tolerance_nats:
             break
-        scale = needed
+        kept = trials[-1]
+    for _ in range(MOST_TRIALS):
+        if kept.scale / NEAR <= kept.needed <= kept.scale:
+            break
+        kept = tried(OdeErrorScales(kept.x_scale, kept.needed))
+        trials.append(kept)
+    if trials[-1] is not kept:
+        trials.append(kept)
     return OdeCalibration(
         name=name,
         images=len(tokens),
@@ -95,12 +109,12 @@ def calibrate_ode(
 def calibration_table(found: OdeCalibration) -> str:
     """Return the trials as Markdown."""
     lines = [
-        f"| {found.name}: factor | evaluations | error, 95th percentile | estimate, median | "
-        "covered | factor for 95 % |",
+        f"| {found.name}: factors of x, of the whole | evaluations | error, 95th percentile | "
+        "estimate, median | covered | factor for 95 % |",
         "|---" * 6 + "|",
     ]
     lines += [
-        f"| {trial.scale:.3g} | {trial.evaluations:.0f} | {trial.error:.3f} | "
+        f"| {trial.x_scale:g}, {trial.scale:.3g} | {trial.evaluations:.0f} | {trial.error:.3f} | "
         f"{trial.estimate:.3f} | {100 * trial.covered:.0f} % | {trial.needed:.3g} |"
         for trial in found.trials
     ]
@@ -125,17 +139,18 @@ def _solved(
     return density
 
 
-def _trial(scale: float, found: LogDensity, truth: Tensor) -> Trial:
+def _trial(scales: OdeErrorScales, found: LogDensity, truth: Tensor) -> Trial:
     error = (found.prior + found.log_det.mean(1) - truth).abs()
     ratio = error / found.error
     return Trial(
-        scale=scale,
+        x_scale=scales.x,
+        scale=scales.whole,
         evaluations=float(found.nfe.double().mean()),
         error=_quantile(error),
         estimate=float(found.error.median()),
         covered=float((ratio <= 1).double().mean()),
         # Rounding in the manifest must not uncover the last image.
-        needed=_rounded_up(scale * _quantile(ratio)),
+        needed=_rounded_up(scales.whole * _quantile(ratio)),
     )
 
 

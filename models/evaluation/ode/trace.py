@@ -11,6 +11,7 @@ from tqdm import tqdm
 from models.evaluation.measurement import EvaluationRecord
 from models.evaluation.ode.replay import Recorder, Replay
 from models.rows.denoiser import Denoiser
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.specs import EXACT_DIMENSIONS, Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.base import Problem
@@ -51,7 +52,13 @@ class TraceErrors(EvaluationRecord):
 
 @torch.no_grad()
 def trace_errors(
-    name: str, denoiser: Denoiser, tokens: Tensor, probes: Sequence[int], repeats: int, seed: int
+    name: str,
+    denoiser: Denoiser,
+    tokens: Tensor,
+    probes: Sequence[int],
+    repeats: int,
+    seed: int,
+    error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> TraceErrors:
     """Solve images `tokens` `[N, C, H, W]` with each number of probes, `repeats` times with other
     probes, and compare with the exact trace, or with 256 probes for large images.
@@ -59,7 +66,7 @@ def trace_errors(
     All solves of an image have one dequantization. Where the trace is exact, its path is recorded
     with the whole Jacobians, and all other solves are replayed without the network. Steps do not
     look at the probes, so that the ODE's error is the same in all of them and no part of what is
-    measured.
+    measured. `error_scales` are the manifest's `ode_error_scales`.
     """
     exact = denoiser.config.dimensions <= EXACT_DIMENSIONS
     calls = 1 if exact else REFERENCE_CALLS
@@ -76,14 +83,15 @@ def trace_errors(
         told = Adams(trace="exact") if exact else Adams(probes=MOST_PROBES)
         truths, variances = [], []
         for call in range(calls):
-            problem = score_problem(recorder, tokens, told, seed, 1)
+            problem = score_problem(recorder, tokens, told, seed, 1, error_scales=error_scales)
             density = _solved(recorder if exact else denoiser, problem, -1 - call)
             truths.append(density.log_det.mean(1))
             variances.append(torch.zeros_like(truths[0]) if exact else density.trace.variance)
             bar.update()
         truth, doubt = torch.stack(truths).mean(0), torch.stack(variances).mean(0) / calls
         for spec in specs:
-            problem, found = score_problem(denoiser, tokens, spec, seed, 1), []
+            problem = score_problem(denoiser, tokens, spec, seed, 1, error_scales=error_scales)
+            found = []
             for repeat in range(repeats):
                 again = Replay(recorder) if exact else denoiser
                 found.append(_solved(again, problem, repeat))

@@ -107,7 +107,8 @@ class Likelihood(ResponseModel):
         description="Standard error of the bound from the draws."
     )
     ode_error_estimate: float | None = Field(
-        description="The ODE solver's own estimate of its error."
+        description="Estimate of the ODE solver's error, by the factor that was measured for the "
+        "checkpoint, if there is one."
     )
     total_standard_error: float | None = Field(
         None,

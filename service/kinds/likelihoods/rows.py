@@ -39,7 +39,7 @@ class Rows:
         self.evaluations = task.solver.expected_evaluations
         self.probes = task.solver.products(config.dimensions)
         self._task, self._served = task, served
-        self._error_scale = served.ode_error_scale
+        self._error_scales = served.ode_error_scales
         self._items = [
             ImageSolves(config, task.solver, task.draws, aim)
             for aim in task.aims
@@ -55,7 +55,7 @@ class Rows:
     @classmethod
     def problem(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
         """The problem of these solves, dequantized and encoded."""
-        return in_groups(parts, lambda job: (job._task.solver, job._error_scale), cls._alike)
+        return in_groups(parts, lambda job: (job._task.solver, job._error_scales), cls._alike)
 
     @classmethod
     def _alike(cls, parts: Sequence[Part[Self]]) -> Problem[Columns]:
@@ -78,7 +78,7 @@ class Rows:
         denoiser, device = one._served.denoiser, one._served.device
         problem = score_rows(
             *(denoiser, channels_first(images, device), one._task.solver, seeds, places),
-            *(classes if denoiser.config.classes else None, one._error_scale),
+            *(classes if denoiser.config.classes else None, one._error_scales),
         )
         limit = torch.tensor(limits).to(problem.columns.max_evaluations)
         return problem._replace(columns=problem.columns._replace(max_evaluations=limit))

@@ -1,4 +1,4 @@
-"""The factor between the ODE's error and the solver's own estimate of it."""
+"""The factors in the solver's estimate of the ODE's error."""
 
 import json
 import shutil
@@ -13,6 +13,7 @@ from models.cli import models as command
 from models.evaluation.ode.calibration import calibrate_ode, calibration_table
 from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
 from models.schema.errors import EvaluationError
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.rk45 import Rk45Solver
@@ -26,7 +27,7 @@ def test_the_scaled_estimate_covers_the_error_of_most_images_and_wastes_little()
     last = found.trials[-1]
     # Images that the factor was not measured on, against another solver.
     tokens = tokens_of(exact, 40, 1)
-    problem = score_problem(exact, tokens, Adams(probing="fixed"), 1, 1, error_scale=found.scale)
+    problem = score_problem(exact, tokens, Adams(probing="fixed"), 1, 1, error_scales=found.scales)
     precise = Rk45Solver(60, torch.float64)
     truth, served = (
         solver.density(problem, solve(solver, problem, exact))
@@ -36,19 +37,19 @@ def test_the_scaled_estimate_covers_the_error_of_most_images_and_wastes_little()
     assert (error <= served.error).double().mean() >= 0.85
     assert served.error.median() <= 3 * error.quantile(0.95)
     assert last.covered >= 0.95
-    assert last.needed <= found.scale
+    assert last.needed <= found.scales.whole
     assert len(calibration_table(found).splitlines()) == 2 + len(found.trials)
 
 
 def test_a_smaller_factor_takes_fewer_evaluations() -> None:
     exact = gaussian_mixture()
     tokens, spec, evaluations = tokens_of(exact, 3, 0), Adams(tolerance_nats=0.001), []
-    for scale in (1.0, 0.1):
-        problem = score_problem(exact, tokens, spec, 0, 1, error_scale=scale)
+    for scales in (OdeErrorScales(), OdeErrorScales(whole=0.1), OdeErrorScales(x=0.1)):
+        problem = score_problem(exact, tokens, spec, 0, 1, error_scales=scales)
         density = AdamsSolver().density(problem, solve(AdamsSolver(), problem, exact))
         assert (density.error <= spec.tolerance_nats).all()
         evaluations.append(int(density.nfe.sum()))
-    assert evaluations[1] < 0.8 * evaluations[0]
+    assert max(evaluations[1:]) < 0.8 * evaluations[0]
 
 
 def test_an_image_that_cannot_be_scored_is_told() -> None:
@@ -58,13 +59,13 @@ def test_an_image_that_cannot_be_scored_is_told() -> None:
         calibrate_ode("mixture", exact, tokens_of(exact, 2, 0), spec, 100, seed=0)
 
 
-def test_the_command_writes_the_factor_into_the_manifest_alone(
+def test_the_command_writes_the_factors_into_the_manifest_alone(
     small_checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "small"
     shutil.copytree(small_checkpoint, folder)
     before = load_checkpoint(folder).manifest
-    assert before.ode_error_scale == 1
+    assert before.ode_error_scales == UNCALIBRATED
     options = ["--images", "3", "--reference-steps", "100", "--json"]
     ran = CliRunner().invoke(command, ["evaluate", "ode-error", str(folder), *options])
     assert ran.exit_code == 0, ran.output
@@ -72,7 +73,7 @@ def test_the_command_writes_the_factor_into_the_manifest_alone(
     after = load_checkpoint(folder).manifest
     assert after.ode_error is not None
     assert after.ode_error.model_dump(mode="json") == kept
-    assert after.ode_error_scale == kept["scale"] > 0
+    assert after.ode_error_scales == (kept["x_scale"], kept["scale"])
     assert kept["command"] == (
         "mulan models evaluate ode-error small --images 3 --reference-steps 100 --seed 0"
     )

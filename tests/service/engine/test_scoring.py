@@ -10,6 +10,7 @@ from small_engine import drive, images, scores
 
 from models.rows.rows import pad, split, take
 from models.schema.aims import tolerance
+from models.schema.ode_error import OdeErrorScales
 from models.schema.scores import Score
 from models.solvers.adams import AdamsSolver, State
 from models.solvers.base import Problem
@@ -34,7 +35,7 @@ def plain_loop(served: Served, task: ScoreTask) -> list[Score]:
     tokens = torch.as_tensor(task.images.transpose(0, 3, 1, 2).copy())
     problem = score_problem(
         *(served.denoiser, tokens, task.solver, task.seed, task.draws),
-        error_scale=served.ode_error_scale,
+        error_scales=served.ode_error_scales,
     )
     rows = len(tokens) * task.draws
     solver, problem = AdamsSolver(), pad(problem, 32)
@@ -58,10 +59,10 @@ def test_scores_are_those_of_the_plain_loop(
     assert all(score.ok and score.nfe > 7 * draws for score in found(outcomes["a"]))
 
 
-def test_the_factor_of_a_checkpoint_scales_its_error_estimates(
+def test_the_factors_of_a_checkpoint_scale_its_error_estimates(
     models: Mapping[str, Served], served: Served
 ) -> None:
-    scaled = served._replace(ode_error_scale=0.125)
+    scaled = served._replace(ode_error_scales=OdeErrorScales(0.5, 0.125))
     job = scores("a", images(2), 1)
     assert isinstance(job.task, ScoreTask)
     outcomes, _ = drive(Engine(dict.fromkeys(models, scaled)), [job])
