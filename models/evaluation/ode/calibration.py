@@ -27,7 +27,7 @@ QUANTILE = 0.95
 # where steps stay as they are, up to this ratio of evaluations, and where errors need it.
 X_SCALES, AS_CHEAP = (0.01, 0.1, 1.0), 1.05
 # The factor of the whole estimate changes the steps, and they change it: another one is tried until
-# it is within this ratio of the one before, at most so many times.
+# it is not larger than the one before, and not smaller by more than this ratio, at most so often.
 NEAR, MOST_TRIALS = 1.25, 3
 
 
@@ -149,14 +149,13 @@ def _trial(scales: OdeErrorScales, found: LogDensity, truth: Tensor) -> Trial:
         error=_quantile(error),
         estimate=float(found.error.median()),
         covered=float((ratio <= 1).double().mean()),
-        # Rounding in the manifest must not uncover the last image.
         needed=_rounded_up(scales.whole * _quantile(ratio)),
     )
 
 
 def _quantile(values: Tensor) -> float:
-    """Return the least of `values` `[N]` that `QUANTILE` of them do not exceed."""
-    return float(values.quantile(QUANTILE, interpolation="higher"))
+    """Return the 95th percentile of `values` `[N]`, interpolated between the largest of few."""
+    return float(values.quantile(QUANTILE))
 
 
 def _rounded_up(value: float) -> float:
