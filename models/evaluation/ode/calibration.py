@@ -22,10 +22,9 @@ from models.work.solve import solve
 
 # The share of images whose error the scaled estimate is to cover.
 QUANTILE = 0.95
-# The factors of the error that x shows, from the one that hardly changes a step up. Steps of equal
-# length err less on networks than others, because their errors cancel; so a larger factor is kept
-# where steps stay as they are, up to this ratio of evaluations, and where errors need it.
-X_SCALES, AS_CHEAP = (0.01, 0.1, 1.0), 1.05
+# The factors of the error that x shows: the first one leaves steps almost equal unless x errs far
+# more than usual. Errors of equal steps cancel on networks, so it is kept where they are allowed.
+X_SCALES = 0.1, 1.0
 # The factor of the whole estimate changes the steps, and they change it: another one is tried until
 # it is not larger than the one before, and not smaller by more than this ratio, at most so often.
 NEAR, MOST_TRIALS = 1.25, 3
@@ -46,7 +45,7 @@ class Trial(EvaluationRecord):
 
 
 class OdeCalibration(EvaluationRecord):
-    """All trials on one checkpoint, the last of which has the factor of the error that x shows."""
+    """All trials on one checkpoint, the last of which has the factors that are kept."""
 
     name: str
     images: int
@@ -82,21 +81,16 @@ def calibrate_ode(
         found = _solved(label, AdamsSolver(), denoiser, problem(error_scales=scales))
         return _trial(scales, found, truth)
 
-    trials = [tried(OdeErrorScales(x=X_SCALES[0]))]
-    kept = trials[0]
-    for x_scale in X_SCALES[1:]:
+    trials = list[Trial]()
+    for x_scale in X_SCALES:
         trials.append(tried(OdeErrorScales(x=x_scale)))
-        dearer = trials[-1].evaluations > AS_CHEAP * trials[0].evaluations
-        if dearer and kept.error <= spec.tolerance_nats:
+        if trials[-1].error <= spec.tolerance_nats:
             break
-        kept = trials[-1]
     for _ in range(MOST_TRIALS):
-        if kept.scale / NEAR <= kept.needed <= kept.scale:
+        last = trials[-1]
+        if last.scale / NEAR <= last.needed <= last.scale:
             break
-        kept = tried(OdeErrorScales(kept.x_scale, kept.needed))
-        trials.append(kept)
-    if trials[-1] is not kept:
-        trials.append(kept)
+        trials.append(tried(OdeErrorScales(last.x_scale, last.needed)))
     return OdeCalibration(
         name=name,
         images=len(tokens),
