@@ -26,8 +26,9 @@ QUANTILE = 0.95
 # more than usual. Errors of equal steps cancel on networks, so it is kept where they are allowed.
 X_SCALES = 0.1, 1.0
 # The factor of the whole estimate changes the steps, and they change it: another one is tried until
-# it is not larger than the one before, and not smaller by more than this ratio, at most so often.
-NEAR, MOST_TRIALS = 1.25, 3
+# it covers the images and is at most this many times what they need, a margin for those that were
+# not measured; at most so often.
+WASTE, MOST_TRIALS = 3.0, 3
 
 
 class Trial(EvaluationRecord):
@@ -88,7 +89,7 @@ def calibrate_ode(
             break
     for _ in range(MOST_TRIALS):
         last = trials[-1]
-        if last.scale / NEAR <= last.needed <= last.scale:
+        if last.scale / WASTE <= last.needed <= last.scale:
             break
         trials.append(tried(OdeErrorScales(last.x_scale, last.needed)))
     return OdeCalibration(

@@ -9,6 +9,7 @@ import torch
 from flows import (
     OFFICIAL,
     SMALL,
+    Broken,
     Erratic,
     density_of,
     images_of,
@@ -160,8 +161,9 @@ def test_a_tighter_tolerance_costs_more_and_errs_less() -> None:
 
 
 def test_a_step_that_errs_is_taken_again_and_the_next_ones_grow_slowly() -> None:
-    denoiser = mixture(8, 5, SMALL)
-    problem = problem_of(denoiser, images_of(denoiser, 4), tolerance_nats=0.01)
+    good = mixture(8, 5, SMALL)
+    denoiser = Broken(good.config, good.weights, good.means, good.variances)
+    problem = problem_of(denoiser, images_of(good, 4), tolerance_nats=0.01)
     solver, found = AdamsSolver(), []
     solve(solver, problem, denoiser, found.append)
     s = torch.stack([state.s for state in found])
