@@ -116,7 +116,15 @@ def read_again(models: Sequence[LoadedModel], folder: Path) -> list[LoadedModel]
         raise CheckpointError(f"{folder}: the manifest is of other weights, or changed meanwhile")
     presets(manifest)
     calibration = read_calibration(folder, manifest)
-    return [model._replace(manifest=manifest, calibration=calibration) for model in models]
+    scales = manifest.ode_error_scales
+    return [
+        model._replace(
+            manifest=manifest,
+            served=model.served._replace(ode_error_scales=scales),
+            calibration=calibration,
+        )
+        for model in models
+    ]
 
 
 def find_checkpoint(name: str, root: Path) -> tuple[Path, Manifest]:
@@ -224,7 +232,12 @@ def _load(
     wish = wish._replace(runtime=runtimes.get(manifest.sha256, wish.runtime))
     chosen = choose(checkpoint, folder, rows, wish)
     logger.debug("%s: calls are padded to %d rows", manifest.name, chosen.denoiser.quantum)
-    served = Served(chosen.denoiser, device, execution(device, chosen.exact.runtime))
+    served = Served(
+        chosen.denoiser,
+        device,
+        execution(device, chosen.exact.runtime),
+        ode_error_scales=manifest.ode_error_scales,
+    )
     if chosen.samples is not chosen.exact:
         served = served._replace(sample_execution=execution(device, chosen.samples.runtime))
     calibration = calibration_of(folder, manifest)

@@ -15,6 +15,7 @@ from torch import Tensor
 from models.rows.denoiser import Denoiser
 from models.rows.rows import concat, take
 from models.schema.config import ModelConfig
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.solvers.base import Problem, Solver
 from service.errors import ComputationFailed
 from service.jobs import Result, Tokens
@@ -29,12 +30,14 @@ class Served(NamedTuple):
     """A checkpoint that is ready: `execution` names device type, runtime, precision and build.
 
     Samples may be drawn in less precision than the rest, and then have an execution of their own.
+    `ode_error_scales` are the manifest's.
     """
 
     denoiser: Denoiser
     device: torch.device
     execution: str
     sample_execution: str = ""
+    ode_error_scales: OdeErrorScales = UNCALIBRATED
 
 
 class Part(NamedTuple, Generic[RowsT]):
@@ -82,6 +85,11 @@ class JobRows(Protocol[ColumnsT, StateT, EndedT]):
         """Tokens `[rows, H, W, C]` of the first `rows` as they are; None where nothing is drawn."""
         ...
 
+    def further(self) -> "Self | None":
+        """The rows that are still to be solved for this job once all of these have ended; None
+        where there is nothing more."""
+        ...
+
     def result(self) -> Result:
         """The result of all rows. Raises ComputationFailed."""
         ...
@@ -106,6 +114,9 @@ class PromptRows(ABC, Generic[EndedT]):
     @abstractmethod
     def collect(self, rows: Sequence[int], ended: Sequence[EndedT]) -> None:
         """Take over what these rows of the job ended with."""
+
+    def further(self) -> None:
+        """None: all rows are known from the start."""
 
     @abstractmethod
     def result(self) -> Result:

@@ -22,6 +22,8 @@ evaluate = LazyGroup(
         "defects": "models.cli.evaluate_defects:defects",
         "mog": "models.cli.evaluate_mixtures:mog",
         "ode": "models.cli.evaluate_ode:ode",
+        "ode-error": "models.cli.evaluate_ode_error:ode_error",
+        "trace": "models.cli.evaluate_trace:trace",
         "samples": "models.cli.evaluate_samples:samples",
     },
 )

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     DEQUANTIZE = 5
     PROBE = 6
     FRESH = 7
+    FLIP = 8
 
 
 class Law(NamedTuple):

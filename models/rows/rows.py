@@ -118,6 +118,11 @@ def first(tree: Tree, rows: int) -> Tree:
     return _map(lambda leaf: leaf[:rows], tree)
 
 
+def on_cpu(tree: Tree) -> Tree:
+    """Return the tree with its tensors in main memory."""
+    return _map(lambda leaf: leaf.cpu(), tree)
+
+
 def row_quantum(dimensions: int) -> int:
     """Return the number of rows whose multiples leave no tail of images of so many `dimensions`,
     nor of the halves that normal noise is drawn in."""

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.schema.architectures import ARCHITECTURES, AnyConfig
 from models.schema.errors import CheckpointError, NoManifestError
+from models.schema.ode_error import UNCALIBRATED, OdeErrorRecord, OdeErrorScales
 from models.schema.preprocessing import PictureRule
 from models.schema.regular import read_regular
 
@@ -111,6 +112,16 @@ class Manifest(_Record):
         default_factory=dict, description="The measurements that the presets were chosen by."
     )
     evaluation: dict[str, Any] = Field(default_factory=dict)
+    ode_error: OdeErrorRecord | None = Field(
+        None,
+        description="The calibration of the error that the ODE's solver estimates of likelihoods.",
+        exclude_if=lambda record: record is None,
+    )
+
+    @property
+    def ode_error_scales(self) -> OdeErrorScales:
+        """The factors in the estimate of the ODE's error."""
+        return UNCALIBRATED if self.ode_error is None else self.ode_error.scales
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

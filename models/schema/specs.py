@@ -165,6 +165,16 @@ class AdaptiveSpec(SolverSpec):
         """The limit of the log-density with ever more steps."""
         return Steps(self.order)
 
+    @property
+    def fresh_probes(self) -> bool:
+        """True if the probes are renewed along the path."""
+        return False
+
+    @property
+    def states_trace_error(self) -> bool:
+        """True if a solve tells the error of its trace."""
+        return self.trace == "probes" and (self.fresh_probes or self.probes > 1)
+
     def products(self, dimensions: int) -> int:
         """Vectors pulled back at each evaluation, for an image of `dimensions` values."""
         return dimensions if self.trace == "exact" else self.probes
@@ -185,6 +195,15 @@ class Adams(AdaptiveSpec):
     order: ClassVar[float] = 2
 
     name: Literal["adams"] = "adams"
+    probing: Literal["fresh", "fixed"] = Field(
+        "fresh",
+        description="Random probes that are renewed along the path, or stay the same.",
+        exclude_if=lambda probing: probing == "fresh",
+    )
+
+    @property
+    def fresh_probes(self) -> bool:
+        return self.trace == "probes" and self.probing == "fresh"
 
     @property
     def expected_evaluations(self) -> int:

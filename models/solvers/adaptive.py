@@ -9,6 +9,7 @@ from torch import Tensor
 from models.rows.rows import Answer, Moment, Query, where
 from models.solvers.base import Problem, RowStatus
 from models.solvers.flow import Columns, LogDensity, divergence, end, question, within
+from models.solvers.probing import TraceError, fixed_error
 
 # A row whose step would become shorter than this, in the network's time, has failed.
 MIN_STEP = 1e-7
@@ -37,7 +38,8 @@ class Adaptive(ABC, Generic[Own]):
     """A method says what it asks, what an answer does, and how an error changes the step.
 
     Lengths of steps are in the network's time. Their bounds are in units of gamma: the first step
-    is at most `first_gamma` of the fastest pixel, and none is longer than `max_gamma` of the mean.
+    is at most `first_gamma` of the fastest pixel, and none is longer than `max_gamma` of the mean,
+    but where a method knows that it may be.
     A step whose error is more than `refused` times what it should be is taken again, shorter.
 
     Questions are put in `dtype`. `fixed_steps` replaces step control by so many equal steps.
@@ -80,15 +82,23 @@ class Adaptive(ABC, Generic[Own]):
         refused."""
 
     @abstractmethod
-    def error(self, state: State[Own]) -> Tensor:
+    def error(self, problem: Problem[Columns], state: State[Own]) -> Tensor:
         """Return the estimate of the whole solve's error `[rows]`, in nats."""
+
+    def probes(self, problem: Problem[Columns], state: State[Own]) -> Tensor:
+        """Return the probes of the next question, `[rows, probes, C, H, W]`."""
+        return problem.columns.probes
+
+    def trace_error(self, problem: Problem[Columns], state: State[Own]) -> TraceError:
+        """Return the error that the probes leave in the finished rows."""
+        return fixed_error(state.log_det)
 
     def init(self, problem: Problem[Columns]) -> State[Own]:
         columns = problem.columns
         zero, none = torch.zeros_like(columns.tolerance), torch.zeros_like(columns.max_evaluations)
         if self.fixed_steps is None:
             fastest = problem.condition.dgamma_ds(zero).flatten(1).amax(1)
-            step = (self.first_gamma / fastest).minimum(self._longest(problem))
+            step = (self.first_gamma / fastest).minimum(self.longest(problem, zero))
         else:
             step = zero + 1 / self.fixed_steps
         return State(
@@ -103,10 +113,10 @@ class Adaptive(ABC, Generic[Own]):
 
     def ask(self, problem: Problem[Columns], state: State[Own]) -> Query:
         there, x = self.ahead(problem, state)
-        return question(problem.condition, there, x, problem.columns.probes, self.dtype)
+        return question(problem.condition, there, x, self.probes(problem, state), self.dtype)
 
     def tell(self, problem: Problem[Columns], state: State[Own], answer: Answer) -> State[Own]:
-        eps, rate = answer.eps.double(), divergence(answer, problem.columns.probes)
+        eps, rate = answer.eps.double(), divergence(answer, self.probes(problem, state))
         asked = state._replace(nfe=state.nfe + 1)
         told = self.hear(problem, asked, eps, rate)
         spent = (told.code == RowStatus.RUNNING) & (told.nfe >= problem.columns.max_evaluations)
@@ -124,9 +134,16 @@ class Adaptive(ABC, Generic[Own]):
     def density(self, problem: Problem[Columns], state: State[Own]) -> LogDensity:
         """Return the terms of the finished rows; those of a row that is not DONE mean nothing."""
         _, prior, log_det = end(problem.condition.schedule, state.x, state.log_det)
-        dequantization, latent = problem.columns.dequantization, problem.columns.latent
-        error = self.error(state)
-        return LogDensity(prior, log_det, dequantization, latent, error, state.nfe, state.code)
+        return LogDensity(
+            prior,
+            log_det,
+            self.trace_error(problem, state),
+            problem.columns.dequantization,
+            problem.columns.latent,
+            self.error(problem, state),
+            state.nfe,
+            state.code,
+        )
 
     def judge(
         self,
@@ -145,12 +162,13 @@ class Adaptive(ABC, Generic[Own]):
             small = _code(shrunk < MIN_STEP, RowStatus.STEP_TOO_SMALL, RowStatus.RUNNING)
             accepted = where(
                 excess <= self.refused,
-                accepted._replace(step=grown.minimum(self._longest(problem))),
+                accepted._replace(step=grown.minimum(self.longest(problem, accepted.s))),
                 state._replace(step=shrunk, code=small),
             )
         return accepted._replace(step=within(accepted.step, accepted.s))
 
-    def _longest(self, problem: Problem[Columns]) -> Tensor:
+    def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
+        """Return the longest step from `s`, `[rows]`."""
         schedule = problem.condition.schedule
         return (self.max_gamma / (schedule.gamma_max - schedule.gamma_min)).clamp(max=1.0)
 

@@ -16,6 +16,7 @@ from torch.nn.functional import softplus
 
 from models.network.schedule import Schedule
 from models.rows.rows import Answer, Condition, Moment, Query, whole
+from models.solvers.probing import TraceError
 
 # Below this, a difference of gamma within a step is taken for none.
 SMALL = 1e-4
@@ -25,16 +26,22 @@ ROUNDING = 1e-12
 
 class Columns(NamedTuple):
     """The dequantized image `[rows, C, H, W]` in data units, float64; the trace's probes
-    `[rows, probes, C, H, W]`, fixed for the whole solve; minus the log-density of the
-    dequantization noise; the latent's log prior less its log-probability under the proposal; and
-    the spec. Rows share a lane where their number of probes agrees."""
+    `[rows, probes, C, H, W]`, the number of points after which they are renewed (`probing`), 0 for
+    never, and the number of the `solve`, since each solve of one draw renews them otherwise; minus
+    the log-density of the dequantization noise; the latent's log prior less its log-probability
+    under the proposal; and the spec, with the factors of the error that x shows and of the whole
+    estimate of the ODE's error. Rows share a lane where their number of probes agrees."""
 
     image: Tensor
     probes: Tensor
+    cycle: Tensor
+    solve: Tensor
     dequantization: Tensor
     latent: Tensor
     tolerance: Tensor
     max_evaluations: Tensor
+    x_scale: Tensor
+    error_scale: Tensor
 
 
 class LogDensity(NamedTuple):
@@ -42,11 +49,12 @@ class LogDensity(NamedTuple):
     `[rows]`.
 
     log N(x_1; 0, I) + log |det dx_1/dx_0| + dequantization bounds log P(tokens | z) from below,
-    with latent added log P(tokens).
+    with latent added log P(tokens). `trace` is the error of the mean of log_det over the probes.
     """
 
     prior: Tensor
     log_det: Tensor
+    trace: TraceError
     dequantization: Tensor
     latent: Tensor
     error: Tensor

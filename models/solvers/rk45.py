@@ -85,7 +85,7 @@ class Rk45Solver(Adaptive[Stages]):
         factor = whole(lambda one: SAFETY * one ** (-1 / (ORDER - 1)), excess)
         return factor.clamp(MIN_FACTOR, MAX_FACTOR)
 
-    def error(self, state: State[Stages]) -> Tensor:
+    def error(self, problem: Problem[Columns], state: State[Stages]) -> Tensor:
         return state.own.error
 
     def _time(self, state: State[Stages]) -> Tensor:

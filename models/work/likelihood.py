@@ -20,10 +20,13 @@ from models.rows.noise import Stream, rademacher, uniform
 from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.rows.subsets import draw_subset, log_probability
 from models.schema.config import ModelConfig
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.scores import Score
 from models.schema.specs import Adams, Rk45
 from models.solvers.base import Problem, RowStatus, column, count_column
 from models.solvers.flow import Columns, LogDensity
+from models.solvers.probing import TraceError, cycle_of
+from models.work.precision import variances
 
 
 class Dequantized(NamedTuple):
@@ -43,6 +46,15 @@ class Chosen(NamedTuple):
     log_weight: Tensor
 
 
+class Place(NamedTuple):
+    """The place of a row in a score: an image, by its position, one of its draws, and the number of
+    the solve, for solves of one draw differ in their probes."""
+
+    image: int
+    draw: int
+    solve: int = 0
+
+
 def score_problem(
     denoiser: Denoiser,
     tokens: Tensor,
@@ -50,23 +62,40 @@ def score_problem(
     seed: int | Sequence[int],
     draws: int,
     classes: Sequence[int] | None = None,
+    error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> Problem[Columns]:
     """Return the rows for images `tokens` `[N, C, H, W]`, uint8: `draws` of one image, then of the
     next. `seed` is the same for all images, or has one for each. `classes` names the class of each
-    image, of a model that has classes.
+    image, of a model that has classes. `error_scales` are the manifest's
+    `ode_error_scales`."""
+    places = [Place(image, draw) for image in range(len(tokens)) for draw in range(draws)]
+    return score_rows(denoiser, tokens, spec, seed, places, classes, error_scales)
+
+
+def score_rows(
+    denoiser: Denoiser,
+    tokens: Tensor,
+    spec: Adams | Rk45,
+    seed: int | Sequence[int],
+    places: Sequence[Place],
+    classes: Sequence[int] | None = None,
+    error_scales: OdeErrorScales = UNCALIBRATED,
+) -> Problem[Columns]:
+    """Return a row for each of `places` in images `tokens` `[N, C, H, W]`, uint8. `seed` is the
+    same for all images, or has one for each. `classes` names the class of each image, of a model
+    that has classes.
 
     All noise is keyed by (seed, the image's content), the dequantization and a sampled latent also
-    by the number of the draw; the draws of one image share its probes. The encoder runs once for
-    each image. Raises EvaluationError where the model has classes and none is named, and
-    conversely.
+    by the number of the draw, the probes by that of the solve; so the draws of one image share its
+    probes. `error_scales` are the manifest's `ode_error_scales`. The encoder runs once for each
+    image. Raises EvaluationError where the model has classes and none is named, and conversely.
     """
     config, device = denoiser.config, tokens.device
     clean = tokens_to_data(tokens, config)
     logits, seeds = denoiser.encode(clean.float()), content_seeds(seed, tokens)
-    image = torch.arange(len(tokens), device=device).repeat_interleave(draws)
-    number = torch.arange(draws, device=device).repeat(len(tokens))
     # What follows is computed without tails, and once for each row.
-    image, number = pad((image, number), QUANTUM)
+    where = pad(torch.tensor(places, dtype=torch.int64).view(-1, len(Place._fields)), QUANTUM)
+    image, number, solve = where.to(device).unbind(1)
     key = NoiseKey(seeds[image], number)
     told = None if classes is None else torch.tensor(classes, device=device)[image]
     chosen = choose_latent(config, logits[image], spec, key, told)
@@ -74,13 +103,17 @@ def score_problem(
     columns = Columns(
         dequantized.image,
         trace_vectors(config, spec, seeds)[image],
+        count_column(cycle_of(spec.probes) if spec.fresh_probes else 0, len(image), device),
+        solve,
         dequantized.cost,
         chosen.log_weight,
         column(spec.tolerance_nats, len(image), device),
         count_column(spec.max_evaluations, len(image), device),
+        column(error_scales.x, len(image), device),
+        column(error_scales.whole, len(image), device),
     )
     problem = Problem(key, denoiser.condition(chosen.latent), columns)
-    return first(problem, draws * len(tokens))
+    return first(problem, len(places))
 
 
 def choose_latent(
@@ -150,6 +183,27 @@ def dequantize(config: ModelConfig, clean: Tensor, key: NoiseKey) -> Dequantized
     return Dequantized(clean + scale * n, cost)
 
 
+def averaged(solves: Sequence[LogDensity]) -> LogDensity:
+    """Return the densities of rows from several solves of them, with other probes each and the same
+    number of them: each solve's log-dets are beside those of the others, and `nfe` is of all."""
+    if len(solves) == 1:
+        return solves[0]
+    first_one, count = solves[0], len(solves)
+    traces = [one.trace for one in solves]
+    variance = torch.stack([trace.variance for trace in traces])
+    spread = (variance.square() / torch.stack([trace.freedom for trace in traces])).sum(0)
+    return first_one._replace(
+        prior=torch.stack([one.prior for one in solves]).mean(0),
+        log_det=torch.cat([one.log_det for one in solves], 1),
+        # Satterthwaite's formula once more.
+        trace=TraceError(variance.sum(0) / count**2, variance.sum(0).square() / spread),
+        error=torch.stack([one.error for one in solves]).mean(0),
+        nfe=torch.stack([one.nfe for one in solves]).sum(0),
+        # Failures have higher numbers than the end.
+        status=torch.stack([one.status for one in solves]).amax(0),
+    )
+
+
 def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> Score:
     """Return the score of one image from the finished rows of its draws.
 
@@ -167,21 +221,38 @@ def summarise(config: ModelConfig, density: LogDensity, spec: Adams | Rk45) -> S
     if not (math.isfinite(log_px) and math.isfinite(bound)):
         return Score(nfe, reason=RowStatus.NOT_FINITE.reason)
     share = weights.softmax(0)
-    # To first order, log-mean-exp weights each draw's error by its share.
-    by_probe = (share[:, None] * density.log_det).sum(0)
+    trace = None if spec.trace == "exact" else _trace_error(density, share)
+    spread, ode = standard_error(share * draws), float((share * density.error).sum())
+    told = trace is not None or spec.trace == "exact"
     return Score(
         nfe=nfe,
         log_px_given_z=log_px if spec.latent == "encoded" else None,
         log_px_lower_bound=bound,
         bits_per_dim=-bound / (config.dimensions * math.log(2)),
-        trace_standard_error=None if spec.trace == "exact" else standard_error(by_probe),
-        draw_standard_error=standard_error(share * draws),
-        ode_error_estimate=float((share * density.error).sum()),
+        trace_standard_error=None if trace is None else trace[0],
+        trace_degrees_of_freedom=None if trace is None else trace[1],
+        draw_standard_error=spread,
+        ode_error_estimate=ode,
+        total_standard_error=variances(trace, spread, draws, ode).total if told else None,
         prior=float(density.prior.mean()),
         log_det=float(density.log_det.mean()),
         dequantization=float(density.dequantization.mean()),
         latent=float(density.latent.mean()),
     )
+
+
+def _trace_error(density: LogDensity, share: Tensor) -> tuple[float, float] | None:
+    """Return the standard error from the probes and its degrees of freedom, or None where one fixed
+    probe tells nothing.
+
+    To first order, log-mean-exp weights each draw's error by its `share` `[draws]`. Draws have the
+    probes in common, so their errors are added as if they were one and the same; the sum is never
+    too small.
+    """
+    if density.trace.variance.isnan().any():
+        return None
+    error = float((share * density.trace.variance.sqrt()).sum())
+    return error, float(density.trace.freedom.min())
 
 
 def standard_error(values: Tensor) -> float | None:

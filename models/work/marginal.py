@@ -15,6 +15,7 @@ from models.schema.scores import Score
 from models.schema.specs import Adams, Rk45
 from models.solvers.base import RowStatus
 from models.solvers.flow import LogDensity
+from models.solvers.probing import TraceError
 from models.work.likelihood import summarise
 
 
@@ -58,6 +59,11 @@ def _over_classes(density: LogDensity, given: Tensor) -> LogDensity:
     return LogDensity(
         prior=mean(density.prior),
         log_det=mean(density.log_det),
+        # Classes share their probes, so that their errors are added as if they were equal.
+        trace=TraceError(
+            mean(density.trace.variance.sqrt()).square(),
+            density.trace.freedom.view(classes, draws).amin(0),
+        ),
         dequantization=mean(density.dequantization),
         latent=-math.log(classes) - surprise,
         error=mean(density.error),

@@ -81,17 +81,10 @@ class Engine:
         if job.id in self._numbers:
             return
         try:
-            running = RunningJob(job, self._models[job.checkpoint])
-            work = running.work
-            weight = price(rows=1, probes=work.probes)
-            number = self._scheduler.add(
-                *(work.rows, work.evaluations, work.group, weight),
-                *(job.priority, job.deadline, job.owner),
-            )
+            self._schedule(RunningJob(job, self._models[job.checkpoint]))
         except Exception as error:
             self._events.append(Ended(job.id, _service_error(error, job)))
             return
-        self._running[number], self._numbers[job.id] = running, number
         self._arrivals.count()
 
     def abort(self, job_id: str) -> None:
@@ -148,6 +141,15 @@ class Engine:
     def notify_idle(self) -> None:
         """Tell the observer that there is no work."""
         self._observer.went_idle()
+
+    def _schedule(self, running: RunningJob) -> None:
+        job, work = running.job, running.work
+        weight = price(rows=1, probes=work.probes)
+        number = self._scheduler.add(
+            *(work.rows, work.evaluations, work.group, weight),
+            *(job.priority, job.deadline, job.owner),
+        )
+        self._running[number], self._numbers[job.id] = running, number
 
     def _call_sizes(self) -> CallSizes:
         lanes = {running.lane for running in self._running.values()}
@@ -279,27 +281,34 @@ class Engine:
         self._discard(key, ids)
         self._end(ends)
 
-    def _collect(self, ids: Ids, ended: Sequence[Any]) -> list[tuple[int, Outcome]]:
+    def _collect(self, ids: Ids, ended: Sequence[Any]) -> list[tuple[int, Outcome | None]]:
         """Hand what rows ended with to their jobs, and return the outcome of each job that has no
-        row left."""
-        ends: list[tuple[int, Outcome]] = []
+        row left, None where further rows follow."""
+        ends: list[tuple[int, Outcome | None]] = []
         for number, positions in by_job(ids):
             running, mine = self._running[number], ids[positions]
             try:
                 running.work.collect(rows_of(mine).tolist(), [ended[row] for row in positions])
                 running.uncollected -= len(mine)
                 if not running.uncollected:
-                    ends.append((number, running.work.result()))
+                    ends.append((number, running.end()))
             except Exception as error:
                 ends.append((number, _service_error(error, running.job)))
         return ends
 
-    def _end(self, ends: Sequence[tuple[int, Outcome]]) -> None:
+    def _end(self, ends: Sequence[tuple[int, Outcome | None]]) -> None:
         for number, outcome in ends:
             if isinstance(outcome, ServiceError):
                 self._fail(number, outcome)
+            elif outcome is None:
+                self._go_on(number)
             else:
                 self._events.append(Ended(self._remove(number).id, outcome))
+
+    def _go_on(self, number: int) -> None:
+        """Schedule the further rows that a job has taken."""
+        self._scheduler.drop(number)
+        self._schedule(self._running.pop(number))
 
     def _discard(self, key: LaneKey, ids: Ids) -> None:
         lane = self._lanes[key]
@@ -324,7 +333,7 @@ class Engine:
 
     def _report(self) -> None:
         for number, running in self._running.items():
-            fraction = self._scheduler.progress(number)
+            fraction = running.progress(self._scheduler.progress(number))
             if fraction >= running.reported + PROGRESS_STEP:
                 running.reported = fraction
                 preview = self._preview(number, running) if running.watched else None

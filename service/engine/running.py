@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from models.solvers import SAMPLERS
-from service.jobs import Job, Task
+from service.jobs import Job, Result, Task
 from service.kinds import KINDS
 from service.rows import AnyJobRows, AnyRows, PromptRows, Served
 from service.telemetry.ticks import LaneName
@@ -34,13 +34,32 @@ class RunningJob:
     progress of the last event, and `watched` says whether progress comes with previews."""
 
     def __init__(self, job: Job, served: Served) -> None:
-        self.job, self.work = job, assign(job.task, served)
-        # Prompt rows have no solver of their own, and their task's stands in the lane's name.
-        named = job.task.solver if isinstance(self.work, PromptRows) else self.work.solver
-        self.lane = LaneKey(job.checkpoint, named.name, self.work.probes)
-        self.uncollected = self.work.rows
+        self.job = job
         self.reported = 0.0
         self.watched = False
+        self.take(assign(job.task, served))
+
+    def take(self, work: AnyRows) -> None:
+        """Take these rows, the first or further ones; none of them has begun."""
+        self.work = work
+        # Prompt rows have no solver of their own, and their task's stands in the lane's name.
+        named = self.job.task.solver if isinstance(work, PromptRows) else work.solver
+        self.lane = LaneKey(self.job.checkpoint, named.name, work.probes)
+        self.uncollected = work.rows
+        self._before = self.reported
+
+    def end(self) -> Result | None:
+        """Return the job's result, now that all of its rows have ended; None where further rows
+        follow, which it has then taken."""
+        further = self.work.further()
+        if further is None:
+            return self.work.result()
+        self.take(further)
+        return None
+
+    def progress(self, share: float) -> float:
+        """The progress of the job where this `share` of its present rows' evaluations is made."""
+        return self._before + (1 - self._before) * share
 
     @property
     def solved(self) -> AnyJobRows:

@@ -18,13 +18,19 @@ from models.anomaly.rows import read
 from models.checkpoints.checkpoint import save_manifest, save_weights
 from models.runtimes.eager import EagerRuntime, eager_denoiser
 from models.schema import regular
-from models.schema.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
+from models.schema.manifest import (
+    MANIFEST,
+    WEIGHTS,
+    Manifest,
+    read_manifest,
+)
+from models.schema.ode_error import UNCALIBRATED, OdeErrorRecord
 from models.schema.regular import open_regular
 from models.schema.specs import Ddpm, FlowPath
 from service.engine.engine import Engine
 from service.jobs import Job
 from service.kinds.samples.task import SampleResult, SampleTask
-from service.loading import execution, load_models
+from service.loading import execution, load_models, read_again
 
 CPU = torch.device("cpu")
 
@@ -54,6 +60,25 @@ def test_a_loaded_checkpoint_draws_images(tmp_path: Path) -> None:
     assert isinstance(outcome, SampleResult)
     assert outcome.images.shape == (3, 8, 8, 1)
     assert outcome.execution == loaded.served.execution
+
+
+def test_the_factors_of_the_ode_s_error_are_loaded_and_read_again(tmp_path: Path) -> None:
+    folder = write(tmp_path, "small")
+    loaded = load_models(tmp_path, CPU)
+    assert loaded[0].served.ode_error_scales == UNCALIBRATED
+    record = OdeErrorRecord(
+        x_scale=0.5,
+        scale=0.25,
+        images=2,
+        quantile=0.95,
+        tolerance_nats=0.5,
+        reference_steps=100,
+        command="",
+    )
+    save_manifest(folder, loaded[0].manifest.model_copy(update={"ode_error": record}))
+    (again,) = read_again(loaded, folder)
+    assert again.served == loaded[0].served._replace(ode_error_scales=record.scales)
+    assert load_models(tmp_path, CPU)[0].served.ode_error_scales == record.scales
 
 
 def test_execution_names_device_runtime_dtype_and_build() -> None:

@@ -49,6 +49,7 @@ def likelihood(
         ode_images=ode_images or carded_ode_images,
         seed=seed,
         paper=paper,
+        ode_error_scales=checkpoint.manifest.ode_error_scales,
     )
     return Outcome(figures.model_dump(mode="json"), likelihood_table(figures))
 

@@ -11,6 +11,7 @@ from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
 from models.evaluation.ode.plots import ode_figure
 from models.evaluation.recorded_data import RecordedData, subset
 from models.files.shelf import find
+from models.schema.ode_error import UNCALIBRATED
 
 MIXTURE = "mixture"
 
@@ -30,13 +31,14 @@ def ode(
     if name == MIXTURE:
         exact = gaussian_mixture(seed)
         networks, tokens = Precise(exact, exact), tokens_of(exact, images, seed)
+        scales = UNCALIBRATED
     else:
         folder, manifest = find(name, root)
-        name = manifest.name
+        name, scales = manifest.name, manifest.ode_error_scales
         chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
         tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
         networks = Precise.of(load_checkpoint(folder))
-    found = ode_curves(name, networks, tokens, probes, seed, reference)
+    found = ode_curves(name, networks, tokens, probes, seed, reference, scales)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / f"{found.name}.json").write_text(found.model_dump_json(indent=1) + "\n")

@@ -60,7 +60,11 @@ def write_card(
     evaluation = Evaluation(
         likelihood=last.likelihood
         if last
-        else evaluate_likelihood(model, denoiser, chosen, Adams(), ode_images=ode_images),
+        else evaluate_likelihood(
+            *(model, denoiser, chosen, Adams()),
+            ode_images=ode_images,
+            ode_error_scales=manifest.ode_error_scales,
+        ),
         coders=last.coders
         if last
         else simple_coders(real.train, chosen, manifest.config.vocabulary),

@@ -21,6 +21,7 @@ from models.rows.denoiser import Denoiser
 from models.rows.rows import take
 from models.schema.config import ModelConfig
 from models.schema.errors import EvaluationError
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.scores import Score
 from models.schema.specs import Adams, FlowSpec
 from models.solvers.adams import AdamsSolver, LastStep
@@ -95,18 +96,22 @@ def evaluate_likelihood(
     seed: int = 0,
     batch: int = BATCH,
     paper: bool = False,
+    ode_error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> LikelihoodEvaluation:
     """Measure bits/dim of `images` `[N, H, W, C]` by the ELBO and by the ODE; `denoiser` runs
     `model`.
 
     The ODE needs some hundred evaluations for each image, so it solves only `ode_images` of them;
-    with `paper` the authors' own estimator is computed on the same ones. Raises EvaluationError
+    with `paper` the authors' own estimator is computed on the same ones. `ode_error_scales` is the
+    manifest's. Raises EvaluationError
     when no image could be scored.
     """
     elbo = elbo_terms(model, images, seed, elbo_draws).estimate(model.config)
     solved = _on_device(model, subset(images, ode_images, seed))
     logits = torch.cat([_encode(model, part) for part in torch.split(solved, BATCH)])
-    scores = score(denoiser, solved, spec, seed=seed, draws=draws, batch=batch)
+    scores = score(
+        denoiser, solved, spec, seed=seed, draws=draws, batch=batch, error_scales=ode_error_scales
+    )
     return LikelihoodEvaluation(
         seed=seed,
         elbo_draws=elbo_draws,
@@ -150,14 +155,21 @@ def _elbo(
 
 
 def score(
-    denoiser: Denoiser, tokens: Tensor, spec: Adams, *, seed: int, draws: int, batch: int
+    denoiser: Denoiser,
+    tokens: Tensor,
+    spec: Adams,
+    *,
+    seed: int,
+    draws: int,
+    batch: int,
+    error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> list[Score]:
     """Score `tokens` `[N, C, H, W]` by the ODE, at most `batch` rows at a time unless one image has
-    more."""
+    more. `error_scales` are the manifest's `ode_error_scales`."""
     solver, scores = AdamsSolver(), []
     with tqdm(total=len(tokens), desc="ODE, images", bar_format=BAR, file=sys.stderr) as bar:
         for part in torch.split(tokens, max(1, batch // draws)):
-            problem = score_problem(denoiser, part, spec, seed, draws)
+            problem = score_problem(denoiser, part, spec, seed, draws, error_scales=error_scales)
             state = solve(solver, problem, denoiser, _follow(bar, solver, problem, draws))
             density = solver.density(problem, state)
             rows = torch.split(torch.arange(len(part) * draws, device=tokens.device), draws)
@@ -195,7 +207,9 @@ def _ode_estimate(
         draws=draws,
         failed=len(scores) - len(ok),
         nfe=float(_column(scores, ok, "nfe").mean()),
-        trace_standard_error=None if spec.probes == 1 else _rms(scores, ok, "trace_standard_error"),
+        trace_standard_error=_rms(scores, ok, "trace_standard_error")
+        if spec.states_trace_error
+        else None,
         draw_standard_error=None if draws == 1 else _rms(scores, ok, "draw_standard_error"),
         ode_error_estimate=_rms(scores, ok, "ode_error_estimate"),
     )

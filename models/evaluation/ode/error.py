@@ -19,6 +19,7 @@ from models.evaluation.likelihood.paper import Flow
 from models.evaluation.measurement import EvaluationRecord
 from models.rows.denoiser import Denoiser
 from models.runtimes.eager import eager_denoiser
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.adaptive import Adaptive
@@ -104,13 +105,16 @@ def ode_curves(
     probes: int,
     seed: int,
     reference_tolerance: float = REFERENCE_TOLERANCE,
+    error_scales: OdeErrorScales = UNCALIBRATED,
 ) -> OdeCurves:
     """Measure every solver on images `tokens` `[N, C, H, W]`.
 
     All use the same dequantization and the same probes. The reference is the solution by Dormand
-    and Prince's pair in float64, at a tolerance in nats.
+    and Prince's pair in float64, at a tolerance in nats. `error_scales` are the manifest's
+    `ode_error_scales`.
     """
-    problem = score_problem(networks.served, tokens, Adams(probes=probes), seed, draws=1)
+    spec = Adams(probes=probes, probing="fixed")
+    problem = score_problem(networks.served, tokens, spec, seed, draws=1, error_scales=error_scales)
     problem = _with(problem, max_evaluations=10**9)
     found = _solution(name, networks.precise, _with(problem, tolerance=reference_tolerance))
     solution = found.prior + found.log_det.mean(1)

@@ -56,6 +56,10 @@ class Rows:
         """None: a solve towards noise draws no image."""
         return None
 
+    def further(self) -> None:
+        """None: all rows are known from the start."""
+        return
+
     def result(self) -> AnomalyResult:
         """The readings in the order of the request."""
         ordered = (self._readings[row] for row in range(self.rows))

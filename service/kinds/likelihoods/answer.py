@@ -44,6 +44,7 @@ def answer(finished: Finished[ScoreTask, ScoreResult]) -> LikelihoodResponse:
             trace=solver.trace,
             latent=solver.latent,
             tolerance_nats=solver.tolerance_nats,
+            standard_error_nats=task.standard_error_nats,
             max_evaluations=solver.max_evaluations,
             seed=task.seed,
         ),

@@ -37,6 +37,20 @@ class LikelihoodParameters(RequestModel):
     trace: Literal["probes", "exact"] = _SCORING["trace"]
     latent: Literal["encoded", "sampled"] = _SCORING["latent"]
     tolerance_nats: float = _SCORING["tolerance_nats"]
+    standard_error_nats: float | None = Field(
+        None,
+        ge=0.01,
+        le=1000,
+        description="Instead of `probes`: the total standard error of each image, of trace, draws "
+        "and ODE together, that solves are added for. With one draw there is no error of draws.",
+    )
+    max_evaluations: int | None = Field(
+        None,
+        ge=8,
+        le=20_000,
+        description="With `standard_error_nats`: the network evaluations of an image that are not "
+        "exceeded for it, 2000 where left out. The price of the request is by them.",
+    )
     class_label: ClassLabels = Field(
         None,
         description="Class of the images, 0 or more, or a list with that of each: the score is log "
@@ -85,11 +99,38 @@ class Likelihood(ResponseModel):
     trace_standard_error: float | None = Field(
         description="Standard error of the bound from the probes that estimate the trace."
     )
+    trace_degrees_of_freedom: float | None = Field(
+        None,
+        description="Degrees of freedom of `trace_standard_error`: an interval takes Student's t.",
+    )
     draw_standard_error: float | None = Field(
         description="Standard error of the bound from the draws."
     )
     ode_error_estimate: float | None = Field(
-        description="The ODE solver's own estimate of its error."
+        description="Estimate of the ODE solver's error, by the factor that was measured for the "
+        "checkpoint, if there is one."
+    )
+    total_standard_error: float | None = Field(
+        None,
+        description="Standard error of all of these together, widened where few degrees of freedom "
+        "tell it: an interval of 95 % reaches 1.96 times as far.",
+    )
+    draws: int | None = Field(
+        None,
+        description="With `standard_error_nats`: the draws that were taken.",
+        exclude_if=lambda draws: draws is None,
+    )
+    solves: int | None = Field(
+        None,
+        description="With `standard_error_nats`: how often each draw was solved, with other "
+        "probes each time.",
+        exclude_if=lambda solves: solves is None,
+    )
+    precise: bool | None = Field(
+        None,
+        description="With `standard_error_nats`: true if `total_standard_error` is not above it, "
+        "false if `max_evaluations` left no room for more.",
+        exclude_if=lambda precise: precise is None,
     )
     terms: ScoreTerms
     log_px_given_class: tuple[float, ...] | None = Field(
@@ -131,6 +172,11 @@ class LikelihoodSettings(ResponseModel):
     trace: Literal["probes", "exact"]
     latent: Literal["encoded", "sampled"]
     tolerance_nats: float
+    standard_error_nats: float | None = Field(
+        None,
+        description="The total standard error that was asked for.",
+        exclude_if=lambda nats: nats is None,
+    )
     max_evaluations: int
     seed: int
 

@@ -14,8 +14,10 @@ _NUMBERS = (
     "log_px_lower_bound",
     "bits_per_dim",
     "trace_standard_error",
+    "trace_degrees_of_freedom",
     "draw_standard_error",
     "ode_error_estimate",
+    "total_standard_error",
 )
 
 

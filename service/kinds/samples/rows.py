@@ -89,6 +89,10 @@ class Rows:
         drawn: Tokens = self._tokens(self.solver.sample(problem, state).x[:rows]).cpu().numpy()
         return drawn
 
+    def further(self) -> None:
+        """None: all rows are known from the start."""
+        return
+
     def result(self) -> SampleResult:
         """All images in the order of their index. Raises ComputationFailed if any failed."""
         images = [self._images[row] for row in range(self.rows)]

@@ -91,7 +91,7 @@ def test_the_batch_does_not_matter() -> None:
 
 
 def test_it_can_be_written_down_and_read_again() -> None:
-    found = evaluated(spec=Adams(probes=1), elbo_draws=2)
+    found = evaluated(spec=Adams(probes=1, probing="fixed"), elbo_draws=2)
     assert LikelihoodEvaluation.model_validate_json(found.model_dump_json()) == found
     assert found.ode.trace_standard_error is None
     assert found.ode.draw_standard_error is None

@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from models.evaluation.analytic import Mixture
+from models.network.schedule import per_row
 from models.rows.rows import Answer, Condition, Query, take
 from models.schema.config import ModelConfig
 from models.schema.specs import Adams
@@ -123,6 +124,17 @@ def integrated(denoiser: Any, problem: Problem[Any], row: int) -> float:
     end = solve_ivp(slope, (0, 1), y0, method="DOP853", rtol=1e-10, atol=1e-10).y[:, -1]
     x1 = end[:-1]
     return float(end[-1] - 0.5 * (x1 @ x1) - 0.5 * len(x1) * math.log(2 * math.pi))
+
+
+class Broken(Mixture):
+    """Answers that are off by a constant from the middle of the way on: one step errs too much."""
+
+    jump = 1.0
+
+    def evaluate(self, query: Query, condition: Condition) -> Answer:
+        answer = super().evaluate(query, condition)
+        late = (query.t > 0.5).to(answer.eps.dtype)
+        return answer._replace(eps=answer.eps + self.jump * per_row(late))
 
 
 class Erratic(Mixture):

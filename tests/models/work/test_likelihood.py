@@ -17,6 +17,7 @@ from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.base import RowStatus
 from models.solvers.flow import LogDensity
+from models.solvers.probing import fixed_error
 from models.work.likelihood import content_seed, dequantize, score_problem, summarise
 from models.work.solve import solve
 
@@ -179,6 +180,7 @@ def density(log_det: Tensor, status: int = RowStatus.DONE) -> LogDensity:
     return LogDensity(
         prior=torch.linspace(-3, -2, draws, dtype=torch.float64),
         log_det=log_det,
+        trace=fixed_error(log_det),
         dequantization=torch.full((draws,), -4.0, dtype=torch.float64),
         latent=torch.full((draws,), -math.log(10), dtype=torch.float64),
         error=torch.full((draws,), 0.01, dtype=torch.float64),
@@ -200,8 +202,9 @@ def test_a_score_adds_up() -> None:
     assert score.ode_error_estimate == pytest.approx(0.01)
     relative = weights.std(ddof=1) / weights.mean() / math.sqrt(3)
     assert score.draw_standard_error == pytest.approx(relative)
-    by_probe = (weights / weights.sum()) @ log_det.numpy()
-    assert score.trace_standard_error == pytest.approx(by_probe.std(ddof=1) / math.sqrt(2))
+    by_draw = log_det.numpy().std(axis=1, ddof=1) / math.sqrt(2)
+    assert score.trace_standard_error == pytest.approx(weights / weights.sum() @ by_draw)
+    assert score.trace_degrees_of_freedom == 1
 
 
 def test_the_terms_of_one_draw_add_up_to_the_bound() -> None:

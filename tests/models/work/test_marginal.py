@@ -10,6 +10,7 @@ from torch import Tensor
 from models.schema.specs import Adams
 from models.solvers.base import RowStatus
 from models.solvers.flow import LogDensity
+from models.solvers.probing import TraceError
 from models.work.marginal import summarise_classes
 
 SPEC = Adams()
@@ -21,7 +22,8 @@ def densities(prior: Tensor, status: Tensor | None = None) -> LogDensity:
     nothing = torch.zeros_like(rows)
     done = torch.full(rows.shape, int(RowStatus.DONE)) if status is None else status.flatten()
     log_det = torch.zeros(len(rows), 2, dtype=rows.dtype)
-    return LogDensity(rows, log_det, nothing, nothing, nothing, torch.full(rows.shape, 9), done)
+    trace, nfe = TraceError(nothing, nothing + 1), torch.full(rows.shape, 9)
+    return LogDensity(rows, log_det, trace, nothing, nothing, nothing, nfe, done)
 
 
 def log_densities(draws: int) -> Tensor:

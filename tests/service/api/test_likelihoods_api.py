@@ -344,3 +344,34 @@ async def test_likelihoods_are_answered_as_json_alone(client: httpx.AsyncClient)
         "/v1/likelihoods?model=tiny", content=npy(TOKENS), headers=NPY | {"Accept": "image/png"}
     )
     assert_problem(response, 406, "not-acceptable")
+
+
+async def test_an_error_stands_in_place_of_probes(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    body = (await post_json(client, PNGS, standard_error_nats=1, max_evaluations=900)).json()
+    settings = body["settings"]
+    assert (settings["standard_error_nats"], settings["max_evaluations"]) == (1, 900)
+    assert (settings["probes"], settings["tolerance_nats"]) == (4, 0.3)
+    job = service.worker.jobs[0]
+    assert job.task.standard_error_nats == 1
+    assert job.cost == 3 * 900 * (1 + 4)
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "words"),
+    [
+        ({"standard_error_nats": 1, "probes": 2}, "standard_error_nats", "in place of probes"),
+        ({"max_evaluations": 100}, "max_evaluations", "bounds standard_error_nats"),
+        ({"standard_error_nats": 0}, "standard_error_nats", "greater than or equal"),
+    ],
+)
+async def test_an_error_and_probes_do_not_go_together(
+    client: httpx.AsyncClient, more: dict[str, Any], field: str, words: str
+) -> None:
+    response = await post_json(client, PNGS, **more)
+    assert_problem(response, 422, "invalid-request")
+    assert field in response.text
+    assert words in response.text
+    in_query = await post_npy(client, npy(TOKENS), **more)
+    assert in_query.status_code == 422

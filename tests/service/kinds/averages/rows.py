@@ -45,6 +45,9 @@ class Rows:
     def preview(self, rows: int, problem: Problem[object], state: object) -> None:
         return None
 
+    def further(self) -> None:
+        return None
+
     def result(self) -> AverageResult:
         ordered = tuple(self._averages[row] for row in range(self.rows))
         return AverageResult(ordered, self._served.execution)

@@ -1,0 +1,33 @@
+"""`mulan models evaluate trace`: the error of likelihoods that their probes make."""
+
+from pathlib import Path
+
+import torch
+
+from models.checkpoints.checkpoint import load_checkpoint
+from models.cli.lazy import Outcome
+from models.evaluation.ode.trace import trace_errors, trace_table
+from models.evaluation.recorded_data import RecordedData, subset
+from models.files.shelf import find
+from models.runtimes.eager import eager_denoiser
+
+
+def trace(
+    name: str,
+    root: Path,
+    data: str | None,
+    test_data: str | None,
+    images: int,
+    probes: tuple[int, ...],
+    repeats: int,
+    seed: int,
+) -> Outcome:
+    """Measure the trace's error on a checkpoint's test images."""
+    folder, manifest = find(name, root)
+    chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
+    tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
+    denoiser = eager_denoiser(load_checkpoint(folder).model)
+    found = trace_errors(
+        *(manifest.name, denoiser, tokens, probes, repeats, seed), manifest.ode_error_scales
+    )
+    return Outcome(found.model_dump(mode="json"), trace_table(found))

@@ -1,0 +1,95 @@
+"""The factors in the solver's estimate of the ODE's error."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from models.checkpoints.checkpoint import load_checkpoint
+from models.cli import models as command
+from models.evaluation.ode.calibration import calibrate_ode, calibration_table
+from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
+from models.schema.errors import EvaluationError
+from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
+from models.schema.specs import Adams
+from models.solvers.adams import AdamsSolver
+from models.solvers.rk45 import Rk45Solver
+from models.work.likelihood import score_problem
+from models.work.solve import solve
+
+
+def test_the_scaled_estimate_covers_the_error_of_most_images_and_wastes_little() -> None:
+    exact = gaussian_mixture()
+    found = calibrate_ode("mixture", exact, tokens_of(exact, 24, 0), Adams(), 300, seed=0)
+    last = found.trials[-1]
+    # Images that the factor was not measured on, against another solver.
+    tokens = tokens_of(exact, 40, 1)
+    problem = score_problem(exact, tokens, Adams(probing="fixed"), 1, 1, error_scales=found.scales)
+    precise = Rk45Solver(60, torch.float64)
+    truth, served = (
+        solver.density(problem, solve(solver, problem, exact))
+        for solver in (precise, AdamsSolver())
+    )
+    error = (served.prior + served.log_det.mean(1) - truth.prior - truth.log_det.mean(1)).abs()
+    assert (error <= served.error).double().mean() >= 0.85
+    assert served.error.median() <= 3 * error.quantile(0.95)
+    assert last.covered >= 0.95
+    assert last.needed <= found.scales.whole
+    assert len(calibration_table(found).splitlines()) == 2 + len(found.trials)
+
+
+def test_a_smaller_factor_of_the_whole_takes_fewer_evaluations() -> None:
+    exact = gaussian_mixture()
+    tokens, spec, evaluations = tokens_of(exact, 3, 0), Adams(tolerance_nats=0.001), []
+    for scales in (UNCALIBRATED, OdeErrorScales(whole=0.1)):
+        problem = score_problem(exact, tokens, spec, 0, 1, error_scales=scales)
+        density = AdamsSolver().density(problem, solve(AdamsSolver(), problem, exact))
+        evaluations.append(int(density.nfe.sum()))
+    assert evaluations[1] < 0.8 * evaluations[0]
+
+
+def test_factors_scale_the_estimate_of_equal_steps_and_nothing_else() -> None:
+    exact = gaussian_mixture()
+    tokens, solver = tokens_of(exact, 3, 0), AdamsSolver(fixed_steps=20)
+    plain, whole, x = (
+        solver.density(problem, solve(solver, problem, exact))
+        for problem in (
+            score_problem(exact, tokens, Adams(), 0, 1, error_scales=scales)
+            for scales in (UNCALIBRATED, OdeErrorScales(whole=0.1), OdeErrorScales(x=0.1))
+        )
+    )
+    assert torch.allclose(whole.error, 0.1 * plain.error, rtol=1e-12)
+    assert (x.error < plain.error).all()
+    for other in (whole, x):
+        assert torch.equal(other.log_det, plain.log_det)
+
+
+def test_an_image_that_cannot_be_scored_is_told() -> None:
+    exact = gaussian_mixture()
+    spec = Adams(max_evaluations=50)
+    with pytest.raises(EvaluationError, match="could not be scored"):
+        calibrate_ode("mixture", exact, tokens_of(exact, 2, 0), spec, 100, seed=0)
+
+
+def test_the_command_writes_the_factors_into_the_manifest_alone(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_checkpoint, folder)
+    before = load_checkpoint(folder).manifest
+    assert before.ode_error_scales == UNCALIBRATED
+    options = ["--images", "3", "--reference-steps", "100", "--json"]
+    ran = CliRunner().invoke(command, ["evaluate", "ode-error", str(folder), *options])
+    assert ran.exit_code == 0, ran.output
+    kept = json.loads(ran.stdout)["kept"]
+    after = load_checkpoint(folder).manifest
+    assert after.ode_error is not None
+    assert after.ode_error.model_dump(mode="json") == kept
+    assert after.ode_error_scales == (kept["x_scale"], kept["scale"])
+    assert kept["command"] == (
+        "mulan models evaluate ode-error small --images 3 --reference-steps 100 --seed 0"
+    )
+    assert after.model_copy(update={"ode_error": None}) == before
