@@ -16,18 +16,18 @@ from models.solvers.base import Problem
 from service.engine.arrivals import Arrivals
 from service.engine.begin_price import BeginPrice
 from service.engine.call_price import CallPrices, CallSizes
+from service.engine.calls import Advanced, advanced, network_call
 from service.engine.events import Ended, Event, Progress
 from service.engine.ids import Ids, by_job, jobs_of, row_ids, rows_of
-from service.engine.lane import AnyBatch, AnyLane, Lane, RowProgress, evaluate
-from service.engine.running import LaneKey, RunningJob
+from service.engine.lane import AnyLane, Lane
+from service.engine.running import LaneKey, RunningJob, service_error
 from service.engine.scheduler import Admission, Scheduler, SchedulerLimits
-from service.errors import ComputationFailed, DeadlineExceeded, ServiceError
+from service.errors import DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome, Tokens
 from service.price import price
 from service.rows import AnyJobRows, AnyRows, Part, PromptRows, Served
-from service.telemetry.lines import log_fields
 from service.telemetry.observers import EngineObserver
-from service.telemetry.ticks import NetworkCall, Reason, Tick
+from service.telemetry.ticks import Reason, Tick
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Engine:
         try:
             self._schedule(RunningJob(job, self._models[job.checkpoint]))
         except Exception as error:
-            self._events.append(Ended(job.id, _service_error(error, job)))
+            self._events.append(Ended(job.id, service_error(error, job)))
             return
         self._arrivals.count()
 
@@ -181,7 +181,7 @@ class Engine:
         except Exception as error:
             if len(admissions) == 1:
                 number = admissions[0].job
-                self._fail(number, _service_error(error, self._running[number].job))
+                self._fail(number, service_error(error, self._running[number].job))
                 return
             logger.warning("%d jobs failed to begin, trying each alone: %r", len(parts), error)
             for admission in admissions:
@@ -212,7 +212,7 @@ class Engine:
         except Exception as error:
             self._isolate(parts, error, reason)
             return
-        self._tick.calls.append(_call(parts, reason))
+        self._tick.calls.append(network_call(parts, reason))
         for (key, rows), (batch, progress) in zip(parts.items(), batches, strict=True):
             self._lanes[key].write_back(batch)
             ended = self._scheduler.record_evaluations(rows, progress)
@@ -220,28 +220,16 @@ class Engine:
                 self._retire(key, rows[ended])
         self._tick.lap("retire")
 
-    def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[tuple[AnyBatch, RowProgress | None]]:
+    def _evaluate(self, parts: Mapping[LaneKey, Ids]) -> list[Advanced]:
         before = self._tick.seconds
-        lanes = [self._lanes[key] for key in parts]
-        denoiser = self._models[next(iter(parts)).checkpoint].denoiser
-        batches = [lane.batch(rows) for lane, rows in zip(lanes, parts.values(), strict=True)]
-        inputs = [lane.ask(batch) for lane, batch in zip(lanes, batches, strict=True)]
-        self._tick.lap("ask")
-        answers = evaluate(denoiser, inputs)
-        self._tick.lap("network")
-        batches = [
-            lane.tell(batch, answer)
-            for lane, batch, answer in zip(lanes, batches, answers, strict=True)
-        ]
-        advanced = [
-            (batch, lane.progress(batch) if lane.adaptive else None)
-            for lane, batch in zip(lanes, batches, strict=True)
-        ]
-        self._tick.lap("tell")
         key, rows = next(iter(parts)), sum(len(ids) for ids in parts.values())
+        denoiser = self._models[key.checkpoint].denoiser
+        found = advanced(
+            denoiser, {self._lanes[key]: ids for key, ids in parts.items()}, self._tick
+        )
         seconds = self._tick.seconds - before
         self._prices.record(key.checkpoint, key.probes, denoiser.quantum, rows, seconds)
-        return advanced
+        return found
 
     def _isolate(self, parts: Mapping[LaneKey, Ids], error: Exception, reason: Reason) -> None:
         alone = [
@@ -251,7 +239,7 @@ class Engine:
         ]
         if len(alone) == 1:
             number = alone[0][1]
-            self._fail(number, _service_error(error, self._running[number].job))
+            self._fail(number, service_error(error, self._running[number].job))
             return
         logger.warning("a call for %d jobs failed, trying each alone: %r", len(alone), error)
         for key, _, rows in alone:
@@ -271,7 +259,7 @@ class Engine:
         except Exception as error:
             if len(jobs) == 1:
                 number = jobs[0][0]
-                self._fail(number, _service_error(error, self._running[number].job))
+                self._fail(number, service_error(error, self._running[number].job))
                 return
             logger.warning("%d jobs failed to be read, trying each alone: %r", len(jobs), error)
             for _, positions in jobs:
@@ -293,7 +281,7 @@ class Engine:
                 if not running.uncollected:
                     ends.append((number, running.end()))
             except Exception as error:
-                ends.append((number, _service_error(error, running.job)))
+                ends.append((number, service_error(error, running.job)))
         return ends
 
     def _end(self, ends: Sequence[tuple[int, Outcome | None]]) -> None:
@@ -351,19 +339,3 @@ class Engine:
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
-
-
-def _call(parts: Mapping[LaneKey, Ids], reason: Reason) -> NetworkCall:
-    checkpoint, _, probes = next(iter(parts))
-    rows = {key.solver: len(ids) for key, ids in parts.items()}
-    work = price(sum(rows.values()), probes=probes)
-    return NetworkCall(checkpoint, "pull-back" if probes else "forward", reason, rows, work)
-
-
-def _service_error(error: Exception, job: Job) -> ServiceError:
-    """The error as a client sees it; one that is not meant for clients is logged in full."""
-    if isinstance(error, ServiceError):
-        return error
-    logger.error("computation failed", exc_info=error, extra=log_fields(job))
-    line = (str(error).splitlines() or [""])[0]
-    return ComputationFailed(f"{type(error).__name__}: {line}")

@@ -1,13 +1,18 @@
-"""A job inside the engine, and the key of the lane that its rows are in."""
+"""A job inside the engine, the key of its rows' lane, and the error that it may end with."""
 
+import logging
 from importlib import import_module
 from typing import NamedTuple
 
 from models.solvers import SAMPLERS
+from service.errors import ComputationFailed, ServiceError
 from service.jobs import Job, Result, Task
 from service.kinds import KINDS
 from service.rows import AnyJobRows, AnyRows, PromptRows, Served
+from service.telemetry.lines import log_fields
 from service.telemetry.ticks import LaneName
+
+logger = logging.getLogger(__name__)
 
 
 class LaneKey(NamedTuple):
@@ -73,3 +78,12 @@ def assign(task: Task, served: Served) -> AnyRows:
     of a kind runs without torch."""
     rows: AnyRows = import_module(f"{KINDS[task.kind].package}.rows").Rows(task, served)
     return rows
+
+
+def service_error(error: Exception, job: Job) -> ServiceError:
+    """Return the error as a client sees it; one that is not meant for clients is logged in full."""
+    if isinstance(error, ServiceError):
+        return error
+    logger.error("computation failed", exc_info=error, extra=log_fields(job))
+    line = (str(error).splitlines() or [""])[0]
+    return ComputationFailed(f"{type(error).__name__}: {line}")
