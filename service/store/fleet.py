@@ -21,6 +21,7 @@ from models.schema.presets import presets
 from service.store import keys
 from service.store.connection import NULL_OBSERVER
 from service.store.scripts import Scripts
+from service.store.shards import ALONE, Shard
 from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
@@ -60,13 +61,16 @@ class _Announcement(BaseModel):
 
 
 class Fleet:
-    """The workers on one Redis. Every method may raise StoreUnavailable.
+    """The workers of one store, whose first shard knows them. Every method may raise
+    StoreUnavailable.
 
     `workers` counts those that served each model, by its name, when `models` was last called.
     """
 
-    def __init__(self, client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
-        self._scripts = Scripts(client, observer)
+    def __init__(
+        self, client: Redis, observer: StoreObserver = NULL_OBSERVER, shard: Shard = ALONE
+    ) -> None:
+        self._scripts = Scripts(client, observer, shard=shard)
         self.workers: Counter[str] = Counter()
         self._descriptors: dict[str, _Descriptor] = {}
 
@@ -141,7 +145,8 @@ class Fleet:
         unread = sorted(digests - self._descriptors.keys())
         texts: Sequence[bytes | None] = ()
         if unread:
-            texts = await self._values("descriptors", [keys.DESCRIPTORS + one for one in unread])
+            name = self._scripts.name(keys.DESCRIPTORS)
+            texts = await self._values("descriptors", [name + one for one in unread])
         self._descriptors = {
             name: self._descriptors[name] for name in digests & self._descriptors.keys()
         }

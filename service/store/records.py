@@ -19,10 +19,12 @@ from service.store.wire import encode_outcome
 LOOKED_AT = 2_000
 # Seconds after which a job that is not known is no longer taken for one that was lost.
 _LOST_FOR_S = 86_400.0
+# Seconds before the last sweep that a replica knows of, since when its primary's jobs may be lost.
+_LAG_S = 2.0
 
 
 class Records:
-    """The jobs of one Redis. Every method may raise StoreUnavailable."""
+    """The jobs of one shard. Every method may raise StoreUnavailable."""
 
     def __init__(self, scripts: Scripts, bounds: Bounds, clock: Callable[[], float]) -> None:
         self._scripts, self._clock = scripts, clock
@@ -33,7 +35,17 @@ class Records:
         made, now = made_at(job_id), self._clock()
         if made is None or not now - _LOST_FOR_S < made <= now:
             return rules.unknown(job_id)
-        born: Any = await self._scripts.command("born", "GET", keys.BORN)
+        born, gap = [
+            await self._scripts.command("born", "GET", self._scripts.name(name))
+            for name in (keys.BORN, keys.GAP)
+        ]
+        with suppress(ValueError):
+            before, after = (float(part) / 1000 for part in (gap or b"").split())
+            if before - _LAG_S <= made <= after:
+                return JobLost(
+                    f"the queue was away when job {job_id} was queued, and does not know it now; "
+                    "unless it was deleted, send it again"
+                )
         with suppress(ValueError):
             if born is not None and float(born) / 1000 <= made:
                 return rules.unknown(job_id)
@@ -59,7 +71,7 @@ class Records:
         self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         """List jobs, as `Store.jobs` describes."""
-        index = keys.INDEX if owner is None else keys.OWNED + owner
+        index = self._scripts.name(keys.INDEX if owner is None else keys.OWNED + owner)
         below = "+inf" if before is None else f"({before}"
         listed, last = await self._scripts.run(
             *("list", index, int(owner is not None), owner or "", status or ""),

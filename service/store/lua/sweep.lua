@@ -25,6 +25,9 @@ local time_ms = redis_ms()
 local swept = number(call('GET', names.swept))
 redis.call('SET', names.swept, whole(time_ms))
 redis.call('SET', names.born, whole(time_ms), 'NX')
+if swept and time_ms - swept > constants.gap_ms then
+  redis.call('SET', names.gap, whole(swept) .. ' ' .. whole(time_ms))
+end
 local mend = redis.call('EXISTS', names.mend)
 if not swept or time_ms - swept > lease_ms / 2 then
   redis.call('SET', names.grace, 1, 'PX', lease_ms)
