@@ -124,7 +124,7 @@ class Watched:
         options += ("--repl-diskless-sync-delay", "0")
         self.primary = Node(folder / "primary", *options)
         self.replica = Node(
-            folder / "replica", *options, "--replicaof", f"127.0.0.1 {self.primary.port}"
+            folder / "replica", *options, "--replicaof", "127.0.0.1", str(self.primary.port)
         )
         self._folder, self._quorum = folder, sentinels // 2 + 1
         self.sentinels = [Node(folder / f"sentinel{number}") for number in range(sentinels)]
@@ -150,7 +150,7 @@ class Watched:
 
     def _is_known(self, sentinel: Node) -> bool:
         with sentinel.client() as client:
-            (facts,) = client.execute_command("SENTINEL MASTERS")
+            facts = client.sentinel_masters()["queue"]
         others = len(self.sentinels) - 1
         return int(facts["num-slaves"]) == 1 and int(facts["num-other-sentinels"]) == others
 

@@ -19,8 +19,6 @@ from service.store.wire import encode_outcome
 LOOKED_AT = 2_000
 # Seconds after which a job that is not known is no longer taken for one that was lost.
 _LOST_FOR_S = 86_400.0
-# Seconds before the last sweep that a replica knows of, since when its primary's jobs may be lost.
-_LAG_S = 2.0
 
 
 class Records:
@@ -35,21 +33,15 @@ class Records:
         made, now = made_at(job_id), self._clock()
         if made is None or not now - _LOST_FOR_S < made <= now:
             return rules.unknown(job_id)
-        born, gap = [
-            await self._scripts.command("born", "GET", self._scripts.name(name))
-            for name in (keys.BORN, keys.GAP)
-        ]
-        with suppress(ValueError):
-            before, after = (float(part) / 1000 for part in (gap or b"").split())
-            if before - _LAG_S <= made <= after:
-                return JobLost(
-                    f"the queue was away when job {job_id} was queued, and does not know it now; "
-                    "unless it was deleted, send it again"
-                )
-        with suppress(ValueError):
-            if born is not None and float(born) / 1000 <= made:
-                return rules.unknown(job_id)
-        return JobLost(f"the queue lost its data, and job {job_id} with it; send it again")
+        why = await self._scripts.run("missing", int(1000 * made))
+        if why == b"gap":
+            return JobLost(
+                f"the queue's server was replaced when job {job_id} was queued, and does not know "
+                "it; unless it was deleted, it is lost: send it again"
+            )
+        if why:
+            return JobLost(f"the queue lost its data, and job {job_id} with it; send it again")
+        return rules.unknown(job_id)
 
     async def summary(self, job_id: str) -> JobSummary:
         """Return the summary of a job. Raises UnknownJob, ComputationFailed."""

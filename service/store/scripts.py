@@ -28,7 +28,7 @@ from service.telemetry.observers import StoreObserver
 
 _FOLDER = files("service.store") / "lua"
 # Each needs those before it.
-_LIBRARY = ("base", "job", "queue", "waiting", "results", "ends")
+_LIBRARY = ("base", "takeover", "job", "queue", "waiting", "results", "ends")
 _NAMES = sorted(file.name[:-4] for file in _FOLDER.iterdir() if file.name.endswith(".lua"))
 # These only read, and are run again where they have found a job that had to be failed.
 _READING = frozenset(("summary", "record", "list", "watch", "known"))
@@ -40,9 +40,9 @@ _MOST_TOGETHER = 64
 _MENDED = 10_000
 # Leases for which a client is taken to wait without saying so.
 _ATTENDED_LEASES = 1.5
-# Milliseconds without a sweep after which jobs of that time may have been lost: APIs sweep every
-# second, and a replica takes over without what the primary had not yet told it.
-_GAP_MS = 3_000
+# Milliseconds before the last sweep that a server knows of, since when jobs may be lost with the
+# server before it: APIs sweep every second.
+_LAG_MS = 2_000
 # Where no bounds are given: of processes that neither admit nor end jobs.
 _NO_BOUNDS = Bounds(0, 10_000, 300.0)
 
@@ -63,7 +63,7 @@ class Constants(NamedTuple):
     attended_ms: int
     letter_ms: int
     damaged_ms: int
-    gap_ms: int
+    lag_ms: int
     shard: int
     shards: int
     too_late: bytes
@@ -90,7 +90,7 @@ class Constants(NamedTuple):
             attended_ms=int(_ATTENDED_LEASES * lease_ms),
             letter_ms=week_ms,
             damaged_ms=week_ms,
-            gap_ms=_GAP_MS,
+            lag_ms=_LAG_MS,
             shard=shard.number,
             shards=shard.of,
             too_late=encode_outcome(rules.too_late()),

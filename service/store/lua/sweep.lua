@@ -22,12 +22,10 @@ end
 -- After a long gap between sweeps Redis was away, and no lease could be renewed: all leases begin
 -- anew. Workers renew every third of a lease, so that a shorter gap uses up no lease.
 local time_ms = redis_ms()
+notice_takeover()
 local swept = number(call('GET', names.swept))
 redis.call('SET', names.swept, whole(time_ms))
 redis.call('SET', names.born, whole(time_ms), 'NX')
-if swept and time_ms - swept > constants.gap_ms then
-  redis.call('SET', names.gap, whole(swept) .. ' ' .. whole(time_ms))
-end
 local mend = redis.call('EXISTS', names.mend)
 if not swept or time_ms - swept > lease_ms / 2 then
   redis.call('SET', names.grace, 1, 'PX', lease_ms)
