@@ -4,7 +4,7 @@ python -m loadtests.capacity cost --out cost.json    # what a tick costs on this
 python -m loadtests.capacity simulate cost.json      # latencies over load and workers
 python -m loadtests.capacity replicas cost.json --rate 5
 python -m loadtests.capacity validate                # the simulation beside the service
-python -m loadtests.capacity redis
+python -m loadtests.capacity redis --shards 1 3
 python -m loadtests.capacity draw cost.json --out capacity.png
 """
 
@@ -96,21 +96,30 @@ def validate(arguments: argparse.Namespace) -> None:
 
 
 def redis(arguments: argparse.Namespace) -> None:
-    print("| workers | Redis, us a job | scripts | commands | kB | our clients' jobs/s |")
-    print("|---|---|---|---|---|---|")
-    for workers in REDIS_WORKERS:
-        with redis_limits.redis_server() as url:
-            one = redis_limits.per_job(url, workers, arguments.jobs)
+    print(
+        "| workers | shards | Redis, us a job | of the busiest | scripts | commands | kB "
+        "| jobs/s at most | our clients' jobs/s |"
+    )
+    print("|---" * 9 + "|")
+    for workers in arguments.workers:
+        for shards in arguments.shards:
+            with redis_limits.redis_servers(shards) as servers:
+                one = redis_limits.per_job(servers, workers, arguments.jobs)
+            print(
+                f"| {workers} | {shards} | {1e6 * one.seconds:.0f} | {1e6 * one.busiest:.0f} "
+                f"| {one.calls:.1f} | {one.commands:.0f} | {one.kilobytes:.1f} "
+                f"| {1 / one.busiest:.0f} | {one.rate:.0f} |",
+                flush=True,
+            )
+    for shards in arguments.shards:
+        with redis_limits.redis_servers(shards) as servers:
+            calls = redis_limits.per_call(servers)
+        print(", ".join(f"{name} {1e6 * seconds:.0f} us" for name, seconds in calls.items()))
+        worker, api = redis_limits.idle(calls)
         print(
-            f"| {workers} | {1e6 * one.seconds:.0f} | {one.calls:.1f} | {one.commands:.0f} "
-            f"| {one.kilobytes:.1f} | {one.rate:.0f} |",
-            flush=True,
+            f"without jobs, {shards} shards: {1e6 * worker:.0f} us/s a worker, "
+            f"{1e6 * api:.0f} us/s an API"
         )
-    with redis_limits.redis_server() as url:
-        calls = redis_limits.per_call(url)
-    print(", ".join(f"{name} {1e6 * seconds:.0f} us" for name, seconds in calls.items()))
-    worker, api = redis_limits.idle(calls)
-    print(f"without jobs: {1e6 * worker:.0f} us/s a worker, {1e6 * api:.0f} us/s an API")
 
 
 def draw(arguments: argparse.Namespace) -> None:
@@ -168,7 +177,10 @@ def main() -> None:
     sizing_up.add_argument("--kind", default="sheet")
     sizing_up.add_argument("--within", type=float, default=5.0)
     drawing.add_argument("--out", type=Path, required=True)
-    command("redis", redis).add_argument("--jobs", type=int, default=2000)
+    limiting = command("redis", redis)
+    limiting.add_argument("--jobs", type=int, default=2000)
+    limiting.add_argument("--workers", type=int, nargs="+", default=REDIS_WORKERS)
+    limiting.add_argument("--shards", type=int, nargs="+", default=(1,))
     arguments = parser.parse_args()
     arguments.act(arguments)
 

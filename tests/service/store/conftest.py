@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from redis_cluster import Cluster
 from redis_server import RedisServer
 from store_setup import POLL_S, FakeClock, bounds
 
+from loadtests.redis_cluster import Cluster
 from service.store.base import Store
 from service.store.connection import connect_all
 from service.store.memory import MemoryStore

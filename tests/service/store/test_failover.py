@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import pytest
 from redis.crc import key_slot
-from redis_cluster import Cluster, Node, Watched
 from store_setup import RESULT, A, is_result, job
 
+from loadtests.redis_cluster import Cluster, Node, Watched
 from service.errors import JobLost, StoreUnavailable, UnknownJob
 from service.jobs import Job
 from service.settings import Settings

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
-from redis_cluster import SLOTS, Cluster, Node
 from store_setup import RESULT, WORK, A, Busy, alike, bounds, claim, is_result, job
 
+from loadtests.redis_cluster import SLOTS, Cluster, Node
 from service.errors import (
     InvalidRequest,
     JobCancelled,
@@ -308,7 +308,8 @@ async def test_loads_dead_letters_and_calls_of_all_shards(
 
 async def test_what_is_watched_advances(make: Make) -> None:
     api, worker = make(), make()
-    for name in await put(api, SHARDS):
+    for _ in range(SHARDS):
+        (name,) = await put(api, 1)
         news = api.watch(name, None)
         await anext(news)
         held = await claim(worker)

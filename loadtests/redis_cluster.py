@@ -1,21 +1,34 @@
-"""A Redis Cluster of the tests' own, and a Redis with Sentinels: redis-server on loopback."""
+"""A Redis Cluster, and a Redis with Sentinels, for tests and measurements: several redis-server on
+loopback. The program is the one on PATH, else the one that came with a wheel."""
 
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import redis
-from redis_server import executable
 
 from loadtests.local import free_port
+from service.store import keys
+from service.store.shards import Shard, in_cluster
 
 READY_WITHIN_S = 30.0
 SLOTS = 16_384
 # Milliseconds after which a node that does not answer is taken for dead.
 NODE_TIMEOUT_MS = 2_000
+
+
+def executable() -> str:
+    """Return the program redis-server. Raises RuntimeError where there is none."""
+    beside = Path(sys.executable).with_name("redis-server")
+    found = shutil.which("redis-server") or (str(beside) if beside.exists() else None)
+    if found is None:
+        raise RuntimeError("no redis-server on PATH: install Redis 6.2 or newer")
+    return found
 
 
 class Node:
@@ -34,9 +47,11 @@ class Node:
         until(self._answers)
 
     def client(self) -> redis.Redis:
+        """Return a client of this server."""
         return redis.Redis(port=self.port, socket_timeout=5)
 
     def signal(self, number: signal.Signals) -> None:
+        """Send a signal: SIGSTOP pauses it, SIGCONT lets it go on."""
         assert self._process is not None
         self._process.send_signal(number)
 
@@ -49,6 +64,7 @@ class Node:
 
     @property
     def runs(self) -> bool:
+        """Whether it was started and not stopped."""
         return self._process is not None
 
     def _answers(self) -> bool:
@@ -58,13 +74,16 @@ class Node:
 
 
 class Cluster:
-    """Primaries, each with an equal range of slots, and so many replicas of each."""
+    """Primaries, each with an equal range of slots and a shard, and so many replicas of each."""
 
-    def __init__(self, folder: Path, primaries: int = 3, replicas: int = 0) -> None:
+    def __init__(
+        self, folder: Path, primaries: int = 3, replicas: int = 0, durable: bool = False
+    ) -> None:
         options = (
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
-            *("--save", "", "--appendonly", "no", "--repl-diskless-sync", "yes"),
-            *("--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no"),
+            *("--save", "", "--appendonly", "yes" if durable else "no"),
+            *("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"),
+            *("--cluster-require-full-coverage", "no"),
         )
         count = primaries * (1 + replicas)
         self.nodes = [Node(folder / str(number), *options) for number in range(count)]
@@ -72,6 +91,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
+        """The URL of a store with one shard for each primary."""
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
         return f"redis+cluster://{hosts}/?shards={self.primaries}"
 
@@ -94,7 +114,7 @@ class Cluster:
             client.close()
 
     def owner(self, key: str) -> Node:
-        """The primary that has a key now."""
+        """Return the primary that has a key now."""
         slot = redis.crc.key_slot(key.encode())
         for asked in self.nodes:
             if asked.runs:
@@ -105,6 +125,12 @@ class Cluster:
                             return next(node for node in self.nodes if node.port == port)
         raise AssertionError("no node has the slot")
 
+    @property
+    def parts(self) -> list[tuple[int, Shard]]:
+        """The port of each shard's primary."""
+        shards = in_cluster(self.primaries)
+        return [(self.owner(shard.name(keys.NOTHING)).port, shard) for shard in shards]
+
     def flush(self) -> None:
         """Forget everything."""
         for node in self.nodes:
@@ -112,6 +138,7 @@ class Cluster:
                 client.flushall()
 
     def stop(self) -> None:
+        """Stop all servers at once."""
         for node in self.nodes:
             node.stop()
 
@@ -131,6 +158,7 @@ class Watched:
 
     @property
     def url(self) -> str:
+        """The URL of a store in the primary."""
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         return f"redis+sentinel://{hosts}/queue/0"
 
@@ -155,20 +183,22 @@ class Watched:
         return int(facts["num-slaves"]) == 1 and int(facts["num-other-sentinels"]) == others
 
     def stop(self) -> None:
+        """Stop all servers at once."""
         for node in (*self.sentinels, self.replica, self.primary):
             node.stop()
 
 
 def until(holds: Callable[[], bool], within_s: float = READY_WITHIN_S) -> None:
-    """Wait until something holds."""
+    """Wait until something holds. Raises TimeoutError."""
     began = time.monotonic()
     while not holds():
-        assert time.monotonic() - began < within_s
+        if time.monotonic() - began > within_s:
+            raise TimeoutError
         time.sleep(0.05)
 
 
 def _port() -> int:
-    """A free port whose bus, 10,000 above it, is free too as far as that can be known."""
+    """A free port that leaves room for that of the cluster's bus, 10,000 above it."""
     while True:
         if (port := free_port()) < 55_000:
             return port
