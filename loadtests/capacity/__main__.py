@@ -9,6 +9,7 @@ python -m loadtests.capacity draw cost.json --out capacity.png
 """
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -41,20 +42,22 @@ def simulate(arguments: argparse.Namespace) -> None:
     found = cost.Cost.read(arguments.cost)
     print(f"{mean_work(MIXED):.0f} row-evaluations a request; C = {found.rate():.0f}")
     kinds = " | ".join(f"p95 {kind}" for kind in SHOWN)
-    print(f"| workers | load | requests/s | busy | fill | {kinds} | refused | late |")
-    print("|---" * (7 + len(SHOWN)) + "|")
-    for workers in arguments.workers:
-        for load in LOADS:
-            rate = load * workers * found.rate() / mean_work(MIXED)
-            report = sizing.simulate(found, MIXED, rate, workers, arguments.seconds, arguments.seed)
-            late = report.ends["timed out"] + report.ends["timed out in the queue"]
-            cells = (
-                *(workers, load, f"{rate:.2f}"),
-                *(f"{utilisation(report, workers):.2f}", f"{fill(report):.2f}"),
-                *(f"{report.percentile(0.95, kind):.1f}" for kind in SHOWN),
-                *(report.ends["refused"], f"{late / sum(report.ends.values()):.1%}"),
-            )
-            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    print(f"| workers | shards | load | requests/s | busy | fill | {kinds} | refused | late |")
+    print("|---" * (8 + len(SHOWN)) + "|")
+    every = itertools.product(arguments.workers, arguments.shards, arguments.loads)
+    for workers, shards, load in every:
+        rate = load * workers * found.rate() / mean_work(MIXED)
+        report = sizing.simulate(
+            found, MIXED, rate, workers, arguments.seconds, arguments.seed, shards
+        )
+        late = report.ends["timed out"] + report.ends["timed out in the queue"]
+        cells = (
+            *(workers, shards, load, f"{rate:.2f}"),
+            *(f"{utilisation(report, workers):.2f}", f"{fill(report):.2f}"),
+            *(f"{report.percentile(0.95, kind):.1f}" for kind in SHOWN),
+            *(report.ends["refused"], f"{late / sum(report.ends.values()):.1%}"),
+        )
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def replicas(arguments: argparse.Namespace) -> None:
@@ -173,6 +176,8 @@ def main() -> None:
     for one in (simulating, sizing_up, drawing):
         one.add_argument("cost", type=Path)
     simulating.add_argument("--workers", type=int, nargs="+", default=FLEETS)
+    simulating.add_argument("--shards", type=int, nargs="+", default=(1,))
+    simulating.add_argument("--loads", type=float, nargs="+", default=LOADS)
     sizing_up.add_argument("--rate", type=float, nargs="+", required=True)
     sizing_up.add_argument("--kind", default="sheet")
     sizing_up.add_argument("--within", type=float, default=5.0)

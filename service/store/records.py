@@ -36,8 +36,8 @@ class Records:
         why = await self._scripts.run("missing", int(1000 * made))
         if why == b"gap":
             return JobLost(
-                f"the queue's server was replaced when job {job_id} was queued, and the new one does "
-                "not know it; send it again"
+                f"the queue's server was replaced when job {job_id} was queued, and the new one "
+                "does not know it; send it again"
             )
         if why:
             return JobLost(f"the queue lost its data, and job {job_id} with it; send it again")

@@ -2,8 +2,9 @@
 
 Each change of a job is one Lua script (`lua/`), so that no crash leaves half of it. A claim is a
 lease: a worker that does not renew it in time loses the job to the next, whose claim has a higher
-epoch. The store needs Redis 6.2 or newer, one primary, and `noeviction`. Jobs are as durable as
-its `appendfsync`: `always` loses none, `everysec` those of a second at most.
+epoch. The store needs Redis 6.2 or newer and `noeviction`. Jobs are as durable as its
+`appendfsync`: `always` loses none, `everysec` those of a second at most. A store in several Redis
+consists of such stores (`sharded`).
 """
 
 import logging

@@ -28,6 +28,7 @@ DEATHS, BETWEEN_S, EVERY_S = 3, 20.0, 0.05
 # answers before the replica has it.
 LAG_S = 1.0
 KINDS, KILLS = 24, 5
+LEAST_BETWEEN_KILLS_S = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +51,23 @@ def sharded(tmp_path_factory: pytest.TempPathFactory, replicated: Cluster) -> It
 
 
 def test_killed_workers_change_no_byte(sharded: Crew) -> None:
+    every_s = max(2 * sharded.replaced_within(), LEAST_BETWEEN_KILLS_S)
     quiet = asyncio.run(all_mixed(sharded))
     before, chance = sharded.replaced, random.Random(13)
 
-    async def rough() -> list[Any]:
-        async def kill() -> None:
-            while True:
-                await asyncio.sleep(5.0)
-                sharded.kill_one(chance)
+    async def kill() -> None:
+        for _ in range(KILLS):
+            await asyncio.sleep(every_s)
+            sharded.kill_one(chance)
 
-        killing = asyncio.create_task(kill())
-        rounds = []
-        while sharded.replaced - before < KILLS:
+    async def rough() -> list[Any]:
+        killing, rounds = asyncio.create_task(kill()), []
+        while not killing.done():
             rounds.append(await all_mixed(sharded))
-        killing.cancel()
         return rounds
 
     assert all(found == quiet for found in asyncio.run(rough()))
+    assert sharded.replaced - before == KILLS
 
 
 class _Deaths:
