@@ -47,7 +47,7 @@ class Route(Protocol):
 
 
 class ClusterMap:
-    """Which primary of a Redis Cluster has which slot. All its shards share one map."""
+    """The primaries of a Redis Cluster by their slots. All shards of a store share one map."""
 
     def __init__(self, hosts: Sequence[Address], **options: Any) -> None:
         nodes = [ClusterNode(host, port) for host, port in hosts]
@@ -142,7 +142,7 @@ class RoutedConnection(Connection):
 
 
 class RoutedSSLConnection(RoutedConnection, SSLConnection):
-    """The same over TLS."""
+    """A connection over TLS to where a route leads when it connects."""
 
 
 class RoutedRedis(Redis):

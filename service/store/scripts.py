@@ -8,6 +8,7 @@ Scripts declare no keys, but in a Redis Cluster one that never exists. It leads 
 primary, and while the slot moves to another one, no script is run on a part of the data.
 """
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -115,14 +116,8 @@ class Scripts:
     ) -> None:
         self.observer, self.damage, self._clock = observer, Damage(observer), clock
         self._shard, self._keys = shard, [shard.name(NOTHING)] if shard.tag else []
-        constants = Constants.of(bounds, shard)
-        library = _parts("".join((_FOLDER / "lib" / f"{one}.lua").read_text() for one in _LIBRARY))
-        self._scripts = {
-            name: client.register_script(
-                _filled(_whole(library, (_FOLDER / f"{name}.lua").read_text()), constants, shard)
-            )
-            for name in _NAMES
-        }
+        texts = _texts(Constants.of(bounds, shard), shard)
+        self._scripts = {name: client.register_script(text) for name, text in texts.items()}
 
     async def run(self, name: str, *arguments: str | bytes | float) -> Any:
         """Run a script and return its reply. Raises StoreUnavailable."""
@@ -152,6 +147,14 @@ class Scripts:
         if name in _READING and any(what == b"condemned" for what, *_ in finds):
             return await self._run(name, operation, arguments)
         return reply
+
+
+@functools.lru_cache
+def _texts(constants: Constants, shard: Shard) -> dict[str, str]:
+    """Return the texts of all scripts by name; a process has several clients with the same."""
+    library = _parts("".join((_FOLDER / "lib" / f"{one}.lua").read_text() for one in _LIBRARY))
+    whole = {name: _whole(library, (_FOLDER / f"{name}.lua").read_text()) for name in _NAMES}
+    return {name: _filled(text, constants, shard) for name, text in whole.items()}
 
 
 def _parts(library: str) -> dict[str, str]:

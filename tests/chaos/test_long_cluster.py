@@ -13,7 +13,7 @@ import httpx
 import pytest
 from crew import Crew
 from tiny_zoo import write_checkpoint
-from traffic import PATIENCE_S, all_mixed, ask_all, body, images
+from traffic import AT_ONCE, PATIENCE_S, all_mixed, ask_all, body, images
 
 from loadtests.redis_cluster import Cluster, until
 from service.store import keys
@@ -144,7 +144,13 @@ def test_killed_primaries_lose_what_replication_may_lose(
                 await asyncio.sleep(EVERY_S)
             await dying
             accepted = await asyncio.gather(*asking)
-            return accepted, await asyncio.gather(*(outcome(client, one[0]) for one in accepted))
+            turn = asyncio.Semaphore(AT_ONCE)
+
+            async def ask(name: str) -> list[str] | None:
+                async with turn:
+                    return await outcome(client, name)
+
+            return accepted, await asyncio.gather(*(ask(one[0]) for one in accepted))
 
     accepted, found = asyncio.run(load())
     lost = [one for one, drawn in zip(accepted, found, strict=True) if drawn is None]

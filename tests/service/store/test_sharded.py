@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
-from store_setup import RESULT, WORK, A, Busy, alike, bounds, claim, is_result, job
+from store_setup import (
+    RESULT,
+    WORK,
+    A,
+    Busy,
+    alike,
+    bounds,
+    claim,
+    is_result,
+    job,
+    nothing_to_claim,
+)
 from test_redis_users import documented
 
 from loadtests.redis_cluster import SLOTS, Cluster, Node
@@ -138,6 +149,9 @@ async def test_a_worker_is_woken_by_each_shard(make: Make) -> None:
 
 async def test_shards_take_turns(make: Make) -> None:
     api, worker = make(), make()
+    # Every shard is listened to before there are jobs.
+    assert await nothing_to_claim(worker)
+    await asyncio.sleep(1.0)
     await put(api, 4 * SHARDS)
     taken = [(await claim(worker)).job.id for _ in range(4 * SHARDS)]
     assert all(places(taken[i : i + SHARDS]) == {0: 1, 1: 1, 2: 1} for i in range(0, 12, SHARDS))
