@@ -5,6 +5,7 @@ python -m loadtests.capacity simulate cost.json      # latencies over load and w
 python -m loadtests.capacity replicas cost.json --rate 5
 python -m loadtests.capacity validate                # the simulation beside the service
 python -m loadtests.capacity redis --shards 1 3
+python -m loadtests.capacity shards --job-ms 0.8 --idle-ms 0.7    # waits for Redis, simulated
 python -m loadtests.capacity draw cost.json --out capacity.png
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from loadtests.capacity import cost, pictures, redis_limits, sizing, validation
+from loadtests.capacity import cost, pictures, redis_limits, redis_queue, sizing, validation
 from loadtests.capacity.fleet import Report, fill, utilisation
 from loadtests.capacity.traffic import MIXED, mean_work
 from service.price import price
@@ -125,6 +126,19 @@ def redis(arguments: argparse.Namespace) -> None:
         )
 
 
+def shards(arguments: argparse.Namespace) -> None:
+    costs = redis_queue.Costs(arguments.job_ms / 1e3, arguments.scripts, arguments.idle_ms / 1e3)
+    print("| workers | jobs/s | shards | busiest Redis | script, median ms | p99 ms |")
+    print("|---" * 6 + "|")
+    for workers, number in itertools.product(arguments.workers, arguments.shards):
+        fleet = redis_queue.Fleet(workers, arguments.jobs_each)
+        found = redis_queue.simulate(fleet, costs, number, arguments.seconds, arguments.seed)
+        print(
+            f"| {workers} | {workers * arguments.jobs_each:.0f} | {number} | {found.busy:.0%} "
+            f"| {1e3 * found.median_s:.2f} | {1e3 * found.p99_s:.1f} |"
+        )
+
+
 def draw(arguments: argparse.Namespace) -> None:
     found = cost.Cost.read(arguments.cost)
     pictures.draw(found, DRAWN, arguments.seconds, arguments.seed, arguments.out)
@@ -186,6 +200,13 @@ def main() -> None:
     limiting.add_argument("--jobs", type=int, default=2000)
     limiting.add_argument("--workers", type=int, nargs="+", default=REDIS_WORKERS)
     limiting.add_argument("--shards", type=int, nargs="+", default=(1,))
+    waiting = command("shards", shards, 60)
+    waiting.add_argument("--workers", type=int, nargs="+", default=(100, 300, 1000))
+    waiting.add_argument("--shards", type=int, nargs="+", default=(1, 3, 6))
+    waiting.add_argument("--jobs-each", type=float, default=1.07, help="jobs/s of a worker")
+    waiting.add_argument("--job-ms", type=float, required=True, help="Redis's ms for a job")
+    waiting.add_argument("--scripts", type=float, default=8.0)
+    waiting.add_argument("--idle-ms", type=float, required=True, help="ms/s of a worker")
     arguments = parser.parse_args()
     arguments.act(arguments)
 

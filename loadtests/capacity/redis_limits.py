@@ -30,6 +30,7 @@ from service.store.bounds import Bounds
 from service.store.connection import Connected, connect_all
 from service.store.fleet import ANNOUNCE_EVERY_S, AnnouncedModel, Fleet
 from service.store.redis import RedisStore
+from service.store.retry import retry_while_unavailable
 from service.store.sharded import ShardedStore
 
 AnyStore = RedisStore | ShardedStore
@@ -112,7 +113,8 @@ async def _per_job(servers: Servers, workers: int, jobs: int) -> JobCost:
 
     async def work(store: AnyStore) -> None:
         while True:
-            claim = await store.claim((CHECKPOINT,))
+            # Many processes that connect at once take longer than a claim waits for that.
+            claim = await retry_while_unavailable(lambda: store.claim((CHECKPOINT,)))
             await store.report(claim, 0.5)
             await store.complete(claim, result)
 
@@ -157,8 +159,8 @@ async def _per_call(servers: Servers) -> dict[str, float]:
         for folder in folders(ZOO)
         for manifest in [read_manifest(folder)]
     ]
-    async with _stores(servers.url, 1) as ((store, (first, *_)),):
-        fleet = Fleet(first.client, shard=first.shard)
+    async with _stores(servers.url, 1) as ((store, (first, *others)),):
+        fleet = Fleet(first.client, shard=first.shard, others=others)
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
             "announce": lambda: fleet.announce("worker", 0.0, announced),
             "look": fleet.models,

@@ -66,8 +66,9 @@ async def open_store(
         ]
         store = ShardedStore(stores) if len(stores) > 1 else stores[0]
         try:
-            first, shard = shards[0]
-            fleet, orders = Fleet(first, observer, shard), Orders(first, observer, shard)
+            (first, shard), *others = shards
+            fleet = Fleet(first, observer, shard, others)
+            orders = Orders(first, observer, shard)
             address = redis_url(settings.store).place
             yield store, Shared(store, shards, fleet, orders, name, address, observer)
         finally:

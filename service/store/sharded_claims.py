@@ -104,7 +104,9 @@ class ShardedClaims:
                     break
                 line.due = 0.0
                 if found is None:
-                    line.due, line.listens = time.monotonic() + line.claiming.poll_s, True
+                    # As many looks in vain as in one Redis.
+                    again_s = len(self._lines) * line.claiming.poll_s
+                    line.due, line.listens = time.monotonic() + again_s, True
                 elif isinstance(found, Claim):
                     self._turn = number
                     line.listens = line.listens and not last

@@ -24,6 +24,7 @@ from store_setup import (
     job,
     nothing_to_claim,
 )
+from test_fleet import announced
 from test_redis_users import documented
 
 from loadtests.redis_cluster import SLOTS, Cluster, Node
@@ -43,6 +44,7 @@ from service.store.base import Key, Room
 from service.store.bounds import Bounds
 from service.store.connection import Connected, check_shard, connect_all
 from service.store.dead_letters import AllDeadLetters
+from service.store.fleet import Fleet
 from service.store.opening import open_store
 from service.store.quotas import Quotas
 from service.store.redis import RedisStore
@@ -320,6 +322,21 @@ async def test_loads_dead_letters_and_calls_of_all_shards(
     assert [letter.id for letter in await letters.all()] == names[2:]
     with pytest.raises(UnknownJob):
         await letters.drop("unknown")
+
+
+async def test_workers_announce_themselves_in_all_shards(shards: list[Connected]) -> None:
+    (first, shard), *others = shards
+    fleet, another = (Fleet(first, shard=shard, others=others) for _ in range(2))
+    model = announced("tiny")
+    for number in range(12):
+        await fleet.announce(f"worker {number}", 0.0, [model])
+    assert await another.names() == {f"worker {number}" for number in range(12)}
+    assert await another.models() == [model]
+    assert another.workers == {"tiny": 12}
+    for client, one in shards:
+        assert 0 < await client.zcard(one.name(keys.WORKERS)) < 12
+    await fleet.retire("worker 3")
+    assert "worker 3" not in await another.names()
 
 
 async def test_what_is_watched_advances(make: Make) -> None:
