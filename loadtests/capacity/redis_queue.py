@@ -1,4 +1,4 @@
-"""How long scripts wait for Redis, in virtual time: each shard is a server that runs one after
+"""The time that scripts wait for Redis, simulated: each shard is a server that runs one after
 another, and a fleet of any size asks.
 
 Jobs arrive at random times and go to the shards in turn. Each has so many scripts, at random times
@@ -23,7 +23,7 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured by `python -m loadtests.capacity redis`: seconds of Redis for a job, its
+    """The costs that `python -m loadtests.capacity redis` measures: seconds of Redis for a job, its
     scripts, and seconds of Redis in each second of a worker without jobs."""
 
     job_s: float
