@@ -51,7 +51,7 @@ class HostedWorker:
     def __init__(self, resources: Resources, catalogue: Catalogue) -> None:
         self._resources, self._settings = resources, resources.settings
         self._shared, self._catalogue = resources.shared, catalogue
-        self.name = resources.shared.store.name if resources.shared else _ALONE
+        self.name = resources.shared.name if resources.shared else _ALONE
         self._worker: Worker | None = None
         self._live: LiveModels | None = None
         self._following: list[asyncio.Task[None]] = []

@@ -14,14 +14,14 @@ from service.errors import ServeError, ServiceError
 from service.jobs import JobStatus
 from service.settings import SettingsError, read_settings
 from service.store.base import JobSummary
-from service.store.dead_letters import DeadLetter, DeadLetters
+from service.store.dead_letters import AllDeadLetters, DeadLetter
 from service.store.opening import Shared, open_shared
 
 Facts = dict[str, Any]
 Act = Callable[[Shared], Awaitable[Facts]]
 
 _STORE = click.option(
-    "--store", help="Redis of the fleet, redis://host:port/number; else MULAN_STORE."
+    "--store", help="Redis of the fleet, as redis://host:port/number; else MULAN_STORE."
 )
 _ID = click.argument("job_id", metavar="ID")
 
@@ -96,7 +96,7 @@ def list_dead(as_json: bool, store: str | None) -> None:
     """List the dead letters with their reasons, the latest first."""
 
     async def act(shared: Shared) -> Facts:
-        found = await DeadLetters(shared.store.client).all()
+        found = await AllDeadLetters(shared.shards).all()
         return {"letters": [_letter(letter) for letter in found]}
 
     facts = _run(act, store)
@@ -118,7 +118,7 @@ def retry_dead(job_id: str, as_json: bool, store: str | None) -> None:
 
     async def act(shared: Shared) -> Facts:
         wait_s = read_settings(store=store).max_timeout_s
-        await DeadLetters(shared.store.client).retry(job_id, wait_s)
+        await AllDeadLetters(shared.shards).retry(job_id, wait_s)
         return _facts(await shared.store.summary(job_id))
 
     facts = _run(act, store)
@@ -133,7 +133,7 @@ def drop_dead(job_id: str, as_json: bool, store: str | None) -> None:
     """Delete a dead letter."""
 
     async def act(shared: Shared) -> Facts:
-        await DeadLetters(shared.store.client).drop(job_id)
+        await AllDeadLetters(shared.shards).drop(job_id)
         return {"id": job_id, "dropped": True}
 
     emit(_run(act, store), _lines([f"{job_id}  dropped"]), as_json)

@@ -193,14 +193,14 @@ class ApiProcess(Process):
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
         shared = resources.shared
-        client = (shared.store.client, shared.observer) if shared else ()
+        counters = (shared.shards, shared.observer) if shared else ()
         self.metrics = ApiMetrics.within(resources.registry)
         self.context = Context(
             self.settings,
             self.store,
             self.catalogue,
             self.gate,
-            Quotas(self.settings, *client),
+            Quotas(self.settings, *counters),
             self.metrics,
             resources.tracing,
         )

@@ -120,7 +120,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     store: Annotated[str, AfterValidator(_store)] = Field(
-        MEMORY, description="Where jobs wait: memory, or redis://host:port/number.", repr=False
+        MEMORY,
+        description="Where jobs wait: memory, redis://host:port/number, "
+        "redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/name.",
+        repr=False,
     )
     lease_s: float = Field(
         30,

@@ -5,31 +5,90 @@ A text that is no valid URL is never repeated: nobody can tell where in it a pas
 
 import re
 from collections.abc import Collection
-from urllib.parse import SplitResult, urlsplit
+from typing import Literal, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
 
 _ENCODE = (
     "in a user name or a password every character but letters, digits and -._~ has to be "
     "percent-encoded: # is %23, / is %2F, ? is %3F, @ is %40"
 )
 REDIS = f"should be redis://user:password@host:port/number; {_ENCODE}"
+CLUSTER = f"should be redis+cluster://user:password@host:port,host:port/?shards=3; {_ENCODE}"
+SENTINEL = f"should be redis+sentinel://user:password@host:port,host:port/name/number; {_ENCODE}"
 COLLECTOR = f"should be http://host:port, without ? and #; {_ENCODE}"
+# Shards of a Redis Cluster where its URL names no number, and at most.
+SHARDS, MOST_SHARDS = 3, 64
 # urllib drops white space, and a fragment is what an unescaped # in a password leaves.
 _NEVER = re.compile(r"[\x00-\x20\x7f#]")
 # RFC 3986. The library for HTTP treats a backslash as a slash, and shows what it cannot parse.
 _STANDARD = re.compile(r"[A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]]*")
 _DATABASE = re.compile(r"/?\d*/?")
+_SERVERS = re.compile(r"(rediss?)(?:\+(cluster|sentinel))?://([^/?#]*)([^?#]*)(.*)", re.DOTALL)
+_SENTINEL_PATH = re.compile(r"/([A-Za-z0-9._-]+)(/\d*)?")
 
 
 class UrlError(ValueError):
     """Raised for a text that is not the expected URL; the message repeats nothing of the text."""
 
 
-def redis_url(text: str) -> SplitResult:
-    """Split the URL of a Redis. Raises UrlError."""
-    parts = _split(text, ("redis", "rediss", "unix"))
-    if parts is None or not (parts.scheme == "unix" or _DATABASE.fullmatch(parts.path)):
-        raise UrlError(REDIS)
-    return parts
+class RedisUrl(NamedTuple):
+    """The URL of one Redis, of several, of a Redis Cluster, or of the Sentinels of a Redis.
+
+    `servers` has a plain URL for each host that it names: those of Sentinels have the user, the
+    password and the database of the Redis that they watch over by the name `primary`. `shards` is
+    the number of parts into which the store is divided.
+    """
+
+    kind: Literal["plain", "cluster", "sentinel"]
+    servers: tuple[str, ...]
+    shards: int = 1
+    primary: str = ""
+    sentinel_password: str | None = None
+
+    @property
+    def passwords(self) -> tuple[str, ...]:
+        """The passwords in the URL, as they stand there and decoded."""
+        found = {self.sentinel_password or "", urlsplit(self.servers[0]).password or ""}
+        return tuple({*found, *map(unquote, found)} - {""})
+
+    @property
+    def place(self) -> str:
+        """The URL as it may be logged: schemes, hosts, ports and paths."""
+        places = [place(urlsplit(server)) for server in self.servers]
+        if self.kind == "plain":
+            return ",".join(places)
+        scheme = places[0].partition("://")[0]
+        hosts = ",".join(one.partition("://")[2].partition("/")[0] for one in places)
+        return f"{scheme}+{self.kind}://{hosts}{self.primary and '/'}{self.primary}"
+
+
+def redis_url(text: str) -> RedisUrl:
+    """Read the URL of a store in Redis. Raises UrlError."""
+    found = _SERVERS.fullmatch(text)
+    if found is None:
+        return RedisUrl("plain", (_server(text, REDIS),))
+    scheme, kind, authority, path, query = found.groups()
+    user, at, hosts = authority.rpartition("@")
+    each = [f"{scheme}://{user}{at}{host}" for host in hosts.split(",")]
+    if any(len(each) > 1 and not host for host in hosts.split(",")):
+        raise UrlError({"cluster": CLUSTER, "sentinel": SENTINEL}.get(kind, REDIS))
+    if kind == "cluster":
+        query, shards = _without(query, "shards")
+        number = SHARDS if shards is None else int(shards) if shards.isdecimal() else 0
+        if path not in ("", "/", "/0") or not 1 <= number <= MOST_SHARDS:
+            raise UrlError(CLUSTER)
+        servers = tuple(_server(one + "/0" + query, CLUSTER) for one in each)
+        return RedisUrl("cluster", servers, number)
+    if kind == "sentinel":
+        query, password = _without(query, "sentinel_password")
+        watched = _SENTINEL_PATH.fullmatch(path)
+        if watched is None:
+            raise UrlError(SENTINEL)
+        servers = tuple(_server(one + (watched[2] or "/0") + query, SENTINEL) for one in each)
+        password = None if password is None else unquote(password)
+        return RedisUrl("sentinel", servers, 1, watched[1], password)
+    servers = tuple(_server(one + path + query, REDIS) for one in each)
+    return RedisUrl("plain", servers, len(servers))
 
 
 def collector_url(text: str) -> SplitResult:
@@ -46,6 +105,22 @@ def place(parts: SplitResult) -> str:
     host = f"[{host}]" if ":" in host else host
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def _server(text: str, form: str) -> str:
+    """Check the URL of one server. Raises UrlError, which says what the `form` should be."""
+    parts = _split(text, ("redis", "rediss", "unix"))
+    if parts is None or not (parts.scheme == "unix" or _DATABASE.fullmatch(parts.path)):
+        raise UrlError(form)
+    return text
+
+
+def _without(query: str, name: str) -> tuple[str, str | None]:
+    """Take a parameter out of a query, which begins with a question mark. Returns both."""
+    given = [part for part in query[1:].split("&") if part]
+    rest = [part for part in given if not part.startswith(f"{name}=")]
+    values = [part.partition("=")[2] for part in given if part.startswith(f"{name}=")]
+    return "?" + "&".join(rest) if rest else "", values[-1] if values else None
 
 
 def _split(text: str, schemes: Collection[str]) -> SplitResult | None:

@@ -1,9 +1,7 @@
 """A redis-server of the tests' own: the one on PATH, else the one that came with a wheel."""
 
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,17 +11,10 @@ from pathlib import Path
 import redis
 
 from loadtests.local import free_port
+from loadtests.redis_cluster import executable
+from service.store.shards import ALONE, Shard
 
 START_WITHIN_S = 20.0
-
-
-def executable() -> str:
-    """Raises RuntimeError: a test that needs Redis must not pass without it."""
-    beside = Path(sys.executable).with_name("redis-server")
-    found = shutil.which("redis-server") or (str(beside) if beside.exists() else None)
-    if found is None:
-        raise RuntimeError("no redis-server on PATH: install Redis 6.2 or newer")
-    return found
 
 
 class RedisServer:
@@ -53,6 +44,11 @@ class RedisServer:
                     time.sleep(0.02)
                 else:
                     return
+
+    @property
+    def parts(self) -> list[tuple[int, Shard]]:
+        """The port of each shard."""
+        return [(self.port, ALONE)]
 
     def flush(self) -> None:
         """Forget everything."""

@@ -4,17 +4,19 @@ python -m loadtests.capacity cost --out cost.json    # what a tick costs on this
 python -m loadtests.capacity simulate cost.json      # latencies over load and workers
 python -m loadtests.capacity replicas cost.json --rate 5
 python -m loadtests.capacity validate                # the simulation beside the service
-python -m loadtests.capacity redis
+python -m loadtests.capacity redis --shards 1 3
+python -m loadtests.capacity shards --job-ms 0.8 --idle-ms 0.7    # waits for Redis, simulated
 python -m loadtests.capacity draw cost.json --out capacity.png
 """
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
 import torch
 
-from loadtests.capacity import cost, pictures, redis_limits, sizing, validation
+from loadtests.capacity import cost, pictures, redis_limits, redis_queue, sizing, validation
 from loadtests.capacity.fleet import Report, fill, utilisation
 from loadtests.capacity.traffic import MIXED, mean_work
 from service.price import price
@@ -41,20 +43,22 @@ def simulate(arguments: argparse.Namespace) -> None:
     found = cost.Cost.read(arguments.cost)
     print(f"{mean_work(MIXED):.0f} row-evaluations a request; C = {found.rate():.0f}")
     kinds = " | ".join(f"p95 {kind}" for kind in SHOWN)
-    print(f"| workers | load | requests/s | busy | fill | {kinds} | refused | late |")
-    print("|---" * (7 + len(SHOWN)) + "|")
-    for workers in arguments.workers:
-        for load in LOADS:
-            rate = load * workers * found.rate() / mean_work(MIXED)
-            report = sizing.simulate(found, MIXED, rate, workers, arguments.seconds, arguments.seed)
-            late = report.ends["timed out"] + report.ends["timed out in the queue"]
-            cells = (
-                *(workers, load, f"{rate:.2f}"),
-                *(f"{utilisation(report, workers):.2f}", f"{fill(report):.2f}"),
-                *(f"{report.percentile(0.95, kind):.1f}" for kind in SHOWN),
-                *(report.ends["refused"], f"{late / sum(report.ends.values()):.1%}"),
-            )
-            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    print(f"| workers | shards | load | requests/s | busy | fill | {kinds} | refused | late |")
+    print("|---" * (8 + len(SHOWN)) + "|")
+    every = itertools.product(arguments.workers, arguments.shards, arguments.loads)
+    for workers, shards, load in every:
+        rate = load * workers * found.rate() / mean_work(MIXED)
+        report = sizing.simulate(
+            found, MIXED, rate, workers, arguments.seconds, arguments.seed, shards
+        )
+        late = report.ends["timed out"] + report.ends["timed out in the queue"]
+        cells = (
+            *(workers, shards, load, f"{rate:.2f}"),
+            *(f"{utilisation(report, workers):.2f}", f"{fill(report):.2f}"),
+            *(f"{report.percentile(0.95, kind):.1f}" for kind in SHOWN),
+            *(report.ends["refused"], f"{late / sum(report.ends.values()):.1%}"),
+        )
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def replicas(arguments: argparse.Namespace) -> None:
@@ -96,21 +100,43 @@ def validate(arguments: argparse.Namespace) -> None:
 
 
 def redis(arguments: argparse.Namespace) -> None:
-    print("| workers | Redis, us a job | scripts | commands | kB | our clients' jobs/s |")
-    print("|---|---|---|---|---|---|")
-    for workers in REDIS_WORKERS:
-        with redis_limits.redis_server() as url:
-            one = redis_limits.per_job(url, workers, arguments.jobs)
+    print(
+        "| workers | shards | Redis, us a job | of the busiest | scripts | commands | kB "
+        "| jobs/s at most | our clients' jobs/s |"
+    )
+    print("|---" * 9 + "|")
+    for workers in arguments.workers:
+        for shards in arguments.shards:
+            with redis_limits.redis_servers(shards) as servers:
+                one = redis_limits.per_job(servers, workers, arguments.jobs)
+            print(
+                f"| {workers} | {shards} | {1e6 * one.seconds:.0f} | {1e6 * one.busiest:.0f} "
+                f"| {one.calls:.1f} | {one.commands:.0f} | {one.kilobytes:.1f} "
+                f"| {1 / one.busiest:.0f} | {one.rate:.0f} |",
+                flush=True,
+            )
+    for shards in arguments.shards:
+        with redis_limits.redis_servers(shards) as servers:
+            calls = redis_limits.per_call(servers)
+        print(", ".join(f"{name} {1e6 * seconds:.0f} us" for name, seconds in calls.items()))
+        worker, api = redis_limits.idle(calls)
         print(
-            f"| {workers} | {1e6 * one.seconds:.0f} | {one.calls:.1f} | {one.commands:.0f} "
-            f"| {one.kilobytes:.1f} | {one.rate:.0f} |",
-            flush=True,
+            f"without jobs, {shards} shards: {1e6 * worker:.0f} us/s a worker, "
+            f"{1e6 * api:.0f} us/s an API"
         )
-    with redis_limits.redis_server() as url:
-        calls = redis_limits.per_call(url)
-    print(", ".join(f"{name} {1e6 * seconds:.0f} us" for name, seconds in calls.items()))
-    worker, api = redis_limits.idle(calls)
-    print(f"without jobs: {1e6 * worker:.0f} us/s a worker, {1e6 * api:.0f} us/s an API")
+
+
+def shards(arguments: argparse.Namespace) -> None:
+    costs = redis_queue.Costs(arguments.job_ms / 1e3, arguments.scripts, arguments.idle_ms / 1e3)
+    print("| workers | jobs/s | shards | busiest Redis | script, median ms | p99 ms |")
+    print("|---" * 6 + "|")
+    for workers, number in itertools.product(arguments.workers, arguments.shards):
+        fleet = redis_queue.Fleet(workers, arguments.jobs_each)
+        found = redis_queue.simulate(fleet, costs, number, arguments.seconds, arguments.seed)
+        print(
+            f"| {workers} | {workers * arguments.jobs_each:.0f} | {number} | {found.busy:.0%} "
+            f"| {1e3 * found.median_s:.2f} | {1e3 * found.p99_s:.1f} |"
+        )
 
 
 def draw(arguments: argparse.Namespace) -> None:
@@ -164,11 +190,23 @@ def main() -> None:
     for one in (simulating, sizing_up, drawing):
         one.add_argument("cost", type=Path)
     simulating.add_argument("--workers", type=int, nargs="+", default=FLEETS)
+    simulating.add_argument("--shards", type=int, nargs="+", default=(1,))
+    simulating.add_argument("--loads", type=float, nargs="+", default=LOADS)
     sizing_up.add_argument("--rate", type=float, nargs="+", required=True)
     sizing_up.add_argument("--kind", default="sheet")
     sizing_up.add_argument("--within", type=float, default=5.0)
     drawing.add_argument("--out", type=Path, required=True)
-    command("redis", redis).add_argument("--jobs", type=int, default=2000)
+    limiting = command("redis", redis)
+    limiting.add_argument("--jobs", type=int, default=2000)
+    limiting.add_argument("--workers", type=int, nargs="+", default=REDIS_WORKERS)
+    limiting.add_argument("--shards", type=int, nargs="+", default=(1,))
+    waiting = command("shards", shards, 60)
+    waiting.add_argument("--workers", type=int, nargs="+", default=(100, 300, 1000))
+    waiting.add_argument("--shards", type=int, nargs="+", default=(1, 3, 6))
+    waiting.add_argument("--jobs-each", type=float, default=1.07, help="jobs/s of a worker")
+    waiting.add_argument("--job-ms", type=float, required=True, help="Redis's ms for a job")
+    waiting.add_argument("--scripts", type=float, default=8.0)
+    waiting.add_argument("--idle-ms", type=float, required=True, help="ms/s of a worker")
     arguments = parser.parse_args()
     arguments.act(arguments)
 

@@ -1,7 +1,8 @@
 """A fleet in virtual time.
 
 Real are the scheduler, the store's admission and claims, and the bounds; simulated are the time of
-a tick and which of the workers with capacity claims first.
+a tick and which of the workers with capacity claims first. Where the store has several shards,
+arrivals go to each in turn, and claims look at each in turn.
 """
 
 import heapq
@@ -65,6 +66,7 @@ class _Running:
     known."""
 
     claim: Claim
+    store: MemoryStore
     arrival: Arrival
     left: int
     takes: np.ndarray | None
@@ -77,7 +79,7 @@ class _Worker:
     def __init__(self, limits: SchedulerLimits) -> None:
         self.scheduler = Scheduler(limits)
         self.running: dict[int, _Running] = {}
-        self.claimed: list[tuple[Claim, Arrival]] = []
+        self.claimed: list[tuple[Claim, MemoryStore, Arrival]] = []
         self.ticking = False
 
     @property
@@ -86,7 +88,7 @@ class _Worker:
 
 
 class Fleet:
-    """A simulation of `workers` workers of one cost.
+    """A simulation of `workers` workers of one cost, and of a store of so many `shards`.
 
     It has to run in an event loop, but never waits in it.
     """
@@ -98,9 +100,12 @@ class Fleet:
         limits: SchedulerLimits | None = None,
         bounds: Bounds = DEFAULT_BOUNDS,
         seed: int = 0,
+        shards: int = 1,
     ) -> None:
         self.cost, self.limits, self.now = cost, limits or SchedulerLimits(), 0.0
-        self.store = MemoryStore(bounds, clock=lambda: self.now)
+        each = bounds.divided(shards)
+        self.stores = [MemoryStore(each, clock=lambda: self.now) for _ in range(shards)]
+        self._arrived = self._turn = 0
         self.report = Report()
         self._workers = [_Worker(self.limits) for _ in range(workers)]
         self._draws = np.random.default_rng(seed)
@@ -125,7 +130,8 @@ class Fleet:
                 await act()
             if self.now >= swept + SWEEP_EVERY_S:
                 swept = self.now
-                await self.store.sweep()
+                for store in self.stores:
+                    await store.sweep()
             await self._claim()
             heard(self.now)
         self.report.span = self.now
@@ -135,9 +141,10 @@ class Fleet:
         return self.report
 
     async def _arrive(self, arrival: Arrival) -> None:
-        job = arrival.job()
+        job, store = arrival.job(), self.stores[self._arrived % len(self.stores)]
+        self._arrived += 1
         try:
-            await self.store.put(job)
+            await store.put(job)
         except QueueFull:
             self.report.ends["refused"] += 1
         else:
@@ -146,30 +153,28 @@ class Fleet:
     async def _claim(self) -> None:
         """Let the workers with capacity claim queued jobs."""
         while free := [worker for worker in self._workers if worker.jobs < MAX_JOBS]:
-            claim = self._take()
-            if claim is None:
+            taken = self._take()
+            if taken is None:
                 return
             worker = free[self._draws.integers(len(free))]
-            worker.claimed.append((claim, self._arrivals.pop(claim.job.id)))
+            worker.claimed.append((*taken, self._arrivals.pop(taken[0].job.id)))
             if not worker.ticking:
                 await self._tick(worker)
 
-    def _take(self) -> Claim | None:
-        """Return a job that the store would give at once."""
-        claiming = self.store.claim((CHECKPOINT,))
-        try:
-            claiming.send(None)  # type: ignore[attr-defined]
-        except StopIteration as given:
-            claim: Claim = given.value
-            return claim
-        claiming.close()  # type: ignore[attr-defined]
+    def _take(self) -> tuple[Claim, MemoryStore] | None:
+        """Return a job that a shard would give at once, and the shard: the next one first."""
+        for step in range(1, len(self.stores) + 1):
+            number = (self._turn + step) % len(self.stores)
+            if (claim := _claimed(self.stores[number])) is not None:
+                self._turn = number
+                return claim, self.stores[number]
         return None
 
     async def _tick(self, worker: _Worker) -> None:
         """Begin the next tick, if there is work."""
         begun = len(worker.claimed)
-        for claim, arrival in worker.claimed:
-            self._submit(worker, claim, arrival)
+        for claim, store, arrival in worker.claimed:
+            self._submit(worker, claim, store, arrival)
         worker.claimed.clear()
         for number in worker.scheduler.expired(self.now):
             await self._end(worker, number)
@@ -197,7 +202,7 @@ class Fleet:
 
         heapq.heappush(self._events, (self.now + seconds, next(self._numbers), end))
 
-    def _submit(self, worker: _Worker, claim: Claim, arrival: Arrival) -> None:
+    def _submit(self, worker: _Worker, claim: Claim, store: MemoryStore, arrival: Arrival) -> None:
         kind = arrival.kind
         number = worker.scheduler.add(
             kind.rows,
@@ -211,7 +216,7 @@ class Fleet:
             factors = self._draws.lognormal(0.0, kind.spread, kind.rows)
             takes = np.maximum(1, np.round(kind.evaluations * factors))
         told = np.zeros(kind.rows)
-        worker.running[number] = _Running(claim, arrival, kind.rows, takes, told)
+        worker.running[number] = _Running(claim, store, arrival, kind.rows, takes, told)
 
     async def _tell(self, worker: _Worker, ids: np.ndarray) -> None:
         """End a tick: advance the rows that ran, and end jobs that have none left."""
@@ -229,7 +234,7 @@ class Fleet:
         running = worker.running.pop(number)
         worker.scheduler.drop(number)
         done = not running.left
-        if not await self.store.complete(running.claim, _DONE if done else _LATE):
+        if not await running.store.complete(running.claim, _DONE if done else _LATE):
             raise AssertionError(f"job {running.claim.job.id} ended twice")
         self.report.ends["succeeded" if done else "timed out"] += 1
         if done:
@@ -242,6 +247,18 @@ class Fleet:
         if running.takes is None:
             return None
         return np.minimum(1.0, running.told[rows] / running.takes[rows])
+
+
+def _claimed(store: MemoryStore) -> Claim | None:
+    """Return a job that a store would give at once."""
+    claiming = store.claim((CHECKPOINT,))
+    try:
+        claiming.send(None)  # type: ignore[attr-defined]
+    except StopIteration as given:
+        claim: Claim = given.value
+        return claim
+    claiming.close()  # type: ignore[attr-defined]
+    return None
 
 
 def utilisation(report: Report, workers: int) -> float:

@@ -22,7 +22,13 @@ def by_formula(cost: Cost, kinds: Sequence[Kind], rate: float, busy: float = BUS
 
 
 def simulate(
-    cost: Cost, kinds: Sequence[Kind], rate: float, workers: int, seconds: float, seed: int
+    cost: Cost,
+    kinds: Sequence[Kind],
+    rate: float,
+    workers: int,
+    seconds: float,
+    seed: int,
+    shards: int = 1,
 ) -> Report:
     """Run one simulation, with a progress bar."""
     with tqdm(total=round(seconds), unit="s", desc=f"{workers} workers", leave=False) as bar:
@@ -31,7 +37,7 @@ def simulate(
             bar.update(min(bar.total, int(now)) - bar.n)
 
         arrivals = poisson(kinds, rate, seconds, seed)
-        return asyncio.run(Fleet(cost, workers, seed=seed).run(arrivals, heard))
+        return asyncio.run(Fleet(cost, workers, seed=seed, shards=shards).run(arrivals, heard))
 
 
 def by_simulation(

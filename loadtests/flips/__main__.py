@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from loadtests.capacity.redis_limits import redis_server
+from loadtests.capacity.redis_limits import redis_servers
 from loadtests.flips.checkpoints import Place
 from loadtests.flips.run import Plan, run
 from loadtests.local import running_process
@@ -50,7 +50,7 @@ def fleet(place: Place, plan: Plan) -> bool:
         )
 
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(redis_server())
+        store = stack.enter_context(redis_servers()).url
         pool = stack.enter_context(ThreadPoolExecutor())
         threads = ("--threads", str(plan.threads))
         starts = [start("worker", number, *threads) for number in range(plan.workers)]

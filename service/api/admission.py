@@ -14,7 +14,6 @@ from service.errors import InvalidRequest, TooLarge
 from service.jobs import Decoded, Job, Task
 from service.kind import AnyKind
 from service.settings import Settings
-from service.store.ids import new_id
 
 
 class Caller(NamedTuple):
@@ -55,6 +54,7 @@ def task(kind: AnyKind, asked: Asked, model: ServedModel, context: Context) -> T
 
 
 def job(
+    job_id: str,
     task: Task,
     model: ServedModel,
     wait: float,
@@ -63,10 +63,10 @@ def job(
     cost: int,
     settings: Settings,
 ) -> Job:
-    """A new job that is created now, with a deadline within the server's limit."""
+    """A new job of this id that is created now, with a deadline within the server's limit."""
     now = time.time()
     return Job(
-        id=new_id(now),
+        id=job_id,
         checkpoint=model.checkpoint,
         task=task,
         deadline=now + min(wait, settings.max_timeout_s),

@@ -102,7 +102,8 @@ async def hand_in(
         await context.quotas.check(caller.owner, cost)
     task = await _decoded(kind, asked, model, context)
     release_body(request)
-    job = admission.job(task, model, wait, asked, caller, cost, context.settings)
+    job_id = context.store.new_id(key)
+    job = admission.job(job_id, task, model, wait, asked, caller, cost, context.settings)
     try:
         # Again, for others may have been admitted while the images were decoded.
         await context.quotas.check(caller.owner, cost)

@@ -138,6 +138,10 @@ class Store(Protocol):
         """The calls that are owed about jobs that have ended."""
         ...
 
+    def new_id(self, key: Key | None = None) -> str:
+        """Make the id of a job that is about to be put, with this key if it has one."""
+        ...
+
     async def check_capacity(self, owner: str, cost: int) -> None:
         """Check whether the queue could take the owner's job of this cost now, in row-evaluations.
         Raises QueueFull."""

@@ -1,6 +1,6 @@
 """Bounds on what a store takes in and keeps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from service.settings import Settings
@@ -39,6 +39,16 @@ class Bounds:
     def kept_s(self) -> float:
         """Seconds for which a result is kept where there is room for it."""
         return max(self.retention_s, self.unread_s)
+
+    def divided(self, shards: int) -> Self:
+        """Return the bounds of one of so many shards, which are rounded up."""
+        return replace(
+            self,
+            capacity=-(-self.capacity // shards),
+            capacity_cost=-(-self.capacity_cost // shards),
+            retained=-(-self.retained // shards),
+            retained_bytes=-(-self.retained_bytes // shards),
+        )
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -1,20 +1,24 @@
-"""The connection to Redis. A command that gets no answer in time is an error, and never a wait."""
+"""The connections to Redis. A command that gets no answer in time is an error, and never a wait."""
 
 import asyncio
 import logging
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import unquote
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
+from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from service import urls
 from service.errors import ServeError, StoreUnavailable
+from service.store import keys
+from service.store.routes import ClusterMap, ClusterRoute, SentinelRoute, routed
+from service.store.shards import ALONE, Shard, in_cluster
 from service.store.telling import tell_each_minute
 from service.telemetry.observers import StoreObserver
 
@@ -25,6 +29,8 @@ OLDEST = (6, 2)
 # Seconds to connect, to get an answer, and to get one of the connections, each on its own.
 ANSWER_WITHIN_S = 2.0
 CONNECTIONS = 64
+# Seconds for one server to say where a primary is; others are asked after it.
+_DIRECTIONS_WITHIN_S = 1.0
 NULL_OBSERVER = StoreObserver()
 _RETRY_AFTER_S = 2
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -34,32 +40,117 @@ _secrets: set[str] = set()
 _places: set[str] = set()
 
 
+class Connected(NamedTuple):
+    """A client of one shard of a store."""
+
+    client: Redis
+    shard: Shard = ALONE
+
+
 def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
-    """Make a client that connects when it is used, and again after each failure.
+    """Make a client of one server, that connects when it is used, and again after each failure.
 
     `answer_within_s` is in seconds. Raises ServeError for a URL that is not one of Redis.
     """
+    with _refused_urls():
+        parts = _known(url)
+        if parts.kind != "plain" or len(parts.servers) > 1:
+            raise urls.UrlError(urls.REDIS)
+        return _plain(url, answer_within_s)
+
+
+@asynccontextmanager
+async def connect_all(
+    url: str, answer_within_s: float = ANSWER_WITHIN_S
+) -> AsyncIterator[list[Connected]]:
+    """Make a client of each shard of the store of a URL, as `connect` does, and close all in the
+    end. Raises ServeError for a URL that is not one of Redis."""
+    async with AsyncExitStack() as stack:
+        with _refused_urls():
+            found = _connect_all(_known(url), answer_within_s, stack)
+        for client, _ in found:
+            stack.push_async_callback(client.aclose)
+        yield found
+
+
+def _connect_all(url: urls.RedisUrl, within_s: float, stack: AsyncExitStack) -> list[Connected]:
+    if url.kind == "plain":
+        clients = [_plain(server, within_s) for server in url.servers]
+        several = len(clients) > 1
+        return [
+            Connected(client, Shard(number, len(clients)) if several else ALONE)
+            for number, client in enumerate(clients)
+        ]
+    hosts, options, tls = _servers(url)
+    # Connections reject unknown options only when they are made, which is too late.
+    _ = (SSLConnection if tls else Connection)(**options)
+    pool = _pool_options(within_s) | options
+    asking = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), _DIRECTIONS_WITHIN_S)
+    if url.kind == "sentinel":
+        theirs = {name: value for name, value in options.items() if name.startswith("ssl")}
+        password = {"password": url.sentinel_password} if url.sentinel_password else {}
+        kwargs = {**asking, **theirs, **password, "ssl": tls}
+        sentinel = Sentinel(hosts, sentinel_kwargs=kwargs)  # type: ignore[no-untyped-call]
+        stack.push_async_callback(sentinel.aclose)
+        return [Connected(routed(SentinelRoute(sentinel, url.primary), tls, **pool))]
+    del options["db"], pool["db"]
+    owners = ClusterMap(hosts, **{**options, **asking, "ssl": tls})
+    stack.push_async_callback(owners.close)
+    return [
+        Connected(routed(ClusterRoute(owners, shard.name(keys.NOTHING)), tls, **pool), shard)
+        for shard in in_cluster(url.shards)
+    ]
+
+
+def _servers(url: urls.RedisUrl) -> tuple[list[tuple[str, int]], dict[str, Any], bool]:
+    """Return the hosts of a URL with their ports, what it says of each connection, and whether
+    that is over TLS."""
+    ordinary = 26379 if url.kind == "sentinel" else 6379
+    hosts, options = [], dict[str, Any]()
+    for server in url.servers:
+        options = dict(parse_url(server))
+        hosts.append((options.pop("host", "localhost"), options.pop("port", ordinary)))
+    return hosts, options, options.pop("connection_class", None) is SSLConnection
+
+
+def _plain(url: str, within_s: float) -> Redis:
+    pool = BlockingConnectionPool.from_url(url, **_pool_options(within_s))
+    # Connections reject unknown options only when they are made, which is too late.
+    pool.make_connection()  # type: ignore[no-untyped-call]
+    return Redis.from_pool(pool)
+
+
+def _pool_options(within_s: float) -> dict[str, Any]:
+    return {
+        "protocol": 2,
+        "max_connections": CONNECTIONS,
+        "timeout": within_s,
+        "socket_timeout": within_s,
+        "socket_connect_timeout": within_s,
+        # A command that failed may have been carried out: its caller decides what to do.
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def _known(text: str) -> urls.RedisUrl:
+    """Read a URL, and remember what of it may be logged and what may not. Raises UrlError."""
+    url = urls.redis_url(text)
+    _places.add(url.place)
+    _secrets.update(url.passwords)
+    return url
+
+
+@contextmanager
+def _refused_urls() -> Iterator[None]:
+    """Raise ServeError for a URL that the library does not take."""
+    name = "MULAN_STORE (--store) is no URL of a Redis"
     try:
-        parts = urls.redis_url(url)
-        password = parts.password or ""
-        _places.add(urls.place(parts))
-        _secrets.update(filter(None, (password, unquote(password))))
-        pool = BlockingConnectionPool.from_url(
-            url,
-            protocol=2,
-            max_connections=CONNECTIONS,
-            timeout=answer_within_s,
-            socket_timeout=answer_within_s,
-            socket_connect_timeout=answer_within_s,
-            # A command that failed may have been carried out: its caller decides what to do.
-            retry=Retry(NoBackoff(), 0),
-        )
-        # Connections reject unknown options only when they are made, which is too late.
-        pool.make_connection()  # type: ignore[no-untyped-call]
+        yield
+    except urls.UrlError as error:
+        raise ServeError(f"{name}: it {error}") from None
     except (TypeError, ValueError):
         # The library's message repeats the part that it could not parse, which may be a password.
-        raise ServeError(f"MULAN_STORE (--store) is no URL of a Redis: it {urls.REDIS}") from None
-    return Redis.from_pool(pool)
+        raise ServeError(f"{name}: it {urls.REDIS}") from None
 
 
 @contextmanager
@@ -113,11 +204,34 @@ async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
         logger.warning("Redis keeps no append-only file: jobs do not survive its crash")
 
 
-async def wait_until_reachable(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
-    """Wait until Redis answers. Raises ServeError for a Redis that is too old."""
+async def check_shard(connected: Connected, observer: StoreObserver = NULL_OBSERVER) -> None:
+    """Check that a Redis holds the data of this shard, or none. Raises ServeError for another's,
+    and StoreUnavailable."""
+    client, shard = connected
+    if shard == ALONE:
+        return
+    name, mark = shard.name(keys.SHARD), f"{shard.number} of {shard.of}"
+    with round_trip("shard", observer):
+        await client.set(name, mark, nx=True)
+        found = await client.get(name)
+    found = found.decode(errors="replace") if isinstance(found, bytes) else found
+    if found != mark:
+        raise ServeError(
+            f"MULAN_STORE (--store) names {shard.of} shards, and where shard {shard.number} should "
+            f"be are the jobs of shard {found}: use the number and the order of before, or other "
+            "servers that are empty"
+        )
+
+
+async def wait_until_reachable(
+    connected: Connected, observer: StoreObserver = NULL_OBSERVER
+) -> None:
+    """Wait until the Redis of a shard answers. Raises ServeError for a Redis that is too old, and
+    for one that holds another shard's data."""
     while True:
         try:
-            return await check(client, observer)
+            await check(connected.client, observer)
+            return await check_shard(connected, observer)
         except StoreUnavailable as error:
             tell_each_minute(logger, logging.WARNING, f"{error}; trying again")
         await asyncio.sleep(_RETRY_AFTER_S)

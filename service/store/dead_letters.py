@@ -1,7 +1,7 @@
 """Dead letters: jobs that killed every worker that ran them alone, kept for inspection."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,8 +12,10 @@ from redis.asyncio import Redis
 from service.errors import ComputationFailed, ServiceError, UnknownJob
 from service.jobs import Job
 from service.store import keys, replies, rules
+from service.store.connection import Connected
 from service.store.redis import life_ms
 from service.store.scripts import Scripts
+from service.store.shards import ALONE, Shard, shard_of
 from service.store.wire import encode_job
 
 
@@ -29,14 +31,17 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The dead letters of one Redis. Every method may raise StoreUnavailable."""
+    """The dead letters of one shard. Every method may raise StoreUnavailable."""
 
-    def __init__(self, client: Redis, clock: Callable[[], float] = time.time) -> None:
-        self._clock, self._scripts = clock, Scripts(client, clock=clock)
+    def __init__(
+        self, client: Redis, clock: Callable[[], float] = time.time, shard: Shard = ALONE
+    ) -> None:
+        self._clock, self._scripts = clock, Scripts(client, clock=clock, shard=shard)
+        self._letters = self._scripts.name(keys.DEAD_LETTERS)
 
     async def all(self) -> list[DeadLetter]:
         """Return all dead letters, the latest first; those that cannot be read are left out."""
-        names: Any = await self._scripts.command("letters", "ZREVRANGE", keys.DEAD_LETTERS, 0, -1)
+        names: Any = await self._scripts.command("letters", "ZREVRANGE", self._letters, 0, -1)
         found = []
         for name in names:
             try:
@@ -67,13 +72,16 @@ class DeadLetters:
 
     async def drop(self, job_id: str) -> None:
         """Delete a dead letter. Raises UnknownJob."""
-        deleted = await self._scripts.command("letters", "DEL", keys.DEAD_LETTER + job_id)
-        await self._scripts.command("letters", "ZREM", keys.DEAD_LETTERS, job_id)
+        deleted = await self._scripts.command("letters", "DEL", self._key(job_id))
+        await self._scripts.command("letters", "ZREM", self._letters, job_id)
         if not deleted:
             raise rules.unknown(job_id)
 
+    def _key(self, job_id: str) -> str:
+        return self._scripts.name(keys.DEAD_LETTER + job_id)
+
     async def _one(self, job_id: str) -> DeadLetter:
-        flat: Any = await self._scripts.command("letters", "HGETALL", keys.DEAD_LETTER + job_id)
+        flat: Any = await self._scripts.command("letters", "HGETALL", self._key(job_id))
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if fields:
             try:
@@ -81,6 +89,30 @@ class DeadLetters:
             except (KeyError, ValueError, OverflowError, OSError) as error:
                 self._scripts.damage.tell("letter", job_id, repr(error))
         raise rules.unknown(job_id)
+
+
+class AllDeadLetters:
+    """The dead letters of all shards of a store, in the order of their numbers. Every method may
+    raise StoreUnavailable."""
+
+    def __init__(self, shards: Sequence[Connected]) -> None:
+        self._shards = [DeadLetters(client, shard=shard) for client, shard in shards]
+
+    async def all(self) -> list[DeadLetter]:
+        """Return all dead letters, as `DeadLetters.all` does."""
+        found = [letter for shard in self._shards for letter in await shard.all()]
+        return sorted(found, key=lambda letter: letter.died_at, reverse=True)
+
+    async def retry(self, job_id: str, wait_s: float) -> None:
+        """Queue a job again, as `DeadLetters.retry` does."""
+        await self._of(job_id).retry(job_id, wait_s)
+
+    async def drop(self, job_id: str) -> None:
+        """Delete a dead letter. Raises UnknownJob."""
+        await self._of(job_id).drop(job_id)
+
+    def _of(self, job_id: str) -> DeadLetters:
+        return self._shards[shard_of(job_id, len(self._shards))]
 
 
 def _letter(job_id: str, fields: dict[bytes, bytes]) -> DeadLetter:

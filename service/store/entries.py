@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 from service.jobs import UNFINISHED, Job, JobStatus
 from service.store import news
-from service.store.base import JobRecord, JobSummary, Key
-from service.store.news import Advance, ProgressLog
+from service.store.base import JobRecord, JobSummary, Key, Page
+from service.store.news import Advance, News, ProgressLog
 
 
 @dataclass(slots=True)
@@ -51,6 +52,21 @@ class Entry:
         status, progress = self.summary.status, self.summary.progress
         return ProgressLog(status, progress, self.last_number, tuple(self.recent))
 
+    async def watch(self, after: int | None) -> AsyncGenerator[News]:
+        """Yield what happens to the job, as `Store.watch` describes."""
+        self.watchers += 1
+        try:
+            while True:
+                changed, ended = self.changed, self.ended
+                for one in self.progress_log.since(after):
+                    yield one
+                    after = one.number
+                if ended:
+                    return
+                await changed.wait()
+        finally:
+            self.watchers -= 1
+
     def change(self, status: JobStatus, **more: float | None) -> None:
         """Change the state, and wake those who wait for the job or watch it."""
         changes = {"status": status, **more}
@@ -59,6 +75,28 @@ class Entry:
             self.record = replace(self.record, **changes)  # type: ignore[arg-type]
         self.changed.set()
         self.changed = asyncio.Event()
+
+
+def page(
+    entries: Iterable[Entry],
+    owner: str | None,
+    status: JobStatus | None,
+    limit: int,
+    before: int | None,
+) -> Page:
+    """List the jobs of entries, which have the latest first, as `Store.jobs` describes."""
+    found: list[JobSummary] = []
+    for entry in entries:
+        job = entry.summary
+        if (
+            owner in (None, job.owner)
+            and status in (None, job.status)
+            and (before is None or job.place < before)
+        ):
+            if len(found) == limit:
+                return Page(found, found[-1].place)
+            found.append(job)
+    return Page(found, None)
 
 
 def _queued(job: Job, place: int) -> JobSummary:

@@ -19,8 +19,9 @@ from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
 from service.store import keys
-from service.store.connection import NULL_OBSERVER
+from service.store.connection import NULL_OBSERVER, Connected
 from service.store.scripts import Scripts
+from service.store.shards import ALONE, Shard, shard_of
 from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
@@ -60,13 +61,22 @@ class _Announcement(BaseModel):
 
 
 class Fleet:
-    """The workers on one Redis. Every method may raise StoreUnavailable.
+    """The workers of one store. Each announces itself in one of its shards: that of the client, or
+    one of the `others`. Every method may raise StoreUnavailable.
 
     `workers` counts those that served each model, by its name, when `models` was last called.
     """
 
-    def __init__(self, client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
-        self._scripts = Scripts(client, observer)
+    def __init__(
+        self,
+        client: Redis,
+        observer: StoreObserver = NULL_OBSERVER,
+        shard: Shard = ALONE,
+        others: Sequence[Connected] = (),
+    ) -> None:
+        shards = (Connected(client, shard), *others)
+        self._shards = [Scripts(each, observer, shard=one) for each, one in shards]
+        self._damage = self._shards[0].damage
         self.workers: Counter[str] = Counter()
         self._descriptors: dict[str, _Descriptor] = {}
 
@@ -89,11 +99,11 @@ class Fleet:
             if loaded_at and manifest.sha256 in loaded_at:
                 loaded[_digest(text)] = loaded_at[manifest.sha256]
         entry = _Announcement(since=since, serves=tuple(serves), loaded=loaded).model_dump_json()
-        await self._scripts.run("announce", name, since, entry, int(1000 * ALIVE_S), *descriptors)
+        await self._of(name).run("announce", name, since, entry, int(1000 * ALIVE_S), *descriptors)
 
     async def retire(self, name: str) -> None:
         """Withdraw the announcement of a worker, which takes no more jobs."""
-        await self._scripts.run("retire", name)
+        await self._of(name).run("retire", name)
 
     async def models(self) -> list[AnnouncedModel]:
         """Return the checkpoints that are served now, by name, each as the worker that loaded it
@@ -124,30 +134,30 @@ class Fleet:
             try:
                 found.append(_Announcement.model_validate_json(text))
             except ValueError as error:
-                self._scripts.damage.tell("worker", name, str(error).splitlines()[0])
+                self._damage.tell("worker", name, str(error).splitlines()[0])
         return found
 
     async def _texts(self) -> dict[str, bytes]:
         """Return the announcements by the workers' names."""
         found = {}
-        for name, text in await self._scripts.run("workers"):
+        for name, text in [one for each in self._shards for one in await each.run("workers")]:
             try:
                 found[name.decode()] = text
             except UnicodeDecodeError as error:
-                self._scripts.damage.tell("worker", name.decode(errors="replace"), str(error))
+                self._damage.tell("worker", name.decode(errors="replace"), str(error))
         return found
 
     async def _read_descriptors(self, digests: set[str]) -> None:
-        unread = sorted(digests - self._descriptors.keys())
-        texts: Sequence[bytes | None] = ()
-        if unread:
-            texts = await self._values("descriptors", [keys.DESCRIPTORS + one for one in unread])
-        self._descriptors = {
-            name: self._descriptors[name] for name in digests & self._descriptors.keys()
-        }
-        for digest, text in zip(unread, texts, strict=True):
-            if text is not None and (descriptor := self._descriptor(digest, text)):
-                self._descriptors[digest] = descriptor
+        kept = digests & self._descriptors.keys()
+        self._descriptors = {name: self._descriptors[name] for name in kept}
+        for scripts in self._shards:
+            unread = sorted(digests - self._descriptors.keys())
+            if unread:
+                names = [scripts.name(keys.DESCRIPTORS + digest) for digest in unread]
+                texts = await scripts.command("descriptors", "MGET", *names)
+                for digest, text in zip(unread, texts, strict=True):
+                    if text is not None and (descriptor := self._descriptor(digest, text)):
+                        self._descriptors[digest] = descriptor
 
     def _descriptor(self, digest: str, text: bytes) -> _Descriptor | None:
         """Read a descriptor; None for one that this build cannot read or serve.
@@ -155,7 +165,7 @@ class Fleet:
         A calibration that does not hold in this process is left out: this process would judge by
         it, and its image coder may be another than the worker's.
         """
-        tell = self._scripts.damage.tell
+        tell = self._damage.tell
         try:
             if hashlib.sha256(text).hexdigest() != digest:
                 raise ValueError("its text is not that of its digest")
@@ -172,8 +182,8 @@ class Fleet:
             return descriptor.model_copy(update={"calibration": None})
         return descriptor
 
-    async def _values(self, operation: str, names: Sequence[str | bytes]) -> list[bytes | None]:
-        return list(await self._scripts.command(operation, "MGET", *names) if names else [])
+    def _of(self, name: str) -> Scripts:
+        return self._shards[shard_of(name, len(self._shards))]
 
 
 def _digest(text: str) -> str:

@@ -1,8 +1,10 @@
 """Every name in Redis. A queue is called `{checkpoint}:{priority}`, and with API keys
-`{checkpoint}:{priority}:{owner}`.
+`{checkpoint}:{priority}:{owner}`. In a Redis Cluster each shard has names of its own (`shards`).
 
 Builds of several versions share a Redis, so that no name may change.
 """
+
+PREFIX = "mulan:"  # of all names
 
 JOB = "mulan:job:"  # + id: hash, the state of a job
 TASK = "mulan:task:"  # + id: the encoded job
@@ -31,6 +33,9 @@ DRAINED = "mulan:drained"  # list of the time and cost of jobs done since jobs b
 SWEPT = "mulan:swept"  # the time of the last sweep, in milliseconds of Redis's clock
 GRACE = "mulan:grace"  # while this key exists, no job is taken over
 BORN = "mulan:born"  # the time of the first sweep of this data, in milliseconds of Redis's clock
+SERVER = "mulan:server"  # the server that had this data at the last sweep, by its run_id
+GAP = "mulan:gap"  # two such times, between which another server took over
+SHARD = "mulan:shard"  # which of how many shards these names are, where there are several
 RUNNING = "mulan:running"  # sorted set of the running jobs by deadline
 ATTENDED = "mulan:attended"  # sorted set of attended jobs by when nobody waits for them any more
 LISTENERS = "mulan:listeners:"  # + checkpoint: sorted set of the workers that would claim a job

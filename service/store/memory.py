@@ -1,6 +1,7 @@
 """The store in memory, of a single process: heaps and dictionaries, owned by one event loop."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections import deque
@@ -10,11 +11,11 @@ from weakref import WeakSet
 
 from service.errors import ServiceError
 from service.jobs import Job, JobStatus, Outcome
-from service.store import rules
+from service.store import ids, rules
 from service.store.base import ANY_ROOM, Claim, JobRecord, JobSummary, Key, Page, Room
 from service.store.bounds import REMEMBERED, REMEMBERED_S, Bounds
 from service.store.callbacks import MemoryCallbacks
-from service.store.entries import Entry
+from service.store.entries import Entry, page
 from service.store.kept import KeptResults
 from service.store.news import Advance, News
 from service.store.waiting import WaitingJobs
@@ -35,6 +36,9 @@ class MemoryStore:
         self._arrival = asyncio.Event()
         self._listeners: WeakSet[rules.Cancellations] = WeakSet()
         self.callbacks = MemoryCallbacks(clock)
+
+    def new_id(self, key: Key | None = None) -> str:
+        return ids.new_id(self._clock())
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         if refusal := self._load(owner).refusal(cost, self._bounds):
@@ -148,18 +152,7 @@ class MemoryStore:
         self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         self._expire()
-        found: list[JobSummary] = []
-        for entry in reversed(self._entries.values()):
-            job = entry.summary
-            if (
-                owner in (None, job.owner)
-                and status in (None, job.status)
-                and (before is None or job.place < before)
-            ):
-                if len(found) == limit:
-                    return Page(found, found[-1].place)
-                found.append(job)
-        return Page(found, None)
+        return page(reversed(self._entries.values()), owner, status, limit, before)
 
     async def record(self, job_id: str) -> JobRecord:
         self._expire()
@@ -177,19 +170,9 @@ class MemoryStore:
         return entry.record
 
     async def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:
-        entry = self._entry(job_id)
-        entry.watchers += 1
-        try:
-            while True:
-                changed, ended = entry.changed, entry.ended
-                for one in entry.progress_log.since(after):
-                    yield one
-                    after = one.number
-                if ended:
-                    return
-                await changed.wait()
-        finally:
-            entry.watchers -= 1
+        async with contextlib.aclosing(self._entry(job_id).watch(after)) as several:
+            async for one in several:
+                yield one
 
     async def expire(self, job_id: str) -> None:
         entry = self._entries.get(job_id)

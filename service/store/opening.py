@@ -1,6 +1,7 @@
 """The choice of a store by the settings of a deployment."""
 
-from collections.abc import AsyncIterator, Collection
+import uuid
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -8,29 +9,39 @@ from service.errors import ServeError
 from service.settings import MEMORY, Settings
 from service.store.base import Store
 from service.store.bounds import Bounds
-from service.store.connection import NULL_OBSERVER, connect, wait_until_reachable
+from service.store.connection import (
+    NULL_OBSERVER,
+    Connected,
+    connect_all,
+    wait_until_reachable,
+)
 from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
 from service.store.orders import Orders
 from service.store.redis import RedisStore
+from service.store.sharded import ShardedStore
 from service.store.subscription import CHANNELS
 from service.telemetry.observers import StoreObserver
-from service.urls import place, redis_url
+from service.urls import redis_url
 
 
 class Shared(NamedTuple):
-    """A store in Redis, which processes share, the fleet of its workers, and the orders to them;
-    `address` is its URL without the password."""
+    """A store in Redis, which processes share, its shards, the fleet of its workers, and the orders
+    to them; `name` is that of this process there, `address` the URL without the password."""
 
-    store: RedisStore
+    store: RedisStore | ShardedStore
+    shards: Sequence[Connected]
     fleet: Fleet
     orders: Orders
+    name: str
     address: str
     observer: StoreObserver = NULL_OBSERVER
 
     async def wait_until_reachable(self) -> None:
-        """Wait until Redis answers. Raises ServeError for a Redis that is too old."""
-        await wait_until_reachable(self.store.client, self.observer)
+        """Wait until every shard answers. Raises ServeError for a Redis that is too old, and for
+        one that holds another shard's data."""
+        for connected in self.shards:
+            await wait_until_reachable(connected, self.observer)
 
 
 @asynccontextmanager
@@ -42,18 +53,24 @@ async def open_store(
     """Open the store that the settings name, and close it in the end.
 
     Beside it stands the shared store, or None for the store in memory. `channels` are those that
-    the process listens to. Raises ServeError for a URL
-    that is not one of Redis.
+    the process listens to. Raises ServeError for a URL that is not one of Redis.
     """
     if settings.store == MEMORY:
         yield MemoryStore(Bounds.of(settings)), None
         return
-    async with connect(settings.store) as client:
-        store = RedisStore(client, Bounds.of(settings), observer=observer, channels=channels)
+    async with connect_all(settings.store) as shards:
+        name, bounds = uuid.uuid4().hex, Bounds.of(settings).divided(len(shards))
+        stores = [
+            RedisStore(client, bounds, name, observer=observer, channels=channels, shard=shard)
+            for client, shard in shards
+        ]
+        store = ShardedStore(stores) if len(stores) > 1 else stores[0]
         try:
-            fleet, orders = Fleet(client, observer), Orders(client, observer)
-            address = place(redis_url(settings.store))
-            yield store, Shared(store, fleet, orders, address, observer)
+            (first, shard), *others = shards
+            fleet = Fleet(first, observer, shard, others)
+            orders = Orders(first, observer, shard)
+            address = redis_url(settings.store).place
+            yield store, Shared(store, shards, fleet, orders, name, address, observer)
         finally:
             await store.close()
 

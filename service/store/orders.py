@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from service.store import keys
 from service.store.connection import NULL_OBSERVER
 from service.store.scripts import Scripts
+from service.store.shards import ALONE, Shard
 from service.telemetry.observers import StoreObserver
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
@@ -44,21 +45,24 @@ class Report(BaseModel):
 
 
 class Orders:
-    """The orders on one Redis. Every method may raise StoreUnavailable."""
+    """The orders of one store, in its first shard. Every method may raise StoreUnavailable."""
 
-    def __init__(self, client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
-        self._scripts = Scripts(client, observer)
+    def __init__(
+        self, client: Redis, observer: StoreObserver = NULL_OBSERVER, shard: Shard = ALONE
+    ) -> None:
+        self._scripts = Scripts(client, observer, shard=shard)
+        self._orders = self._scripts.name(keys.ORDERS)
 
     async def give(self, name: str, action: Literal["load", "unload"]) -> Order:
         """Order every worker to load or to unload the model `name`."""
         order = Order(id=uuid.uuid4().hex, action=action, given_at=time.time())
         text = order.model_dump_json()
-        await self._scripts.command("order", "HSET", keys.ORDERS, name, text)
+        await self._scripts.command("order", "HSET", self._orders, name, text)
         return order
 
     async def latest(self) -> dict[str, Order]:
         """Return the latest order of each name; those that cannot be read are left out."""
-        return await self._read(Order, "orders", keys.ORDERS)
+        return await self._read(Order, "orders", self._orders)
 
     async def withdraw(self, name: str, order: Order) -> None:
         """Forget an order that no worker could follow, unless a later one has taken its place."""
@@ -66,14 +70,15 @@ class Orders:
 
     async def report(self, order: Order, worker: str, report: Report) -> None:
         """Say what became of an order at one worker."""
-        key = keys.ORDER_REPORTS + order.id
+        key = self._scripts.name(keys.ORDER_REPORTS + order.id)
         text = report.model_dump_json()
         await self._scripts.command("order_report", "HSET", key, worker, text)
         await self._scripts.command("order_report", "EXPIRE", key, REPORTED_S)
 
     async def reports(self, order: Order) -> dict[str, Report]:
         """Return what the workers have said so far, by their names."""
-        return await self._read(Report, "order_reports", keys.ORDER_REPORTS + order.id)
+        key = self._scripts.name(keys.ORDER_REPORTS + order.id)
+        return await self._read(Report, "order_reports", key)
 
     async def _read(self, kind: type[DocumentT], operation: str, key: str) -> dict[str, DocumentT]:
         flat: Any = await self._scripts.command(operation, "HGETALL", key)

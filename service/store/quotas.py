@@ -7,37 +7,41 @@ whole fleet.
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from typing import Literal
 
 import limits
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from service.errors import InvalidRequest, RateLimited
 from service.settings import Settings
 from service.store import keys
-from service.store.connection import NULL_OBSERVER, round_trip
+from service.store.connection import NULL_OBSERVER, Connected, round_trip
 from service.store.damage import Damage
+from service.store.routes import is_elsewhere
+from service.store.shards import shard_of
 from service.telemetry.observers import StoreObserver
 
 
 class Quotas:
-    """The quotas in the settings. Without the `client` of a fleet, a process counts alone."""
+    """The quotas in the settings. Without the `shards` of a fleet's store, a process counts alone;
+    each counts the requests of some callers."""
 
     def __init__(
         self,
         settings: Settings,
-        client: Redis | None = None,
+        shards: Sequence[Connected] = (),
         observer: StoreObserver = NULL_OBSERVER,
     ) -> None:
         # Counters in memory make no round trips.
-        self._observer = NULL_OBSERVER if client is None else observer
+        self._observer = observer if shards else NULL_OBSERVER
         self._damage = Damage(self._observer)
         self._requests = _parsed(settings.request_rate)
         self._cost = _parsed(settings.cost_rate)
-        self._limiter = SlidingWindowCounterRateLimiter(_storage(client))
+        storages = [_storage(shard) for shard in shards] or [MemoryStorage()]
+        self._limiters = [SlidingWindowCounterRateLimiter(storage) for storage in storages]
 
     async def admit(self, owner: str) -> None:
         """Count a request. Raises RateLimited, StoreUnavailable."""
@@ -58,34 +62,41 @@ class Quotas:
                 f"{_window(self._cost)}",
                 "request-too-expensive",
             )
-        free = await self._asked(self._limiter.test, self._cost, f"cost {owner}", cost)
+        free = await self._asked("test", self._cost, f"cost {owner}", cost)
         if not free:
             raise await self._refusal(self._cost, f"cost {owner}", "row-evaluations")
 
     async def charge(self, owner: str, cost: int) -> None:
         """Count work that has been admitted after `check` let it. Raises StoreUnavailable."""
         if self._cost is not None:
-            await self._asked(self._limiter.hit, self._cost, f"cost {owner}", cost)
+            await self._asked("hit", self._cost, f"cost {owner}", cost)
 
     async def _hit(self, rate: limits.RateLimitItem, name: str, cost: int, unit: str) -> None:
-        if not await self._asked(self._limiter.hit, rate, name, cost):
+        if not await self._asked("hit", rate, name, cost):
             raise await self._refusal(rate, name, unit)
 
     async def _asked(
-        self, ask: Callable[..., Awaitable[bool]], rate: limits.RateLimitItem, name: str, cost: int
+        self, what: Literal["hit", "test"], rate: limits.RateLimitItem, name: str, cost: int
     ) -> bool:
         """Ask the limiter. Counters that Redis cannot count with are begun anew."""
+        limiter = self._limiter(name)
+        ask = limiter.hit if what == "hit" else limiter.test
         with round_trip("quota", self._observer):
             try:
                 return await ask(rate, name, cost=cost)
             except ResponseError as error:
+                if is_elsewhere(error):
+                    raise
                 self._damage.tell("key", f"{keys.RATES} of {name}", str(error))
-                await self._limiter.clear(rate, name)
+                await limiter.clear(rate, name)
                 return await ask(rate, name, cost=cost)
+
+    def _limiter(self, name: str) -> SlidingWindowCounterRateLimiter:
+        return self._limiters[shard_of(name, len(self._limiters))]
 
     async def _refusal(self, rate: limits.RateLimitItem, name: str, unit: str) -> RateLimited:
         with round_trip("quota", self._observer):
-            window = await self._limiter.get_window_stats(rate, name)
+            window = await self._limiter(name).get_window_stats(rate, name)
         wait = max(1, math.ceil(window.reset_time - time.time()))
         return RateLimited(f"at most {rate.amount} {unit} in {_window(rate)}", wait)
 
@@ -98,12 +109,10 @@ def _parsed(rate: str) -> limits.RateLimitItem | None:
     return limits.parse(rate) if rate else None
 
 
-def _storage(client: Redis | None) -> Storage:
-    if client is None:
-        return MemoryStorage()
+def _storage(shard: Connected) -> Storage:
     return RedisStorage(
         "async+redis://",
         implementation="redispy",
-        key_prefix=keys.RATES,
-        connection_pool=client.connection_pool,  # type: ignore[arg-type]
+        key_prefix=shard.shard.name(keys.RATES),
+        connection_pool=shard.client.connection_pool,  # type: ignore[arg-type]
     )

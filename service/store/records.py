@@ -22,7 +22,7 @@ _LOST_FOR_S = 86_400.0
 
 
 class Records:
-    """The jobs of one Redis. Every method may raise StoreUnavailable."""
+    """The jobs of one shard. Every method may raise StoreUnavailable."""
 
     def __init__(self, scripts: Scripts, bounds: Bounds, clock: Callable[[], float]) -> None:
         self._scripts, self._clock = scripts, clock
@@ -33,11 +33,15 @@ class Records:
         made, now = made_at(job_id), self._clock()
         if made is None or not now - _LOST_FOR_S < made <= now:
             return rules.unknown(job_id)
-        born: Any = await self._scripts.command("born", "GET", keys.BORN)
-        with suppress(ValueError):
-            if born is not None and float(born) / 1000 <= made:
-                return rules.unknown(job_id)
-        return JobLost(f"the queue lost its data, and job {job_id} with it; send it again")
+        why = await self._scripts.run("missing", int(1000 * made))
+        if why == b"gap":
+            return JobLost(
+                f"the queue's server was replaced when job {job_id} was queued, and the new one "
+                "does not know it; send it again"
+            )
+        if why:
+            return JobLost(f"the queue lost its data, and job {job_id} with it; send it again")
+        return rules.unknown(job_id)
 
     async def summary(self, job_id: str) -> JobSummary:
         """Return the summary of a job. Raises UnknownJob, ComputationFailed."""
@@ -59,7 +63,7 @@ class Records:
         self, owner: str | None, status: JobStatus | None, limit: int, before: int | None
     ) -> Page:
         """List jobs, as `Store.jobs` describes."""
-        index = keys.INDEX if owner is None else keys.OWNED + owner
+        index = self._scripts.name(keys.INDEX if owner is None else keys.OWNED + owner)
         below = "+inf" if before is None else f"({before}"
         listed, last = await self._scripts.run(
             *("list", index, int(owner is not None), owner or "", status or ""),

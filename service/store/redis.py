@@ -2,12 +2,11 @@
 
 Each change of a job is one Lua script (`lua/`), so that no crash leaves half of it. A claim is a
 lease: a worker that does not renew it in time loses the job to the next, whose claim has a higher
-epoch. The store needs Redis 6.2 or newer, one primary, and `noeviction`. Jobs are as durable as
-its `appendfsync`: `always` loses none, `everysec` those of a second at most.
+epoch. The store needs Redis 6.2 or newer and `noeviction`. Jobs are as durable as its
+`appendfsync`: `always` loses none, `everysec` those of a second at most. A store in several Redis
+consists of such stores (`sharded`).
 """
 
-import asyncio
-import contextlib
 import logging
 import time
 import uuid
@@ -16,20 +15,22 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from service.errors import ComputationFailed, QueueFull, StoreUnavailable
+from service.errors import QueueFull, StoreUnavailable
 from service.jobs import UNFINISHED, Job, JobStatus, Outcome
-from service.store import claims, keys, news, replies, rules
+from service.store import ids, keys, news, replies, rules
 from service.store.attendance import Attendance
 from service.store.base import ANY_ROOM, Claim, JobRecord, JobSummary, Key, Page, Room
 from service.store.bounds import Bounds
 from service.store.callbacks import RedisCallbacks
+from service.store.claiming import Claiming
 from service.store.connection import NULL_OBSERVER
 from service.store.news import News
 from service.store.records import Records
-from service.store.rules import Load
+from service.store.rules import Cancellations, Load
 from service.store.scripts import DEAD_LETTER_S, Scripts
+from service.store.shards import ALONE, Shard
 from service.store.subscription import CHANNELS, Subscription
-from service.store.wire import encode_job, encode_outcome
+from service.store.wire import encode_job
 from service.telemetry.observers import StoreObserver
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ WATCHED_S = 3 * POLL_S
 
 
 class RedisStore:
-    """A store in Redis, as one process uses it.
+    """A store in one Redis, or one shard of a store in several, as one process uses it.
 
     `name` identifies the process among others, and `clock` returns seconds since the epoch. Waits
     look again every `poll_s` seconds, and hear what is told on `channels` before that.
@@ -59,21 +60,26 @@ class RedisStore:
         poll_s: float = POLL_S,
         observer: StoreObserver = NULL_OBSERVER,
         channels: Collection[str] = CHANNELS,
+        shard: Shard = ALONE,
     ) -> None:
         self.client, self._bounds, self._clock = client, bounds, clock
         self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
         self._observer = observer
-        self.scripts = Scripts(client, observer, bounds, clock)
+        self.scripts = Scripts(client, observer, bounds, clock, shard)
         self.callbacks = RedisCallbacks(self.scripts, clock)
         self._records = Records(self.scripts, bounds, clock)
-        self._subscription = Subscription(client, channels, self.name, self.scripts.damage)
+        self._subscription = Subscription(client, channels, self.name, self.scripts.damage, shard)
+        self.claiming = Claiming(self.name, self.scripts, self._subscription, poll_s)
         self._attendance = Attendance(self.scripts, bounds.lease_s / 3)
 
     async def close(self) -> None:
         """End the subscription. The client stays open for its owner."""
         await self._attendance.close()
         await self._subscription.close()
+
+    def new_id(self, key: Key | None = None) -> str:
+        return ids.new_id(self._clock())
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         now, bounds = self._clock(), self._bounds
@@ -95,7 +101,9 @@ class RedisStore:
 
     async def has_jobs(self, checkpoint: str) -> bool:
         # A queue has a stream for as long as a job of it waits or runs.
-        queues: Any = await self.scripts.command("has_jobs", "SMEMBERS", keys.QUEUES)
+        queues: Any = await self.scripts.command(
+            "has_jobs", "SMEMBERS", self.scripts.name(keys.QUEUES)
+        )
         return any(name.startswith(f"{checkpoint}:".encode()) for name in queues)
 
     async def put(self, job: Job, key: Key | None = None, attended: bool = False) -> str:
@@ -129,27 +137,10 @@ class RedisStore:
         await self.scripts.run("leave", job_id, waiter)
 
     async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
-        # The subscription comes before the claim, so that every held job can be cancelled.
-        await self._subscription.wait_until_subscribed()
-        try:
-            while True:
-                self._subscription.arrival.clear()
-                reply = await self._take(checkpoints, room)
-                if not reply:
-                    await self._until(self._subscription.arrival)
-                elif not reply[0]:
-                    await room.make(int(reply[1]))
-                elif claim := await self._claimed(*reply):
-                    return claim
-        except asyncio.CancelledError:
-            with contextlib.suppress(StoreUnavailable):
-                await self.scripts.run("stop_listening", self.name, *checkpoints)
-            raise
+        return await self.claiming.claim(checkpoints, room)
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
-        pairs = [part for claim in claims for part in (claim.job.id, claim.epoch)]
-        lost: list[int] = await self.scripts.run("renew", self.name, *pairs)
-        return [claim for position, claim in enumerate(claims) if position in lost]
+        return await self.claiming.renew(claims)
 
     async def sweep(self) -> None:
         redelivered, given_up, orphaned, mend = await self.scripts.run("sweep")
@@ -173,7 +164,7 @@ class RedisStore:
         return bool(watched)
 
     async def complete(self, claim: Claim, outcome: Outcome) -> bool:
-        return await self._complete(claim.job.id, claim.epoch, outcome)
+        return await self.claiming.complete(claim.job.id, claim.epoch, outcome)
 
     async def release(self, claim: Claim) -> None:
         await self.scripts.run("release", claim.job.id, claim.epoch)
@@ -199,7 +190,7 @@ class RedisStore:
         heard = self._subscription.expects(job_id)
         with self._subscription.end_of(job_id) as event:
             if heard:
-                await self._until(event)
+                await self._subscription.until(event, self._poll_s)
             while True:
                 event.clear()
                 try:
@@ -207,7 +198,7 @@ class RedisStore:
                         return record
                 except StoreUnavailable as error:
                     logger.info("still waiting for a job, the store is unavailable: %s", error)
-                await self._until(event)
+                await self._subscription.until(event, self._poll_s)
 
     async def watch(self, job_id: str, after: int | None) -> AsyncGenerator[News]:
         with self._subscription.change_of(job_id) as event:
@@ -226,7 +217,7 @@ class RedisStore:
                         after = one.number
                     if log.status not in UNFINISHED:
                         return
-                await self._until(event)
+                await self._subscription.until(event, self._poll_s)
 
     async def expire(self, job_id: str) -> None:
         await self.scripts.run("expire", job_id)
@@ -234,50 +225,13 @@ class RedisStore:
     async def forget(self, job_id: str) -> None:
         await self.scripts.run("forget", job_id)
 
-    def cancellations(self) -> AsyncIterator[str]:
-        return self._subscription.cancellations()
-
-    async def _take(self, checkpoints: Collection[str], room: Room) -> list[Any] | None:
-        """Look for a job once. One that is found after the caller was cancelled is handed back."""
-        look = asyncio.ensure_future(
-            self.scripts.run(
-                "claim", self.name, room.held, int(room.full), room.patience, *checkpoints
-            )
-        )
-        try:
-            reply: list[Any] | None = await asyncio.shield(look)
-        except asyncio.CancelledError:
-            with contextlib.suppress(StoreUnavailable):
-                if (reply := await look) and reply[0]:
-                    await self.scripts.run("release", reply[0], reply[1])
-            raise
-        return reply
-
-    async def _claimed(self, job_id: bytes, epoch: int, *stored: Any) -> Claim | None:
-        name = job_id.decode(errors="replace")
-        try:
-            return claims.read(name, epoch, *stored)
-        except ComputationFailed as error:
-            self.scripts.damage.tell("job", name, error.detail)
-            error.job = name
-            await self._complete(job_id, epoch, error)
-            return None
-
-    async def _complete(self, job_id: str | bytes, epoch: int, outcome: Outcome) -> bool:
-        status, text = rules.status_of(outcome), encode_outcome(outcome)
-        ended: int = await self.scripts.run("complete", job_id, epoch, status, text, rules.WINDOW)
-        return bool(ended)
+    def cancellations(self, listener: Cancellations | None = None) -> AsyncIterator[str]:
+        return self._subscription.cancellations(listener)
 
     def _refusal(self, cost: int, now: float, full: list[Any]) -> QueueFull:
         # What counts is what the script has found; its numbers may have changed by other hands.
         refusal = replies.overload(now, *full).refusal(cost, self._bounds)
         return refusal or QueueFull("too much waits", 1)
-
-    async def _until(self, event: asyncio.Event) -> None:
-        """Wait for an event of the subscription, or until it is time to look without one."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_s):
-                await event.wait()
 
 
 def life_ms(job: Job, now: float) -> int:

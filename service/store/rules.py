@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from service.errors import (
     DeadlineExceeded,
@@ -96,6 +96,20 @@ class Load:
     dead_letters: int = 0
     own: Share = NOTHING
     owners: int = 1
+
+    @classmethod
+    def of_all(cls, loads: Sequence[Self]) -> Self:
+        """Return the load of several shards together, which drain at the sum of their rates."""
+        elapsed = max(load.elapsed for load in loads)
+        return cls(
+            sum(load.jobs for load in loads),
+            sum(load.cost for load in loads),
+            sum(load.done for load in loads),
+            round(elapsed * sum(load.drain_rate for load in loads)),
+            elapsed,
+            sum(load.running for load in loads),
+            sum(load.dead_letters for load in loads),
+        )
 
     @property
     def drain_rate(self) -> float:

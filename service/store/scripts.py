@@ -3,8 +3,12 @@
 `names.x` in a script stands for a name of `keys`, and `constants.x` for one of `Constants`. The
 first argument of each is the time. Beside its reply a script returns what it has found in Redis
 that cannot be read; it has put that aside, or failed the job that it belongs to.
+
+Scripts declare no keys, but in a Redis Cluster one that never exists. It leads to the shard's
+primary, and while the slot moves to another one, no script is run on a part of the data.
 """
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -18,13 +22,14 @@ from service.store import rules
 from service.store.bounds import REMEMBERED_S, Bounds
 from service.store.connection import NULL_OBSERVER, round_trip
 from service.store.damage import Damage
-from service.store.keys import IN_SCRIPTS
+from service.store.keys import IN_SCRIPTS, NOTHING
+from service.store.shards import ALONE, Shard
 from service.store.wire import encode_outcome
 from service.telemetry.observers import StoreObserver
 
 _FOLDER = files("service.store") / "lua"
 # Each needs those before it.
-_LIBRARY = ("base", "job", "queue", "waiting", "results", "ends")
+_LIBRARY = ("base", "takeover", "job", "queue", "waiting", "results", "ends")
 _NAMES = sorted(file.name[:-4] for file in _FOLDER.iterdir() if file.name.endswith(".lua"))
 # These only read, and are run again where they have found a job that had to be failed.
 _READING = frozenset(("summary", "record", "list", "watch", "known"))
@@ -36,6 +41,9 @@ _MOST_TOGETHER = 64
 _MENDED = 10_000
 # Leases for which a client is taken to wait without saying so.
 _ATTENDED_LEASES = 1.5
+# Milliseconds before the last sweep that a server knows of, since when jobs may be lost with the
+# server before it: APIs sweep every second.
+_LAG_MS = 2_000
 # Where no bounds are given: of processes that neither admit nor end jobs.
 _NO_BOUNDS = Bounds(0, 10_000, 300.0)
 
@@ -56,6 +64,9 @@ class Constants(NamedTuple):
     attended_ms: int
     letter_ms: int
     damaged_ms: int
+    lag_ms: int
+    shard: int
+    shards: int
     too_late: bytes
     unended: bytes
     cancelled: bytes
@@ -63,8 +74,8 @@ class Constants(NamedTuple):
     failure: bytes
 
     @classmethod
-    def of(cls, bounds: Bounds) -> "Constants":
-        """Return the constants of a deployment with these bounds."""
+    def of(cls, bounds: Bounds, shard: Shard) -> "Constants":
+        """Return the constants of a shard with these bounds."""
         lease_ms, week_ms = 1000 * bounds.lease_s, int(1000 * DEAD_LETTER_S)
         fatal = f"{bounds.most_crashes} workers died or hung while they ran this job alone"
         return cls(
@@ -80,6 +91,9 @@ class Constants(NamedTuple):
             attended_ms=int(_ATTENDED_LEASES * lease_ms),
             letter_ms=week_ms,
             damaged_ms=week_ms,
+            lag_ms=_LAG_MS,
+            shard=shard.number,
+            shards=shard.of,
             too_late=encode_outcome(rules.too_late()),
             unended=encode_outcome(DeadlineExceeded("no worker ended the job by its deadline")),
             cancelled=encode_outcome(rules.cancelled()),
@@ -89,8 +103,8 @@ class Constants(NamedTuple):
 
 
 class Scripts:
-    """The scripts by name, for one process. Redis is sent the text of a script that it does not
-    have. `clock` returns seconds since the epoch."""
+    """The scripts of one shard by name, for one process. Redis is sent the text of a script that it
+    does not have. `clock` returns seconds since the epoch."""
 
     def __init__(
         self,
@@ -98,20 +112,20 @@ class Scripts:
         observer: StoreObserver = NULL_OBSERVER,
         bounds: Bounds = _NO_BOUNDS,
         clock: Callable[[], float] = time.time,
+        shard: Shard = ALONE,
     ) -> None:
         self.observer, self.damage, self._clock = observer, Damage(observer), clock
-        constants = Constants.of(bounds)
-        library = _parts("".join((_FOLDER / "lib" / f"{one}.lua").read_text() for one in _LIBRARY))
-        self._scripts = {
-            name: client.register_script(
-                _filled(_whole(library, (_FOLDER / f"{name}.lua").read_text()), constants)
-            )
-            for name in _NAMES
-        }
+        self._shard, self._keys = shard, [shard.name(NOTHING)] if shard.tag else []
+        texts = _texts(Constants.of(bounds, shard), shard)
+        self._scripts = {name: client.register_script(text) for name, text in texts.items()}
 
     async def run(self, name: str, *arguments: str | bytes | float) -> Any:
         """Run a script and return its reply. Raises StoreUnavailable."""
         return await self._run(name, name, arguments)
+
+    def name(self, name: str) -> str:
+        """Return a name of `keys`, or one that begins with it, as it is called in this shard."""
+        return self._shard.name(name)
 
     async def command(self, operation: str, *command: str | bytes | float) -> Any:
         """Run one command on a key that may hold anything at all. Raises StoreUnavailable."""
@@ -121,7 +135,7 @@ class Scripts:
         self, name: str, operation: str, arguments: tuple[str | bytes | float, ...]
     ) -> Any:
         with round_trip(operation, self.observer):
-            reply, *found = await self._scripts[name](args=(self._clock(), *arguments))
+            reply, *found = await self._scripts[name](self._keys, (self._clock(), *arguments))
         finds = found[0] if found else ()
         for what, where, why in finds:
             if what == b"condemned":
@@ -133,6 +147,14 @@ class Scripts:
         if name in _READING and any(what == b"condemned" for what, *_ in finds):
             return await self._run(name, operation, arguments)
         return reply
+
+
+@functools.lru_cache
+def _texts(constants: Constants, shard: Shard) -> dict[str, str]:
+    """Return the texts of all scripts by name; a process has several clients with the same."""
+    library = _parts("".join((_FOLDER / "lib" / f"{one}.lua").read_text() for one in _LIBRARY))
+    whole = {name: _whole(library, (_FOLDER / f"{name}.lua").read_text()) for name in _NAMES}
+    return {name: _filled(text, constants, shard) for name, text in whole.items()}
 
 
 def _parts(library: str) -> dict[str, str]:
@@ -159,10 +181,14 @@ def _whole(library: dict[str, str], script: str) -> str:
     )
 
 
-def _filled(text: str, constants: Constants) -> str:
+def _filled(text: str, constants: Constants, shard: Shard) -> str:
     """Put names and constants where a script uses them, without comments and indents."""
+
+    def name(found: re.Match[str]) -> str:
+        return _literal(shard.name(IN_SCRIPTS[found[1]]).encode())
+
     text = re.sub(r"^ *(--.*\n)?", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\bnames\.(\w+)", lambda found: _literal(IN_SCRIPTS[found[1]].encode()), text)
+    text = re.sub(r"\bnames\.(\w+)", name, text)
     return re.sub(r"\bconstants\.(\w+)", lambda found: _literal(getattr(constants, found[1])), text)
 
 

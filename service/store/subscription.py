@@ -20,7 +20,9 @@ from service.store.connection import reason
 from service.store.damage import Damage
 from service.store.keys import ARRIVALS, CANCELLED, ENDS, NEWS, WAKE
 from service.store.retry import cancel_all
+from service.store.routes import is_astray
 from service.store.rules import Cancellations
+from service.store.shards import ALONE, Shard
 from service.store.telling import tell_each_minute
 
 logger = logging.getLogger(__name__)
@@ -37,15 +39,25 @@ SUBSCRIBED_WITHIN_S = 4.0
 
 
 class Subscription:
-    """A subscription from its first use until `close`. All methods belong to one event loop.
+    """A subscription to one shard from its first use until `close`. All methods belong to one event
+    loop.
 
-    `arrival` is set when a job may be waiting for a worker. One that listens to arrivals hears too
-    what is told to the process `name` alone. Messages that are none are told as `damage`.
+    `arrival` is set when a job may be waiting for a worker, and `also` with it. One that listens to
+    arrivals hears too what is told to the process `name` alone. Messages that are none are told as
+    `damage`.
     """
 
-    def __init__(self, client: Redis, channels: Collection[str], name: str, damage: Damage) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        channels: Collection[str],
+        name: str,
+        damage: Damage,
+        shard: Shard = ALONE,
+    ) -> None:
         own = (WAKE + name,) if ARRIVALS in channels else ()
-        self._client, self._channels = client, (*channels, *own)
+        self._client = client
+        self._channels = {shard.name(channel): channel for channel in (*channels, *own)}
         self._damage = damage
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
@@ -54,6 +66,12 @@ class Subscription:
         self._expected: dict[str, asyncio.Event] = {}
         self._listeners: WeakSet[Cancellations] = WeakSet()
         self.arrival = asyncio.Event()
+        self.also: asyncio.Event | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether all messages are received now."""
+        return self._subscribed.is_set()
 
     def start(self) -> None:
         """Subscribe, unless that has begun."""
@@ -68,6 +86,12 @@ class Subscription:
                 await self._subscribed.wait()
         except TimeoutError:
             raise StoreUnavailable("the queue cannot be reached (no subscription)") from None
+
+    async def until(self, event: asyncio.Event, within_s: float) -> None:
+        """Wait for an event of this subscription, or until it is time to look without one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await event.wait()
 
     def expect(self, job_id: str) -> None:
         """Listen for the end of a job that is about to be put, if messages arrive now: who waits
@@ -97,10 +121,11 @@ class Subscription:
         with self._waits(self._watching, job_id) as event:
             yield event
 
-    def cancellations(self) -> Cancellations:
-        """Return the ids of running jobs that are cancelled, as that happens."""
+    def cancellations(self, listener: Cancellations | None = None) -> Cancellations:
+        """Return the ids of running jobs that are cancelled, as that happens; to a `listener` that
+        is given they are added."""
         self.start()
-        listener = Cancellations()
+        listener = listener or Cancellations()
         self._listeners.add(listener)
         return listener
 
@@ -146,6 +171,8 @@ class Subscription:
         asked = False
         while True:
             message = await channels.get_message(timeout=SILENCE_S)
+            if is_astray(channels.connection):
+                raise ConnectionError("the primary is elsewhere")
             if message is not None:
                 asked = False
                 self._on_message(message)
@@ -161,7 +188,7 @@ class Subscription:
                 self._subscribed.set()
                 self._wake_all()
         elif message["type"] == "message":
-            channel, data = message["channel"].decode(), message["data"]
+            channel, data = self._channels[message["channel"].decode()], message["data"]
             try:
                 self._on_text(channel, data.decode())
             except UnicodeDecodeError as error:
@@ -169,7 +196,7 @@ class Subscription:
 
     def _on_text(self, channel: str, text: str) -> None:
         if channel == ARRIVALS or channel.startswith(WAKE):
-            self.arrival.set()
+            self._arrived()
         elif channel == ENDS:
             self._wake(text, self._waiting, self._watching)
         elif channel == NEWS:
@@ -183,7 +210,12 @@ class Subscription:
             for event in events.get(job_id, ()):
                 event.set()
 
-    def _wake_all(self) -> None:
+    def _arrived(self) -> None:
         self.arrival.set()
+        if self.also is not None:
+            self.also.set()
+
+    def _wake_all(self) -> None:
+        self._arrived()
         for job_id in (*self._waiting, *self._watching):
             self._wake(job_id, self._waiting, self._watching)

@@ -8,66 +8,34 @@ from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 import redis
 from crew import Crew
 from flood import flooded
 from redis_server import RedisServer
-from tiny_zoo import CONFIG
-from traffic import LONG, Ends, ask, ask_all, body, calm, images, left, settled
+from traffic import (
+    JOBS,
+    LONG,
+    PATIENCE_S,
+    Ends,
+    all_mixed,
+    ask,
+    ask_all,
+    body,
+    calm,
+    images,
+    left,
+    settled,
+)
 
-from service.images.npy import encode_npy
 from service.store import keys
 
 pytestmark = pytest.mark.chaos
 
-JOBS, AT_ONCE, KILLS = 300, 24, 5
+KILLS = 5
 LEAVERS, LEAVING_AT_ONCE = 2_000, 100
 OVERLOAD_S, CALIBRATION_S = 60.0, 10.0
-PATIENCE_S = 600.0
 LEAST_BETWEEN_KILLS_S = 4.0
-
-
-async def mixed(client: httpx.AsyncClient, number: int) -> Any:
-    """Job `number`, of one of three kinds, waited for or queued; what it came to, without its id
-    and times."""
-    match number % 5:
-        case 0:
-            chance = np.random.default_rng(number)
-            tokens = chance.integers(0, CONFIG.vocabulary, (3, *CONFIG.image_shape), np.uint8)
-            kind = "likelihoods" if number % 2 else "anomalies"
-            answer = await client.post(
-                f"/v1/{kind}?model=tiny&seed={number}&timeout_s={PATIENCE_S}",
-                content=encode_npy(tokens),
-                headers={"Content-Type": "application/x-npy"},
-            )
-            assert answer.status_code == 200, answer.text
-            return answer.json()["results"]
-        case 1:
-            request = body(number, timeout_s=PATIENCE_S)
-            queued = await client.post("/v1/jobs", json={"kind": "samples", "request": request})
-            assert queued.status_code == 202, queued.text
-            path = queued.headers["location"]
-            while (await client.get(path)).json()["status"] in ("queued", "running"):
-                await asyncio.sleep(0.2)
-            result = images(await client.get(f"{path}/result"))
-            await client.delete(path)
-            return result
-        case _:
-            return images(await client.post("/v1/samples", json=body(number, timeout_s=PATIENCE_S)))
-
-
-async def all_mixed(crew: Crew) -> list[Any]:
-    """What all jobs came to, so many of them at once."""
-    turn = asyncio.Semaphore(AT_ONCE)
-    async with httpx.AsyncClient(base_url=crew.address, timeout=PATIENCE_S) as client:
-
-        async def one(number: int) -> Any:
-            async with turn:
-                return await mixed(client, number)
-
-        return await asyncio.gather(*(one(number) for number in range(JOBS)))
 
 
 def test_killed_again_and_again(crew: Crew, own_redis: RedisServer) -> None:

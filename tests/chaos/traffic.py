@@ -1,16 +1,21 @@
 """What is asked of a crew in chaos, and how to tell that nothing was lost or left."""
 
 import asyncio
+import re
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
+import numpy as np
 import redis
 from crew import Crew
 from redis_server import RedisServer
+from tiny_zoo import CONFIG
 
+from service.images.npy import encode_npy
 from service.store import keys
+from service.store.shards import Shard
 
 TIMEOUT_S, SETTLED_WITHIN_S = 120.0, 30.0
 SOLVERS: list[dict[str, Any]] = [
@@ -23,6 +28,7 @@ OF_JOBS = (
     *(keys.QUEUE, keys.RETURNED, keys.SUSPECTS),
     *(keys.JOB, keys.TASK, keys.RESULT, keys.PROGRESS_LOG, keys.IDEMPOTENCY),
 )
+JOBS, AT_ONCE, PATIENCE_S = 300, 24, 600.0
 LONG = {"name": "ddpm", "steps": 1000}
 
 
@@ -31,24 +37,36 @@ def body(number: int, **more: Any) -> dict[str, Any]:
     return request | {"solver": SOLVERS[number % len(SOLVERS)]} | more
 
 
+class Servers(Protocol):
+    """One Redis, or the primaries of a cluster: each shard of a store, with its port."""
+
+    @property
+    def parts(self) -> list[tuple[int, Shard]]: ...
+
+
 class Ends:
     """Counts how often each job was said to have ended."""
 
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, servers: Servers) -> None:
         self.counts: Counter[str] = Counter()
-        self._client = redis.Redis(port=server.port)
-        self._subscription = self._client.pubsub()
-        self._subscription.subscribe(keys.ENDS)
-        assert self._subscription.get_message(timeout=5) is not None, "not subscribed"
+        self._clients, self._subscriptions = [], []
+        for port, shard in servers.parts:
+            client = redis.Redis(port=port)
+            subscription = client.pubsub()
+            subscription.subscribe(shard.name(keys.ENDS))
+            assert subscription.get_message(timeout=5) is not None, "not subscribed"
+            self._clients.append(client)
+            self._subscriptions.append(subscription)
 
     def read(self) -> Counter[str]:
-        while message := self._subscription.get_message(timeout=0.2):
-            self.counts[message["data"].decode()] += 1
+        for subscription in self._subscriptions:
+            while message := subscription.get_message(timeout=0.2):
+                self.counts[message["data"].decode()] += 1
         return self.counts
 
     def close(self) -> None:
-        self._subscription.close()
-        self._client.close()
+        for one in (*self._subscriptions, *self._clients):
+            one.close()
 
 
 async def ask(client: httpx.AsyncClient, request: dict[str, Any]) -> httpx.Response:
@@ -79,25 +97,75 @@ def calm(crew: Crew, before: dict[int, int]) -> None:
         time.sleep(0.1)
 
 
-def left(server: RedisServer) -> set[str]:
+def left(servers: Servers) -> set[str]:
     """Keys of queues and jobs, and jobs that only an index knows; what a sweep keeps is its own."""
-    with redis.Redis(port=server.port) as client:
-        names = {name.decode() for name in client.scan_iter()}
-        indexed = {
-            f"{name} {job.decode()}"
-            for name in names
-            if name.startswith((keys.INDEX, keys.OWNED))
-            for job in client.zrange(name, 0, -1)
-            if not client.exists(keys.JOB + job.decode())
-        }
-    return indexed | {name for name in names if name.startswith(OF_JOBS)}
+    found = set[str]()
+    for port, shard in servers.parts:
+        with redis.Redis(port=port) as client:
+            own = shard.name(keys.PREFIX)
+            names = {name.decode() for name in client.scan_iter() if name.startswith(own.encode())}
+            found |= {
+                f"{name} {job.decode()}"
+                for name in names
+                if name.startswith((shard.name(keys.INDEX), shard.name(keys.OWNED)))
+                for job in client.zrange(name, 0, -1)
+                if not client.exists(shard.name(keys.JOB) + job.decode())
+            }
+            found |= {name for name in names if name.replace(own, keys.PREFIX).startswith(OF_JOBS)}
+    return found
 
 
-def settled(server: RedisServer, known: set[str] | None = None) -> None:
+def settled(servers: Servers, known: set[str] | None = None) -> None:
     """Wait until nothing is left but what is `known`; if nothing is, but that there were jobs."""
     began = time.monotonic()
-    while names := left(server) - (known or set()):
-        if known is None and all(name.startswith(keys.JOB) for name in names):
+    while names := left(servers) - (known or set()):
+        if known is None and all(_is_known_to_have_been(name) for name in names):
             return
         assert time.monotonic() - began < SETTLED_WITHIN_S, names
         time.sleep(0.1)
+
+
+def _is_known_to_have_been(name: str) -> bool:
+    """Whether a name is that of a job's hash, in any shard."""
+    return re.match(rf"{keys.PREFIX}({{\d+}}:)?job:", name) is not None
+
+
+async def mixed(client: httpx.AsyncClient, number: int) -> Any:
+    """Job `number`, of one of three kinds, waited for or queued; what it came to, without its id
+    and times."""
+    match number % 5:
+        case 0:
+            chance = np.random.default_rng(number)
+            tokens = chance.integers(0, CONFIG.vocabulary, (3, *CONFIG.image_shape), np.uint8)
+            kind = "likelihoods" if number % 2 else "anomalies"
+            answer = await client.post(
+                f"/v1/{kind}?model=tiny&seed={number}&timeout_s={PATIENCE_S}",
+                content=encode_npy(tokens),
+                headers={"Content-Type": "application/x-npy"},
+            )
+            assert answer.status_code == 200, answer.text
+            return answer.json()["results"]
+        case 1:
+            request = body(number, timeout_s=PATIENCE_S)
+            queued = await client.post("/v1/jobs", json={"kind": "samples", "request": request})
+            assert queued.status_code == 202, queued.text
+            path = queued.headers["location"]
+            while (await client.get(path)).json()["status"] in ("queued", "running"):
+                await asyncio.sleep(0.2)
+            result = images(await client.get(f"{path}/result"))
+            await client.delete(path)
+            return result
+        case _:
+            return images(await client.post("/v1/samples", json=body(number, timeout_s=PATIENCE_S)))
+
+
+async def all_mixed(crew: Crew, jobs: int = JOBS) -> list[Any]:
+    """What all jobs came to, so many of them at once."""
+    turn = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(base_url=crew.address, timeout=PATIENCE_S) as client:
+
+        async def one(number: int) -> Any:
+            async with turn:
+                return await mixed(client, number)
+
+        return await asyncio.gather(*(one(number) for number in range(jobs)))

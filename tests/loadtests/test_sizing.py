@@ -57,11 +57,13 @@ def test_a_made_up_device_takes_its_time_and_says_nothing(probes: int) -> None:
     assert (answer.vjps is None) == (not probes)
 
 
-def test_a_job_costs_redis_six_scripts_and_some_time() -> None:
-    with redis_limits.redis_server() as url:
-        found = redis_limits.per_job(url, workers=2, jobs=40)
-        calls = redis_limits.per_call(url)
-    assert found.workers == 2
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_job_costs_redis_six_scripts_and_some_time(shards: int) -> None:
+    with redis_limits.redis_servers(shards) as servers:
+        found = redis_limits.per_job(servers, workers=2, jobs=40)
+        calls = redis_limits.per_call(servers)
+    assert (found.workers, found.shards) == (2, shards)
+    assert found.seconds / shards <= found.busiest <= found.seconds
     assert 6 <= found.calls < 10
     assert found.commands > found.calls
     assert found.seconds > 0

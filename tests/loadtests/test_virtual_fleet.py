@@ -117,6 +117,25 @@ def test_the_work_of_a_traffic_is_what_its_rows_take() -> None:
     assert report.price / len(arrivals) == pytest.approx(mean_work(MIXED), rel=0.35)
 
 
+def test_shards_change_no_amount_of_work() -> None:
+    arrivals = _mixed(seed=2)
+    one, three = (simulate(Fleet(GROWING, 4, shards=n), arrivals) for n in (1, 3))
+    assert one.ends == three.ends == {"succeeded": len(arrivals)}
+    assert one.price == pytest.approx(three.price, rel=0.02)
+    assert one.latencies != three.latencies
+
+
+def test_each_shard_refuses_what_is_past_its_bound() -> None:
+    kind = Kind("one", 1.0, rows=1, evaluations=10)
+    arrivals = [Arrival(0.0, kind, number) for number in range(20)]
+    bounds = Bounds(6, 10_000, 1e6)
+    refused = [
+        simulate(Fleet(GROWING, 0, bounds=bounds, shards=n), arrivals).ends["refused"]
+        for n in (1, 3, 4)
+    ]
+    assert refused == [14, 14, 12]
+
+
 def test_a_tick_costs_what_was_measured_and_its_padding_too() -> None:
     assert GROWING.tick({0: 1}) == GROWING.tick({0: 16}) == pytest.approx(0.016)
     assert GROWING.tick({0: 17}) == pytest.approx(0.024)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from secret_words import PASSWORDS, seen
 
-from service.urls import UrlError, collector_url, place, redis_url
+from service.urls import UrlError, collector_url, redis_url
 
 FORMS = [
     "redis://:{}@queue.example:6379/3",
@@ -16,6 +16,10 @@ FORMS = [
     "redis://{}:secret-of-others@queue.example:6379",
     "redis://queue.example:6379/3?password={}",
     "unix://:{}@/run/redis.sock?db=3",
+    "redis+cluster://user:{}@queue.example:6379,b:6380/?shards=6",
+    "rediss+sentinel://user:{}@queue.example,b/primary/3",
+    "redis+sentinel://queue.example,b/primary/3?sentinel_password={}",
+    "redis://:{}@queue.example,b:6380/0",
 ]
 PLACES = ["queue.example", "/run/redis.sock"]
 
@@ -23,7 +27,7 @@ PLACES = ["queue.example", "/run/redis.sock"]
 def shown(form: str, password: str) -> str:
     """The text that a log or an error shows of the URL."""
     try:
-        return place(redis_url(form.format(password)))
+        return redis_url(form.format(password)).place
     except UrlError as refusal:
         return str(refusal)
 
@@ -55,10 +59,14 @@ def test_any_password_at_all(form: str, password: str) -> None:
         ("redis://:p@ss@h/0", "redis://h/0"),
         ("redis:///0", "redis:///0"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("redis://u:p@a:1,b:2/3", "redis://a:1/3,redis://b:2/3"),
+        ("redis+cluster://u:p@a:1,b:2", "redis+cluster://a:1,b:2"),
+        ("rediss+cluster://h:1/?shards=6&ssl_check_hostname=no", "rediss+cluster://h:1"),
+        ("redis+sentinel://:p@a:1,[::1]:2/queue/4", "redis+sentinel://a:1,[::1]:2/queue"),
     ],
 )
 def test_where_a_store_is(url: str, where: str) -> None:
-    assert place(redis_url(url)) == where
+    assert redis_url(url).place == where
 
 
 @pytest.mark.parametrize(
@@ -78,11 +86,39 @@ def test_where_a_store_is(url: str, where: str) -> None:
         "redis://h/0 ",
         " redis://h/0",
         "redis://h/0\n",
+        "redis://a,,b/0",
+        "redis+cluster://a,/?shards=3",
+        "redis+cluster://h/1",
+        "redis+cluster://h/?shards=0",
+        "redis+cluster://h/?shards=65",
+        "redis+cluster://h/?shards=many",
+        "redis+sentinel://h",
+        "redis+sentinel://h/queue/zero",
+        "unix+cluster:///run/redis.sock",
+        "redis+other://h/0",
     ],
 )
 def test_what_is_no_url_of_a_redis(url: str) -> None:
     with pytest.raises(UrlError, match="percent-encoded"):
         redis_url(url)
+
+
+def test_the_servers_of_a_url() -> None:
+    assert redis_url("redis://u:p@a:1,b/3?ssl=1").servers == (
+        *("redis://u:p@a:1/3?ssl=1", "redis://u:p@b/3?ssl=1"),
+    )
+    cluster = redis_url("rediss+cluster://u:p@a,b:2/?ssl_check_hostname=no&shards=6")
+    assert cluster.servers == (
+        *("rediss://u:p@a/0?ssl_check_hostname=no", "rediss://u:p@b:2/0?ssl_check_hostname=no"),
+    )
+    assert (cluster.kind, cluster.shards, redis_url("redis+cluster://h").shards) == (
+        "cluster",
+        6,
+        3,
+    )
+    watched = redis_url("redis+sentinel://:a%23b@h/queue?sentinel_password=c%23d")
+    assert (watched.servers, watched.primary) == (("redis://:a%23b@h/0",), "queue")
+    assert set(watched.passwords) == {"a%23b", "a#b", "c#d"}
 
 
 @pytest.mark.parametrize("url", ["http://h:4318", "https://u:p@h/otlp", "http://[::1]:4318/"])

@@ -22,6 +22,7 @@ end
 -- After a long gap between sweeps Redis was away, and no lease could be renewed: all leases begin
 -- anew. Workers renew every third of a lease, so that a shorter gap uses up no lease.
 local time_ms = redis_ms()
+notice_takeover()
 local swept = number(call('GET', names.swept))
 redis.call('SET', names.swept, whole(time_ms))
 redis.call('SET', names.born, whole(time_ms), 'NX')

@@ -6,8 +6,9 @@ import pytest
 from redis_server import RedisServer
 from store_setup import POLL_S, FakeClock, bounds
 
+from loadtests.redis_cluster import Cluster
 from service.store.base import Store
-from service.store.connection import connect
+from service.store.connection import connect_all
 from service.store.memory import MemoryStore
 from service.store.redis import RedisStore
 
@@ -37,14 +38,37 @@ def server(running_redis: RedisServer) -> RedisServer:
     return running_redis
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(scope="session")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def cluster(running_cluster: Cluster) -> Cluster:
+    """An empty Redis Cluster of three primaries."""
+    running_cluster.flush()
+    return running_cluster
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[Store]:
-    """A store that holds CAPACITY waiting jobs and remembers RETAINED ended ones."""
+    """A store that holds CAPACITY waiting jobs and remembers RETAINED ended ones: in memory, in a
+    Redis, and in the only shard of a Redis Cluster."""
     if request.param == "memory":
         yield MemoryStore(bounds(), clock)
         return
-    server: RedisServer = request.getfixturevalue("server")
-    async with connect(server.url) as client:
-        store = RedisStore(client, bounds(), clock=clock, poll_s=POLL_S)
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("server")
+        url = server.url
+    else:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        url = cluster.url.replace("shards=3", "shards=1")
+    async with connect_all(url) as ((client, shard),):
+        store = RedisStore(client, bounds(), clock=clock, poll_s=POLL_S, shard=shard)
         yield store
         await store.close()

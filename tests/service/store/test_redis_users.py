@@ -16,7 +16,7 @@ from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.store import connection, keys, telling
 from service.store.base import Key
-from service.store.connection import NULL_OBSERVER, check, connect, round_trip
+from service.store.connection import NULL_OBSERVER, Connected, check, connect, round_trip
 from service.store.dead_letters import DeadLetters
 from service.store.fleet import Fleet
 from service.store.orders import Orders, Report
@@ -113,7 +113,9 @@ async def test_a_user_may_do_all_that_the_service_does(
         assert await orders.latest() == {"tiny": order}
         assert await orders.reports(order) == {"w": Report()}
         await orders.withdraw("tiny", order)
-        quotas = Quotas(Settings(request_rate="1/minute", cost_rate="9/minute"), client)
+        quotas = Quotas(
+            Settings(request_rate="1/minute", cost_rate="9/minute"), [Connected(client)]
+        )
         await quotas.admit("somebody")
         await quotas.check("somebody", 1)
         await quotas.charge("somebody", 1)

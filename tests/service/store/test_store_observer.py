@@ -10,7 +10,7 @@ from store_setup import POLL_S, RESULT, A, FakeClock, bounds, claim, job
 
 from service.errors import StoreUnavailable
 from service.settings import Settings
-from service.store.connection import connect
+from service.store.connection import Connected, connect
 from service.store.fleet import Fleet
 from service.store.quotas import Quotas
 from service.store.redis import RedisStore
@@ -46,7 +46,7 @@ async def test_every_round_trip_is_told_by_its_operation(server: RedisServer) ->
     async with connect(server.url) as client:
         store = RedisStore(client, bounds(), poll_s=POLL_S, observer=told)
         fleet = Fleet(client, told)
-        quotas = Quotas(Settings(request_rate="5/minute"), client, told)
+        quotas = Quotas(Settings(request_rate="5/minute"), [Connected(client)], told)
         await store.put(job("j", deadline=1e11))
         await store.complete(await claim(store), RESULT)
         await store.record("j")

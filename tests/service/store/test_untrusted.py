@@ -16,7 +16,7 @@ from store_setup import POLL_S, RESULT, A, B, FakeClock, bounds, claim, job
 from service.errors import ComputationFailed
 from service.settings import Settings
 from service.store import keys
-from service.store.connection import connect
+from service.store.connection import Connected, connect
 from service.store.dead_letters import DeadLetters
 from service.store.fleet import Fleet
 from service.store.orders import Orders
@@ -94,6 +94,7 @@ STRUCTURES = [
     *(keys.OWNED, keys.ENDED, keys.OWNER_ENDED, keys.KEPT, keys.KEPT_BYTES, keys.OWNER_BYTES),
     *(keys.ADMITTED, keys.DRAINED, keys.SWEPT, keys.GRACE, keys.CALLS, keys.DEAD_LETTERS),
     *(keys.RUNNING, keys.ATTENDED, keys.LISTENERS + A, keys.BORN, keys.MEND, keys.WORKERS),
+    *(keys.SERVER, keys.GAP),
 ]
 
 
@@ -345,7 +346,7 @@ async def test_announcements_orders_and_letters_may_be_anything(
 
 
 async def test_counters_of_requests_that_do_not_count_begin_anew(client: Redis, told: Told) -> None:
-    quotas = Quotas(Settings(request_rate="2/minute"), client, told)
+    quotas = Quotas(Settings(request_rate="2/minute"), [Connected(client)], told)
     await quotas.admit("somebody")
     (key,) = await client.keys(keys.RATES + "*")
     await client.delete(key)

@@ -100,6 +100,18 @@ local function unfinished_jobs(lists)
   return found
 end
 
+-- The next place in this shard. Where there are several shards, places are microseconds of Redis's
+-- clock, so that lists of all are in order, and no two shards have the same.
+local function next_place()
+  local at = call('INCR', names.admitted)
+  if constants.shards == 1 then return at end
+  local time = redis.call('TIME')
+  local now_us = 1000000 * time[1] + time[2]
+  at = math.max(at - 1 + constants.shards, now_us - now_us % constants.shards + constants.shard)
+  redis.call('SET', names.admitted, whole(at))
+  return at
+end
+
 -- Give a job the next place in its queue. All streams share one count, so that the oldest job of
 -- several streams has the least number. A stream that takes no such entry is made again.
 local function enqueue(id, queue)
@@ -107,7 +119,7 @@ local function enqueue(id, queue)
   if call('SADD', names.queues, queue) == 1 then
     redis.pcall('XGROUP', 'CREATE', stream, names.group, '0', 'MKSTREAM')
   end
-  local at = call('INCR', names.admitted)
+  local at = next_place()
   local reply = at < 2 ^ 53 and redis.pcall('XADD', stream, whole(at) .. '-0', 'job', id)
   if not reply or reply.err then
     tell('queue', queue, reply and reply.err or 'the number of admitted jobs cannot be')

@@ -1,0 +1,165 @@
+"""A crew on a Redis Cluster whose primaries are killed under load, for minutes: `make chaos`."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from crew import Crew
+from tiny_zoo import write_checkpoint
+from traffic import AT_ONCE, PATIENCE_S, all_mixed, ask_all, body, images
+
+from loadtests.redis_cluster import Cluster, until
+from service.store import keys
+from service.store.shards import in_cluster, shard_of
+
+pytestmark = pytest.mark.chaos
+
+SHARDS = 3
+# Primaries that are killed in turn, seconds between two deaths, and between two new jobs.
+DEATHS, BETWEEN_S, EVERY_S = 3, 20.0, 0.05
+# Seconds before its primary's death within which a job was accepted that may be lost: the primary
+# answers before the replica has it.
+LAG_S = 1.0
+KINDS, KILLS = 24, 5
+LEAST_BETWEEN_KILLS_S = 4.0
+
+
+@pytest.fixture(scope="module")
+def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("replicated"), replicas=1)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory, replicated: Cluster) -> Iterator[Crew]:
+    folder: Path = tmp_path_factory.mktemp("sharded")
+    write_checkpoint(folder / "zoo" / "tiny")
+    with Crew(3, folder / "zoo", replicated.url, folder / "log", max_queued_jobs=5_000) as crew:
+        crew.wait_until_ready()
+        yield crew
+
+
+def test_killed_workers_change_no_byte(sharded: Crew) -> None:
+    every_s = max(2 * sharded.replaced_within(), LEAST_BETWEEN_KILLS_S)
+    quiet = asyncio.run(all_mixed(sharded))
+    before, chance = sharded.replaced, random.Random(13)
+
+    async def kill() -> None:
+        for _ in range(KILLS):
+            await asyncio.sleep(every_s)
+            sharded.kill_one(chance)
+
+    async def rough() -> list[Any]:
+        killing, rounds = asyncio.create_task(kill()), []
+        while not killing.done():
+            rounds.append(await all_mixed(sharded))
+        return rounds
+
+    assert all(found == quiet for found in asyncio.run(rough()))
+    assert sharded.replaced - before == KILLS
+
+
+class _Deaths:
+    """Kills the primaries of the shards in turn; each comes back as a replica."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.at: list[tuple[int, float]] = []
+
+    async def run(self) -> None:
+        for shard in in_cluster(SHARDS)[:DEATHS]:
+            key = shard.name(keys.NOTHING)
+            old = self._cluster.owner(key)
+            self.at.append((shard.number, time.time()))
+            old.stop()
+            await asyncio.to_thread(until, partial(self._is_taken, key, old.port))
+            await asyncio.sleep(BETWEEN_S / 2)
+            await asyncio.to_thread(old.start)
+            await asyncio.sleep(BETWEEN_S / 2)
+
+    def _is_taken(self, key: str, port: int) -> bool:
+        return self._cluster.owner(key).port != port
+
+    def may_have_lost(self, name: str, accepted_at: float) -> bool:
+        """Whether a job's primary died within the replica's lag after it was accepted."""
+        shard = shard_of(name, SHARDS)
+        return any(dead == shard and 0 <= at - accepted_at < LAG_S for dead, at in self.at)
+
+
+async def queued(client: httpx.AsyncClient, number: int) -> tuple[str, float, int]:
+    """Queue a job; its id, when it was accepted, and how often that was refused."""
+    request = {"kind": "samples", "request": body(number % KINDS, timeout_s=PATIENCE_S)}
+    refusals = 0
+    while True:
+        answer = await client.post("/v1/jobs", json=request)
+        if answer.status_code == 202:
+            return answer.json()["id"], time.time(), refusals
+        assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
+        refusals += 1
+        await asyncio.sleep(0.2)
+
+
+async def outcome(client: httpx.AsyncClient, name: str) -> list[str] | None:
+    """The images of a job, or None where the service says that it is lost."""
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE_S:
+        answer = await client.get(f"/v1/jobs/{name}")
+        if answer.status_code == 200:
+            if answer.json()["status"] not in ("queued", "running"):
+                result = await client.get(f"/v1/jobs/{name}/result")
+                if result.status_code == 200:
+                    return images(result)
+        elif "send it again" in answer.json()["detail"]:
+            return None
+        assert answer.status_code in (200, 503), answer.text
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"job {name} never ended")
+
+
+def test_killed_primaries_lose_what_replication_may_lose(
+    sharded: Crew, replicated: Cluster
+) -> None:
+    requests = [body(number, timeout_s=PATIENCE_S) for number in range(KINDS)]
+    quiet = [images(answer) for answer in asyncio.run(ask_all(sharded, requests))]
+    deaths = _Deaths(replicated)
+
+    async def load() -> tuple[list[tuple[str, float, int]], list[list[str] | None]]:
+        limits = httpx.Limits(max_connections=200)
+        async with httpx.AsyncClient(base_url=sharded.address, limits=limits, timeout=60) as client:
+            dying = asyncio.create_task(deaths.run())
+            asking = []
+            while not dying.done():
+                asking.append(asyncio.create_task(queued(client, len(asking))))
+                await asyncio.sleep(EVERY_S)
+            await dying
+            accepted = await asyncio.gather(*asking)
+            turn = asyncio.Semaphore(AT_ONCE)
+
+            async def ask(name: str) -> list[str] | None:
+                async with turn:
+                    return await outcome(client, name)
+
+            return accepted, await asyncio.gather(*(ask(one[0]) for one in accepted))
+
+    accepted, found = asyncio.run(load())
+    lost = [one for one, drawn in zip(accepted, found, strict=True) if drawn is None]
+    print(
+        f"{len(accepted)} jobs accepted, {sum(one[2] for one in accepted)} refusals on the way, "
+        f"{len(deaths.at)} primaries killed, {len(lost)} jobs lost and told so"
+    )
+    assert len(deaths.at) == DEATHS
+    for number, drawn in enumerate(found):
+        assert drawn in (None, quiet[number % KINDS])
+    assert all(deaths.may_have_lost(name, at) for name, at, _ in lost), lost
+    assert set(Counter(shard_of(name, SHARDS) for name, _, _ in accepted)) == {0, 1, 2}
