@@ -22,8 +22,8 @@ _PRESETS: TypeAdapter[Presets] = TypeAdapter(Presets)
 
 
 def presets(manifest: Manifest) -> Presets:
-    """Return the checkpoint's own presets, and untuned ones for those that it lacks; but `best` is
-    left out where the checkpoint names `balanced` and no `best`, since nothing was nearer.
+    """Return the presets that the checkpoint names. One that does not name `balanced` has untuned
+    ones for those that it lacks.
 
     Raises CheckpointError for a preset of an unknown name, or one that no solver accepts.
     """
@@ -33,13 +33,10 @@ def presets(manifest: Manifest) -> Presets:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CheckpointError(f"{manifest.name}: presets.{where}: {first['msg']}") from error
-    found = UNTUNED | own
-    if "balanced" in own and "best" not in own:
-        del found["best"]
-    return found
+    return own if "balanced" in own else UNTUNED | own
 
 
 def preset(offered: Presets, name: PresetName) -> SamplerSpec:
-    """Return the solver of the preset `name`. Where a checkpoint offers no `best`, `balanced` is
-    the best."""
+    """Return the solver of the preset `name`, or that of `balanced` where the checkpoint does not
+    offer it, because no other solver is cheaper or nearer."""
     return offered.get(name, offered["balanced"])

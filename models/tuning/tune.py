@@ -91,14 +91,19 @@ class Pilot:
 
 def winners(found: Sweep) -> Presets:
     """Return the presets. `fast` is the cheapest that is as near as any of its budget, up to one
-    standard error; the others are the nearest for their evaluations or fewer. There is no `best`
-    where nothing is nearer than `balanced`."""
-    chosen: Presets = {
+    standard error; the others are the nearest for their evaluations or fewer. `fast` and `best` are
+    left out where they would be `balanced`."""
+    balanced = found.best(PRESET_BUDGETS["balanced"]).solver
+    others: Presets = {
         "fast": found.cheapest(PRESET_BUDGETS["fast"]).solver,
-        "balanced": found.best(PRESET_BUDGETS["balanced"]).solver,
+        "best": found.best(PRESET_BUDGETS["best"]).solver,
     }
-    best = found.best(PRESET_BUDGETS["best"]).solver
-    return chosen if best == chosen["balanced"] else {**chosen, "best": best}
+    named = others | {"balanced": balanced}
+    return {
+        name: named[name]
+        for name in PRESET_BUDGETS
+        if name == "balanced" or named[name] != balanced
+    }
 
 
 def _distance(trial: Trial) -> float:

@@ -93,6 +93,7 @@ def test_the_cheapest_is_as_near_up_to_one_error_of_the_difference() -> None:
         "fast": Dpm2m(steps=5),
         "balanced": Dpm2m(steps=20),
     }
+    assert tune.winners(FOUND.with_row(row(Dpm2m(steps=5), 0.05))) == {"balanced": Dpm2m(steps=5)}
 
 
 def test_a_row_takes_the_place_of_one_that_is_further() -> None:

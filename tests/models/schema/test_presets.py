@@ -1,13 +1,13 @@
 """Presets: the checkpoint's own before the untuned ones, and nothing that no solver takes."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
 from models.schema.mulan import MulanConfig
-from models.schema.presets import UNTUNED, preset, presets
+from models.schema.presets import UNTUNED, PresetName, preset, presets
 from models.schema.specs import Ddpm, RtkMala
 
 
@@ -20,11 +20,12 @@ def test_the_checkpoint_s_own_win() -> None:
     assert found == UNTUNED | {"best": RtkMala(segments=3)}
 
 
-def test_where_nothing_is_nearer_than_balanced_there_is_no_best() -> None:
+def test_a_checkpoint_with_a_balanced_preset_offers_what_it_names() -> None:
     found = presets(manifest(balanced={"name": "rtk-mala", "segments": 3}))
-    assert found == {"fast": UNTUNED["fast"], "balanced": RtkMala(segments=3)}
-    assert preset(found, "best") == preset(found, "balanced") == RtkMala(segments=3)
-    assert preset(UNTUNED, "best") == UNTUNED["best"]
+    assert found == {"balanced": RtkMala(segments=3)}
+    for name in get_args(PresetName):
+        assert preset(found, name) == RtkMala(segments=3)
+        assert preset(UNTUNED, name) == UNTUNED[name]
 
 
 def test_untuned_presets_cost_ever_more() -> None:
