@@ -92,18 +92,20 @@ class Pilot:
 def winners(found: Sweep) -> Presets:
     """Return the presets. `fast` is the cheapest that is as near as any of its budget, up to one
     standard error; the others are the nearest for their evaluations or fewer. `fast` and `best` are
-    left out where they would be `balanced`."""
-    balanced = found.best(PRESET_BUDGETS["balanced"]).solver
-    others: Presets = {
+    left out where they would be `balanced`.
+
+    Learned steps may be `fast` alone: they minimise the distance itself, which therefore does not
+    tell whether they are better in anything else.
+    """
+    rows = [row for row in found.rows if row.solver.points is None]
+    tuned = found.model_copy(update={"rows": rows})
+    named: Presets = {
         "fast": found.cheapest(PRESET_BUDGETS["fast"]).solver,
-        "best": found.best(PRESET_BUDGETS["best"]).solver,
+        "balanced": tuned.best(PRESET_BUDGETS["balanced"]).solver,
+        "best": tuned.best(PRESET_BUDGETS["best"]).solver,
     }
-    named = others | {"balanced": balanced}
-    return {
-        name: named[name]
-        for name in PRESET_BUDGETS
-        if name == "balanced" or named[name] != balanced
-    }
+    balanced = named["balanced"]
+    return {name: spec for name, spec in named.items() if name == "balanced" or spec != balanced}
 
 
 def _distance(trial: Trial) -> float:

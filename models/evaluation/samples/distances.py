@@ -71,7 +71,7 @@ class Reference(NamedTuple):
         return Distance.of(float(statistic(once)), statistic(weights))
 
     def discrepancy(self, drawn: Tensor) -> Tensor:
-        """The same squared discrepancy, of features `[N, F]` by which it has a gradient."""
+        """Return the same squared discrepancy of features `[N, F]`, with a gradient by them."""
         drawn = drawn.double() / self.scale
         return _among(drawn) - 2 * _kernel(drawn, self.features).mean() + _among(self.features)
 

@@ -94,6 +94,12 @@ def test_the_cheapest_is_as_near_up_to_one_error_of_the_difference() -> None:
         "balanced": Dpm2m(steps=20),
     }
     assert tune.winners(FOUND.with_row(row(Dpm2m(steps=5), 0.05))) == {"balanced": Dpm2m(steps=5)}
+    learned = Dpm2m(steps=5, points=(0.9, 0.8, 0.7, 0.6))
+    assert tune.winners(FOUND.with_row(row(learned, 0.05))) == {
+        "fast": learned,
+        "balanced": Dpm2m(steps=20),
+        "best": RtkUla(segments=50),
+    }
 
 
 def test_a_row_takes_the_place_of_one_that_is_further() -> None:
