@@ -41,15 +41,16 @@ class LikelihoodParameters(RequestModel):
         None,
         ge=0.01,
         le=1000,
-        description="Instead of `probes`: the total standard error of each image, of trace, draws "
-        "and ODE together, that solves are added for. With one draw there is no error of draws.",
+        description="The total standard error of each image that solves are added for, of trace, "
+        "draws and ODE together, in nats. It stands in the place of `probes`. One draw has no error "
+        "of draws.",
     )
     max_evaluations: int | None = Field(
         None,
         ge=8,
         le=20_000,
-        description="With `standard_error_nats`: the network evaluations of an image that are not "
-        "exceeded for it, 2000 where left out. The price of the request is by them.",
+        description="The most network evaluations of an image where `standard_error_nats` is "
+        "given, 2000 if left out. The price of the request is by them.",
     )
     class_label: ClassLabels = Field(
         None,
@@ -117,19 +118,19 @@ class Likelihood(ResponseModel):
     )
     draws: int | None = Field(
         None,
-        description="With `standard_error_nats`: the draws that were taken.",
+        description="The draws that `standard_error_nats` took.",
         exclude_if=lambda draws: draws is None,
     )
     solves: int | None = Field(
         None,
-        description="With `standard_error_nats`: how often each draw was solved, with other "
-        "probes each time.",
+        description="The number of solves of each draw, each with other probes, that "
+        "`standard_error_nats` took.",
         exclude_if=lambda solves: solves is None,
     )
     precise: bool | None = Field(
         None,
-        description="With `standard_error_nats`: true if `total_standard_error` is not above it, "
-        "false if `max_evaluations` left no room for more.",
+        description="True if `total_standard_error` is not above `standard_error_nats`, false if "
+        "`max_evaluations` left no room for more.",
         exclude_if=lambda precise: precise is None,
     )
     terms: ScoreTerms

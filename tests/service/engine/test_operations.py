@@ -26,7 +26,7 @@ class Free:
 
 
 @pytest.mark.parametrize(
-    ("solvers", "most"), [(("ddpm",), 100), (("ddpm", "dpm-2m", "rtk-ula", "rtk-mala"), 700)]
+    ("solvers", "most"), [(("ddpm",), 100), (("ddpm", "dpm-2m", "rtk-ula", "rtk-mala"), 720)]
 )
 def test_a_tick_takes_few_operations_outside_the_network(
     solvers: tuple[str, ...], most: int
