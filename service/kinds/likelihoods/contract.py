@@ -42,8 +42,8 @@ class LikelihoodParameters(RequestModel):
         ge=0.01,
         le=1000,
         description="The total standard error of each image that solves are added for, of trace, "
-        "draws and ODE together, in nats. It stands in the place of `probes`. One draw has no error "
-        "of draws.",
+        "draws and ODE together, in nats. It stands in the place of `probes`. One draw has no "
+        "error of draws.",
     )
     max_evaluations: int | None = Field(
         None,
