@@ -54,7 +54,7 @@ def test_a_solver_s_parameters_come_from_the_schema(page: Page, address: str) ->
     expect(page.get_by_role("list", name=DRAWN).get_by_role("img")).to_have_count(2)
     page.get_by_role("button", name="Image 1 of 2").click()
     dialog = page.get_by_role("dialog")
-    for fact in ("rtk-mala", "18", "of proposals"):
+    for fact in ("rtk-mala", "16", "of proposals"):
         expect(dialog).to_contain_text(fact)
 
 
