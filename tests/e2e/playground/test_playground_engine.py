@@ -13,19 +13,19 @@ pytestmark = pytest.mark.needs("chromium")
 def test_four_samplers_share_their_calls(page: Page, address: str) -> None:
     visit(page, address, "race")
     page.get_by_label("Images", exact=True).fill("4")
-    page.get_by_label("Evaluations for each image").fill("30")
+    page.get_by_label("Evaluations for each image").fill("31")
     with page.expect_response(re.compile("/metrics")):
         page.get_by_role("button", name="Start").click()
     for name in ("ddpm", "ddim", "dpm-2m", "rtk-mala"):
         lane = page.get_by_role("region", name=name, exact=True)
         expect(lane.get_by_role("img", name=re.compile(f"Image . by {name}"))).to_have_count(4)
-        expect(lane).to_contain_text("30 evaluations")
+        expect(lane).to_contain_text("31 evaluations")
     tile = page.get_by_text("rows in a network call")
     expect(tile).to_be_visible()
     text = page.locator(".figure-number", has_text="rows in a network call").inner_text()
     # One request alone has 4 rows; calls that hold more have those of others in them.
     assert float(text.split()[0]) > 4
-    expect(page.locator(".figure-number", has_text="calls for 480 evaluations")).to_be_visible()
+    expect(page.locator(".figure-number", has_text="calls for 496 evaluations")).to_be_visible()
     assert faults(page) == []
 
 
