@@ -217,7 +217,7 @@ WRONG = [
         densities_converge,
         Adams(),
         weighs_one_end_of_a_step_twice=("adams", "(own.rate + rate)", "(rate + rate)"),
-        counts_each_step_twice=("adams", "(h / 2)[:, None]", "h[:, None]"),
+        counts_each_step_twice=("adams", "log_det + (h / 2)[:, None]", "log_det + h[:, None]"),
         corrects_the_wrong_way=("adams", "change, own.here, there.g", "-change, own.here, there.g"),
         keeps_the_first_answer=("adams", "            eps=eps,\n", "            eps=own.eps,\n"),
         asks_where_it_stands=("adams", "advance(state.s, state.step))", "state.s)"),
@@ -228,7 +228,7 @@ WRONG = [
     *_broken(
         tolerances_are_kept,
         Adams(),
-        heeds_no_tolerance=("adams", "SHARE * problem.columns.tolerance", "SHARE * 10"),
+        heeds_no_tolerance=("adams", "return problem.columns.tolerance /", "return 10 /"),
     ),
     *_broken(
         densities_converge,
