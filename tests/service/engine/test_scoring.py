@@ -165,7 +165,7 @@ def test_solves_are_added_until_an_error_is_reached(
 ) -> None:
     job = scores("a", images(4), draws, probes=4)
     once = found(drive(Engine(models), [once_for(job, 1000.0)])[0]["a"])
-    nats = 0.6 * min(score.total_standard_error or 0.0 for score in once)
+    nats = 0.8 * min(score.total_standard_error or 0.0 for score in once)
     outcomes, events = drive(Engine(models), [asking(job, nats)])
     for score, before in zip(found(outcomes["a"]), once, strict=True):
         assert score.precise
