@@ -151,6 +151,7 @@ def test_an_action_takes_what_its_command_gives() -> None:
         "graphs",
         "train",
         "tune",
+        "tune-steps",
         "calibrate",
         "evaluate",
     }
