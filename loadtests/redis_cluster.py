@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import redis
 
@@ -31,7 +33,30 @@ def executable() -> str:
     return found
 
 
-class Node:
+class Running(ABC):
+    """One or more servers, which run while the context is open."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start all servers, and wait until they answer and know each other."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop all servers at once."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
+class Node(Running):
     """One redis-server in a folder, with these options."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
@@ -73,7 +98,7 @@ class Node:
         return False
 
 
-class Cluster:
+class Cluster(Running):
     """Primaries, each with an equal range of slots and a shard, and so many replicas of each."""
 
     def __init__(
@@ -96,7 +121,6 @@ class Cluster:
         return f"redis+cluster://{hosts}/?shards={self.primaries}"
 
     def start(self) -> None:
-        """Start all nodes, and wait until they are one cluster."""
         for node in self.nodes:
             node.start()
         clients = [node.client() for node in self.nodes]
@@ -138,12 +162,11 @@ class Cluster:
                 client.flushall()
 
     def stop(self) -> None:
-        """Stop all servers at once."""
         for node in self.nodes:
             node.stop()
 
 
-class Watched:
+class Watched(Running):
     """A primary with a replica, and Sentinels that replace the one by the other."""
 
     def __init__(self, folder: Path, sentinels: int = 3) -> None:
@@ -163,7 +186,6 @@ class Watched:
         return f"redis+sentinel://{hosts}/queue/0"
 
     def start(self) -> None:
-        """Start all, and wait until the Sentinels know of the replica and of each other."""
         self.primary.start()
         self.replica.start()
         for number, sentinel in enumerate(self.sentinels):
@@ -183,7 +205,6 @@ class Watched:
         return int(facts["num-slaves"]) == 1 and int(facts["num-other-sentinels"]) == others
 
     def stop(self) -> None:
-        """Stop all servers at once."""
         for node in (*self.sentinels, self.replica, self.primary):
             node.stop()
 

@@ -76,19 +76,11 @@ def redis_servers(shards: int = 1) -> Iterator[Servers]:
     RuntimeError."""
     with tempfile.TemporaryDirectory() as folder:
         if shards > 1:
-            cluster = Cluster(Path(folder), shards, durable=True)
-            nodes = cluster.nodes
-            start, url = cluster.start, cluster.url
+            with Cluster(Path(folder), shards, durable=True) as cluster:
+                yield Servers(cluster.url, [node.port for node in cluster.nodes])
         else:
-            node = Node(Path(folder), "--appendonly", "yes", "--save", "")
-            nodes = [node]
-            start, url = node.start, f"redis://127.0.0.1:{node.port}/0"
-        try:
-            start()
-            yield Servers(url, [node.port for node in nodes])
-        finally:
-            for node in nodes:
-                node.stop()
+            with Node(Path(folder), "--appendonly", "yes", "--save", "") as node:
+                yield Servers(f"redis://127.0.0.1:{node.port}/0", [node.port])
 
 
 def per_job(servers: Servers, workers: int, jobs: int) -> JobCost:

@@ -6,13 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from crew import Crew
-from tiny_zoo import write_checkpoint
 from traffic import AT_ONCE, PATIENCE_S, all_mixed, ask_all, body, images
 
 from loadtests.redis_cluster import Cluster, until
@@ -31,43 +29,34 @@ KINDS, KILLS = 24, 5
 LEAST_BETWEEN_KILLS_S = 4.0
 
 
+SETTINGS = {"max_queued_jobs": 5_000}
+
+
 @pytest.fixture(scope="module")
-def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("replicated"), replicas=1)
-    try:
-        cluster.start()
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster, in the place of the one Redis that a crew has elsewhere."""
+    with Cluster(tmp_path_factory.mktemp("replicated"), replicas=1) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory: pytest.TempPathFactory, replicated: Cluster) -> Iterator[Crew]:
-    folder: Path = tmp_path_factory.mktemp("sharded")
-    write_checkpoint(folder / "zoo" / "tiny")
-    with Crew(3, folder / "zoo", replicated.url, folder / "log", max_queued_jobs=5_000) as crew:
-        crew.wait_until_ready()
-        yield crew
-
-
-def test_killed_workers_change_no_byte(sharded: Crew) -> None:
-    every_s = max(2 * sharded.replaced_within(), LEAST_BETWEEN_KILLS_S)
-    quiet = asyncio.run(all_mixed(sharded))
-    before, chance = sharded.replaced, random.Random(13)
+def test_killed_workers_change_no_byte(crew: Crew) -> None:
+    every_s = max(2 * crew.replaced_within(), LEAST_BETWEEN_KILLS_S)
+    quiet = asyncio.run(all_mixed(crew))
+    before, chance = crew.replaced, random.Random(13)
 
     async def kill() -> None:
         for _ in range(KILLS):
             await asyncio.sleep(every_s)
-            sharded.kill_one(chance)
+            crew.kill_one(chance)
 
     async def rough() -> list[Any]:
         killing, rounds = asyncio.create_task(kill()), []
         while not killing.done():
-            rounds.append(await all_mixed(sharded))
+            rounds.append(await all_mixed(crew))
         return rounds
 
     assert all(found == quiet for found in asyncio.run(rough()))
-    assert sharded.replaced - before == KILLS
+    assert crew.replaced - before == KILLS
 
 
 class _Deaths:
@@ -127,16 +116,14 @@ async def outcome(client: httpx.AsyncClient, name: str) -> list[str] | None:
     raise AssertionError(f"job {name} never ended")
 
 
-def test_killed_primaries_lose_what_replication_may_lose(
-    sharded: Crew, replicated: Cluster
-) -> None:
+def test_killed_primaries_lose_what_replication_may_lose(crew: Crew, own_redis: Cluster) -> None:
     requests = [body(number, timeout_s=PATIENCE_S) for number in range(KINDS)]
-    quiet = [images(answer) for answer in asyncio.run(ask_all(sharded, requests))]
-    deaths = _Deaths(replicated)
+    quiet = [images(answer) for answer in asyncio.run(ask_all(crew, requests))]
+    deaths = _Deaths(own_redis)
 
     async def load() -> tuple[list[tuple[str, float, int]], list[list[str] | None]]:
         limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(base_url=sharded.address, limits=limits, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=crew.address, limits=limits, timeout=60) as client:
             dying = asyncio.create_task(deaths.run())
             asking = []
             while not dying.done():

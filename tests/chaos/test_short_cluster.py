@@ -6,12 +6,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from crew import Crew
-from tiny_zoo import write_checkpoint
 from traffic import LONG, Ends, all_mixed, body, images, left, settled
 
 from loadtests.redis_cluster import Cluster
@@ -21,47 +19,35 @@ JOBS, SHARDS = 60, 3
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    try:
-        cluster.start()
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster, in the place of the one Redis that a crew has elsewhere."""
+    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Crew]:
-    folder: Path = tmp_path_factory.mktemp("sharded")
-    write_checkpoint(folder / "zoo" / "tiny")
-    with Crew(3, folder / "zoo", cluster.url, folder / "log") as crew:
-        crew.wait_until_ready()
-        yield crew
-
-
-def test_a_killed_worker_loses_nothing(sharded: Crew, cluster: Cluster) -> None:
-    quiet = asyncio.run(all_mixed(sharded, JOBS))
-    ends, before = Ends(cluster), sharded.replaced
+def test_a_killed_worker_loses_nothing(crew: Crew, own_redis: Cluster) -> None:
+    quiet = asyncio.run(all_mixed(crew, JOBS))
+    ends, before = Ends(own_redis), crew.replaced
 
     async def rough() -> object:
-        running = asyncio.create_task(all_mixed(sharded, JOBS))
+        running = asyncio.create_task(all_mixed(crew, JOBS))
         await asyncio.sleep(1.0)
-        sharded.kill_one(random.Random(5))
+        crew.kill_one(random.Random(5))
         return await running
 
     assert asyncio.run(rough()) == quiet
-    assert sharded.replaced == before + 1
+    assert crew.replaced == before + 1
     told = ends.read()
     ends.close()
     assert len(told) == JOBS
     assert set(told.values()) == {1}
     assert {shard_of(name, SHARDS) for name in told} == {0, 1, 2}
-    settled(cluster)
+    settled(own_redis)
 
 
-def test_jobs_are_listed_and_cancelled(sharded: Crew, cluster: Cluster) -> None:
-    known = left(cluster)
-    with httpx.Client(base_url=sharded.address, timeout=60) as client:
+def test_jobs_are_listed_and_cancelled(crew: Crew, own_redis: Cluster) -> None:
+    known = left(own_redis)
+    with httpx.Client(base_url=crew.address, timeout=60) as client:
         names = []
         for number in range(2 * SHARDS):
             request = {"kind": "samples", "request": body(number, solver=LONG)}
@@ -88,4 +74,4 @@ def test_jobs_are_listed_and_cancelled(sharded: Crew, cluster: Cluster) -> None:
         assert images(client.post("/v1/samples", json=body(2)))
         assert time.monotonic() - began < 20
         assert client.get("/metrics").text.count("mulan_store_up 1.0") == 1
-    assert {name for name in left(cluster) - known if ":queue:" in name} == set()
+    assert {name for name in left(own_redis) - known if ":queue:" in name} == set()

@@ -1,15 +1,13 @@
 """The calibration of the error that the ODE's solver estimates of likelihoods."""
 
 import math
-import sys
 from functools import partial
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from models.evaluation.likelihood.likelihood import BAR
 from models.evaluation.measurement import EvaluationRecord
+from models.evaluation.ode.watched import solve_watched
 from models.rows.denoiser import Denoiser
 from models.schema.errors import EvaluationError
 from models.schema.ode_error import OdeErrorScales
@@ -18,7 +16,6 @@ from models.solvers.adams import AdamsSolver
 from models.solvers.base import Problem, RowStatus
 from models.solvers.flow import Columns, LogDensity
 from models.work.likelihood import score_problem
-from models.work.solve import solve
 
 # The share of images whose error the scaled estimate is to cover.
 QUANTILE = 0.95
@@ -29,6 +26,8 @@ X_SCALES = 0.1, 1.0
 # it covers the images and is at most this many times what they need, a margin for those that were
 # not measured; at most so often.
 WASTE, MOST_TRIALS = 3.0, 3
+# Of images without any error, as those of a closed form may be, the factor is no smaller than this.
+LEAST = 0.01
 
 
 class Trial(EvaluationRecord):
@@ -119,15 +118,7 @@ def calibration_table(found: OdeCalibration) -> str:
 def _solved(
     label: str, solver: AdamsSolver, denoiser: Denoiser, problem: Problem[Columns]
 ) -> LogDensity:
-    rows = len(problem.columns.image)
-    with tqdm(total=rows, desc=label, bar_format=BAR, file=sys.stderr) as bar:
-        state = solve(
-            solver,
-            problem,
-            denoiser,
-            lambda state: bar.update(float(solver.progress(problem, state).sum()) - bar.n),
-        )
-    density = solver.density(problem, state)
+    density = solve_watched(label, solver, denoiser, problem)
     failed = density.status[density.status != RowStatus.DONE].tolist()
     if failed:
         raise EvaluationError(f"an image could not be scored: {RowStatus(failed[0]).reason}")
@@ -154,6 +145,7 @@ def _quantile(values: Tensor) -> float:
 
 
 def _rounded_up(value: float) -> float:
-    """Return `value` with two significant digits, not less than it is."""
+    """Return `value` with two significant digits, not less than it is, and at least LEAST."""
+    value = max(value, LEAST)
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return float(f"{math.ceil(value / unit) * unit:.2g}")

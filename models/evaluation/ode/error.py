@@ -14,9 +14,9 @@ from tqdm import tqdm
 from models.checkpoints.checkpoint import Checkpoint
 from models.evaluation.defaults import REFERENCE_TOLERANCE
 from models.evaluation.likelihood import adaptive
-from models.evaluation.likelihood.likelihood import BAR
 from models.evaluation.likelihood.paper import Flow
 from models.evaluation.measurement import EvaluationRecord
+from models.evaluation.ode.watched import solve_watched
 from models.rows.denoiser import Denoiser
 from models.runtimes.eager import eager_denoiser
 from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
@@ -24,7 +24,7 @@ from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.adaptive import Adaptive
 from models.solvers.base import Problem
-from models.solvers.flow import Columns, LogDensity
+from models.solvers.flow import Columns
 from models.solvers.rk45 import Rk45Solver
 from models.work.likelihood import score_problem
 from models.work.solve import solve
@@ -116,7 +116,12 @@ def ode_curves(
     spec = Adams(probes=probes, probing="fixed")
     problem = score_problem(networks.served, tokens, spec, seed, draws=1, error_scales=error_scales)
     problem = _with(problem, max_evaluations=10**9)
-    found = _solution(name, networks.precise, _with(problem, tolerance=reference_tolerance))
+    found = solve_watched(
+        f"{name}: the solution, images",
+        Rk45Solver(dtype=torch.float64),
+        networks.precise,
+        _with(problem, tolerance=reference_tolerance),
+    )
     solution = found.prior + found.log_det.mean(1)
     points = []
     total = 2 * len(TOLERANCES) + len(RELATIVE)
@@ -155,20 +160,6 @@ def ode_table(curves: OdeCurves) -> str:
         shown = ["more" if cell is None else f"{cell:.0f}" for cell in cells]
         lines.append(f"| {error} nats | " + " | ".join(shown) + " |")
     return "\n".join(lines)
-
-
-def _solution(name: str, denoiser: Denoiser, problem: Problem[Columns]) -> LogDensity:
-    solver = Rk45Solver(dtype=torch.float64)
-    rows = len(problem.columns.image)
-    label = f"{name}: the solution, images"
-    with tqdm(total=rows, desc=label, bar_format=BAR, file=sys.stderr) as bar:
-        state = solve(
-            solver,
-            problem,
-            denoiser,
-            lambda state: bar.update(float(solver.progress(problem, state).sum()) - bar.n),
-        )
-    return solver.density(problem, state)
 
 
 def _attempts(

@@ -44,12 +44,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three primaries and three replicas."""
-    cluster = Cluster(tmp_path_factory.mktemp("replicated"), replicas=1)
-    try:
-        cluster.start()
+    with Cluster(tmp_path_factory.mktemp("replicated"), replicas=1) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture
@@ -229,12 +225,8 @@ async def test_while_a_slot_moves_no_script_sees_a_part_of_it(
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    servers = Watched(tmp_path)
-    try:
-        servers.start()
+    with Watched(tmp_path) as servers:
         yield servers
-    finally:
-        servers.stop()
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])

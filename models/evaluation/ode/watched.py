@@ -1,0 +1,29 @@
+"""A solve of many images under a progress bar."""
+
+import sys
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from models.evaluation.likelihood.likelihood import BAR
+from models.rows.denoiser import Denoiser
+from models.solvers.adaptive import Adaptive
+from models.solvers.base import Problem
+from models.solvers.flow import Columns, LogDensity
+from models.work.solve import solve
+
+Own = TypeVar("Own")
+
+
+def solve_watched(
+    label: str, solver: Adaptive[Own], denoiser: Denoiser, problem: Problem[Columns]
+) -> LogDensity:
+    """Return the densities of all rows. The bar counts images, by how far each of them is."""
+    with tqdm(total=len(problem.columns.image), desc=label, bar_format=BAR, file=sys.stderr) as bar:
+        state = solve(
+            solver,
+            problem,
+            denoiser,
+            lambda state: bar.update(float(solver.progress(problem, state).sum()) - bar.n),
+        )
+    return solver.density(problem, state)
