@@ -34,7 +34,8 @@ from service.fleet_control import FleetControl
 from service.hosting import listen
 from service.http.config import FLUSH_S
 from service.http.server import Server
-from service.settings import MEMORY, Settings
+from service.setting_values import MEMORY
+from service.settings import Settings
 from service.store.base import Store
 from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas

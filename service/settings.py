@@ -1,113 +1,25 @@
 """The settings of a process: one frozen object, read once from the environment and the flags."""
 
-import hashlib
 import ipaddress
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import limits
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.zoo import ZOO
-from service import urls
+from service import setting_values as values
 from service.hosts import check_hosts, check_secret
 
 PREFIX = "MULAN_"
-MEMORY = "memory"
-# Values of the label `source` for images without one, and with one that the process does not know.
-NO_SOURCE, OTHER_SOURCE = "none", "other"
-# Each has dozens of series for each model.
-_MOST_SOURCES = 32
 
 
 class SettingsError(Exception):
     """A setting that is unknown, malformed or refused. The message is one line for an operator."""
 
 
-def _digests(keys: Any) -> Any:
-    """Return the SHA-256 of each comma-separated key, so that the keys themselves are not kept."""
-    if not isinstance(keys, str):
-        return keys
-    stripped = (key.strip() for key in keys.split(","))
-    try:
-        return tuple(hashlib.sha256(key.encode()).digest() for key in stripped if key)
-    except UnicodeError:
-        # The error's own text would show a character of the key.
-        raise ValueError("should be UTF-8") from None
-
-
-def _names(names: Any) -> Any:
-    """Return comma-separated names as a tuple."""
-    if not isinstance(names, str):
-        return names
-    return tuple(name.strip() for name in names.split(",") if name.strip())
-
-
-def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Check the names of sources, which become values of a label. Raises ValueError."""
-    if len(names) > _MOST_SOURCES:
-        raise ValueError(f"should be at most {_MOST_SOURCES} names")
-    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) for name in names):
-        raise ValueError("should be names of at most 64 letters, digits, dots, dashes, underscores")
-    if len(set(names)) < len(names):
-        raise ValueError("names a source twice")
-    if taken := {NO_SOURCE, OTHER_SOURCE} & set(names):
-        raise ValueError(f"may not contain {min(taken)}, which metrics use themselves")
-    return names
-
-
-def _rate(text: str) -> str:
-    """Check a rate. Raises ValueError."""
-    if text:
-        try:
-            limits.parse(text)
-        except ValueError as error:
-            raise ValueError("should be a rate, as 60/minute") from error
-    return text
-
-
-def _store(text: str) -> str:
-    """Raises ValueError for what is neither memory nor the URL of a Redis."""
-    if text != MEMORY:
-        try:
-            urls.redis_url(text)
-        except urls.UrlError as error:
-            raise ValueError(f"should be {MEMORY}, or it {error}") from error
-    return text
-
-
-def _collector(text: str) -> str:
-    """Raises ValueError for what is no URL of a collector."""
-    if text:
-        urls.collector_url(text)
-    return text
-
-
-def _devices(text: str) -> str:
-    """Check the names of devices. Raises ValueError."""
-    names = text.split(",")
-    if text not in ("all", "cpu") and not all(re.fullmatch(r"cuda:\d+", name) for name in names):
-        raise ValueError("should be cpu, all, or CUDA devices, as cuda:0,cuda:1")
-    if len(set(names)) < len(names):
-        raise ValueError("names a device twice")
-    return text
-
-
-def _folder(path: Any) -> Any:
-    """Return None for an empty path, which would be the present folder."""
-    return None if path == "" else path
-
-
-def _cache() -> Path:
-    """The user's folder of what can be made again; a user may have no home."""
-    home = Path(os.environ.get("HOME", "/"))
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "mulan-serve"
-
-
-Rate = Annotated[str, AfterValidator(_rate)]
+Rate = Annotated[str, AfterValidator(values.rate)]
 
 
 class Settings(BaseSettings):
@@ -119,8 +31,8 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    store: Annotated[str, AfterValidator(_store)] = Field(
-        MEMORY,
+    store: Annotated[str, AfterValidator(values.store)] = Field(
+        values.MEMORY,
         description="Where jobs wait: memory, redis://host:port/number, "
         "redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/name.",
         repr=False,
@@ -139,7 +51,7 @@ class Settings(BaseSettings):
     insecure: bool = Field(
         False, description="Listen on other addresses than loopback without API keys."
     )
-    api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(_digests)] = Field(
+    api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(values.digests)] = Field(
         (), description="Comma-separated API keys, which are kept as SHA-256 digests.", repr=False
     )
     private_docs: bool = Field(False, description="Ask for a key at /docs and /openapi.json too.")
@@ -176,12 +88,12 @@ class Settings(BaseSettings):
         description="Precision of the networks that draw samples; likelihoods and verdicts are "
         "always computed in float32.",
     )
-    cache: Annotated[Path | None, BeforeValidator(_folder)] = Field(
-        _cache(),
+    cache: Annotated[Path | None, BeforeValidator(values.folder)] = Field(
+        values.cache(),
         description="Folder in which a worker keeps what it measured of its runtimes; where it is "
         "empty, nothing is kept.",
     )
-    devices: Annotated[str, AfterValidator(_devices)] = Field(
+    devices: Annotated[str, AfterValidator(values.devices)] = Field(
         "all",
         description="Devices that compute, each with an engine of its own: cpu, or cuda:0,cuda:1; "
         "all stands for every CUDA device, or for the CPU where there is none.",
@@ -222,14 +134,14 @@ class Settings(BaseSettings):
         32 << 20, ge=1, description="Most pixels in one photograph, before it is scaled."
     )
     sources: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_sources)
+        tuple[str, ...], NoDecode, BeforeValidator(values.listed), AfterValidator(values.sources)
     ] = Field(
         (),
         description="Comma-separated names of cameras or lines that requests for verdicts may give "
         "as their source; metrics are kept for each. The same for APIs and workers.",
     )
     callback_hosts: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(check_hosts)
+        tuple[str, ...], NoDecode, BeforeValidator(values.listed), AfterValidator(check_hosts)
     ] = Field(
         (),
         description="Comma-separated hosts that a job's `callback_url` may name: names, "
@@ -280,7 +192,7 @@ class Settings(BaseSettings):
         "has most.",
     )
     drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
-    otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
+    otlp_endpoint: Annotated[str, AfterValidator(values.collector)] = Field(
         "",
         description="Collector of traces, http://host:4318; OTEL_EXPORTER_OTLP_ENDPOINT else.",
         repr=False,

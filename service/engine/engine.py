@@ -17,13 +17,14 @@ from service.engine.arrivals import Arrivals
 from service.engine.begin_price import BeginPrice
 from service.engine.call_price import CallPrices, CallSizes
 from service.engine.calls import Advanced, advanced, network_call
-from service.engine.events import Ended, Event, Progress
+from service.engine.events import Ended, Event
 from service.engine.ids import Ids, by_job, jobs_of, row_ids, rows_of
 from service.engine.lane import AnyLane, Lane
+from service.engine.reporting import progress_of
 from service.engine.running import LaneKey, RunningJob, service_error
 from service.engine.scheduler import Admission, Scheduler, SchedulerLimits
 from service.errors import DeadlineExceeded, ServiceError
-from service.jobs import Job, Outcome, Tokens
+from service.jobs import Job, Outcome
 from service.price import price
 from service.rows import AnyJobRows, AnyRows, Part, PromptRows, Served
 from service.telemetry.observers import EngineObserver
@@ -31,10 +32,6 @@ from service.telemetry.ticks import Reason, Tick
 
 logger = logging.getLogger(__name__)
 
-# The least change of a job's progress that makes an event.
-PROGRESS_STEP = 0.01
-# The number of images that a preview shows.
-PREVIEWED = 16
 NULL_OBSERVER = EngineObserver()
 
 
@@ -321,20 +318,11 @@ class Engine:
 
     def _report(self) -> None:
         for number, running in self._running.items():
-            fraction = running.progress(self._scheduler.progress(number))
-            if fraction >= running.reported + PROGRESS_STEP:
-                running.reported = fraction
-                preview = self._preview(number, running) if running.watched else None
-                vocabulary = self._models[running.job.checkpoint].denoiser.config.vocabulary
-                self._events.append(Progress(running.job.id, fraction, preview, vocabulary))
-
-    def _preview(self, number: int, running: RunningJob) -> Tokens | None:
-        """Draw the first images of a job that are still running, as they are now."""
-        lane = self._lanes.get(running.lane)
-        ids = lane.ids[jobs_of(lane.ids) == number][:PREVIEWED] if lane is not None else ()
-        if lane is None or not len(ids):
-            return None
-        return running.solved.preview(len(ids), *lane.rows(np.asarray(ids)))
+            share, lane = self._scheduler.progress(number), self._lanes.get(running.lane)
+            vocabulary = self._models[running.job.checkpoint].denoiser.config.vocabulary
+            event = progress_of(running, number, share, lane, vocabulary)
+            if event is not None:
+                self._events.append(event)
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from service.errors import ServeError
-from service.settings import MEMORY, Settings
+from service.setting_values import MEMORY
+from service.settings import Settings
 from service.store.base import Store
 from service.store.bounds import Bounds
 from service.store.connection import (

@@ -7,7 +7,7 @@ from models.anomaly.ranked import Verdict
 from service.kind import Measurement, Metric
 from service.kinds.anomalies.drift import Drift
 from service.kinds.anomalies.task import AnomalyResult, AnomalyTask
-from service.settings import NO_SOURCE, OTHER_SOURCE
+from service.setting_values import NO_SOURCE, OTHER_SOURCE
 
 P_VALUE = Metric(
     "anomaly_p_value",
