@@ -25,6 +25,13 @@ from models.cli.recipes import training_data, training_test_data
     help="Number of steps, instead of the recipe's. More than a finished run had prolong it.",
 )
 @click.option("--seed", type=SEED, help="Seed, instead of the recipe's.")
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a checkpoint with whose weights training begins, instead of random ones. Its "
+    "network is the recipe's.",
+)
 @device
 @threads
 @as_json

@@ -56,6 +56,11 @@ class TrainingRecord(_Record):
     command: str
     recipe: dict[str, Any]
     seed: int
+    started_from: str | None = Field(
+        None,
+        description="SHA-256 of the weights with which training began, where they were not random.",
+        exclude_if=lambda sha256: sha256 is None,
+    )
     steps: int
     kept_step: int | None = Field(
         None,

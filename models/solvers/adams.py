@@ -30,6 +30,8 @@ AGREEMENT = 4.0
 # steps of this length all the way its error is within so many nats for 95 % of the images of
 # `digits`, the roughest checkpoint at hand, and it falls with the fourth power of the length.
 ROUGH_STEP, ROUGH_NATS = 1 / 76, 0.5
+# The part of the tolerance that this error may come to, so that the whole estimate keeps to it.
+ROUGH_SHARE = 0.97
 # From here on in the network's time little but noise is left, and steps grow up to twice as long.
 QUIET = 0.7
 # A step is taken again, much shorter, where its error is this many times what it should be; else
@@ -178,7 +180,7 @@ class AdamsSolver(Adaptive[LastStep]):
 
     def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
         # To the power of one over that of the error.
-        rough = ROUGH_STEP * (_allowed(problem) / ROUGH_NATS).sqrt().sqrt()
+        rough = ROUGH_STEP * (ROUGH_SHARE * _allowed(problem) / ROUGH_NATS).sqrt().sqrt()
         return super().longest(problem, s).minimum(rough) * _quiet(s)
 
     def error(self, problem: Problem[Columns], state: State[LastStep]) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from models.checkpoints.checkpoint import save_manifest, save_weights
+from models.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_manifest, save_weights
 from models.files import extras
 from models.schema.errors import MissingExtraError, TrainingError
 from models.schema.manifest import MANIFEST, Manifest, TrainingRecord, read_manifest
@@ -25,21 +25,27 @@ def train(
     device: torch.device,
     command: str,
     stopped: Callable[[], bool] = lambda: False,
+    start: Path | None = None,
 ) -> Manifest:
     """Follow a recipe and write the checkpoint to `out`.
 
     At every look at the held-out images the averaged weights become the checkpoint (with `keep =
     "best"` only where they are the best so far), so that a run may be stopped at any time. A run
     that was stopped or killed resumes from what it left in `out`, and one that has ended is
-    prolonged where the recipe names more steps; else the manifest is returned. `command` is
+    prolonged where the recipe names more steps; else the manifest is returned. A new run begins
+    with the weights of the checkpoint in the folder `start`, where there is one. `command` is
     recorded, so that a reader can repeat the run. Raises DataError, CheckpointError, and
-    TrainingError where `out` belongs to another recipe, cannot be prolonged, or the loss diverges.
+    TrainingError where `out` belongs to another recipe or began with other weights, cannot be
+    prolonged, or the loss diverges, and where the network of `start` is not the recipe's.
     """
-    if (out / MANIFEST).exists() and (finished := _finished(recipe, out)) is not None:
+    first = None if start is None else _start(recipe, start)
+    sha256 = None if first is None else first.manifest.sha256
+    if (out / MANIFEST).exists() and (finished := _finished(recipe, out, sha256)) is not None:
         return finished
     material = gather(recipe, device)
-    trainer = Trainer(recipe, material.batches, material.held_out, device, out / WORK)
-    run = _Run(recipe, out, device, command, material, trainer)
+    weights = None if first is None else dict(first.model.state_dict())
+    trainer = Trainer(recipe, material.batches, material.held_out, device, out / WORK, weights)
+    run = _Run(recipe, out, device, command, material, trainer, sha256)
     trainer.run(run.look, stopped)
     if not trainer.history:
         raise TrainingError(f"{out}: stopped before the first step")
@@ -60,8 +66,10 @@ class _Run:
         command: str,
         material: Material,
         trainer: Trainer,
+        started_from: str | None,
     ) -> None:
         self.recipe, self.out, self.device, self.command = recipe, out, device, command
+        self.started_from = started_from
         self.material, self.trainer = material, trainer
         self.looks = 0
 
@@ -105,6 +113,7 @@ class _Run:
                 command=self.command,
                 recipe=self.recipe.record(),
                 seed=settings.seed,
+                started_from=self.started_from,
                 steps=trainer.step,
                 kept_step=kept_step,
                 seconds=trainer.seconds,
@@ -116,11 +125,27 @@ class _Run:
         )
 
 
-def _finished(recipe: Recipe, out: Path) -> Manifest | None:
+def _start(recipe: Recipe, folder: Path) -> Checkpoint:
+    """Return the checkpoint in `folder`, with whose weights a run by `recipe` begins."""
+    checkpoint = load_checkpoint(folder)
+    if checkpoint.manifest.config != recipe.model:
+        raise TrainingError(
+            f"{folder} has another configuration than the recipe {recipe.name}; training begins "
+            "only with the weights of the same network"
+        )
+    return checkpoint
+
+
+def _finished(recipe: Recipe, out: Path, started_from: str | None) -> Manifest | None:
     """Return the manifest of a run that has nothing left to do, or None for one that goes on."""
     manifest = read_manifest(out)
     if manifest.training is None or not recipe.prolongs(manifest.training.recipe):
         raise TrainingError(f"{out} belongs to another recipe; delete it or train elsewhere")
+    if manifest.training.started_from != started_from:
+        raise TrainingError(
+            f"{out} began with {_weights(manifest.training.started_from)}, not with "
+            f"{_weights(started_from)}; give the same --from, or train elsewhere"
+        )
     if manifest.training.steps >= recipe.optimisation.steps:
         return manifest
     if not (out / WORK / STATE).exists():
@@ -129,6 +154,10 @@ def _finished(recipe: Recipe, out: Path) -> Manifest | None:
             "which training would go on, is gone; train elsewhere"
         )
     return None
+
+
+def _weights(sha256: str | None) -> str:
+    return "random weights" if sha256 is None else f"the weights {sha256}"
 
 
 def describe_machine(device: torch.device) -> str:

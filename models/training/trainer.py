@@ -76,11 +76,12 @@ class Trainer:
         held_out: Tokens,
         device: torch.device,
         work: Path,
+        start: dict[str, Tensor] | None = None,
     ) -> None:
         """Prepare a run on `images` `[N, H, W, C]`, or on batches made otherwise.
 
         `held_out` `[N, H, W, C]` are other images, evaluated during training. The folder `work`
-        keeps the saved state.
+        keeps the saved state. Training begins with the weights `start`, or with random ones.
         """
         self.recipe = recipe
         self.settings: Optimisation = recipe.optimisation
@@ -92,6 +93,8 @@ class Trainer:
         self.held_out = first_channels(held_out[:WATCHED], device)
         torch.manual_seed(self.settings.seed)
         self.model = Mulan(recipe.model).to(device)
+        if start is not None:
+            self.model.load_state_dict(start)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),

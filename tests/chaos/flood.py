@@ -18,9 +18,11 @@ REQUEST = body(1, count=16, solver={"name": "ddpm", "steps": 30})
 
 
 def flooded(crew: Crew, server: RedisServer, calibration_s: float, overload_s: float) -> None:
-    """Measure what the crew can do, then ask for twice that: the queue stays bounded, what is
-    accepted is soon answered, the rest is told when to come again."""
-    capacity, answers, waiting, took = asyncio.run(_flood(crew, server, calibration_s, overload_s))
+    """Measure what the crew can do, then ask for twice that, for `overload_s` at least and until
+    queue and worker must be full: the queue stays bounded, what is accepted is soon answered, the
+    rest is told when to come again."""
+    found = asyncio.run(_flood(crew, server, calibration_s, overload_s))
+    capacity, overload_s, answers, waiting, took = found
     statuses = Counter(answer.status_code for answer, _ in answers)
     assert set(statuses) == {200, 429}, statuses
     assert waiting <= QUEUED
@@ -40,9 +42,10 @@ def flooded(crew: Crew, server: RedisServer, calibration_s: float, overload_s: f
 
 async def _flood(
     crew: Crew, server: RedisServer, calibration_s: float, overload_s: float
-) -> tuple[float, list[tuple[httpx.Response, float]], int, float]:
-    """Answers a second of a few clients; then answers and their seconds, the most that waited, and
-    the seconds until all were answered, of twice as many requests."""
+) -> tuple[float, float, list[tuple[httpx.Response, float]], int, float]:
+    """Answers a second of a few clients; then, of twice as many requests, the seconds in which they
+    were sent, answers and their seconds, the most that waited, and the seconds until all were
+    answered."""
     limits = httpx.Limits(max_connections=1_000)
     async with httpx.AsyncClient(base_url=crew.address, limits=limits) as client:
         done = 0
@@ -56,6 +59,7 @@ async def _flood(
 
         await asyncio.gather(*(keep_asking() for _ in range(QUEUED)))
         capacity = done / (time.monotonic() - began)
+        overload_s = max(overload_s, 1.5 * (QUEUED + MAX_JOBS) / capacity)
 
         async def timed() -> tuple[httpx.Response, float]:
             sent = time.monotonic()
@@ -72,4 +76,4 @@ async def _flood(
                 waiting = max(waiting, int(store.zcard(keys.WAITING)))
                 await asyncio.sleep(0.02)
         answers = await asyncio.gather(*asked)
-        return capacity, answers, waiting, time.monotonic() - began
+        return capacity, overload_s, answers, waiting, time.monotonic() - began

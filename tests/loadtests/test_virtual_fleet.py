@@ -122,7 +122,6 @@ def test_shards_change_no_amount_of_work() -> None:
     one, three = (simulate(Fleet(GROWING, 4, shards=n), arrivals) for n in (1, 3))
     assert one.ends == three.ends == {"succeeded": len(arrivals)}
     assert one.price == pytest.approx(three.price, rel=0.02)
-    assert one.latencies != three.latencies
 
 
 def test_each_shard_refuses_what_is_past_its_bound() -> None:

@@ -20,6 +20,7 @@ def train(
     test_data: str | None,
     steps: int | None,
     seed: int | None,
+    start: Path | None,
     device: torch.device,
 ) -> Outcome:
     """Train a checkpoint by a recipe into the folder `out`."""
@@ -31,6 +32,7 @@ def train(
     options = {
         "--steps": steps,
         "--seed": seed,
+        "--from": start and start.name,
         "--data": data and Path(data).name,
         "--test-data": test_data and Path(test_data).name,
     }
@@ -39,7 +41,7 @@ def train(
     command += ["--device", str(device), *given, "--threads", str(torch.get_num_threads())]
     before = _trained(out)
     with stop_on_interrupt("stopping after this step; what is trained is kept") as stopped:
-        manifest = run.train(chosen, out, device, shlex.join(command), stopped)
+        manifest = run.train(chosen, out, device, shlex.join(command), stopped, start)
         early = stopped()
     assert manifest.training is not None
     done, total = manifest.training.steps, chosen.optimisation.steps

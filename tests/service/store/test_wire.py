@@ -77,7 +77,18 @@ jobs = st.builds(
 )
 maybe = st.none() | numbers
 by_class = st.none() | st.lists(numbers).map(tuple)
-scores = st.builds(Score, st.integers(0, 10**6), *[maybe] * 10, st.none() | st.text(), by_class)
+scores = st.builds(
+    Score,
+    st.integers(0, 10**6),
+    *[maybe] * 10,
+    reason=st.none() | st.text(),
+    trace_degrees_of_freedom=maybe,
+    total_standard_error=maybe,
+    draws=st.none() | st.integers(1, 100),
+    solves=st.none() | st.integers(1, 100),
+    precise=st.none() | st.booleans(),
+    log_px_given_class=by_class,
+)
 contributions = st.tuples(*[st.integers(0, 3)] * 3).flatmap(lambda shape: arrays(np.float32, shape))
 readings = st.builds(
     Reading,
