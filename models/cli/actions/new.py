@@ -69,7 +69,7 @@ def new(
     if not everything:
         return Outcome(record, "\n".join([*report, f"next: {command}"]))
     click.echo("\n".join(report), err=True)
-    trained = train(str(out), out, None, None, None, None, device)
+    trained = train(str(out), out, None, None, None, None, None, device)
     click.echo(trained.text, err=True)
     calibrated = calibrate(out, device=device, defects=defects)
     text = f"{calibrated.text}\n{_graphs(out)}\nnext: mulan serve --models {out}"

@@ -72,6 +72,15 @@ def test_train_makes_a_checkpoint_and_says_which(recipe: str, tmp_path: Path) ->
     assert again.stdout.endswith(f"{manifest.sha256}, already trained\n")
 
 
+def test_train_begins_with_the_weights_that_it_is_given(recipe: str, tmp_path: Path) -> None:
+    first = told("train", recipe, "--out", tmp_path / "first", "--steps", 1)
+    told("train", recipe, "--out", tmp_path / "second", "--steps", 1, "--from", tmp_path / "first")
+    training = load_checkpoint(tmp_path / "second").manifest.training
+    assert training is not None
+    assert training.started_from == first["sha256"]
+    assert "--steps 1 --from first --threads" in training.command
+
+
 def test_ablation_trains_both_arms_and_prints_what_it_writes(recipe: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     record = told(

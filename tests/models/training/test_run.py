@@ -181,3 +181,36 @@ def test_images_that_do_not_fit(arrays, which, images, fault):
         train(recipe, arrays / "out", CPU, "")
     assert str(caught.value).endswith(fault)
     assert not (arrays / "out").exists()
+
+
+def test_training_begins_with_the_weights_of_a_checkpoint(tiny, tmp_path):
+    first = train(tiny(), tmp_path / "first", CPU, "")
+    still = tiny(steps=1, learning_rate=1e-12, seed=1)
+    second = train(still, tmp_path / "second", CPU, "", start=tmp_path / "first")
+    assert second.training.started_from == first.sha256
+    before, after = (load_checkpoint(tmp_path / one).model for one in ("first", "second"))
+    for name, tensor in after.state_dict().items():
+        torch.testing.assert_close(tensor, before.state_dict()[name], atol=1e-6, rtol=0)
+
+
+def test_a_run_that_began_with_weights_goes_on_with_the_same_only(tiny, tmp_path):
+    train(tiny(), tmp_path / "first", CPU, "")
+    train(tiny(seed=1), tmp_path / "other", CPU, "")
+    out = tmp_path / "second"
+    begun = train(tiny(seed=2), out, CPU, "", start=tmp_path / "first")
+    assert train(tiny(seed=2), out, CPU, "", start=tmp_path / "first") == begun
+    longer = tiny(seed=2, steps=13)
+    for start in (None, tmp_path / "other"):
+        with pytest.raises(
+            TrainingError, match=f"began with the weights {begun.training.started_from}"
+        ):
+            train(longer, out, CPU, "", start=start)
+    assert train(longer, out, CPU, "", start=tmp_path / "first").training.steps == 13
+
+
+def test_training_begins_only_with_the_weights_of_the_same_network(tiny, tmp_path):
+    train(tiny(), tmp_path / "first", CPU, "")
+    wider = override(tiny(), model={"width": 2 * tiny().model.width})
+    with pytest.raises(TrainingError, match="the same network"):
+        train(wider, tmp_path / "second", CPU, "", start=tmp_path / "first")
+    assert not (tmp_path / "second").exists()
