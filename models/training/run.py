@@ -14,7 +14,8 @@ from models.schema.manifest import MANIFEST, Manifest, TrainingRecord, read_mani
 from models.training.material import Material, gather
 from models.training.recipe import Recipe
 from models.training.samples import save_samples
-from models.training.trainer import STATE, WATCH_DRAWS, Trainer
+from models.training.saved_state import STATE
+from models.training.trainer import WATCH_DRAWS, Trainer
 
 WORK = "training"
 

@@ -1,22 +1,17 @@
 """Minimisation of the negative ELBO, deterministic by seed and resumable after a kill."""
 
 import copy
-import json
 import math
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from models.files.folders import write_atomically
 from models.files.images import Tokens
 from models.network.encoder import (
     GAMMA_TERMS,
@@ -30,36 +25,18 @@ from models.network.mulan import Mulan
 from models.network.objective import Elbo, negative_elbo
 from models.network.pixels import tokens_to_data
 from models.schema.errors import TrainingError
+from models.training import saved_state
 from models.training.batches import Batches, ImageBatches, first_channels
 from models.training.recipe import Optimisation, Recipe
+from models.training.saved_state import STATE, Progress, SavedState
 
-STATE = "training.safetensors"
 WATCHED = 1000
 # Held-out images are evaluated with the same noise in every run, several draws for each image, so
 # that curves of different seeds can be compared.
 WATCH_SEED, WATCH_DRAWS = 0, 4
 EMA_RAMP = 10
-ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 # torch's CPU generator reads 32 bits of a seed; this factor spreads different seeds over them.
 SEED_STRIDE = 0x9E3779B1
-
-
-class Progress(NamedTuple):
-    """One line of the training history.
-
-    `total` and `held_out` are negative ELBOs in bits/dim with the paper's latent term: the first of
-    the batches since the last line, the second of the held-out images with the averaged weights.
-    `latent` is the latent term in nats, and `information` the part of it that z carries about its
-    image; the rest is the KL from the mean of q(z|x) over a batch to the prior. `seconds` does not
-    count work that a kill has lost.
-    """
-
-    step: int
-    total: float
-    held_out: float
-    latent: float
-    information: float
-    seconds: float
 
 
 class Trainer:
@@ -252,41 +229,24 @@ class Trainer:
         return Progress(self.step, total / bits, self._watch() / bits, latent, information, seconds)
 
     def _save(self) -> None:
-        tensors = {f"model.{name}": p for name, p in self.model.state_dict().items()}
-        tensors |= {f"averaged.{name}": p for name, p in self.averaged.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for moment in ADAM_MOMENTS:
-                tensors[f"{moment}.{name}"] = self.optimiser.state[parameter][moment]
-        history = {"recipe": self.recipe.record(), "history": self.history}
-        content = save(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            metadata={"step": str(self.step), "progress": json.dumps(history)},
+        saved_state.write(
+            self.work / STATE,
+            SavedState(self.step, self.recipe.record(), self.history),
+            self.model,
+            self.averaged,
+            self.optimiser,
         )
-        self.work.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.work / STATE, content)
 
     def _resume(self) -> None:
         """Restore a saved run, if there is one."""
         path = self.work / STATE
         if not path.is_file():
             return
-        try:
-            with safe_open(path, framework="pt", device=str(self.device)) as file:
-                metadata = file.metadata() or {}
-                names = file.keys()
-                tensors = {name: file.get_tensor(name) for name in names}
-        except (SafetensorError, OSError) as error:
-            raise TrainingError(f"{path}: {error}; delete it to start again") from error
-        progress = json.loads(metadata.get("progress", "{}"))
-        if not self.recipe.prolongs(progress.get("recipe", {})):
+        saved, tensors = saved_state.read(path, self.device)
+        if not self.recipe.prolongs(saved.recipe):
             raise TrainingError(f"{path} belongs to another recipe; delete it or train elsewhere")
-        self.model.load_state_dict(_under("model.", tensors))
-        self.averaged.load_state_dict(_under("averaged.", tensors))
-        self.step = int(metadata["step"])
-        for name, parameter in self.model.named_parameters():
-            moments = {moment: tensors[f"{moment}.{name}"] for moment in ADAM_MOMENTS}
-            self.optimiser.state[parameter] = moments | {"step": torch.tensor(float(self.step))}
-        self.history = [Progress(*entry) for entry in progress["history"]]
+        saved_state.restore(tensors, saved.step, self.model, self.averaged, self.optimiser)
+        self.step, self.history = saved.step, saved.history
 
 
 def noisier_times(t: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -299,12 +259,6 @@ def noisier_times(t: Tensor, share: float) -> tuple[Tensor, Tensor]:
     early = t < turn
     moved = torch.where(early, t / (1 - share), 0.5 + (t - turn) / (1 + share))
     return moved, torch.where(early, 1 / (1 - share), 1 / (1 + share))
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with `prefix`, by the rest of their names."""
-    found = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
 
 
 def _ramp(step: int, length: int) -> float:

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from models.schema.errors import TrainingError
-from models.training.trainer import STATE, Trainer, noisier_times
+from models.training.saved_state import STATE
+from models.training.trainer import Trainer, noisier_times
 
 CPU = torch.device("cpu")
 
