@@ -24,6 +24,7 @@ evaluate = LazyGroup(
         "ode": "models.cli.evaluate_ode:ode",
         "ode-error": "models.cli.evaluate_ode_error:ode_error",
         "trace": "models.cli.evaluate_trace:trace",
+        "precision": "models.cli.evaluate_precision:precision",
         "samples": "models.cli.evaluate_samples:samples",
     },
 )
