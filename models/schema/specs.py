@@ -42,7 +42,7 @@ class Dpm2m(StepwiseSpec):
 
 class Dpm2mSde(StepwiseSpec):
     """Ancestral sampling by the second-order multistep rule SDE-DPM-Solver++(2M) (Lu et al.,
-    2022). Each step may have weights of its own, as `mulan models tune` learns them."""
+    2022). Each step may have weights of its own, as `mulan models tune-steps` learns them."""
 
     order: ClassVar[float] = 2
 

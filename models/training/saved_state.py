@@ -35,7 +35,7 @@ class Progress(NamedTuple):
 
 
 class SavedState(NamedTuple):
-    """What the file holds beside tensors: the step, and the recipe and history up to it."""
+    """The part of the file that is no tensor: the step, and the recipe and history up to it."""
 
     step: int
     recipe: dict[str, Any]
