@@ -77,3 +77,10 @@ def test_the_trees_of_the_architecture_are_those_of_the_repository() -> None:
         if path.is_dir() and path.name != "__pycache__"
     }
     assert folders <= paths
+
+
+def test_the_index_names_every_decision() -> None:
+    folder = REPOSITORY / "docs/decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    for decision in folder.glob("0*.md"):
+        assert index.count(f"({decision.name})") == 1, decision.name
