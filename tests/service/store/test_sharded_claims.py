@@ -1,0 +1,145 @@
+"""Claims on the jobs of two shards, of which one refuses something, or the caller is cancelled."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from store_setup import RESULT, A, job
+
+from loadtests.redis_cluster import Node
+from service.errors import StoreUnavailable
+from service.jobs import Job
+from service.store import keys
+from service.store.base import Room
+from service.store.bounds import Bounds
+from service.store.claiming import Claiming
+from service.store.connection import connect_all
+from service.store.redis import RedisStore
+from service.store.sharded import ShardedStore
+from service.store.shards import new_id
+
+pytestmark = pytest.mark.anyio
+
+SHARDS = 2
+BOUNDS = Bounds(100, 100, 60.0, 30.0, 2, 10**6)
+
+
+class _Full(Room):
+    """One more job fills it."""
+
+    @property
+    def full(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
+    folder: Path = tmp_path_factory.mktemp("shards")
+    nodes = [Node(folder / str(number), "--save", "") for number in range(SHARDS)]
+    with contextlib.ExitStack() as stack:
+        for node in nodes:
+            stack.enter_context(node)
+        yield nodes
+
+
+@pytest.fixture
+async def store(nodes: list[Node]) -> AsyncIterator[ShardedStore]:
+    """An empty store, of one process."""
+    for node in nodes:
+        with node.client() as client:
+            client.config_set("min-replicas-to-write", 0)
+            client.config_set("maxmemory", 0)
+            client.flushall()
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+    async with connect_all(f"redis://{hosts}/0") as shards:
+        store = ShardedStore(
+            [RedisStore(client, BOUNDS, "worker", shard=shard) for client, shard in shards]
+        )
+        yield store
+        await store.close()
+
+
+def timely(shard: int) -> Job:
+    """A job of this shard, whose deadline is not over."""
+    return replace(job(new_id(time.time(), shard, SHARDS)), deadline=time.time() + 600)
+
+
+def commands(node: Node) -> int:
+    with node.client() as client:
+        return int(client.info("stats")["total_commands_processed"])
+
+
+@pytest.mark.parametrize("setting", ["min-replicas-to-write", "maxmemory"])
+async def test_a_shard_that_refuses_claims_is_asked_less_and_less(
+    store: ShardedStore, nodes: list[Node], setting: str
+) -> None:
+    """Without a replica, or without memory, it answers reads all the same."""
+    with nodes[1].client() as client:
+        client.config_set(setting, 1)
+    claiming = asyncio.ensure_future(store.claim((A,)))
+    await asyncio.sleep(1.0)
+    before = commands(nodes[1])
+    await asyncio.sleep(2.0)
+    assert commands(nodes[1]) - before < 100
+    # The other shard's jobs go on, and its own once it takes claims again.
+    first, second = timely(0), timely(1)
+    await store.put(first)
+    assert (await asyncio.wait_for(claiming, 5)).job.id == first.id
+    claiming = asyncio.ensure_future(store.claim((A,)))
+    with nodes[1].client() as client:
+        client.config_set(setting, 0)
+    await store.put(second)
+    held = await asyncio.wait_for(claiming, 15)
+    assert await store.complete(held, RESULT)
+
+
+async def test_a_claim_that_is_cancelled_after_it_found_a_job_hands_it_back(
+    store: ShardedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claiming = asyncio.ensure_future(store.claim((A,), _Full()))
+    # Both shards are listened to, of which the other one has to be told otherwise.
+    await asyncio.sleep(0.5)
+    begun, plain = asyncio.Event(), Claiming.stop_listening
+
+    async def slow(self: Claiming, checkpoints: Collection[str]) -> None:
+        if not begun.is_set():
+            begun.set()
+            await asyncio.sleep(60)
+        await plain(self, checkpoints)
+
+    monkeypatch.setattr(Claiming, "stop_listening", slow)
+    wanted = timely(0)
+    await store.put(wanted)
+    await asyncio.wait_for(begun.wait(), 5)
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    assert (await store.summary(wanted.id)).status == "queued"
+
+
+async def test_a_claim_that_is_cancelled_as_it_looks_is_woken_by_no_shard(
+    store: ShardedStore, nodes: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.suppress(TimeoutError, StoreUnavailable):
+        await asyncio.wait_for(store.claim((A,)), 0.5)
+    begun, plain = asyncio.Event(), Claiming._take
+
+    async def slow(self: Claiming, checkpoints: Collection[str], room: Room) -> object:
+        reply = await plain(self, checkpoints, room)
+        begun.set()
+        await asyncio.sleep(60)
+        return reply
+
+    monkeypatch.setattr(Claiming, "_take", slow)
+    claiming = asyncio.ensure_future(store.claim((A,)))
+    await asyncio.wait_for(begun.wait(), 5)
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    for node in nodes:
+        with node.client() as client:
+            assert not client.exists(keys.LISTENERS + A)
