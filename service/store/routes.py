@@ -18,6 +18,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -47,13 +48,18 @@ class Route(Protocol):
 
 
 class ClusterMap:
-    """The primaries of a Redis Cluster by their slots. All shards of a store share one map."""
+    """The primaries of a Redis Cluster by their slots. All shards of a store share one map.
+
+    Each node that the map names can be asked for the next one, and always the `hosts` too: those
+    of the map may all be gone, or the map empty, as before a cluster has been put together.
+    """
 
     def __init__(self, hosts: Sequence[Address], **options: Any) -> None:
         nodes = [ClusterNode(host, port) for host, port in hosts]
         self._cluster = RedisCluster(
             startup_nodes=nodes, require_full_coverage=False, max_connections=2, **options
         )
+        self._named = dict(self._cluster.nodes_manager.startup_nodes)
         self._lock = asyncio.Lock()
         self._asked_at = 0.0
         self.doubted = True
@@ -63,20 +69,33 @@ class ClusterMap:
         async with self._lock:
             if self.doubted and time.monotonic() > self._asked_at + _ASK_EVERY_S:
                 self.doubted = False
+                nodes = self._cluster.nodes_manager
+                nodes.startup_nodes = self._named | nodes.startup_nodes
                 try:
-                    await self._cluster.nodes_manager.initialize()
-                except BaseException:
+                    await nodes.initialize()
+                except BaseException as error:
                     self.doubted = True
+                    if isinstance(error, IndexError):
+                        raise RedisClusterException("no node has any slot") from None
                     raise
-                self._asked_at = time.monotonic()
-        node = self._cluster.get_node_from_key(key)
+                finally:
+                    # Those who waited meanwhile need not ask in turn who does not answer.
+                    self._asked_at = time.monotonic()
+        try:
+            node = self._cluster.get_node_from_key(key)
+        except RedisClusterException:
+            # No primary has the slot at present.
+            self.doubted = True
+            raise
         assert node is not None
         return node.host, int(node.port)
 
     async def close(self) -> None:
         """Close the connections by which the map is read."""
-        await self._cluster.nodes_manager.aclose()
-        await self._cluster.nodes_manager.aclose("startup_nodes")
+        nodes = self._cluster.nodes_manager
+        nodes.startup_nodes = self._named | nodes.startup_nodes
+        await nodes.aclose()
+        await nodes.aclose("startup_nodes")
 
 
 class ClusterRoute:

@@ -1,0 +1,59 @@
+"""Where the primary of a shard is: a cluster that is not put together yet, silent servers, and
+connections to one that is the primary no more."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+from redis.exceptions import RedisClusterException
+
+from loadtests.redis_cluster import SLOTS, Node, until
+from service.store.routes import ClusterMap
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[Node]:
+    """A server that could be in a cluster, and has no slots."""
+    with Node(tmp_path, "--save", "", "--cluster-enabled", "yes") as node:
+        yield node
+
+
+async def test_a_cluster_is_found_that_is_put_together_later(lone: Node) -> None:
+    owners = ClusterMap([("127.0.0.1", lone.port)])
+    slot = key_slot(b"key")
+    with lone.client() as client:
+        for slots in (range(slot), range(slot + 1, SLOTS), (slot,)):
+            for _ in range(2):
+                with pytest.raises(RedisClusterException):
+                    await owners.owner("key")
+                await asyncio.sleep(0.15)
+            client.execute_command("CLUSTER ADDSLOTS", *slots)
+        until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    assert await owners.owner("key") == ("127.0.0.1", lone.port)
+    await owners.close()
+
+
+async def test_who_waits_for_a_silent_cluster_does_not_ask_in_turn() -> None:
+    with silent() as port:
+        owners = ClusterMap([("127.0.0.1", port)], socket_timeout=0.5, socket_connect_timeout=0.5)
+        began = time.monotonic()
+        found = await asyncio.gather(
+            *(owners.owner("key") for _ in range(20)), return_exceptions=True
+        )
+        assert all(isinstance(one, RedisClusterException) for one in found)
+        assert time.monotonic() - began < 3.0
+        await owners.close()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections, and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
