@@ -32,6 +32,7 @@ CONNECTIONS = 64
 # Seconds for one server to say where a primary is; others are asked after it.
 _DIRECTIONS_WITHIN_S = 1.0
 NULL_OBSERVER = StoreObserver()
+_NO_RETRY = Retry(NoBackoff(), 0)
 _RETRY_AFTER_S = 2
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 # Passwords of this process, which no log may show: a server may repeat what it does not understand.
@@ -89,7 +90,8 @@ def _connect_all(url: urls.RedisUrl, within_s: float, stack: AsyncExitStack) -> 
     if url.kind == "sentinel":
         theirs = {name: value for name, value in options.items() if name.startswith("ssl")}
         password = {"password": url.sentinel_password} if url.sentinel_password else {}
-        kwargs = {**asking, **theirs, **password, "ssl": tls}
+        # One that is silent is not asked again and again before the next one is.
+        kwargs = {**asking, **theirs, **password, "ssl": tls, "retry": _NO_RETRY}
         sentinel = Sentinel(hosts, sentinel_kwargs=kwargs)  # type: ignore[no-untyped-call]
         stack.push_async_callback(sentinel.aclose)
         return [Connected(routed(SentinelRoute(sentinel, url.primary), tls, **pool))]
@@ -128,7 +130,7 @@ def _pool_options(within_s: float) -> dict[str, Any]:
         "socket_timeout": within_s,
         "socket_connect_timeout": within_s,
         # A command that failed may have been carried out: its caller decides what to do.
-        "retry": Retry(NoBackoff(), 0),
+        "retry": _NO_RETRY,
     }
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
-from redis.exceptions import RedisClusterException
+from redis.exceptions import RedisClusterException, RedisError
 
 from loadtests.redis_cluster import SLOTS, Node, until
+from service.store.connection import connect_all
 from service.store.routes import ClusterMap
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +51,15 @@ async def test_who_waits_for_a_silent_cluster_does_not_ask_in_turn() -> None:
         assert all(isinstance(one, RedisClusterException) for one in found)
         assert time.monotonic() - began < 3.0
         await owners.close()
+
+
+async def test_a_silent_sentinel_delays_the_next_one_by_its_time_alone() -> None:
+    with silent() as port:
+        async with connect_all(f"redis+sentinel://127.0.0.1:{port}/queue/0") as ((client, _),):
+            began = time.monotonic()
+            with pytest.raises(RedisError):
+                await client.ping()
+            assert time.monotonic() - began < 3.0
 
 
 @contextlib.contextmanager
