@@ -139,6 +139,13 @@ class RoutedConnection(Connection):
         self.route = route
         self.address: Address | None = None
 
+    async def connect(self) -> None:
+        """Connect where that is needed: not to stay with a server that another has replaced, which
+        may not know of it and take writes that are lost."""
+        if is_astray(self):
+            await self.disconnect(nowait=True)
+        await super().connect()  # type: ignore[no-untyped-call]
+
     async def _connect(self) -> None:
         self.address = self.host, self.port = await self.route.primary()
         try:

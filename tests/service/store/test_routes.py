@@ -14,7 +14,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from loadtests.redis_cluster import SLOTS, Node, until
 from service.store.connection import connect_all
-from service.store.routes import ClusterMap
+from service.store.routes import Address, ClusterMap, routed
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +60,33 @@ async def test_a_silent_sentinel_delays_the_next_one_by_its_time_alone() -> None
             with pytest.raises(RedisError):
                 await client.ping()
             assert time.monotonic() - began < 3.0
+
+
+class _Told:
+    """A route as it is told."""
+
+    known: Address | None = None
+
+    async def primary(self) -> Address:
+        assert self.known is not None
+        return self.known
+
+    def doubt(self) -> None:
+        pass
+
+
+async def test_no_connection_stays_with_a_server_that_was_replaced(tmp_path: Path) -> None:
+    route = _Told()
+    client = routed(route, tls=False, max_connections=2)
+    with Node(tmp_path / "old") as old, Node(tmp_path / "new") as new:
+        route.known = ("127.0.0.1", old.port)
+        await client.set("key", "old")
+        route.known = ("127.0.0.1", new.port)
+        await client.set("key", "new")
+        for node in (old, new):
+            with node.client() as each:
+                assert each.get("key") == (b"old" if node is old else b"new")
+    await client.aclose()
 
 
 @contextlib.contextmanager
