@@ -208,19 +208,26 @@ async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
 
 async def check_shard(connected: Connected, observer: StoreObserver = NULL_OBSERVER) -> None:
     """Check that a Redis holds the data of this shard, or none. Raises ServeError for another's,
-    and StoreUnavailable."""
+    also where the one or the other is a Redis that is alone, and StoreUnavailable."""
     client, shard = connected
-    if shard == ALONE:
-        return
     name, mark = shard.name(keys.SHARD), f"{shard.number} of {shard.of}"
     with round_trip("shard", observer):
-        await client.set(name, mark, nx=True)
-        found = await client.get(name)
-    found = found.decode(errors="replace") if isinstance(found, bytes) else found
-    if found != mark:
+        # In this order: another process may be the first one here, and marks before it sweeps.
+        is_used = await client.exists(shard.name(keys.BORN))
+        if shard != ALONE and not is_used:
+            await client.set(name, mark, nx=True)
+        (found,) = await client.mget(name)
+    held = found.decode(errors="replace") if isinstance(found, bytes) else found
+    if shard == ALONE and held is not None:
+        raise ServeError(
+            f"MULAN_STORE (--store) names one Redis, and there are the jobs of shard {held}: name "
+            "all shards, or another server that is empty"
+        )
+    if shard != ALONE and held != mark and (is_used or held is not None):
+        whose = "a Redis that was alone" if held is None else f"shard {held}"
         raise ServeError(
             f"MULAN_STORE (--store) names {shard.of} shards, and where shard {shard.number} should "
-            f"be are the jobs of shard {found}: use the number and the order of before, or other "
+            f"be are the jobs of {whose}: use the number and the order of before, or other "
             "servers that are empty"
         )
 
