@@ -7,8 +7,8 @@ carried out. A command whose answer was lost may have been, and its caller decid
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
@@ -31,6 +31,7 @@ REPEAT_EVERY_S = 0.05
 _ASK_EVERY_S = 0.1
 
 Address = tuple[str, int]
+T = TypeVar("T")
 
 
 class Route(Protocol):
@@ -175,14 +176,20 @@ class RoutedRedis(Redis):
     """A client of one shard, which repeats for a short time what no primary took."""
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        deadline = time.monotonic() + REPEAT_FOR_S
-        while True:
-            try:
-                return await super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
-            except RedisError as error:
-                if not is_elsewhere(error) or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(REPEAT_EVERY_S)
+        command = super().execute_command
+        return await repeated(lambda: command(*arguments, **options))  # type: ignore[no-untyped-call]
+
+
+async def repeated(act: Callable[[], Awaitable[T]]) -> T:
+    """Do something that no primary took again, for a short time."""
+    deadline = time.monotonic() + REPEAT_FOR_S
+    while True:
+        try:
+            return await act()
+        except RedisError as error:
+            if not is_elsewhere(error) or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(REPEAT_EVERY_S)
 
 
 def routed(route: Route, tls: bool, **options: Any) -> Redis:
