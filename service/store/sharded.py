@@ -20,7 +20,8 @@ from service.store.shards import new_id, shard_of
 
 T = TypeVar("T")
 
-# Seconds for which no new job is given to a shard that has refused one.
+# Seconds for which no new job is given to a shard that did not answer, and between two that try
+# whether it does again.
 AVOIDED_S = 2.0
 
 
@@ -54,19 +55,22 @@ class ShardedStore:
         count = len(self.shards)
         if key is not None:
             return new_id(self._clock(), shard_of(key.scope, count), count)
-        now = time.monotonic()
-        turns = [(self._turn + step) % count for step in range(1, count + 1)]
-        self._turn = next((one for one in turns if self._avoided.get(one, 0.0) <= now), turns[0])
+        self._turn = self._turns()[0]
+        if self._turn in self._avoided:
+            # One job tries whether it answers again, and not all whose turn it is until that fails.
+            self._avoid(self._turn)
         return new_id(self._clock(), self._turn, count)
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         """Check whether any shard could take the job."""
         refusals = list[QueueFull | StoreUnavailable]()
-        for step in range(1, len(self.shards) + 1):
+        for number in self._turns():
             try:
-                shard = self.shards[(self._turn + step) % len(self.shards)]
-                return await shard.check_capacity(owner, cost)
-            except (QueueFull, StoreUnavailable) as refusal:
+                return await self.shards[number].check_capacity(owner, cost)
+            except QueueFull as refusal:
+                refusals.append(refusal)
+            except StoreUnavailable as refusal:
+                self._avoid(number)
                 refusals.append(refusal)
         raise next((one for one in refusals if isinstance(one, QueueFull)), refusals[0])
 
@@ -85,11 +89,14 @@ class ShardedStore:
         shard = self.of(job.id)
         if key is not None and self.of(key.scope) is not shard:
             raise ValueError("the job's id and its key belong to different shards")
+        number = self.shards.index(shard)
         try:
-            return await shard.put(job, key, attended)
+            found = await shard.put(job, key, attended)
         except StoreUnavailable:
-            self._avoided[self.shards.index(shard)] = time.monotonic() + AVOIDED_S
+            self._avoid(number)
             raise
+        self._avoided.pop(number, None)
+        return found
 
     async def leave(self, job_id: str, waiter: str) -> None:
         await self.of(job_id).leave(job_id, waiter)
@@ -156,6 +163,15 @@ class ShardedStore:
         for shard in self.shards:
             shard.cancellations(listener)
         return listener
+
+    def _turns(self) -> list[int]:
+        """The numbers of the shards in the order of their turns; those that do not answer last."""
+        now, count = time.monotonic(), len(self.shards)
+        turns = [(self._turn + step) % count for step in range(1, count + 1)]
+        return sorted(turns, key=lambda number: self._avoided.get(number, 0.0) > now)
+
+    def _avoid(self, number: int) -> None:
+        self._avoided[number] = time.monotonic() + AVOIDED_S
 
     async def _all(self, act: Callable[[RedisStore], Awaitable[T]]) -> list[T]:
         """Do something in every shard. Raises the first error once all have done it."""

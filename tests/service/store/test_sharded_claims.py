@@ -1,4 +1,4 @@
-"""Claims on the jobs of two shards, of which one refuses something, or the caller is cancelled."""
+"""Jobs of two shards, of which one refuses something or is away, and claims that are cancelled."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from store_setup import RESULT, A, job
 from loadtests.redis_cluster import Node
 from service.errors import StoreUnavailable
 from service.jobs import Job
-from service.store import keys
+from service.store import keys, sharded
 from service.store.base import Room
 from service.store.bounds import Bounds
 from service.store.claiming import Claiming
@@ -143,3 +143,40 @@ async def test_a_claim_that_is_cancelled_as_it_looks_is_woken_by_no_shard(
     for node in nodes:
         with node.client() as client:
             assert not client.exists(keys.LISTENERS + A)
+
+
+async def test_one_job_tries_whether_a_shard_answers_again(
+    store: ShardedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 0
+
+    async def away(*_: object) -> str:
+        nonlocal refused
+        refused += 1
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(sharded, "AVOIDED_S", 0.3)
+    monkeypatch.setattr(store.shards[1], "put", away)
+    monkeypatch.setattr(store.shards[1], "check_capacity", away)
+
+    def begun(count: int) -> list[Job]:
+        return [replace(job(store.new_id()), deadline=time.time() + 600) for _ in range(count)]
+
+    async def handed_in(jobs: list[Job]) -> int:
+        before = refused
+        await asyncio.gather(*map(store.put, jobs), return_exceptions=True)
+        return refused - before
+
+    # A look for room tells of it already, and is not repeated there.
+    for _ in range(4):
+        await store.check_capacity("", 1)
+    assert refused == 1
+    assert await handed_in(begun(6)) == 0
+    await asyncio.sleep(0.4)
+    # Only one of those that are on their way at once.
+    assert await handed_in(begun(6)) == 1
+    assert await handed_in(begun(6)) == 0
+    monkeypatch.undo()
+    await asyncio.sleep(2.1)
+    await store.put(begun(2)[0])
+    assert {store.of(one.id) for one in begun(4)} == set(store.shards)
