@@ -12,7 +12,10 @@ _ENCODE = (
     "in a user name or a password every character but letters, digits and -._~ has to be "
     "percent-encoded: # is %23, / is %2F, ? is %3F, @ is %40"
 )
-REDIS = f"should be redis://user:password@host:port/number; {_ENCODE}"
+REDIS = (
+    "should be redis://user:password@host:port/number, or for several servers of one user and "
+    f"password redis://user:password@host:port,host:port/number; {_ENCODE}"
+)
 CLUSTER = f"should be redis+cluster://user:password@host:port,host:port/?shards=3; {_ENCODE}"
 SENTINEL = f"should be redis+sentinel://user:password@host:port,host:port/name/number; {_ENCODE}"
 COLLECTOR = f"should be http://host:port, without ? and #; {_ENCODE}"
@@ -70,7 +73,7 @@ def redis_url(text: str) -> RedisUrl:
     scheme, kind, authority, path, query = found.groups()
     user, at, hosts = authority.rpartition("@")
     each = [f"{scheme}://{user}{at}{host}" for host in hosts.split(",")]
-    if any(len(each) > 1 and not host for host in hosts.split(",")):
+    if any(len(each) > 1 and not host for host in hosts.split(",")) or _names_several(user):
         raise UrlError({"cluster": CLUSTER, "sentinel": SENTINEL}.get(kind, REDIS))
     if kind == "cluster":
         query, shards = _without(query, "shards")
@@ -113,6 +116,12 @@ def _server(text: str, form: str) -> str:
     if parts is None or not (parts.scheme == "unix" or _DATABASE.fullmatch(parts.path)):
         raise UrlError(form)
     return text
+
+
+def _names_several(user: str) -> bool:
+    """Whether a user and a password are those of several servers, as in `:a@first,:b@second`. All
+    have to have the same ones, and only the last server would be found."""
+    return "," in user.partition("@")[2]
 
 
 def _without(query: str, name: str) -> tuple[str, str | None]:

@@ -87,6 +87,8 @@ def test_where_a_store_is(url: str, where: str) -> None:
         " redis://h/0",
         "redis://h/0\n",
         "redis://a,,b/0",
+        "redis://:p@a:1,:p@b:2/0",
+        "redis+cluster://u:p@a,u:q@b/?shards=3",
         "redis+cluster://a,/?shards=3",
         "redis+cluster://h/1",
         "redis+cluster://h/?shards=0",
