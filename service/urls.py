@@ -51,7 +51,10 @@ class RedisUrl(NamedTuple):
     @property
     def passwords(self) -> tuple[str, ...]:
         """The passwords in the URL, as they stand there and decoded."""
-        found = {self.sentinel_password or "", urlsplit(self.servers[0]).password or ""}
+        parts = urlsplit(self.servers[0])
+        given = [part.partition("=") for part in parts.query.split("&")]
+        found = {value for name, _, value in given if name == "password"}
+        found |= {self.sentinel_password or "", parts.password or ""}
         return tuple({*found, *map(unquote, found)} - {""})
 
     @property
@@ -74,7 +77,7 @@ def redis_url(text: str) -> RedisUrl:
     user, at, hosts = authority.rpartition("@")
     each = [f"{scheme}://{user}{at}{host}" for host in hosts.split(",")]
     if any(len(each) > 1 and not host for host in hosts.split(",")) or _names_several(user):
-        raise UrlError({"cluster": CLUSTER, "sentinel": SENTINEL}.get(kind, REDIS))
+        raise UrlError(form(text))
     if kind == "cluster":
         query, shards = _without(query, "shards")
         number = SHARDS if shards is None else int(shards) if shards.isdecimal() else 0
@@ -92,6 +95,12 @@ def redis_url(text: str) -> RedisUrl:
         return RedisUrl("sentinel", servers, 1, watched[1], password)
     servers = tuple(_server(one + path + query, REDIS) for one in each)
     return RedisUrl("plain", servers, len(servers))
+
+
+def form(text: str) -> str:
+    """Say what a text should be that is no URL of a store in Redis, by how it begins."""
+    found = _SERVERS.fullmatch(text)
+    return {"cluster": CLUSTER, "sentinel": SENTINEL}.get(found[2] if found else "", REDIS)
 
 
 def collector_url(text: str) -> SplitResult:

@@ -53,7 +53,7 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
 
     `answer_within_s` is in seconds. Raises ServeError for a URL that is not one of Redis.
     """
-    with _refused_urls():
+    with _refused_urls(url):
         parts = _known(url)
         if parts.kind != "plain" or len(parts.servers) > 1:
             raise urls.UrlError(urls.REDIS)
@@ -67,7 +67,7 @@ async def connect_all(
     """Make a client of each shard of the store of a URL, as `connect` does, and close all in the
     end. Raises ServeError for a URL that is not one of Redis."""
     async with AsyncExitStack() as stack:
-        with _refused_urls():
+        with _refused_urls(url):
             found = _connect_all(_known(url), answer_within_s, stack)
         for client, _ in found:
             stack.push_async_callback(client.aclose)
@@ -143,8 +143,8 @@ def _known(text: str) -> urls.RedisUrl:
 
 
 @contextmanager
-def _refused_urls() -> Iterator[None]:
-    """Raise ServeError for a URL that the library does not take."""
+def _refused_urls(url: str) -> Iterator[None]:
+    """Raise ServeError for this URL if the library does not take it."""
     name = "MULAN_STORE (--store) is no URL of a Redis"
     try:
         yield
@@ -152,7 +152,7 @@ def _refused_urls() -> Iterator[None]:
         raise ServeError(f"{name}: it {error}") from None
     except (TypeError, ValueError):
         # The library's message repeats the part that it could not parse, which may be a password.
-        raise ServeError(f"{name}: it {urls.REDIS}") from None
+        raise ServeError(f"{name}: it {urls.form(url)}") from None
 
 
 @contextmanager

@@ -121,6 +121,8 @@ def test_the_servers_of_a_url() -> None:
     watched = redis_url("redis+sentinel://:a%23b@h/queue?sentinel_password=c%23d")
     assert (watched.servers, watched.primary) == (("redis://:a%23b@h/0",), "queue")
     assert set(watched.passwords) == {"a%23b", "a#b", "c#d"}
+    assert set(redis_url("redis://h/0?db=1&password=e%23f").passwords) == {"e%23f", "e#f"}
+    assert set(watched.passwords) == {"a%23b", "a#b", "c#d"}
 
 
 @pytest.mark.parametrize("url", ["http://h:4318", "https://u:p@h/otlp", "http://[::1]:4318/"])

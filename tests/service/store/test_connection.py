@@ -9,7 +9,7 @@ from loadtests.redis_cluster import Node
 from service.errors import ServeError
 from service.settings import Settings
 from service.store import keys
-from service.store.connection import connect
+from service.store.connection import connect, connect_all
 from service.store.opening import open_store
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +33,17 @@ async def test_what_is_no_url_of_a_redis(url: str) -> None:
         connect(url)
     assert "hunter2" not in str(refusal.value)
     assert refusal.value.__suppress_context__
+
+
+@pytest.mark.parametrize("kind", ["cluster", "sentinel"])
+async def test_what_a_url_of_several_should_be(kind: str) -> None:
+    path = {"cluster": "", "sentinel": "queue"}[kind]
+    for option in ("foo", "socket_timeout", "max_connections"):
+        url = f"redis+{kind}://:hunter2@h/{path}?{option}=hunter2"
+        with pytest.raises(ServeError, match=rf"it should be redis\+{kind}://user:") as refusal:
+            async with connect_all(url):
+                pass
+        assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
