@@ -23,6 +23,8 @@ T = TypeVar("T")
 # Seconds for which no new job is given to a shard that did not answer, and between two that try
 # whether it does again.
 AVOIDED_S = 2.0
+# Seconds for which no calls are looked for in a shard that did not answer.
+LEFT_OUT_S = 5.0
 
 
 class ShardedStore:
@@ -183,19 +185,24 @@ class ShardedCallbacks:
 
     def __init__(self, store: ShardedStore) -> None:
         self._store, self._turn = store, 0
+        # Shards that did not answer, and until when they are left out.
+        self._away = dict[int, float]()
 
     async def take(self, lease_s: float) -> Call | None:
         """Take a call of any shard, beginning with the one after the last that had one. Raises
-        StoreUnavailable where none is found and a shard is away."""
-        shards, away = self._store.shards, None
+        StoreUnavailable where none is found and a shard did not answer; that one is then left out
+        for a while, so that calls of the others are not held up."""
+        shards, away, now = self._store.shards, None, time.monotonic()
         for step in range(1, len(shards) + 1):
             number = (self._turn + step) % len(shards)
+            if self._away.get(number, 0.0) > now:
+                continue
             try:
                 if call := await shards[number].callbacks.take(lease_s):
                     self._turn = number
                     return call
             except StoreUnavailable as error:
-                away = error
+                self._away[number], away = time.monotonic() + LEFT_OUT_S, error
         if away is not None:
             raise away
         return None

@@ -1,4 +1,4 @@
-"""Jobs of two shards, of which one refuses something or is away, and claims that are cancelled."""
+"""Two shards, of which one refuses something or is away, and claims that are cancelled."""
 
 import asyncio
 import contextlib
@@ -180,3 +180,31 @@ async def test_one_job_tries_whether_a_shard_answers_again(
     await asyncio.sleep(2.1)
     await store.put(begun(2)[0])
     assert {store.of(one.id) for one in begun(4)} == set(store.shards)
+
+
+async def test_calls_of_a_shard_are_not_held_up_by_one_that_is_away(
+    store: ShardedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shard in (0, 0, 0, 1):
+        owed = replace(timely(shard), callback_url="https://h/")
+        await store.put(owed)
+        await store.cancel(owed.id)
+    asked, callbacks = 0, store.shards[1].callbacks
+
+    async def away(_: float) -> None:
+        nonlocal asked
+        asked += 1
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(callbacks, "take", away)
+    monkeypatch.setattr(sharded, "LEFT_OUT_S", 0.5)
+    for _ in range(3):
+        assert await store.callbacks.take(60.0) is not None
+    assert asked == 1
+    assert await store.callbacks.take(60.0) is None
+    await asyncio.sleep(0.6)
+    with pytest.raises(StoreUnavailable):
+        await store.callbacks.take(60.0)
+    monkeypatch.undo()
+    await asyncio.sleep(0.6)
+    assert await store.callbacks.take(60.0) is not None
