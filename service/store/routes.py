@@ -74,14 +74,16 @@ class ClusterMap:
                 nodes.startup_nodes = self._named | nodes.startup_nodes
                 try:
                     await nodes.initialize()
-                except BaseException as error:
+                except asyncio.CancelledError:
                     self.doubted = True
+                    raise
+                except Exception as error:
+                    # Those who waited meanwhile need not ask in turn who does not answer.
+                    self.doubted, self._asked_at = True, time.monotonic()
                     if isinstance(error, IndexError):
                         raise RedisClusterException("no node has any slot") from None
                     raise
-                finally:
-                    # Those who waited meanwhile need not ask in turn who does not answer.
-                    self._asked_at = time.monotonic()
+                self._asked_at = time.monotonic()
         try:
             node = self._cluster.get_node_from_key(key)
         except RedisClusterException:
