@@ -208,3 +208,16 @@ async def test_calls_of_a_shard_are_not_held_up_by_one_that_is_away(
     monkeypatch.undo()
     await asyncio.sleep(0.6)
     assert await store.callbacks.take(60.0) is not None
+
+
+async def test_a_place_that_cannot_be_counted_on_is_the_latest_all_the_same(
+    store: ShardedStore, nodes: list[Node]
+) -> None:
+    names = [await store.put(timely(0)) for _ in range(2)]
+    for name in names:
+        await store.cancel(name)
+    with nodes[0].client() as client:
+        client.set(keys.ADMITTED, 2**60)
+    names += [await store.put(timely(0)) for _ in range(2)]
+    listed = await store.jobs(None, None, 9, None)
+    assert [one.id for one in listed.jobs] == names[::-1]
