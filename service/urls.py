@@ -12,7 +12,10 @@ _ENCODE = (
     "in a user name or a password every character but letters, digits and -._~ has to be "
     "percent-encoded: # is %23, / is %2F, ? is %3F, @ is %40"
 )
-REDIS = f"should be redis://user:password@host:port/number; {_ENCODE}"
+REDIS = (
+    "should be redis://user:password@host:port/number, or for several servers of one user and "
+    f"password redis://user:password@host:port,host:port/number; {_ENCODE}"
+)
 CLUSTER = f"should be redis+cluster://user:password@host:port,host:port/?shards=3; {_ENCODE}"
 SENTINEL = f"should be redis+sentinel://user:password@host:port,host:port/name/number; {_ENCODE}"
 COLLECTOR = f"should be http://host:port, without ? and #; {_ENCODE}"
@@ -48,7 +51,10 @@ class RedisUrl(NamedTuple):
     @property
     def passwords(self) -> tuple[str, ...]:
         """The passwords in the URL, as they stand there and decoded."""
-        found = {self.sentinel_password or "", urlsplit(self.servers[0]).password or ""}
+        parts = urlsplit(self.servers[0])
+        given = [part.partition("=") for part in parts.query.split("&")]
+        found = {value for name, _, value in given if name == "password"}
+        found |= {self.sentinel_password or "", parts.password or ""}
         return tuple({*found, *map(unquote, found)} - {""})
 
     @property
@@ -70,8 +76,8 @@ def redis_url(text: str) -> RedisUrl:
     scheme, kind, authority, path, query = found.groups()
     user, at, hosts = authority.rpartition("@")
     each = [f"{scheme}://{user}{at}{host}" for host in hosts.split(",")]
-    if any(len(each) > 1 and not host for host in hosts.split(",")):
-        raise UrlError({"cluster": CLUSTER, "sentinel": SENTINEL}.get(kind, REDIS))
+    if any(len(each) > 1 and not host for host in hosts.split(",")) or _names_several(user):
+        raise UrlError(form(text))
     if kind == "cluster":
         query, shards = _without(query, "shards")
         number = SHARDS if shards is None else int(shards) if shards.isdecimal() else 0
@@ -89,6 +95,12 @@ def redis_url(text: str) -> RedisUrl:
         return RedisUrl("sentinel", servers, 1, watched[1], password)
     servers = tuple(_server(one + path + query, REDIS) for one in each)
     return RedisUrl("plain", servers, len(servers))
+
+
+def form(text: str) -> str:
+    """Say what a text should be that is no URL of a store in Redis, by how it begins."""
+    found = _SERVERS.fullmatch(text)
+    return {"cluster": CLUSTER, "sentinel": SENTINEL}.get(found[2] if found else "", REDIS)
 
 
 def collector_url(text: str) -> SplitResult:
@@ -113,6 +125,12 @@ def _server(text: str, form: str) -> str:
     if parts is None or not (parts.scheme == "unix" or _DATABASE.fullmatch(parts.path)):
         raise UrlError(form)
     return text
+
+
+def _names_several(user: str) -> bool:
+    """Whether a user and a password are those of several servers, as in `:a@first,:b@second`. All
+    have to have the same ones, and only the last server would be found."""
+    return "," in user.partition("@")[2]
 
 
 def _without(query: str, name: str) -> tuple[str, str | None]:

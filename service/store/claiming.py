@@ -7,7 +7,7 @@ from typing import Any
 
 from service.errors import ComputationFailed, StoreUnavailable
 from service.jobs import Outcome
-from service.store import claims, rules
+from service.store import claims, keys, rules
 from service.store.base import Claim, Room
 from service.store.scripts import Scripts
 from service.store.subscription import Subscription
@@ -60,6 +60,16 @@ class Claiming:
         """Have another process woken for jobs of these checkpoints; nothing while Redis is away."""
         with contextlib.suppress(StoreUnavailable):
             await self._scripts.run("stop_listening", self._name, *checkpoints)
+
+    async def check_writable(self) -> None:
+        """Check that the shard carries out writes. Raises StoreUnavailable: a server that cannot
+        write, or that is a replica, answers reads all the same."""
+        await self._scripts.command("writable", "DEL", self._scripts.name(keys.NOTHING))
+
+    async def release(self, claim: Claim) -> None:
+        """Hand a job back that this process does not begin; nothing while Redis is away."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._scripts.run("release", claim.job.id, claim.epoch)
 
     async def renew(self, held: Collection[Claim]) -> list[Claim]:
         """Renew leases, and return the claims that no longer hold their job."""

@@ -32,6 +32,7 @@ CONNECTIONS = 64
 # Seconds for one server to say where a primary is; others are asked after it.
 _DIRECTIONS_WITHIN_S = 1.0
 NULL_OBSERVER = StoreObserver()
+_NO_RETRY = Retry(NoBackoff(), 0)
 _RETRY_AFTER_S = 2
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 # Passwords of this process, which no log may show: a server may repeat what it does not understand.
@@ -52,7 +53,7 @@ def connect(url: str, answer_within_s: float = ANSWER_WITHIN_S) -> Redis:
 
     `answer_within_s` is in seconds. Raises ServeError for a URL that is not one of Redis.
     """
-    with _refused_urls():
+    with _refused_urls(url):
         parts = _known(url)
         if parts.kind != "plain" or len(parts.servers) > 1:
             raise urls.UrlError(urls.REDIS)
@@ -66,7 +67,7 @@ async def connect_all(
     """Make a client of each shard of the store of a URL, as `connect` does, and close all in the
     end. Raises ServeError for a URL that is not one of Redis."""
     async with AsyncExitStack() as stack:
-        with _refused_urls():
+        with _refused_urls(url):
             found = _connect_all(_known(url), answer_within_s, stack)
         for client, _ in found:
             stack.push_async_callback(client.aclose)
@@ -89,7 +90,8 @@ def _connect_all(url: urls.RedisUrl, within_s: float, stack: AsyncExitStack) -> 
     if url.kind == "sentinel":
         theirs = {name: value for name, value in options.items() if name.startswith("ssl")}
         password = {"password": url.sentinel_password} if url.sentinel_password else {}
-        kwargs = {**asking, **theirs, **password, "ssl": tls}
+        # One that is silent is not asked again and again before the next one is.
+        kwargs = {**asking, **theirs, **password, "ssl": tls, "retry": _NO_RETRY}
         sentinel = Sentinel(hosts, sentinel_kwargs=kwargs)  # type: ignore[no-untyped-call]
         stack.push_async_callback(sentinel.aclose)
         return [Connected(routed(SentinelRoute(sentinel, url.primary), tls, **pool))]
@@ -128,7 +130,7 @@ def _pool_options(within_s: float) -> dict[str, Any]:
         "socket_timeout": within_s,
         "socket_connect_timeout": within_s,
         # A command that failed may have been carried out: its caller decides what to do.
-        "retry": Retry(NoBackoff(), 0),
+        "retry": _NO_RETRY,
     }
 
 
@@ -141,8 +143,8 @@ def _known(text: str) -> urls.RedisUrl:
 
 
 @contextmanager
-def _refused_urls() -> Iterator[None]:
-    """Raise ServeError for a URL that the library does not take."""
+def _refused_urls(url: str) -> Iterator[None]:
+    """Raise ServeError for this URL if the library does not take it."""
     name = "MULAN_STORE (--store) is no URL of a Redis"
     try:
         yield
@@ -150,7 +152,7 @@ def _refused_urls() -> Iterator[None]:
         raise ServeError(f"{name}: it {error}") from None
     except (TypeError, ValueError):
         # The library's message repeats the part that it could not parse, which may be a password.
-        raise ServeError(f"{name}: it {urls.REDIS}") from None
+        raise ServeError(f"{name}: it {urls.form(url)}") from None
 
 
 @contextmanager
@@ -206,19 +208,26 @@ async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
 
 async def check_shard(connected: Connected, observer: StoreObserver = NULL_OBSERVER) -> None:
     """Check that a Redis holds the data of this shard, or none. Raises ServeError for another's,
-    and StoreUnavailable."""
+    also where the one or the other is a Redis that is alone, and StoreUnavailable."""
     client, shard = connected
-    if shard == ALONE:
-        return
     name, mark = shard.name(keys.SHARD), f"{shard.number} of {shard.of}"
     with round_trip("shard", observer):
-        await client.set(name, mark, nx=True)
-        found = await client.get(name)
-    found = found.decode(errors="replace") if isinstance(found, bytes) else found
-    if found != mark:
+        # In this order: another process may be the first one here, and marks before it sweeps.
+        is_used = await client.exists(shard.name(keys.BORN))
+        if shard != ALONE and not is_used:
+            await client.set(name, mark, nx=True)
+        (found,) = await client.mget(name)
+    held = found.decode(errors="replace") if isinstance(found, bytes) else found
+    if shard == ALONE and held is not None:
+        raise ServeError(
+            f"MULAN_STORE (--store) names one Redis, and there are the jobs of shard {held}: name "
+            "all shards, or another server that is empty"
+        )
+    if shard != ALONE and held != mark and (is_used or held is not None):
+        whose = "a Redis that was alone" if held is None else f"shard {held}"
         raise ServeError(
             f"MULAN_STORE (--store) names {shard.of} shards, and where shard {shard.number} should "
-            f"be are the jobs of shard {found}: use the number and the order of before, or other "
+            f"be are the jobs of {whose}: use the number and the order of before, or other "
             "servers that are empty"
         )
 

@@ -20,7 +20,7 @@ from service.settings import Settings
 from service.store import keys
 from service.store.connection import NULL_OBSERVER, Connected, round_trip
 from service.store.damage import Damage
-from service.store.routes import is_elsewhere
+from service.store.routes import is_elsewhere, repeated
 from service.store.shards import shard_of
 from service.telemetry.observers import StoreObserver
 
@@ -83,7 +83,8 @@ class Quotas:
         ask = limiter.hit if what == "hit" else limiter.test
         with round_trip("quota", self._observer):
             try:
-                return await ask(rate, name, cost=cost)
+                # The library has a client of its own, which repeats nothing.
+                return await repeated(lambda: ask(rate, name, cost=cost))
             except ResponseError as error:
                 if is_elsewhere(error):
                     raise
@@ -96,7 +97,7 @@ class Quotas:
 
     async def _refusal(self, rate: limits.RateLimitItem, name: str, unit: str) -> RateLimited:
         with round_trip("quota", self._observer):
-            window = await self._limiter(name).get_window_stats(rate, name)
+            window = await repeated(lambda: self._limiter(name).get_window_stats(rate, name))
         wait = max(1, math.ceil(window.reset_time - time.time()))
         return RateLimited(f"at most {rate.amount} {unit} in {_window(rate)}", wait)
 

@@ -7,8 +7,8 @@ carried out. A command whose answer was lost may have been, and its caller decid
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
@@ -18,6 +18,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -30,6 +31,7 @@ REPEAT_EVERY_S = 0.05
 _ASK_EVERY_S = 0.1
 
 Address = tuple[str, int]
+T = TypeVar("T")
 
 
 class Route(Protocol):
@@ -47,13 +49,18 @@ class Route(Protocol):
 
 
 class ClusterMap:
-    """The primaries of a Redis Cluster by their slots. All shards of a store share one map."""
+    """The primaries of a Redis Cluster by their slots. All shards of a store share one map.
+
+    Each node that the map names can be asked for the next one, and always the `hosts` too: those
+    of the map may all be gone, or the map empty, as before a cluster has been put together.
+    """
 
     def __init__(self, hosts: Sequence[Address], **options: Any) -> None:
         nodes = [ClusterNode(host, port) for host, port in hosts]
         self._cluster = RedisCluster(
             startup_nodes=nodes, require_full_coverage=False, max_connections=2, **options
         )
+        self._named = dict(self._cluster.nodes_manager.startup_nodes)
         self._lock = asyncio.Lock()
         self._asked_at = 0.0
         self.doubted = True
@@ -63,20 +70,35 @@ class ClusterMap:
         async with self._lock:
             if self.doubted and time.monotonic() > self._asked_at + _ASK_EVERY_S:
                 self.doubted = False
+                nodes = self._cluster.nodes_manager
+                nodes.startup_nodes = self._named | nodes.startup_nodes
                 try:
-                    await self._cluster.nodes_manager.initialize()
-                except BaseException:
+                    await nodes.initialize()
+                except asyncio.CancelledError:
                     self.doubted = True
                     raise
+                except Exception as error:
+                    # Those who waited meanwhile need not ask in turn who does not answer.
+                    self.doubted, self._asked_at = True, time.monotonic()
+                    if isinstance(error, IndexError):
+                        raise RedisClusterException("no node has any slot") from None
+                    raise
                 self._asked_at = time.monotonic()
-        node = self._cluster.get_node_from_key(key)
+        try:
+            node = self._cluster.get_node_from_key(key)
+        except RedisClusterException:
+            # No primary has the slot at present.
+            self.doubted = True
+            raise
         assert node is not None
         return node.host, int(node.port)
 
     async def close(self) -> None:
         """Close the connections by which the map is read."""
-        await self._cluster.nodes_manager.aclose()
-        await self._cluster.nodes_manager.aclose("startup_nodes")
+        nodes = self._cluster.nodes_manager
+        nodes.startup_nodes = self._named | nodes.startup_nodes
+        await nodes.aclose()
+        await nodes.aclose("startup_nodes")
 
 
 class ClusterRoute:
@@ -120,6 +142,13 @@ class RoutedConnection(Connection):
         self.route = route
         self.address: Address | None = None
 
+    async def connect(self) -> None:
+        """Connect where that is needed: not to stay with a server that another has replaced, which
+        may not know of it and take writes that are lost."""
+        if is_astray(self):
+            await self.disconnect(nowait=True)
+        await super().connect()  # type: ignore[no-untyped-call]
+
     async def _connect(self) -> None:
         self.address = self.host, self.port = await self.route.primary()
         try:
@@ -149,14 +178,20 @@ class RoutedRedis(Redis):
     """A client of one shard, which repeats for a short time what no primary took."""
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        deadline = time.monotonic() + REPEAT_FOR_S
-        while True:
-            try:
-                return await super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
-            except RedisError as error:
-                if not is_elsewhere(error) or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(REPEAT_EVERY_S)
+        command = super().execute_command
+        return await repeated(lambda: command(*arguments, **options))  # type: ignore[no-untyped-call]
+
+
+async def repeated(act: Callable[[], Awaitable[T]]) -> T:
+    """Do something that no primary took again, for a short time."""
+    deadline = time.monotonic() + REPEAT_FOR_S
+    while True:
+        try:
+            return await act()
+        except RedisError as error:
+            if not is_elsewhere(error) or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(REPEAT_EVERY_S)
 
 
 def routed(route: Route, tls: bool, **options: Any) -> Redis:

@@ -20,8 +20,11 @@ from service.store.shards import new_id, shard_of
 
 T = TypeVar("T")
 
-# Seconds for which no new job is given to a shard that has refused one.
+# Seconds for which no new job is given to a shard that did not answer, and between two that try
+# whether it does again.
 AVOIDED_S = 2.0
+# Seconds for which no calls are looked for in a shard that did not answer.
+LEFT_OUT_S = 5.0
 
 
 class ShardedStore:
@@ -54,19 +57,22 @@ class ShardedStore:
         count = len(self.shards)
         if key is not None:
             return new_id(self._clock(), shard_of(key.scope, count), count)
-        now = time.monotonic()
-        turns = [(self._turn + step) % count for step in range(1, count + 1)]
-        self._turn = next((one for one in turns if self._avoided.get(one, 0.0) <= now), turns[0])
+        self._turn = self._turns()[0]
+        if self._turn in self._avoided:
+            # One job tries whether it answers again, and not all whose turn it is until that fails.
+            self._avoid(self._turn)
         return new_id(self._clock(), self._turn, count)
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         """Check whether any shard could take the job."""
         refusals = list[QueueFull | StoreUnavailable]()
-        for step in range(1, len(self.shards) + 1):
+        for number in self._turns():
             try:
-                shard = self.shards[(self._turn + step) % len(self.shards)]
-                return await shard.check_capacity(owner, cost)
-            except (QueueFull, StoreUnavailable) as refusal:
+                return await self.shards[number].check_capacity(owner, cost)
+            except QueueFull as refusal:
+                refusals.append(refusal)
+            except StoreUnavailable as refusal:
+                self._avoid(number)
                 refusals.append(refusal)
         raise next((one for one in refusals if isinstance(one, QueueFull)), refusals[0])
 
@@ -85,11 +91,14 @@ class ShardedStore:
         shard = self.of(job.id)
         if key is not None and self.of(key.scope) is not shard:
             raise ValueError("the job's id and its key belong to different shards")
+        number = self.shards.index(shard)
         try:
-            return await shard.put(job, key, attended)
+            found = await shard.put(job, key, attended)
         except StoreUnavailable:
-            self._avoided[self.shards.index(shard)] = time.monotonic() + AVOIDED_S
+            self._avoid(number)
             raise
+        self._avoided.pop(number, None)
+        return found
 
     async def leave(self, job_id: str, waiter: str) -> None:
         await self.of(job_id).leave(job_id, waiter)
@@ -157,6 +166,15 @@ class ShardedStore:
             shard.cancellations(listener)
         return listener
 
+    def _turns(self) -> list[int]:
+        """The numbers of the shards in the order of their turns; those that do not answer last."""
+        now, count = time.monotonic(), len(self.shards)
+        turns = [(self._turn + step) % count for step in range(1, count + 1)]
+        return sorted(turns, key=lambda number: self._avoided.get(number, 0.0) > now)
+
+    def _avoid(self, number: int) -> None:
+        self._avoided[number] = time.monotonic() + AVOIDED_S
+
     async def _all(self, act: Callable[[RedisStore], Awaitable[T]]) -> list[T]:
         """Do something in every shard. Raises the first error once all have done it."""
         return await in_all(self.shards, act)
@@ -167,19 +185,24 @@ class ShardedCallbacks:
 
     def __init__(self, store: ShardedStore) -> None:
         self._store, self._turn = store, 0
+        # Shards that did not answer, and until when they are left out.
+        self._away = dict[int, float]()
 
     async def take(self, lease_s: float) -> Call | None:
         """Take a call of any shard, beginning with the one after the last that had one. Raises
-        StoreUnavailable where none is found and a shard is away."""
-        shards, away = self._store.shards, None
+        StoreUnavailable where none is found and a shard did not answer; that one is then left out
+        for a while, so that calls of the others are not held up."""
+        shards, away, now = self._store.shards, None, time.monotonic()
         for step in range(1, len(shards) + 1):
             number = (self._turn + step) % len(shards)
+            if self._away.get(number, 0.0) > now:
+                continue
             try:
                 if call := await shards[number].callbacks.take(lease_s):
                     self._turn = number
                     return call
             except StoreUnavailable as error:
-                away = error
+                self._away[number], away = time.monotonic() + LEFT_OUT_S, error
         if away is not None:
             raise away
         return None

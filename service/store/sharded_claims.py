@@ -8,7 +8,12 @@ from collections.abc import Collection, Sequence
 from service.errors import StoreUnavailable
 from service.store.base import Claim, Room
 from service.store.claiming import Claiming
-from service.store.retry import cancel_all, retry_while_unavailable
+from service.store.retry import (
+    FIRST_BACKOFF,
+    LAST_BACKOFF,
+    cancel_all,
+    retry_while_unavailable,
+)
 from service.store.subscription import SUBSCRIBED_WITHIN_S
 
 
@@ -20,6 +25,7 @@ class _Line:
         self.claiming, self._heard = claiming, heard
         self.due, self.listens = 0.0, False
         self._return: asyncio.Task[None] | None = None
+        self._backoff = 0.0
 
     @property
     def is_worth_a_look(self) -> bool:
@@ -35,19 +41,30 @@ class _Line:
     def begin(self) -> None:
         """See to it that the shard is listened to, before its jobs are claimed."""
         if self._return is None or not (self.is_away or self.claiming.subscription.holds):
-            self.leave_out()
+            self._leave_out(0.0)
 
-    def leave_out(self) -> None:
-        """Do not look here before the shard answers and tells of its jobs."""
-        self.listens = False
-        self._return = asyncio.create_task(self._wait_until_back(), name="return of a shard")
+    def failed(self) -> None:
+        """Do not look here before the shard answers and tells of its jobs, and each time after a
+        longer pause: a shard may answer all but claims."""
+        self._backoff = min(max(FIRST_BACKOFF, 2 * self._backoff), LAST_BACKOFF)
+        self._leave_out(self._backoff)
+
+    def answered(self) -> None:
+        """Take in that the shard let itself be looked at."""
+        self._backoff = 0.0
 
     async def close(self) -> None:
         """Wait for the shard no longer."""
         if self._return is not None:
             await cancel_all(self._return)
 
-    async def _wait_until_back(self) -> None:
+    def _leave_out(self, pause_s: float) -> None:
+        self.listens = False
+        back = self._wait_until_back(pause_s)
+        self._return = asyncio.create_task(back, name="return of a shard")
+
+    async def _wait_until_back(self, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
         await retry_while_unavailable(self._answer)
         self.due = 0.0
         self._heard.set()
@@ -55,7 +72,7 @@ class _Line:
     async def _answer(self) -> None:
         # The subscription comes before the claim, so that every held job can be cancelled.
         await self.claiming.subscription.wait_until_subscribed()
-        await self.claiming.renew(())
+        await self.claiming.check_writable()
 
 
 class ShardedClaims:
@@ -100,24 +117,29 @@ class ShardedClaims:
                 try:
                     found = await line.claiming.look(checkpoints, room)
                 except StoreUnavailable:
-                    line.leave_out()
+                    line.failed()
                     break
+                except asyncio.CancelledError:
+                    # What was found is handed back. If nothing was, the shard would wake us.
+                    line.listens = True
+                    raise
+                line.answered()
                 line.due = 0.0
                 if found is None:
                     # As many looks in vain as in one Redis.
                     again_s = len(self._lines) * line.claiming.poll_s
                     line.due, line.listens = time.monotonic() + again_s, True
-                elif isinstance(found, Claim):
+                    # What arrived meanwhile has its turn after the other shards.
+                    break
+                if isinstance(found, Claim):
                     self._turn = number
                     line.listens = line.listens and not last
                     if last:
-                        others = [one for one in self._lines if one is not line]
-                        await self._stop_listening(others, checkpoints)
+                        await self._stop_listening_elsewhere(line, checkpoints, found)
                     return found
-                else:
-                    # A suspect is kept for this process, which hears of nothing else there.
-                    line.listens = False
-                    await room.make(found)
+                # A suspect is kept for this process, which hears of nothing else there.
+                line.listens = False
+                await room.make(found)
         return None
 
     async def _wait(self) -> None:
@@ -132,6 +154,18 @@ class ShardedClaims:
         except TimeoutError:
             if all(line.is_away for line in self._lines):
                 raise StoreUnavailable("the queue cannot be reached (no shard answers)") from None
+
+    async def _stop_listening_elsewhere(
+        self, line: _Line, checkpoints: Collection[str], claim: Claim
+    ) -> None:
+        """Have no other shard wake this process, which a claim of this one fills. The claim is
+        handed back if the caller is cancelled meanwhile."""
+        try:
+            others = [one for one in self._lines if one is not line]
+            await self._stop_listening(others, checkpoints)
+        except asyncio.CancelledError:
+            await line.claiming.release(claim)
+            raise
 
     async def _stop_listening(self, lines: Sequence[_Line], checkpoints: Collection[str]) -> None:
         """Have these shards wake other processes, also for what was heard and not looked at."""

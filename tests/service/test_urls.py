@@ -87,6 +87,8 @@ def test_where_a_store_is(url: str, where: str) -> None:
         " redis://h/0",
         "redis://h/0\n",
         "redis://a,,b/0",
+        "redis://:p@a:1,:p@b:2/0",
+        "redis+cluster://u:p@a,u:q@b/?shards=3",
         "redis+cluster://a,/?shards=3",
         "redis+cluster://h/1",
         "redis+cluster://h/?shards=0",
@@ -118,6 +120,8 @@ def test_the_servers_of_a_url() -> None:
     )
     watched = redis_url("redis+sentinel://:a%23b@h/queue?sentinel_password=c%23d")
     assert (watched.servers, watched.primary) == (("redis://:a%23b@h/0",), "queue")
+    assert set(watched.passwords) == {"a%23b", "a#b", "c#d"}
+    assert set(redis_url("redis://h/0?db=1&password=e%23f").passwords) == {"e%23f", "e#f"}
     assert set(watched.passwords) == {"a%23b", "a#b", "c#d"}
 
 

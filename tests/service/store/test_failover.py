@@ -20,6 +20,7 @@ from service.settings import Settings
 from service.store import keys
 from service.store.base import Store
 from service.store.opening import Shared, open_store
+from service.store.quotas import Quotas
 from service.store.redis import RedisStore
 from service.store.retry import retry_while_unavailable
 from service.store.routes import REPEAT_FOR_S
@@ -260,13 +261,20 @@ async def test_sentinels_replace_a_primary(watched: Watched, how: str) -> None:
 
 async def test_a_replica_that_is_taken_for_the_primary_refuses(watched: Watched) -> None:
     """As for a moment after it was replaced: its refusal stands within a script's error."""
-    async with open_store(Settings(store=watched.url)) as (store, _):
+    async with open_store(Settings(store=watched.url)) as (store, shared):
         assert isinstance(store, RedisStore)
+        assert shared is not None
         await store.put(timely(store))
+        quotas = Quotas(Settings(request_rate="9/minute", cost_rate="9/minute"), shared.shards)
         route = store.client.connection_pool.connection_kwargs["route"]
         right = await route.primary()
-        route.known = ("127.0.0.1", watched.replica.port)
-        await store.client.connection_pool.disconnect()
-        await store.put(timely(store))
-        assert route.known == right
+        for act in (
+            lambda: store.put(timely(store)),
+            lambda: quotas.admit("somebody"),
+            lambda: quotas.charge("somebody", 1),
+        ):
+            route.known = ("127.0.0.1", watched.replica.port)
+            await store.client.connection_pool.disconnect()
+            await act()
+            assert route.known == right
         assert (await store.load()).jobs == 2

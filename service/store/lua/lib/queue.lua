@@ -128,7 +128,9 @@ local function enqueue(id, queue)
     local last = call('ZREVRANGE', names.index, 0, 0)[1]
     local latest = last and fields_of(last).entry or '0'
     at = restack(queue, jobs[queue] or {})
-    if is_count(latest:match('^%d+')) then at = math.max(at, place(latest)) end
+    -- Places that are microseconds have sixteen digits; higher ones would leave no room for more.
+    local highest = number(latest:match('^%d+'), 0)
+    if highest < 2 ^ 52 then at = math.max(at, highest) end
     at = at + 1
     redis.call('SET', names.admitted, whole(at))
     if call('SADD', names.queues, queue) == 1 then

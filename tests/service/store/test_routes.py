@@ -1,0 +1,96 @@
+"""Where the primary of a shard is: a cluster that is not put together yet, silent servers, and
+connections to one that is the primary no more."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+from redis.exceptions import RedisClusterException, RedisError
+
+from loadtests.redis_cluster import SLOTS, Node, until
+from service.store.connection import connect_all
+from service.store.routes import Address, ClusterMap, routed
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[Node]:
+    """A server that could be in a cluster, and has no slots."""
+    with Node(tmp_path, "--save", "", "--cluster-enabled", "yes") as node:
+        yield node
+
+
+async def test_a_cluster_is_found_that_is_put_together_later(lone: Node) -> None:
+    owners = ClusterMap([("127.0.0.1", lone.port)])
+    slot = key_slot(b"key")
+    with lone.client() as client:
+        for slots in (range(slot), range(slot + 1, SLOTS), (slot,)):
+            for _ in range(2):
+                with pytest.raises(RedisClusterException):
+                    await owners.owner("key")
+                await asyncio.sleep(0.15)
+            client.execute_command("CLUSTER ADDSLOTS", *slots)
+        until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    assert await owners.owner("key") == ("127.0.0.1", lone.port)
+    await owners.close()
+
+
+async def test_who_waits_for_a_silent_cluster_does_not_ask_in_turn() -> None:
+    with silent() as port:
+        owners = ClusterMap([("127.0.0.1", port)], socket_timeout=0.5, socket_connect_timeout=0.5)
+        began = time.monotonic()
+        found = await asyncio.gather(
+            *(owners.owner("key") for _ in range(20)), return_exceptions=True
+        )
+        assert all(isinstance(one, RedisClusterException) for one in found)
+        assert time.monotonic() - began < 3.0
+        await owners.close()
+
+
+async def test_a_silent_sentinel_delays_the_next_one_by_its_time_alone() -> None:
+    with silent() as port:
+        async with connect_all(f"redis+sentinel://127.0.0.1:{port}/queue/0") as ((client, _),):
+            began = time.monotonic()
+            with pytest.raises(RedisError):
+                await client.ping()
+            assert time.monotonic() - began < 3.0
+
+
+class _Told:
+    """A route as it is told."""
+
+    known: Address | None = None
+
+    async def primary(self) -> Address:
+        assert self.known is not None
+        return self.known
+
+    def doubt(self) -> None:
+        pass
+
+
+async def test_no_connection_stays_with_a_server_that_was_replaced(tmp_path: Path) -> None:
+    route = _Told()
+    client = routed(route, tls=False, max_connections=2)
+    with Node(tmp_path / "old") as old, Node(tmp_path / "new") as new:
+        route.known = ("127.0.0.1", old.port)
+        await client.set("key", "old")
+        route.known = ("127.0.0.1", new.port)
+        await client.set("key", "new")
+        for node in (old, new):
+            with node.client() as each:
+                assert each.get("key") == (b"old" if node is old else b"new")
+    await client.aclose()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections, and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
