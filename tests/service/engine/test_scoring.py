@@ -199,11 +199,17 @@ def test_evaluations_that_run_out_leave_a_score_that_says_so(models: Mapping[str
 
 def test_a_precise_score_depends_on_no_company(models: Mapping[str, Served]) -> None:
     tokens = images(5)
-    job = asking(scores("a", tokens, 2, probes=4), 0.3)
-    others = [asking(scores("b", tokens[:2], probes=4), 0.5), scores("c", tokens, probes=4)]
+    plain = scores("a", tokens, 2, probes=4)
+    once = found(drive(Engine(models), [once_for(plain, 1000.0)])[0]["a"])
+    # An error that all images reach, with a few more solves.
+    job = asking(plain, 0.8 * min(score.total_standard_error or 0.0 for score in once))
+    others = [asking(scores("b", tokens[:2], probes=4), 1.0), scores("c", tokens, probes=4)]
     small = Engine(models, SchedulerLimits(tick=12, resident=7))
     together = found(drive(small, [job, *others])[0]["a"])
     order = [3, 0, 4, 1, 2]
+    assert all(
+        score.precise and score.nfe > one.nfe for score, one in zip(together, once, strict=True)
+    )
     assert isinstance(job.task, ScoreTask)
     permuted = replace(job, task=replace(job.task, images=tokens[order]))
     moved = found(drive(Engine(models), [permuted])[0]["a"])
