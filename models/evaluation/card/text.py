@@ -220,10 +220,13 @@ def _training(manifest: Manifest) -> str:
         return ""
     last = record.history[-1]
     told = f", of which z told {last['information']:.2f}" if "information" in last else ""
+    start = ""
+    if record.started_from is not None:
+        start = f"Training began with the weights `{record.started_from}`. "
     return (
         f"## Training\n\n![training curve]({CURVE})\n\n"
         f"    {record.command}\n\n"
-        f"{record.steps} steps, seed {record.seed}, {record.seconds / 60:.0f} minutes on "
+        f"{start}{record.steps} steps, seed {record.seed}, {record.seconds / 60:.0f} minutes on "
         f"{record.machine}, torch {record.torch}. At the end the latent's KL was "
         f"{last['latent']:.2f} nats{told}. The curve's held-out images have "
         f"{record.held_out_draws} noise draw(s) each, the same at every look: it shows the course, "

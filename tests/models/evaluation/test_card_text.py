@@ -72,3 +72,13 @@ def test_a_card_shows_the_samplers_that_it_recorded() -> None:
     ]
     partly = manifest.model_copy(update={"tuning": rows})
     assert "| `ddpm` | `ddim`, as it comes |" in card_text(partly, few)
+
+
+def test_a_card_names_the_weights_that_training_began_with() -> None:
+    manifest = read_manifest(ZOO / "digits")
+    assert manifest.training is not None
+    found = Evaluation.model_validate(manifest.evaluation)
+    assert "Training began with" not in card_text(manifest, found)
+    training = manifest.training.model_copy(update={"started_from": "ab" * 32})
+    text = card_text(manifest.model_copy(update={"training": training}), found)
+    assert f"Training began with the weights `{'ab' * 32}`. {training.steps} steps" in text
