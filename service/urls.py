@@ -98,7 +98,7 @@ def redis_url(text: str) -> RedisUrl:
 
 
 def form(text: str) -> str:
-    """Say what a text should be that is no URL of a store in Redis, by how it begins."""
+    """Return the form that a URL of Redis should have, for an error about `text`, by its scheme."""
     found = _SERVERS.fullmatch(text)
     return {"cluster": CLUSTER, "sentinel": SENTINEL}.get(found[2] if found else "", REDIS)
 
@@ -128,8 +128,10 @@ def _server(text: str, form: str) -> str:
 
 
 def _names_several(user: str) -> bool:
-    """Whether a user and a password are those of several servers, as in `:a@first,:b@second`. All
-    have to have the same ones, and only the last server would be found."""
+    """Return whether each server has a user and password of its own, as in `:a@first,:b@second`.
+
+    Servers must share theirs: such a URL would be read as one server with an odd password.
+    """
     return "," in user.partition("@")[2]
 
 

@@ -207,12 +207,16 @@ async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
 
 
 async def check_shard(connected: Connected, observer: StoreObserver = NULL_OBSERVER) -> None:
-    """Check that a Redis holds the data of this shard, or none. Raises ServeError for another's,
-    also where the one or the other is a Redis that is alone, and StoreUnavailable."""
+    """Check that a Redis holds the data of this shard, or none.
+
+    Raises ServeError where it holds another shard's data, or a whole store's where this is one of
+    several shards, or a shard's where this is the whole store. Raises StoreUnavailable.
+    """
     client, shard = connected
     name, mark = shard.name(keys.SHARD), f"{shard.number} of {shard.of}"
     with round_trip("shard", observer):
-        # In this order: another process may be the first one here, and marks before it sweeps.
+        # A process that comes first marks its shard before it sweeps, which makes the other key.
+        # Read in this order, that key never seems older than the mark.
         is_used = await client.exists(shard.name(keys.BORN))
         if shard != ALONE and not is_used:
             await client.set(name, mark, nx=True)

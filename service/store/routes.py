@@ -80,6 +80,7 @@ class ClusterMap:
                 except Exception as error:
                     # Those who waited meanwhile need not ask in turn who does not answer.
                     self.doubted, self._asked_at = True, time.monotonic()
+                    # redis-py raises it for a cluster in which no node has a slot.
                     if isinstance(error, IndexError):
                         raise RedisClusterException("no node has any slot") from None
                     raise

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import torch
-
 from models.checkpoints.checkpoint import load_checkpoint
+from models.cli.actions.chosen_images import chosen_test_images
 from models.cli.lazy import Outcome
 from models.evaluation.ode.error import OdeCurves, Precise, ode_curves, ode_table
 from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
 from models.evaluation.ode.plots import ode_figure
-from models.evaluation.recorded_data import RecordedData, subset
 from models.files.shelf import find
 from models.schema.ode_error import UNCALIBRATED
 
@@ -35,8 +33,7 @@ def ode(
     else:
         folder, manifest = find(name, root)
         name, scales = manifest.name, manifest.ode_error_scales
-        chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
-        tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
+        tokens = chosen_test_images(manifest, data, test_data, images, seed)
         networks = Precise.of(load_checkpoint(folder))
     found = ode_curves(name, networks, tokens, probes, seed, reference, scales)
     if out is not None:

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import torch
-
 from models.checkpoints.checkpoint import load_checkpoint
+from models.cli.actions.chosen_images import chosen_test_images
 from models.cli.lazy import Outcome
 from models.evaluation.ode.precision import precision_table, precision_text
-from models.evaluation.recorded_data import RecordedData, subset
 from models.files.shelf import find
 from models.runtimes.eager import eager_denoiser
 
@@ -24,8 +22,7 @@ def precision(
 ) -> Outcome:
     """Measure on a checkpoint's test images."""
     folder, manifest = find(name, root)
-    chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
-    tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
+    tokens = chosen_test_images(manifest, data, test_data, images, seed)
     denoiser = eager_denoiser(load_checkpoint(folder).model)
     found = precision_table(
         *(manifest.name, denoiser, tokens, nats, max_evaluations, seed),

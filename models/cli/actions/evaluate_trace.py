@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import torch
-
 from models.checkpoints.checkpoint import load_checkpoint
+from models.cli.actions.chosen_images import chosen_test_images
 from models.cli.lazy import Outcome
 from models.evaluation.ode.trace import trace_errors, trace_table
-from models.evaluation.recorded_data import RecordedData, subset
 from models.files.shelf import find
 from models.runtimes.eager import eager_denoiser
 
@@ -24,8 +22,7 @@ def trace(
 ) -> Outcome:
     """Measure the trace's error on a checkpoint's test images."""
     folder, manifest = find(name, root)
-    chosen = subset(RecordedData(manifest, data, test_data).images("test"), images, seed)
-    tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
+    tokens = chosen_test_images(manifest, data, test_data, images, seed)
     denoiser = eager_denoiser(load_checkpoint(folder).model)
     found = trace_errors(
         *(manifest.name, denoiser, tokens, probes, repeats, seed), manifest.ode_error_scales
