@@ -16,21 +16,28 @@ VOLATILE |= {"created_at", "deadline", "started_at", "finished_at", "next_cursor
 VOLATILE |= {"status", "model_stats", "version"}
 # Small differences of a network's output on another machine change what is made of it.
 LOOSE = {"png", "data", "coefficients", "statistics", "deviations", "p_value", "is_anomaly", "nfe"}
+# A solver there may take other steps, and state another error.
+LOOSE |= {"ode_error_estimate", "trace_standard_error", "trace_degrees_of_freedom"}
+LOOSE |= {"total_standard_error"}
 
 
-def assert_alike(one: Any, other: Any, place: str = "") -> None:
-    """The same fields, and the same values where they do not depend on the machine."""
+def assert_alike(one: Any, other: Any, place: str = "", error: float = 1e-2) -> None:
+    """The same fields, and the same values where they do not depend on the machine.
+
+    Values of a likelihood may differ by a few of the standard errors that it states.
+    """
     assert type(one) is type(other), place
     if isinstance(one, dict):
         assert one.keys() == other.keys(), place
+        error = max(error, 4.0 * one.get("total_standard_error", 0.0))
         for name in one.keys() - VOLATILE - LOOSE:
-            assert_alike(one[name], other[name], f"{place}.{name}")
+            assert_alike(one[name], other[name], f"{place}.{name}", error)
     elif isinstance(one, list):
         assert len(one) == len(other), place
         for index, (left, right) in enumerate(zip(one, other, strict=True)):
-            assert_alike(left, right, f"{place}[{index}]")
+            assert_alike(left, right, f"{place}[{index}]", error)
     elif isinstance(one, float):
-        assert one == pytest.approx(other, rel=1e-2, abs=1e-2), place
+        assert one == pytest.approx(other, rel=1e-2, abs=error), place
     else:
         assert one == other, place
 
