@@ -12,21 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.solvers.base import Problem
 from service.engine.arrivals import Arrivals
 from service.engine.begin_price import BeginPrice
 from service.engine.call_price import CallPrices, CallSizes
 from service.engine.calls import Advanced, advanced, network_call
 from service.engine.events import Ended, Event
-from service.engine.ids import Ids, by_job, jobs_of, row_ids, rows_of
-from service.engine.lane import AnyLane, Lane
+from service.engine.ids import Ids, by_job, row_ids, rows_of
+from service.engine.lanes import Lanes
 from service.engine.reporting import progress_of
 from service.engine.running import LaneKey, RunningJob, service_error
 from service.engine.scheduler import Admission, Scheduler, SchedulerLimits
 from service.errors import DeadlineExceeded, ServiceError
 from service.jobs import Job, Outcome
 from service.price import price
-from service.rows import AnyJobRows, AnyRows, Part, PromptRows, Served
+from service.rows import AnyRows, Part, PromptRows, Served
 from service.telemetry.observers import EngineObserver
 from service.telemetry.ticks import Reason, Tick
 
@@ -48,7 +47,7 @@ class Engine:
         self._models, self._observer = dict(models), observer
         self._tick = Tick()
         self._scheduler = Scheduler(limits)
-        self._lanes: dict[LaneKey, AnyLane] = {}
+        self._lanes = Lanes()
         self._running: dict[int, RunningJob] = {}
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
@@ -123,10 +122,7 @@ class Engine:
         self._count()
         # The observer hears of the rows before the calls, because a call may hang.
         self._observer.tick_began(tick)
-        calls: dict[tuple[str, int, bool], list[LaneKey]] = defaultdict(list)
-        for key in self._lanes:
-            calls[key.checkpoint, key.probes, key.sampling].append(key)
-        for keys in calls.values():
+        for keys in self._lanes.by_call():
             self._advance(keys, plan.run, plan.reason)
         self._report()
         tick.lap("report")
@@ -174,7 +170,7 @@ class Engine:
             if isinstance(work, PromptRows):
                 ended = work.begin(parts)
             else:
-                self._enter(key, work, np.concatenate(ids), work.problem(parts))
+                self._lanes.admit(key, work, np.concatenate(ids), work.problem(parts))
         except Exception as error:
             if len(admissions) == 1:
                 number = admissions[0].job
@@ -187,12 +183,6 @@ class Engine:
         if isinstance(work, PromptRows):
             self._scheduler.record_evaluations(np.concatenate(ids))
             self._end(self._collect(np.concatenate(ids), ended))
-
-    def _enter(self, key: LaneKey, work: AnyJobRows, ids: Ids, problem: Problem[Any]) -> None:
-        if key in self._lanes:
-            self._lanes[key].admit(ids, problem)
-        else:
-            self._lanes[key] = Lane(work.solver, work.adaptive, ids, problem)
 
     def _advance(self, keys: list[LaneKey], ids: Ids, reason: Reason) -> None:
         """Evaluate the rows among `ids` that are in these lanes of one checkpoint, in one call.
@@ -263,7 +253,7 @@ class Engine:
                 self._retire(key, ids[positions])
             return
         ends = self._collect(ids, ended)
-        self._discard(key, ids)
+        self._lanes.discard(key, ids)
         self._end(ends)
 
     def _collect(self, ids: Ids, ended: Sequence[Any]) -> list[tuple[int, Outcome | None]]:
@@ -295,14 +285,6 @@ class Engine:
         self._scheduler.drop(number)
         self._schedule(self._running.pop(number))
 
-    def _discard(self, key: LaneKey, ids: Ids) -> None:
-        lane = self._lanes[key]
-        gone = len(lane.among(ids))
-        if gone == len(lane):
-            del self._lanes[key]
-        elif gone:
-            lane.discard(ids)
-
     def _fail(self, number: int, error: ServiceError) -> None:
         self._events.append(Ended(self._running[number].job.id, error))
         self._remove(number)
@@ -311,9 +293,7 @@ class Engine:
         running = self._running.pop(number)
         del self._numbers[running.job.id]
         self._scheduler.drop(number)
-        if running.lane in self._lanes:
-            ids = self._lanes[running.lane].ids
-            self._discard(running.lane, ids[jobs_of(ids) == number])
+        self._lanes.discard_job(running.lane, number)
         return running.job
 
     def _report(self) -> None:
