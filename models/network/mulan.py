@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from models.network.encoder import Encoder
-from models.network.network import LinearSchedule, Network, NoLatent
+from models.network.network import LinearSchedule, Network, NoEncoder
 from models.network.schedule import Schedule
 from models.network.unet import ScoreNetwork
 from models.schema.mulan import MulanConfig
@@ -55,7 +55,7 @@ class Mulan(Network):
     def __init__(self, config: MulanConfig) -> None:
         super().__init__(
             config,
-            Encoder(config) if config.latent_size else NoLatent(),
+            Encoder(config) if config.encodes else NoEncoder(config.latent_size),
             ScheduleNetwork(config) if config.latent_size else LinearSchedule(config),
             ScoreNetwork(config),
         )

@@ -129,7 +129,7 @@ FOREIGN = {
     "groups": (4, "groups is 4, not 32"),
     "patch": (2, "patch is 2, not 1"),
     "coarse_width": (32, "coarse_width is 32, not 0"),
-    "latent_size": (0, "latent_size is 0, not positive"),
+    "latent_size": (0, "latent_size is 0, not above 1"),
     "image_shape": ((4, 16, 3), r"image_shape is \[4, 16, 3\], not square"),
 }
 
