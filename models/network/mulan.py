@@ -33,6 +33,13 @@ class ScheduleNetwork(nn.Module):
         ends = self.config.gamma_min, self.config.gamma_max
         return Schedule.normalised(*self.coefficients(latent), *ends)
 
+    @torch.no_grad()
+    def straighten(self) -> None:
+        """Make gamma linear in t, the same in every dimension and for every latent."""
+        for layer in self.dense_out_a, self.dense_out_b, self.dense_out_c:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
     def coefficients(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the layers' outputs a, b and c `[rows, C, H, W]`, before scaling."""
         # Differences of gamma need full precision, whatever the score network's precision is.

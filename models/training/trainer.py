@@ -21,7 +21,7 @@ from models.network.encoder import (
     sum_of_gamma,
     top_k,
 )
-from models.network.mulan import Mulan
+from models.network.mulan import Mulan, ScheduleNetwork
 from models.network.objective import Elbo, negative_elbo
 from models.network.pixels import tokens_to_data
 from models.schema.errors import TrainingError
@@ -245,9 +245,12 @@ class Trainer:
 
 
 def untrained(recipe: Recipe, device: torch.device) -> Mulan:
-    """Return the network of a recipe with the random weights that the recipe's seed gives it."""
+    """Return the network of a recipe with the weights that training begins with, by its seed."""
     torch.manual_seed(recipe.optimisation.seed)
-    return Mulan(recipe.model).to(device)
+    model = Mulan(recipe.model).to(device)
+    if recipe.optimisation.schedule_start == "linear" and isinstance(model.gamma, ScheduleNetwork):
+        model.gamma.straighten()
+    return model
 
 
 def _optimiser(model: Mulan, settings: Optimisation) -> torch.optim.Optimizer:

@@ -320,6 +320,34 @@ def test_the_schedule_may_learn_at_its_own_rate(tiny, digits, tmp_path):
     assert moves[1.0]["gamma.dense_out_a.bias"] > 0
 
 
+@pytest.mark.parametrize("latent_size", [1, 6])
+def test_the_schedule_may_begin_linear_and_learns_all_the_same(tiny, digits, tmp_path, latent_size):
+    model = {"latent_size": latent_size, "latent_k": 1}
+    trainers = [
+        Trainer(override(tiny(**start), model=model), *digits, CPU, tmp_path)
+        for start in ({}, {"schedule_start": "linear"})
+    ]
+    random, linear = (trainer.model for trainer in trainers)
+    latents, half = torch.eye(latent_size), torch.full((latent_size,), 0.5)
+    middle = (random.config.gamma_min + random.config.gamma_max) / 2
+    with torch.no_grad():
+        assert random.gamma(latents).gamma(half).std() > 0.01
+        straight = linear.gamma(latents).gamma(half)
+    torch.testing.assert_close(straight, torch.full_like(straight, middle))
+    assert same(random.score.state_dict(), linear.score.state_dict())
+    for trainers[1].step in range(2):
+        trainers[1]._update(trainers[1]._batch())
+    with torch.no_grad():
+        assert linear.gamma(latents).gamma(half)[0].std() > 1e-5
+
+
+def test_a_fixed_schedule_begins_as_it_stays(tiny, digits, tmp_path):
+    recipe = override(tiny(schedule_start="linear"), model={"latent_size": 0, "latent_k": 0})
+    plain = override(tiny(), model={"latent_size": 0, "latent_k": 0})
+    found = [Trainer(one, *digits, CPU, tmp_path).model.state_dict() for one in (recipe, plain)]
+    assert same(*found)
+
+
 def test_by_default_all_weights_learn_at_one_rate(tiny, digits, tmp_path):
     """AdamW with one group for all, as there was before the schedule had a rate."""
     found = []
