@@ -131,8 +131,8 @@ def require_official(config: MulanConfig, name: str) -> None:
         for field, values in _OFFICIAL_VALUES.items()
         if getattr(config, field) not in values
     ]
-    if not config.latent_size:
-        faults.append("latent_size is 0, not positive")
+    if not config.encodes:
+        faults.append(f"latent_size is {config.latent_size}, not above 1")
     if height != width:
         faults.append(f"image_shape is {_shown(config.image_shape)}, not square")
     if faults:

@@ -87,13 +87,14 @@ def graphs(model: Network) -> dict[str, Graph]:
             ("prediction", "pulled"),
         ),
     }
-    if config.latent_size:
+    if config.encodes:
         found["encoder"] = Graph(
             _OfWeights(model.encoder),
             _weights(model, "encoder"),
             {"x": x.clamp(-1, 1)},
             ("logits",),
         )
+    if config.latent_size:
         found["schedule"] = Graph(
             _OfWeights(_Coefficients(model.gamma)),
             _weights(model, "gamma"),

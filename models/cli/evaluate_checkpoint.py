@@ -11,6 +11,7 @@ from models.cli.lazy import runs
 from models.cli.options import as_json, data, of_spec, root, test_data
 from models.cli.recipes import training_data, training_test_data
 from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
+from models.evaluation.schedule.arms import ARMS
 from models.schema.specs import Adams
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -94,12 +95,21 @@ def card() -> None:
 )
 @click.option("--steps", type=click.IntRange(1), help="Number of steps, instead of the recipe's.")
 @_images(CARD_IMAGES)
+@click.option(
+    "--arm",
+    "names",
+    type=click.Choice(ARMS),
+    multiple=True,
+    help="A schedule to compare with `fixed`. May be repeated; without it all are compared.",
+)
 @device
 @threads
 @as_json
 @runs("models.cli.actions.evaluate_checkpoint:ablation")
 def ablation() -> None:
-    """Train RECIPE with its learned schedule and with a fixed one, and compare bits/dim.
+    """Train RECIPE with learned schedules and with a fixed one, and compare bits/dim.
 
-    A comparison that was killed resumes when the same command is given again.
+    `fixed` is linear in time, `multivariate` is learned for each pixel and the same for all images,
+    and `learned` depends on the latent too. These have the paper's loss; `recipe` is RECIPE as it
+    is. A comparison that was killed resumes when the same command is given again.
     """

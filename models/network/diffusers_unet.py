@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from models.files.extras import module
-from models.network.network import LinearSchedule, Network, NoLatent
+from models.network.network import LinearSchedule, Network, NoEncoder
 from models.schema.diffusers_unet import DiffusersConfig
 from models.schema.errors import CheckpointError
 
@@ -28,7 +28,7 @@ class DiffusersUnet(Network):
     def __init__(self, config: DiffusersConfig) -> None:
         # The trained timesteps have to be met exactly, and not within the precision of float32.
         schedule = LinearSchedule(config, torch.float64)
-        super().__init__(config, NoLatent(), schedule, _Score(config))
+        super().__init__(config, NoEncoder(), schedule, _Score(config))
         self.register_buffer("alphas_cumprod", torch.zeros(config.timesteps))
 
     def time_input(self, s: Tensor) -> Tensor:

@@ -82,8 +82,8 @@ def mutual_information(logits: Tensor) -> Tensor:
     It is the mean KL from q(z|x) to its mean over the batch. The mean of `categorical_kl` is this
     plus the KL from that mean to the uniform (Hoffman & Johnson, 2016).
     """
-    if not logits.shape[1]:
-        return logits.sum()
+    if logits.shape[1] < 2:
+        return logits.new_zeros(())
     log_q = log_softmax(logits, dim=1)
     log_mean = log_q.logsumexp(0) - math.log(len(log_q))
     return (log_q.exp() * (log_q - log_mean)).sum(1).mean()

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from models.network.encoder import Encoder
-from models.network.network import LinearSchedule, Network, NoLatent
+from models.network.network import LinearSchedule, Network, NoEncoder
 from models.network.schedule import Schedule
 from models.network.unet import ScoreNetwork
 from models.schema.mulan import MulanConfig
@@ -33,6 +33,13 @@ class ScheduleNetwork(nn.Module):
         ends = self.config.gamma_min, self.config.gamma_max
         return Schedule.normalised(*self.coefficients(latent), *ends)
 
+    @torch.no_grad()
+    def straighten(self) -> None:
+        """Make gamma linear in t, the same in every dimension and for every latent."""
+        for layer in self.dense_out_a, self.dense_out_b, self.dense_out_c:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
     def coefficients(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the layers' outputs a, b and c `[rows, C, H, W]`, before scaling."""
         # Differences of gamma need full precision, whatever the score network's precision is.
@@ -55,7 +62,7 @@ class Mulan(Network):
     def __init__(self, config: MulanConfig) -> None:
         super().__init__(
             config,
-            Encoder(config) if config.latent_size else NoLatent(),
+            Encoder(config) if config.encodes else NoEncoder(config.latent_size),
             ScheduleNetwork(config) if config.latent_size else LinearSchedule(config),
             ScoreNetwork(config),
         )

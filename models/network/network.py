@@ -90,12 +90,16 @@ class Reading(NamedTuple):
         return pulled if self.of_x is None else pulled + self.of_x[:, None] * cotangents
 
 
-class NoLatent(nn.Module):
-    """The encoder of a model without a latent."""
+class NoEncoder(nn.Module):
+    """The encoder of a model that has no latent, or only one."""
+
+    def __init__(self, latent_size: int = 0) -> None:
+        super().__init__()
+        self.latent_size = latent_size
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return empty logits, `[rows, 0]`."""
-        return x.new_zeros(x.shape[0], 0)
+        """Return the logits `[rows, n]` of a choice that is none: zeros."""
+        return x.new_zeros(x.shape[0], self.latent_size)
 
 
 class LinearSchedule(nn.Module):

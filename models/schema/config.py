@@ -45,7 +45,9 @@ class ModelConfig(BaseModel):
         ge=0,
         le=2**16,
         description="n, the length of the k-hot latent. 0 is none, and then gamma is linear in t "
-        "and the same in every dimension (VDM; Kingma et al., 2021).",
+        "and the same in every dimension (VDM; Kingma et al., 2021). 1, with k = 1, is a latent "
+        "that is the same for every image: gamma is learned for each dimension, and no image is "
+        "encoded.",
     )
     latent_k: int = Field(15, ge=0, description="k, the number of ones in the latent.")
     gamma_min: LogNoise = Field(-13.3, description="Log noise-to-signal ratio at t = 0.")
@@ -53,7 +55,8 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.latent_size and not 0 < self.latent_k < self.latent_size:
+        several = 0 < self.latent_k < self.latent_size
+        if self.latent_size and not several and not self.latent_size == self.latent_k == 1:
             raise ValueError(f"latent_k {self.latent_k} must be positive and below latent_size")
         if not self.latent_size and self.latent_k:
             raise ValueError(f"latent_k {self.latent_k} must be 0 where there is no latent")
@@ -95,6 +98,11 @@ class ModelConfig(BaseModel):
         """The number of classes that images are drawn of, one named for each; 0 for a model that
         has no classes."""
         return 0
+
+    @property
+    def encodes(self) -> bool:
+        """Whether images are encoded, since there is more than one latent to choose from."""
+        return self.latent_size > 1
 
     @property
     def condition_size(self) -> int:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 def parameter_count(config: "MulanConfig") -> int:
     """Number of parameters of encoder, schedule and score network together."""
-    score = _score(config)
-    return score + _encoder(config) + _schedule(config) if config.latent_size else score
+    encoder = _encoder(config) if config.encodes else 0
+    schedule = _schedule(config) if config.latent_size else 0
+    return encoder + schedule + _score(config)
 
 
 def _score(config: "MulanConfig") -> int:

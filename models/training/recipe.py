@@ -78,6 +78,18 @@ class Optimisation(_Settings):
     steps: Count = Field(description="Number of optimiser steps.")
     batch_size: int = Field(128, ge=2, description="Images, or tiles, of one step.")
     learning_rate: float = Field(2e-4, gt=0, description="The largest learning rate of AdamW.")
+    schedule_rate: float = Field(
+        1.0,
+        gt=0,
+        description="Factor of the learning rate for the weights of the noise schedule.",
+        exclude_if=lambda factor: factor == 1.0,
+    )
+    schedule_start: Literal["random", "linear"] = Field(
+        "random",
+        description="The noise schedule that training begins with: that of random weights, which "
+        "differs between pixels and latents, or one that is linear in t and the same for all.",
+        exclude_if=lambda start: start == "random",
+    )
     warmup_steps: int = Field(0, ge=0, description="Linear ramp of the learning rate.")
     decay: bool = Field(True, description="Cosine decay of the learning rate to zero.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")

@@ -21,7 +21,7 @@ from models.network.encoder import (
     sum_of_gamma,
     top_k,
 )
-from models.network.mulan import Mulan
+from models.network.mulan import Mulan, ScheduleNetwork
 from models.network.objective import Elbo, negative_elbo
 from models.network.pixels import tokens_to_data
 from models.schema.errors import TrainingError
@@ -68,16 +68,11 @@ class Trainer:
             ImageBatches(images, device) if isinstance(images, np.ndarray) else images
         )
         self.held_out = first_channels(held_out[:WATCHED], device)
-        torch.manual_seed(self.settings.seed)
-        self.model = Mulan(recipe.model).to(device)
+        self.model = untrained(recipe, device)
         if start is not None:
             self.model.load_state_dict(start)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.settings.learning_rate,
-            weight_decay=self.settings.weight_decay,
-        )
+        self.optimiser = _optimiser(self.model, self.settings)
         self.history: list[Progress] = []
         self.step = 0
 
@@ -160,7 +155,7 @@ class Trainer:
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * self._rate_factor()
+            group["lr"] = self.settings.learning_rate * group["factor"] * self._rate_factor()
         self.optimiser.step()
         self._average()
         return torch.stack([terms.total.mean(), latent, information]).detach()
@@ -177,7 +172,7 @@ class Trainer:
         epsilon0, epsilon = torch.randn(2, *batch.shape, device=self.device)
         logits = model.encoder(tokens_to_data(batch, config).float()).float()
         latent = top_k(logits, config.latent_k)
-        if perturbed and config.latent_size:
+        if perturbed and config.encodes:
             shape = (GAMMA_TERMS, rows, config.latent_size)
             draws = torch.distributions.Gamma(1 / config.latent_k, 1.0).sample(shape)
             noise = official_noise if self.settings.latent_noise == "official" else sum_of_gamma
@@ -247,6 +242,29 @@ class Trainer:
             raise TrainingError(f"{path} belongs to another recipe; delete it or train elsewhere")
         saved_state.restore(tensors, saved.step, self.model, self.averaged, self.optimiser)
         self.step, self.history = saved.step, saved.history
+
+
+def untrained(recipe: Recipe, device: torch.device) -> Mulan:
+    """Return the network of a recipe with the weights that training begins with, by its seed."""
+    torch.manual_seed(recipe.optimisation.seed)
+    model = Mulan(recipe.model).to(device)
+    if recipe.optimisation.schedule_start == "linear" and isinstance(model.gamma, ScheduleNetwork):
+        model.gamma.straighten()
+    return model
+
+
+def _optimiser(model: Mulan, settings: Optimisation) -> torch.optim.Optimizer:
+    """Return AdamW, in which the schedule's weights have a factor of the learning rate."""
+    schedule = list(model.gamma.parameters())
+    others = [*model.encoder.parameters(), *model.score.parameters()]
+    return torch.optim.AdamW(
+        [
+            {"params": others, "factor": 1.0},
+            {"params": schedule, "factor": settings.schedule_rate},
+        ],
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+    )
 
 
 def noisier_times(t: Tensor, share: float) -> tuple[Tensor, Tensor]:

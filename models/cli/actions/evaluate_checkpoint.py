@@ -13,7 +13,9 @@ from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
 from models.evaluation.likelihood.likelihood import evaluate_likelihood
 from models.evaluation.recorded_data import RecordedData, subset
 from models.evaluation.samples.recognition import real_images
-from models.evaluation.schedule.ablation import ablate, ablation_table
+from models.evaluation.schedule.ablation import ablate
+from models.evaluation.schedule.ablation_text import ablation_table
+from models.evaluation.schedule.arms import ARMS
 from models.files.shelf import find
 from models.runtimes.warmup import warm_up
 from models.schema.specs import Adams
@@ -101,9 +103,10 @@ def ablation(
     seeds: int,
     steps: int | None,
     images: int | None,
+    names: tuple[str, ...],
     device: torch.device,
 ) -> Outcome:
-    """Train a recipe with both schedules and compare them."""
+    """Train a recipe with learned schedules and a fixed one, and compare them."""
     chosen = chosen_recipe(recipe, data, test_data, steps=steps)
-    found = ablate(chosen, range(seeds), images or CARD_IMAGES, out, device)
+    found = ablate(chosen, range(seeds), images or CARD_IMAGES, out, device, names or ARMS)
     return Outcome(found.model_dump(mode="json"), ablation_table(found))

@@ -136,7 +136,7 @@ def _architecture(manifest: Manifest) -> str:
     latent = (
         f"a {config.latent_k}-hot latent of {config.latent_size} (log C(n, k) = "
         f"{config.log_latents:.2f} nats)"
-        if config.latent_size
+        if config.encodes
         else "no latent"
     )
     coarse = f"a coarse stage of width {config.coarse_width}, " if config.coarse_width else ""

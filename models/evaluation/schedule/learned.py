@@ -83,7 +83,7 @@ def schedule_spread(model: Network, use: LatentUse) -> ScheduleSpread:
     patch = config.patch if isinstance(config, MulanConfig) else 1
     gamma = _gamma(model, use.latents, HALF)
     weights = use.counts / use.counts.sum()
-    mean = np.tensordot(weights, gamma, axes=1)
+    mean = mean_gamma(model, use)
     between = np.tensordot(weights, np.square(gamma - mean), axes=1)
     return ScheduleSpread(
         images=int(use.counts.sum()),
@@ -94,6 +94,14 @@ def schedule_spread(model: Network, use: LatentUse) -> ScheduleSpread:
         entropy=float(-(weights * np.log(weights)).sum()),
         by_patch=by_patch(mean, patch) if config.latent_size and patch > 1 else None,
     )
+
+
+@torch.no_grad()
+def mean_gamma(model: Network, use: LatentUse) -> Grid:
+    """Return gamma at t = 1/2, `[C, H, W]`, a mean over the latents that images choose."""
+    weights = use.counts / use.counts.sum()
+    mean: Grid = np.tensordot(weights, _gamma(model, use.latents, HALF), axes=1)
+    return mean
 
 
 def by_patch(values: Grid, patch: int) -> float:

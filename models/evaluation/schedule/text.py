@@ -13,6 +13,12 @@ def schedule_text(manifest: Manifest, spread: ScheduleSpread) -> str:
     """Describe how far gamma is from one curve for all pixels and latents."""
     if not manifest.config.latent_size:
         return "Gamma is fixed: linear in t, the same for all pixels and images."
+    if not manifest.config.encodes:
+        return (
+            f"Gamma is the same for all images. At t = ½, where it is {spread.mean:.2f} on "
+            f"average, it differs by {spread.over_pixels:.3f} between pixels (a standard "
+            f"deviation).{_patches(manifest, spread)}"
+        )
     return (
         f"At t = ½, where gamma is {spread.mean:.2f} on average, it differs by "
         f"{spread.over_pixels:.3f} between the pixels of one schedule and by "

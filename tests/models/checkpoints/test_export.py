@@ -61,6 +61,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(root, "some", CONFIG)
     write(root, "coarse", CONFIG.model_copy(update={"attention": False, "coarse_width": 32}))
     write(root, "vdm", CONFIG.model_copy(update={"latent_size": 0, "latent_k": 0}))
+    write(root, "multivariate", CONFIG.model_copy(update={"latent_size": 1, "latent_k": 1}))
     return root
 
 
@@ -129,7 +130,7 @@ FOREIGN = {
     "groups": (4, "groups is 4, not 32"),
     "patch": (2, "patch is 2, not 1"),
     "coarse_width": (32, "coarse_width is 32, not 0"),
-    "latent_size": (0, "latent_size is 0, not positive"),
+    "latent_size": (0, "latent_size is 0, not above 1"),
     "image_shape": ((4, 16, 3), r"image_shape is \[4, 16, 3\], not square"),
 }
 
@@ -156,7 +157,7 @@ def test_what_the_official_code_cannot_express_has_no_official_names(
     field: str, tmp_path: Path
 ) -> None:
     value, reason = FOREIGN[field]
-    changed = {"latent_k": 0} if field == "latent_size" else {}
+    changed = {"latent_k": value} if field == "latent_size" else {}
     given = CONFIG.model_dump() | {"attention": False, field: value, **changed}
     folder = write(tmp_path, "ours", MulanConfig.model_validate(given))
     out = tmp_path / "official.safetensors"
@@ -255,9 +256,12 @@ def test_graphs_for_the_runtime_pass_its_gate(shelf: Path, bare: list[Path]) -> 
     check(NetworkDenoiser(model, OnnxRuntime(model, shelf / "coarse")), eager)
 
 
-def test_without_a_latent_there_is_no_encoder_and_no_schedule(shelf: Path) -> None:
-    found = graphs_of(load_checkpoint(shelf / "vdm").model)
-    assert list(found) == ["score", "score_vjp"]
+@pytest.mark.parametrize(("name", "schedule"), [("vdm", []), ("multivariate", ["schedule"])])
+def test_without_a_choice_of_latents_there_is_no_encoder(
+    shelf: Path, name: str, schedule: list[str]
+) -> None:
+    found = graphs_of(load_checkpoint(shelf / name).model)
+    assert list(found) == ["score", "score_vjp", *schedule]
     for graph in found.values():
         assert graph.function(*graph.weights.values(), *graph.inputs.values()) is not None
 

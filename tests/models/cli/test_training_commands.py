@@ -81,7 +81,7 @@ def test_train_begins_with_the_weights_that_it_is_given(recipe: str, tmp_path: P
     assert "--steps 1 --from first --threads" in training.command
 
 
-def test_ablation_trains_both_arms_and_prints_what_it_writes(recipe: str, tmp_path: Path) -> None:
+def test_ablation_trains_its_arms_and_prints_what_it_writes(recipe: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     record = told(
         "evaluate", "ablation", recipe, "--out", out,
@@ -89,8 +89,21 @@ def test_ablation_trains_both_arms_and_prints_what_it_writes(recipe: str, tmp_pa
     )  # fmt: skip
     assert record == json.loads((out / "ablation.json").read_bytes())
     assert (record["steps"], record["images"]) == (2, 10)
-    assert [arm["name"] for arm in record["arms"]] == ["fixed", "learned"]
+    assert [arm["name"] for arm in record["arms"]] == ["fixed", "multivariate", "learned"]
     for arm in record["arms"]:
         folders = [out / f"{arm['name']}-{seed}" for seed in (0, 1)]
         found = [load_checkpoint(folder).manifest.sha256 for folder in folders]
         assert [run["sha256"] for run in arm["runs"]] == found
+
+
+def test_ablation_trains_the_arms_that_are_asked_for(recipe: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    printed = called(
+        "evaluate", "ablation", recipe, "--out", out,
+        "--seeds", 1, "--steps", 2, "--images", 10, "--arm", "multivariate",
+    ).stdout  # fmt: skip
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [
+        "fixed-0",
+        "multivariate-0",
+    ]
+    assert printed.count("| multivariate |") == 2

@@ -41,6 +41,18 @@ def test_the_pattern_of_patches_is_not_taken_for_the_images() -> None:
     assert "48 % of the variance between pixels goes with" in card("mnist", by_patch=0.48)
 
 
+def test_one_schedule_for_all_images_is_called_so() -> None:
+    manifest = read_manifest(ZOO / "emoji")
+    found = Evaluation.model_validate(manifest.evaluation)
+    one = {"latent_size": 1, "latent_k": 1}
+    config = manifest.config.model_copy(update=one)
+    text = card_text(manifest.model_copy(update={"config": config}), found)
+    assert "Gamma is the same for all images." in text
+    assert "no latent, gamma from" in text
+    assert "collapsed" not in text
+    assert "alive" not in text
+
+
 def test_parts_alike_are_told_from_data_alike() -> None:
     """Both 28x28 sets are divided alike, so their own hashes are printed too."""
     for name in "mnist", "fashion-mnist":

@@ -7,7 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from models.evaluation.schedule.learned import by_patch, draw_schedule, latent_use, schedule_spread
+from models.evaluation.schedule.learned import (
+    by_patch,
+    draw_schedule,
+    latent_use,
+    mean_gamma,
+    schedule_spread,
+)
 from models.files.images import Tokens
 from models.network.mulan import Mulan
 from models.schema.mulan import MulanConfig
@@ -63,7 +69,9 @@ def test_spread() -> None:
     # Two values with weights 3/4 and 1/4: their standard deviation is sqrt(3)/4 of the distance.
     distance = (gamma[0] - gamma[1]).abs().mean().item()
     assert found.over_latents == pytest.approx(3**0.5 / 4 * distance)
-    assert found.mean == pytest.approx((0.75 * gamma[0] + 0.25 * gamma[1]).mean().item())
+    mean = 0.75 * gamma[0] + 0.25 * gamma[1]
+    np.testing.assert_allclose(mean_gamma(made, use), mean)
+    assert found.mean == pytest.approx(mean.mean().item())
     assert found.entropy == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
     assert (found.images, found.latents_used) == (40, 2)
 
@@ -91,6 +99,15 @@ def test_one_curve_for_all_has_no_spread() -> None:
     assert found.mean == pytest.approx((CONFIG.gamma_min + CONFIG.gamma_max) / 2)
     assert found.latents_used == 1
     assert found.by_patch is None
+
+
+def test_one_latent_has_a_spread_between_pixels_alone() -> None:
+    one = CONFIG.model_copy(update={"latent_size": 1, "latent_k": 1})
+    torch.manual_seed(0)
+    made = Mulan(one).eval().requires_grad_(False)
+    found = schedule_spread(made, latent_use(made, IMAGES))
+    assert found.over_pixels > 0.001
+    assert (found.over_latents, found.latents_used, found.entropy) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("latent_size", [0, 3])

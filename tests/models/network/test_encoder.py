@@ -19,7 +19,7 @@ from models.network.encoder import (
     sum_of_gamma,
     top_k,
 )
-from models.network.network import NoLatent
+from models.network.network import NoEncoder
 
 DRAWS = 20_000
 
@@ -127,8 +127,16 @@ def test_what_z_tells_at_its_extremes():
 
 
 def test_no_latent_costs_and_tells_nothing():
-    logits = NoLatent()(torch.ones(3, 1, 4, 4))
+    logits = NoEncoder()(torch.ones(3, 1, 4, 4))
     assert logits.shape == (3, 0)
     assert torch.equal(categorical_kl(logits), torch.zeros(3))
     assert mutual_information(logits).item() == 0
     assert top_k(logits, 0).shape == (3, 0)
+
+
+def test_one_latent_is_always_the_same_and_costs_and_tells_nothing():
+    logits = NoEncoder(1)(torch.ones(3, 1, 4, 4))
+    assert logits.shape == (3, 1)
+    assert torch.equal(categorical_kl(logits), torch.zeros(3))
+    assert mutual_information(logits).item() == 0
+    assert torch.equal(top_k(logits, 1), torch.ones(3, 1))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.network.encoder import top_k
 from models.network.mulan import Mulan
 from models.network.pixels import data_to_tokens, tokens_to_data
 from models.network.unet import fourier_features
@@ -191,6 +192,18 @@ def test_without_a_latent_gamma_is_linear_and_the_same_everywhere():
         line = config.gamma_min + time * (config.gamma_max - config.gamma_min)
         torch.testing.assert_close(gamma, torch.full_like(gamma, line))
     assert not [name for name in model.state_dict() if not name.startswith("score.")]
+    assert config.log_latents == 0
+
+
+def test_with_one_latent_gamma_differs_between_pixels_and_not_between_images():
+    config = SMALL.model_copy(update={"latent_size": 1, "latent_k": 1})
+    model = randomised(config)
+    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(3)).double()
+    latent = top_k(model.encoder(images), config.latent_k)
+    gamma = model.gamma(latent).gamma(torch.full((5,), 0.5, dtype=torch.float64))
+    torch.testing.assert_close(gamma, gamma[:1].expand_as(gamma))
+    assert gamma[0].std() > 0.01
+    assert not [name for name in model.state_dict() if name.startswith("encoder.")]
     assert config.log_latents == 0
 
 

@@ -1,5 +1,6 @@
 """The polynomial noise schedule: its ends, its slope, and its digits."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -108,3 +109,41 @@ def test_double_is_the_same_curve() -> None:
     double = single.double()
     assert all(leaf.dtype == torch.float64 for leaf in double)
     torch.testing.assert_close(double.gamma(at(0.6, 2)).float(), single.gamma(at(0.6, 2).float()))
+
+
+def diffusion_term(curve: Schedule, places: Tensor, sharpness: float = 1.0) -> float:
+    """The diffusion term in nats of equally likely images `places` `[n, 2]`, by quadrature over
+    time and noise. The denoiser is the perfect one where `sharpness` is 1."""
+    times, time_weights = np.polynomial.legendre.leggauss(120)
+    nodes, node_weights = np.polynomial.hermite_e.hermegauss(60)
+    noise = torch.cartesian_prod(*[torch.from_numpy(nodes)] * 2)
+    share = torch.from_numpy(np.outer(node_weights, node_weights).ravel() / (2 * np.pi))
+    total = 0.0
+    for time, weight in zip((times + 1) / 2, time_weights / 2, strict=True):
+        t = at(float(time), 1)
+        level, slope = curve.noise(t), curve.dgamma_dt(t).flatten()
+        alpha, sigma = level.alpha.flatten(), level.sigma.flatten()
+        x = alpha * places[:, None] + sigma * noise
+        distances = ((x[:, :, None] - alpha * places) / sigma).square().sum(-1)
+        clean = (-sharpness * distances / 2).softmax(-1) @ places
+        error = (noise - (x - alpha * clean) / sigma).square()
+        total += float(weight) * 0.5 * float((share @ (error @ slope).T).mean())
+    return total
+
+
+def test_a_schedule_gains_nothing_where_the_denoiser_is_perfect() -> None:
+    """The term is then a line integral of a gradient, that of the mutual information (Palomar and
+    Verdu, 2006), and depends on the ends alone."""
+    ends = -5.0, 4.0
+    places = torch.tensor([[0.8, -0.3], [-0.6, 0.5], [0.1, 0.9]], dtype=torch.float64)
+    plane = torch.zeros(1, 1, 1, 2, dtype=torch.float64)
+    line = Schedule.normalised(plane, plane, plane + 1, *ends)
+    late_and_early = plane + torch.tensor([3.0, -3.0]), plane + torch.tensor([0.1, 3.0])
+    bent = Schedule.normalised(plane, *late_and_early, *ends)
+    assert bent.gamma(at(0.5, 1)).flatten().diff().item() > 4
+    perfect, expected = (diffusion_term(curve, places) for curve in (bent, line))
+    assert expected > 0.5
+    assert perfect == pytest.approx(expected, rel=1e-4)
+    worse, otherwise = (diffusion_term(curve, places, sharpness=0.2) for curve in (bent, line))
+    assert min(worse, otherwise) > expected
+    assert worse != pytest.approx(otherwise, rel=1e-2)

@@ -34,6 +34,8 @@ def test_defaults_are_the_official_network():
         ({"latent_k": 50}, "latent_k 50"),
         ({"latent_k": 0}, "latent_k 0"),
         ({"latent_size": 0}, "latent_k 15"),
+        ({"latent_size": 1, "latent_k": 0}, "latent_k 0"),
+        ({"latent_size": 2, "latent_k": 2}, "latent_k 2"),
         ({"gamma_min": 5.0}, "gamma_min"),
         ({"gamma_min": math.nan}, "gamma_min"),
         ({"gamma_max": math.inf}, "gamma_max"),

@@ -12,7 +12,7 @@ from models.schema.mulan import MulanConfig
 def configs(draw: st.DrawFn) -> MulanConfig:
     patch, groups = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, 4]))
     sides = [2 * patch * draw(st.integers(1, 3)) for _ in range(2)]
-    latents = draw(st.sampled_from([0, 3, 8]))
+    latents = draw(st.sampled_from([0, 1, 3, 8]))
     return MulanConfig(
         image_shape=(sides[0], sides[1], draw(st.integers(1, 4))),
         width=4 * groups * draw(st.integers(1, 3)),
@@ -20,7 +20,7 @@ def configs(draw: st.DrawFn) -> MulanConfig:
         encoder_depth=draw(st.integers(1, 3)),
         attention=draw(st.booleans()),
         latent_size=latents,
-        latent_k=2 if latents else 0,
+        latent_k=min(latents, 2),
         fourier=tuple(range(draw(st.integers(0, 3)))),
         schedule_width=draw(st.none() | st.integers(1, 9)),
         groups=groups,

@@ -30,6 +30,15 @@ def test_by_path(tmp_path):
     assert read_recipe(str(path)) == read_recipe("digits")
 
 
+def test_a_rate_of_the_schedule_is_recorded_where_it_is_given():
+    """Records from before there was one stay equal, so that their runs can be prolonged."""
+    recipe = parse_recipe(TINY, "tiny")
+    assert "schedule_rate" not in recipe.record()["optimisation"]
+    faster = parse_recipe(TINY | {"optimisation": TINY["optimisation"] | {"schedule_rate": 10}}, "")
+    assert faster.record()["optimisation"]["schedule_rate"] == 10
+    assert not faster.prolongs(recipe.record())
+
+
 def refusal(call, *arguments):
     with pytest.raises(DataError) as caught:
         call(*arguments)
@@ -63,6 +72,7 @@ def test_no_toml(tmp_path, content):
         ("optimisation", {"seed": -1}, "optimisation.seed"),
         ("optimisation", {"seed": 2**32}, "optimisation.seed"),
         ("optimisation", {"learning_rate": float("nan")}, "optimisation.learning_rate"),
+        ("optimisation", {"schedule_rate": 0}, "optimisation.schedule_rate"),
         ("optimisation", {"momentum": 0.9}, "optimisation.momentum"),
         ("model", {"latent_k": 6}, "latent_k 6"),
         ("data", {"split": {"test": 5}}, "no train part"),

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.schema.errors import TrainingError
+from models.training.recipe import override
 from models.training.saved_state import STATE
 from models.training.trainer import Trainer, noisier_times
 
@@ -302,6 +303,74 @@ def test_learning_rate(tiny, digits, tmp_path):
     assert np.all(np.diff(factors[10:]) < 0)
     assert factors[50] == pytest.approx(0.5)
     assert factors[99] < 1e-3
+
+
+def test_the_schedule_may_learn_at_its_own_rate(tiny, digits, tmp_path):
+    """Adam's first step has the size of its rate, whatever the gradient."""
+    moves = {}
+    for factor in (1.0, 10.0):
+        trainer = Trainer(tiny(schedule_rate=factor, weight_decay=0.0), *digits, CPU, tmp_path)
+        before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+        trainer._update(trainer._batch())
+        after = trainer.model.state_dict()
+        moves[factor] = {name: (after[name] - before[name]).abs().max() for name in before}
+    for name, move in moves[10.0].items():
+        times = 10 if name.startswith("gamma.") else 1
+        torch.testing.assert_close(move, times * moves[1.0][name], rtol=1e-3, atol=1e-7)
+    assert moves[1.0]["gamma.dense_out_a.bias"] > 0
+
+
+@pytest.mark.parametrize("latent_size", [1, 6])
+def test_the_schedule_may_begin_linear_and_learns_all_the_same(tiny, digits, tmp_path, latent_size):
+    model = {"latent_size": latent_size, "latent_k": 1}
+    trainers = [
+        Trainer(override(tiny(**start), model=model), *digits, CPU, tmp_path)
+        for start in ({}, {"schedule_start": "linear"})
+    ]
+    random, linear = (trainer.model for trainer in trainers)
+    latents, half = torch.eye(latent_size), torch.full((latent_size,), 0.5)
+    middle = (random.config.gamma_min + random.config.gamma_max) / 2
+    with torch.no_grad():
+        assert random.gamma(latents).gamma(half).std() > 0.01
+        straight = linear.gamma(latents).gamma(half)
+    torch.testing.assert_close(straight, torch.full_like(straight, middle))
+    assert same(random.score.state_dict(), linear.score.state_dict())
+    for trainers[1].step in range(2):
+        trainers[1]._update(trainers[1]._batch())
+    with torch.no_grad():
+        assert linear.gamma(latents).gamma(half)[0].std() > 1e-5
+
+
+def test_a_fixed_schedule_begins_as_it_stays(tiny, digits, tmp_path):
+    recipe = override(tiny(schedule_start="linear"), model={"latent_size": 0, "latent_k": 0})
+    plain = override(tiny(), model={"latent_size": 0, "latent_k": 0})
+    found = [Trainer(one, *digits, CPU, tmp_path).model.state_dict() for one in (recipe, plain)]
+    assert same(*found)
+
+
+def test_by_default_all_weights_learn_at_one_rate(tiny, digits, tmp_path):
+    """AdamW with one group for all, as there was before the schedule had a rate."""
+    found = []
+    for grouped in (True, False):
+        trainer = Trainer(tiny(), *digits, CPU, tmp_path)
+        if not grouped:
+            trainer.optimiser = torch.optim.AdamW(
+                [{"params": list(trainer.model.parameters()), "factor": 1.0}],
+                weight_decay=trainer.settings.weight_decay,
+            )
+        for trainer.step in range(3):
+            trainer._update(trainer._batch())
+        found.append(trainer.model.state_dict())
+    assert same(*found)
+
+
+@pytest.mark.parametrize("latent_size", [0, 1])
+def test_a_run_without_an_encoder_goes_on_after_a_kill(tiny, digits, tmp_path, latent_size):
+    recipe = override(tiny(), model={"latent_size": latent_size, "latent_k": latent_size})
+    kill(recipe, digits, tmp_path / "killed", 6)
+    weights, trainer = train(recipe, digits, tmp_path / "killed")
+    assert same(weights, train(recipe, digits, tmp_path / "straight")[0])
+    assert {(entry.latent, entry.information) for entry in trainer.history} == {(0, 0)}
 
 
 @pytest.mark.parametrize("latent_noise", ["sum-of-gamma", "official"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.evaluation.samples.classifier import Classifier
 from models.evaluation.samples.drawing import draw_samples
 from models.evaluation.samples.sweep import Judge
-from models.network.network import LinearSchedule, Network, NoLatent
+from models.network.network import LinearSchedule, Network, NoEncoder
 from models.runtimes.eager import eager_denoiser
 from models.schema.mulan import MulanConfig
 from models.schema.specs import Dpm2m, Dpm2mSde
@@ -59,7 +59,7 @@ class Exact(Network):
     """A network whose score is known."""
 
     def __init__(self) -> None:
-        super().__init__(CONFIG, NoLatent(), LinearSchedule(CONFIG), ExactScore())
+        super().__init__(CONFIG, NoEncoder(), LinearSchedule(CONFIG), ExactScore())
 
 
 class Features(Classifier):
