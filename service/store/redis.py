@@ -81,6 +81,9 @@ class RedisStore:
     def new_id(self, key: Key | None = None) -> str:
         return ids.new_id(self._clock())
 
+    def part(self, job_id: str) -> int:
+        return 0
+
     async def check_capacity(self, owner: str, cost: int) -> None:
         now, bounds = self._clock(), self._bounds
         full = await self.scripts.run(
