@@ -1,4 +1,4 @@
-"""The progress of a worker's jobs, on its way to the store."""
+"""The reports of a worker: the progress of its jobs, on its way to the store."""
 
 import asyncio
 from collections.abc import Callable
@@ -69,7 +69,7 @@ class Reports:
 
 
 class _Line:
-    """What one part of the store is to be told: the latest progress of each job, by its id."""
+    """The progress that one part of the store is to be told: the latest of each job, by its id."""
 
     def __init__(self) -> None:
         self._latest = dict[str, Progress]()
