@@ -152,8 +152,8 @@ def _refused_urls(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
-    """Measure one operation for the observer, and turn its errors into StoreUnavailable.
+def round_trip(operation: str, observer: StoreObserver, shard: int) -> Iterator[None]:
+    """Measure one operation at a shard for the observer, and turn its errors into StoreUnavailable.
 
     That covers whatever keeps Redis from its work: it is away, full, read-only or busy with the
     script of another client. It also covers a command that Redis takes for a mistake, which must
@@ -168,20 +168,20 @@ def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
         words = f"Redis refused {operation}" if refused else f"Redis cannot be reached{place}"
         level = logging.ERROR if refused else logging.WARNING
         tell_each_minute(logger, level, f"{words}: {reason(error)}")
-        observer.unreachable(operation, time.perf_counter() - began)
+        observer.unreachable(operation, time.perf_counter() - began, shard)
         raise _unavailable(error) from error
-    observer.round_trip(operation, time.perf_counter() - began)
+    observer.round_trip(operation, time.perf_counter() - began, shard)
 
 
-async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
+async def check(connected: Connected, observer: StoreObserver = NULL_OBSERVER) -> None:
     """Check the version of Redis, and log settings that lose jobs.
 
     A user that may not ask for them can be served all the same. Raises ServeError for a Redis that
     is too old, and StoreUnavailable.
     """
-    with round_trip("info", observer):
+    with round_trip("info", observer, connected.shard.number):
         try:
-            facts = await client.info()
+            facts = await connected.client.info()
         except NoPermissionError:
             logger.warning(
                 "Redis's user may not send INFO: its version, which should be %s or newer, and "
@@ -212,7 +212,7 @@ async def check_shard(
     """
     client, shard = connected
     name, mark = shard.name(keys.SHARD), f"{shard.number} of {shard.of}"
-    with round_trip("shard", observer):
+    with round_trip("shard", observer, shard.number):
         # A process that comes first marks its shard before it sweeps, which makes the other key.
         # Read in this order, that key never seems older than the mark.
         is_used = await client.exists(shard.name(keys.BORN))
@@ -241,7 +241,7 @@ async def wait_until_reachable(
     for one that holds another shard's data."""
     while True:
         try:
-            await check(connected.client, observer)
+            await check(connected, observer)
             return await check_shard(connected, observer)
         except StoreUnavailable as error:
             tell_each_minute(logger, logging.WARNING, f"{error}; trying again")

@@ -1,4 +1,4 @@
-"""Who knows where a primary is: the nodes of a Redis Cluster, and Sentinels.
+"""The search for a primary: the nodes of a Redis Cluster know where it is, or Sentinels.
 
 They are asked in random order, each shortly after the one before it, and the first good answer
 counts. So a search takes no longer than one answer may, however many of them are silent.

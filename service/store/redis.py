@@ -62,7 +62,7 @@ class RedisStore:
         channels: Collection[str] = CHANNELS,
         shard: Shard = ALONE,
     ) -> None:
-        self.client, self._bounds, self._clock = client, bounds, clock
+        self.client, self._bounds, self._clock, self._shard = client, bounds, clock, shard.number
         self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
         self._observer = observer
@@ -146,7 +146,9 @@ class RedisStore:
         return await self.claiming.renew(claims)
 
     async def sweep(self) -> None:
-        redelivered, given_up, orphaned, mend = await self.scripts.run("sweep")
+        redelivered, given_up, orphaned, mend, gap = await self.scripts.run("sweep")
+        if gap:
+            logger.warning("%s", replies.told_gap(self._shard, *map(int, gap)))
         if mend:
             jobs = await self.scripts.run("mend")
             logger.warning("the queues of %d jobs were made again of the jobs' hashes", jobs)
