@@ -135,9 +135,8 @@ class RedisStore:
         return job_id
 
     async def leave(self, job_id: str, waiter: str) -> None:
-        self._attendance.end(job_id)
         self._subscription.expect_no_more(job_id)
-        await self.scripts.run("leave", job_id, waiter)
+        await self._attendance.leave(job_id, waiter)
 
     async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
         return await self.claiming.claim(checkpoints, room)
@@ -200,6 +199,7 @@ class RedisStore:
                 event.clear()
                 try:
                     if record := await self._records.record(job_id, ended=True):
+                        self._attendance.ended(job_id)
                         return record
                 except StoreUnavailable as error:
                     logger.info("still waiting for a job, the store is unavailable: %s", error)

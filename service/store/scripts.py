@@ -46,6 +46,8 @@ LOST_FOR_S = 86_400.0
 # Milliseconds before the last sweep that a server knows of, since when jobs may be lost with the
 # server before it: APIs sweep every second.
 _LAG_MS = 2_000
+# Milliseconds that an index of jobs lives longer than its last job.
+_INDEX_MS = 3_600_000
 # Where no bounds are given: of processes that neither admit nor end jobs.
 _NO_BOUNDS = Bounds(0, 10_000, 300.0)
 
@@ -67,6 +69,7 @@ class Constants(NamedTuple):
     letter_ms: int
     damaged_ms: int
     lag_ms: int
+    index_ms: int
     gap_ms: int
     shard: int
     shards: int
@@ -95,6 +98,7 @@ class Constants(NamedTuple):
             letter_ms=week_ms,
             damaged_ms=week_ms,
             lag_ms=_LAG_MS,
+            index_ms=_INDEX_MS,
             gap_ms=int(1000 * LOST_FOR_S),
             shard=shard.number,
             shards=shard.of,

@@ -36,11 +36,13 @@ if redis.call('EXISTS', names.grace) == 1 then
   set_aside(names.grace, 'it never ends')
 end
 
-local orphans = call('ZRANGEBYSCORE', names.attended, '-inf', whole(time_ms), 'LIMIT', 0, 100)
-for _, id in ipairs(orphans) do
+local orphans = 0
+for _, id in ipairs(call('ZRANGEBYSCORE', names.attended, '-inf', whole(time_ms),
+    'LIMIT', 0, 100)) do
   call('ZREM', names.attended, id)
   local job = job_of(id)
-  if job.status then abandon(id, job) end
+  if unfinished(job) then orphans = orphans + 1 end
+  if unfinished(job) or job.status and is_passing(job) then abandon(id, job) end
 end
 
 -- Running jobs that no worker has ended in time.
@@ -176,4 +178,4 @@ if call('ZCARD', names.waiting) > 0 then
     woken[checkpoint] = true
   end
 end
-return {taken.redelivered, taken.given_up, #orphans, mend, gap}
+return {taken.redelivered, taken.given_up, orphans, mend, gap}
