@@ -244,6 +244,7 @@ class ApiProcess(Process):
         self.metrics.queue.update(
             load.jobs, load.running, load.cost, load.drain_rate, load.dead_letters
         )
+        self.metrics.queue.update_gaps(load.gaps, load.gap_s)
 
 
 def _log_crash(task: asyncio.Task[None]) -> None:

@@ -1,8 +1,10 @@
 """The process `mulan api`: any number of them share a Redis with any number of workers."""
 
 import logging
+from contextlib import suppress
 
 from models.schema.errors import CheckpointError
+from service.errors import StoreUnavailable
 from service.process import ApiProcess, Resources, run
 from service.settings import Settings
 from service.store.opening import require_shared
@@ -31,6 +33,7 @@ class Api(ApiProcess):
         super().__init__(resources)
         shared = require_shared(resources.shared)
         self.fleet, self.orders, self.opened = shared.fleet, shared.orders, False
+        self._unloaded = list[str]()
         self.take_control()
 
     async def start(self) -> None:
@@ -50,11 +53,15 @@ class Api(ApiProcess):
         await self.measure_queue(self.fleet.workers)
 
     async def refresh(self) -> None:
-        """Read which models workers announce, and which were unloaded. Raises StoreUnavailable."""
-        orders = await self.orders.latest() if self.settings.model_control else {}
-        unloaded = [name for name, order in orders.items() if order.action == "unload"]
+        """Read which models workers announce, and which were unloaded. Raises StoreUnavailable
+        where no shard answers."""
+        if self.settings.model_control:
+            # Where the shard that has the orders is away, the last ones that were read hold.
+            with suppress(StoreUnavailable):
+                orders = await self.orders.latest()
+                self._unloaded = [one for one, order in orders.items() if order.action == "unload"]
         try:
-            self.catalogue.replace(await self.fleet.models(), unloaded)
+            self.catalogue.replace(await self.fleet.models(), self._unloaded)
         except CheckpointError as error:
             logger.error("a worker announces a model that cannot be served: %s", error)
 

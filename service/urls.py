@@ -18,6 +18,7 @@ REDIS = (
 )
 CLUSTER = f"should be redis+cluster://user:password@host:port,host:port/?shards=3; {_ENCODE}"
 SENTINEL = f"should be redis+sentinel://user:password@host:port,host:port/name/number; {_ENCODE}"
+ONE_DATABASE = "names a database, and a Redis Cluster has no other than 0: leave it out"
 COLLECTOR = f"should be http://host:port, without ? and #; {_ENCODE}"
 # Shards of a Redis Cluster where its URL names no number, and at most.
 SHARDS, MOST_SHARDS = 3, 64
@@ -80,6 +81,9 @@ def redis_url(text: str) -> RedisUrl:
         raise UrlError(form(text))
     if kind == "cluster":
         query, shards = _without(query, "shards")
+        query, database = _without(query, "db")
+        if database not in (None, "0") or re.fullmatch(r"/0*[1-9]\d*", path):
+            raise UrlError(ONE_DATABASE)
         number = SHARDS if shards is None else int(shards) if shards.isdecimal() else 0
         if path not in ("", "/", "/0") or not 1 <= number <= MOST_SHARDS:
             raise UrlError(CLUSTER)

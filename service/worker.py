@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from models.files.pictures import contact_sheet
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event, Progress
 from service.engine.pool import EnginePool
@@ -15,6 +14,7 @@ from service.engine.thread import EngineThread
 from service.errors import ComputationFailed, ServiceError, StoreUnavailable
 from service.held_jobs import HeldJobs, WorkersRoom
 from service.jobs import Outcome
+from service.reports import Reports
 from service.rows import Served
 from service.store.base import Claim, Store
 from service.store.retry import (
@@ -29,8 +29,6 @@ from service.telemetry.observers import Ending, Observers
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two reports of a job's progress.
-REPORT_EVERY = 0.25
 # Seconds that a stop waits for the present tick: a device that hangs must not keep the process.
 JOIN_WITHIN = 10.0
 # Seconds that a suspect is kept for a worker that holds too many jobs beside it.
@@ -79,11 +77,10 @@ class Worker:
         self._renew_every, self._max_tick = renew_every, max_tick
         self._held = HeldJobs()
         self._room = WorkersRoom(self._held, max_jobs * len(engines), patience)
-        self._progress: dict[str, Progress] = {}
-        self._watched: set[str] = set()
+        self._reports = Reports(store, self._held, self._engines.watch)
         self._missed: deque[str] = deque(maxlen=MISSED_CANCELLATIONS)
         self._loops: dict[str, asyncio.Task[None]] = {}
-        self._reportable, self._hurry = asyncio.Event(), asyncio.Event()
+        self._hurry = asyncio.Event()
 
     async def start(self) -> None:
         """Start the engine, and begin to claim jobs."""
@@ -92,7 +89,6 @@ class Worker:
         # The worker listens before it claims, so that every job it holds can be cancelled.
         for name, act in (
             ("listen", self._listen),
-            ("report", self._report),
             ("renew", self._renew),
             ("claim", self._claim),
         ):
@@ -123,6 +119,7 @@ class Worker:
             logger.error("the engine hangs: %d jobs are left to their leases", self.jobs)
         if left:
             logger.warning("handing back %d unfinished jobs", len(left))
+        await self._reports.close()
         await cancel_all(*self._loops.values(), *self._held.ending)
         await asyncio.gather(*(self._hand_back(claim) for claim in left))
         if not await asyncio.to_thread(self._engines.stop, JOIN_WITHIN):
@@ -225,26 +222,6 @@ class Worker:
             logger.warning("cancellations cannot be followed: %s", error)
         await asyncio.sleep(FIRST_BACKOFF)
 
-    async def _report(self) -> None:
-        await self._reportable.wait()
-        self._reportable.clear()
-        progress, self._progress = self._progress, {}
-        for job_id, event in progress.items():
-            if claim := self._held.running.get(job_id):
-                try:
-                    preview = await _picture(event)
-                    watched = await self._store.report(claim, event.fraction, preview)
-                except StoreUnavailable:
-                    break
-                self._set_watched(job_id, watched)
-        await asyncio.sleep(REPORT_EVERY)
-
-    def _set_watched(self, job_id: str, watched: bool) -> None:
-        """Have previews drawn for a job only while somebody watches it."""
-        if watched != (job_id in self._watched) and job_id in self._held.running:
-            self._engines.watch(job_id, watched)
-            (self._watched.add if watched else self._watched.discard)(job_id)
-
     def _post(self, events: list[Event]) -> None:
         self._loop.call_soon_threadsafe(self._on_events, events)
 
@@ -254,12 +231,11 @@ class Worker:
             if claim is None:
                 continue
             if isinstance(event, Progress):
-                self._progress[event.job_id] = event
-                self._reportable.set()
+                self._reports.add(event)
             else:
                 self._held.pop(event.job_id)
                 self._engines.ended(event.job_id)
-                self._watched.discard(event.job_id)
+                self._reports.drop(event.job_id)
                 self._observer.left_engine(claim.job, time.monotonic() - claim.since)
                 task = asyncio.create_task(
                     self._complete(claim, event.outcome), name="the end of a job"
@@ -296,15 +272,9 @@ class Worker:
         """Drop a job from the engine, and return whether it was there."""
         if claim := self._held.pop(job_id):
             self._observer.ended(claim.job, ending)
-            self._watched.discard(job_id)
+            self._reports.drop(job_id)
             self._engines.abort(job_id)
         return claim is not None
-
-
-async def _picture(event: Progress) -> bytes:
-    if event.preview is None:
-        return b""
-    return await asyncio.to_thread(contact_sheet, event.preview, event.vocabulary)
 
 
 def log_crash(task: asyncio.Task[None]) -> None:

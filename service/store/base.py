@@ -142,6 +142,11 @@ class Store(Protocol):
         """Make the id of a job that is about to be put, with this key if it has one."""
         ...
 
+    def part(self, job_id: str) -> int:
+        """Return the number of the part of the store that a job belongs to. One may be away while
+        the others answer."""
+        ...
+
     async def check_capacity(self, owner: str, cost: int) -> None:
         """Check whether the queue could take the owner's job of this cost now, in row-evaluations.
         Raises QueueFull."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
-from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -17,7 +17,8 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from service import urls
 from service.errors import ServeError, StoreUnavailable
 from service.store import keys
-from service.store.routes import ClusterMap, ClusterRoute, SentinelRoute, routed
+from service.store.directions import SEARCH_WITHIN_S, ClusterMap, Sentinels
+from service.store.routes import ClusterRoute, SentinelRoute, routed
 from service.store.shards import ALONE, Shard, in_cluster
 from service.store.telling import tell_each_minute
 from service.telemetry.observers import StoreObserver
@@ -29,8 +30,6 @@ OLDEST = (6, 2)
 # Seconds to connect, to get an answer, and to get one of the connections, each on its own.
 ANSWER_WITHIN_S = 2.0
 CONNECTIONS = 64
-# Seconds for one server to say where a primary is; others are asked after it.
-_DIRECTIONS_WITHIN_S = 1.0
 NULL_OBSERVER = StoreObserver()
 _NO_RETRY = Retry(NoBackoff(), 0)
 _RETRY_AFTER_S = 2
@@ -86,18 +85,15 @@ def _connect_all(url: urls.RedisUrl, within_s: float, stack: AsyncExitStack) -> 
     # Connections reject unknown options only when they are made, which is too late.
     _ = (SSLConnection if tls else Connection)(**options)
     pool = _pool_options(within_s) | options
-    asking = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), _DIRECTIONS_WITHIN_S)
+    asking = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), SEARCH_WITHIN_S)
     if url.kind == "sentinel":
         theirs = {name: value for name, value in options.items() if name.startswith("ssl")}
         password = {"password": url.sentinel_password} if url.sentinel_password else {}
-        # One that is silent is not asked again and again before the next one is.
         kwargs = {**asking, **theirs, **password, "ssl": tls, "retry": _NO_RETRY}
-        sentinel = Sentinel(hosts, sentinel_kwargs=kwargs)  # type: ignore[no-untyped-call]
-        stack.push_async_callback(sentinel.aclose)
-        return [Connected(routed(SentinelRoute(sentinel, url.primary), tls, **pool))]
-    del options["db"], pool["db"]
-    owners = ClusterMap(hosts, **{**options, **asking, "ssl": tls})
-    stack.push_async_callback(owners.close)
+        sentinels = Sentinels(hosts, url.primary, kwargs)
+        stack.push_async_callback(sentinels.close)
+        return [Connected(routed(SentinelRoute(sentinels), tls, **pool))]
+    owners = ClusterMap(hosts, tls, **{**options, **asking, "retry": _NO_RETRY})
     return [
         Connected(routed(ClusterRoute(owners, shard.name(keys.NOTHING)), tls, **pool), shard)
         for shard in in_cluster(url.shards)
@@ -156,8 +152,8 @@ def _refused_urls(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
-    """Measure one operation for the observer, and turn its errors into StoreUnavailable.
+def round_trip(operation: str, observer: StoreObserver, shard: int) -> Iterator[None]:
+    """Measure one operation at a shard for the observer, and turn its errors into StoreUnavailable.
 
     That covers whatever keeps Redis from its work: it is away, full, read-only or busy with the
     script of another client. It also covers a command that Redis takes for a mistake, which must
@@ -172,20 +168,20 @@ def round_trip(operation: str, observer: StoreObserver) -> Iterator[None]:
         words = f"Redis refused {operation}" if refused else f"Redis cannot be reached{place}"
         level = logging.ERROR if refused else logging.WARNING
         tell_each_minute(logger, level, f"{words}: {reason(error)}")
-        observer.unreachable(operation, time.perf_counter() - began)
+        observer.unreachable(operation, time.perf_counter() - began, shard)
         raise _unavailable(error) from error
-    observer.round_trip(operation, time.perf_counter() - began)
+    observer.round_trip(operation, time.perf_counter() - began, shard)
 
 
-async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
+async def check(connected: Connected, observer: StoreObserver = NULL_OBSERVER) -> None:
     """Check the version of Redis, and log settings that lose jobs.
 
     A user that may not ask for them can be served all the same. Raises ServeError for a Redis that
     is too old, and StoreUnavailable.
     """
-    with round_trip("info", observer):
+    with round_trip("info", observer, connected.shard.number):
         try:
-            facts = await client.info()
+            facts = await connected.client.info()
         except NoPermissionError:
             logger.warning(
                 "Redis's user may not send INFO: its version, which should be %s or newer, and "
@@ -206,19 +202,21 @@ async def check(client: Redis, observer: StoreObserver = NULL_OBSERVER) -> None:
         logger.warning("Redis keeps no append-only file: jobs do not survive its crash")
 
 
-async def check_shard(connected: Connected, observer: StoreObserver = NULL_OBSERVER) -> None:
-    """Check that a Redis holds the data of this shard, or none.
+async def check_shard(
+    connected: Connected, observer: StoreObserver = NULL_OBSERVER, marks: bool = True
+) -> None:
+    """Check that a Redis holds the data of this shard, or none; then it `marks` the shard.
 
     Raises ServeError where it holds another shard's data, or a whole store's where this is one of
     several shards, or a shard's where this is the whole store. Raises StoreUnavailable.
     """
     client, shard = connected
     name, mark = shard.name(keys.SHARD), f"{shard.number} of {shard.of}"
-    with round_trip("shard", observer):
+    with round_trip("shard", observer, shard.number):
         # A process that comes first marks its shard before it sweeps, which makes the other key.
         # Read in this order, that key never seems older than the mark.
         is_used = await client.exists(shard.name(keys.BORN))
-        if shard != ALONE and not is_used:
+        if marks and shard != ALONE and not is_used:
             await client.set(name, mark, nx=True)
         (found,) = await client.mget(name)
     held = found.decode(errors="replace") if isinstance(found, bytes) else found
@@ -243,7 +241,7 @@ async def wait_until_reachable(
     for one that holds another shard's data."""
     while True:
         try:
-            await check(connected.client, observer)
+            await check(connected, observer)
             return await check_shard(connected, observer)
         except StoreUnavailable as error:
             tell_each_minute(logger, logging.WARNING, f"{error}; trying again")

@@ -5,10 +5,11 @@ and calibration) has a key of its own, named by the SHA-256 of its text, so that
 once, and not with every announcement.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +19,7 @@ from models.anomaly.kept import AnyCalibration
 from models.schema.errors import CheckpointError
 from models.schema.manifest import Manifest
 from models.schema.presets import presets
+from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.connection import NULL_OBSERVER, Connected
 from service.store.scripts import Scripts
@@ -77,6 +79,8 @@ class Fleet:
         shards = (Connected(client, shard), *others)
         self._shards = [Scripts(each, observer, shard=one) for each, one in shards]
         self._damage = self._shards[0].damage
+        # What each shard said last of the workers that are announced there.
+        self._seen = [list[tuple[bytes, bytes]]() for _ in self._shards]
         self.workers: Counter[str] = Counter()
         self._descriptors: dict[str, _Descriptor] = {}
 
@@ -107,9 +111,17 @@ class Fleet:
 
     async def models(self) -> list[AnnouncedModel]:
         """Return the checkpoints that are served now, by name, each as the worker that loaded it
-        last announced it; of several with one name, the one that was loaded last is the last."""
-        entries = await self._entries()
-        await self._read_descriptors({digest for entry in entries for digest, _ in entry.serves})
+        last announced it; of several with one name, the one that was loaded last is the last.
+
+        Where a shard is away, the workers that it had last count as alive: jobs of other shards
+        still reach them. Raises StoreUnavailable where all are away.
+        """
+        away = await self._look()
+        if len(away) == len(self._shards):
+            raise next(iter(away.values()))
+        entries = self._entries()
+        digests = {digest for entry in entries for digest, _ in entry.serves}
+        await self._read_descriptors(digests, away)
         served = [
             (entry.loaded.get(digest, entry.since), descriptor, execution)
             for entry in entries
@@ -125,34 +137,53 @@ class Fleet:
         return sorted(found.values(), key=lambda model: model.manifest.name)
 
     async def names(self) -> set[str]:
-        """Return the names of the workers that are announced now."""
-        return set(await self._texts())
+        """Return the names of the workers that are announced now. All shards have to answer."""
+        for error in (await self._look()).values():
+            raise error
+        return set(self._texts())
 
-    async def _entries(self) -> list[_Announcement]:
+    async def _look(self) -> dict[int, StoreUnavailable]:
+        """Ask all shards at once which workers are announced, and return the errors of those that
+        are away, by their numbers."""
+        answers = await asyncio.gather(
+            *(each.run("workers") for each in self._shards), return_exceptions=True
+        )
+        away = dict[int, StoreUnavailable]()
+        for number, answer in enumerate(answers):
+            if isinstance(answer, StoreUnavailable):
+                away[number] = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                self._seen[number] = answer
+        return away
+
+    def _entries(self) -> list[_Announcement]:
         found = []
-        for name, text in (await self._texts()).items():
+        for name, text in self._texts().items():
             try:
                 found.append(_Announcement.model_validate_json(text))
             except ValueError as error:
                 self._damage.tell("worker", name, str(error).splitlines()[0])
         return found
 
-    async def _texts(self) -> dict[str, bytes]:
-        """Return the announcements by the workers' names."""
+    def _texts(self) -> dict[str, bytes]:
+        """Return the announcements that were seen last, by the workers' names."""
         found = {}
-        for name, text in [one for each in self._shards for one in await each.run("workers")]:
+        for name, text in [one for seen in self._seen for one in seen]:
             try:
                 found[name.decode()] = text
             except UnicodeDecodeError as error:
                 self._damage.tell("worker", name.decode(errors="replace"), str(error))
         return found
 
-    async def _read_descriptors(self, digests: set[str]) -> None:
+    async def _read_descriptors(self, digests: set[str], away: Container[int]) -> None:
+        """Read the descriptors that are not known, of those shards that are not away."""
         kept = digests & self._descriptors.keys()
         self._descriptors = {name: self._descriptors[name] for name in kept}
-        for scripts in self._shards:
+        for number, scripts in enumerate(self._shards):
             unread = sorted(digests - self._descriptors.keys())
-            if unread:
+            if unread and number not in away:
                 names = [scripts.name(keys.DESCRIPTORS + digest) for digest in unread]
                 texts = await scripts.command("descriptors", "MGET", *names)
                 for digest, text in zip(unread, texts, strict=True):

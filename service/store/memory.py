@@ -40,6 +40,9 @@ class MemoryStore:
     def new_id(self, key: Key | None = None) -> str:
         return ids.new_id(self._clock())
 
+    def part(self, job_id: str) -> int:
+        return 0
+
     async def check_capacity(self, owner: str, cost: int) -> None:
         if refusal := self._load(owner).refusal(cost, self._bounds):
             raise refusal

@@ -2,10 +2,10 @@
 
 import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from service.errors import ServeError
+from service.errors import ServeError, StoreUnavailable
 from service.setting_values import MEMORY
 from service.settings import Settings
 from service.store.base import Store
@@ -13,6 +13,7 @@ from service.store.bounds import Bounds
 from service.store.connection import (
     NULL_OBSERVER,
     Connected,
+    check_shard,
     connect_all,
     wait_until_reachable,
 )
@@ -20,7 +21,7 @@ from service.store.fleet import Fleet
 from service.store.memory import MemoryStore
 from service.store.orders import Orders
 from service.store.redis import RedisStore
-from service.store.sharded import ShardedStore
+from service.store.sharded import ShardedStore, in_all
 from service.store.subscription import CHANNELS
 from service.telemetry.observers import StoreObserver
 from service.urls import redis_url
@@ -43,6 +44,16 @@ class Shared(NamedTuple):
         one that holds another shard's data."""
         for connected in self.shards:
             await wait_until_reachable(connected, self.observer)
+
+    async def check_shards(self) -> None:
+        """Check that no shard that answers holds another shard's data; write nothing. Raises
+        ServeError."""
+
+        async def check(connected: Connected) -> None:
+            with suppress(StoreUnavailable):
+                await check_shard(connected, self.observer, marks=False)
+
+        await in_all(self.shards, check)
 
 
 @asynccontextmanager
@@ -78,9 +89,12 @@ async def open_store(
 
 @asynccontextmanager
 async def open_shared(settings: Settings) -> AsyncIterator[Shared]:
-    """Open the store in Redis, and close it in the end. Raises ServeError if another is chosen."""
+    """Open the store in Redis for a command, and close it in the end. Raises ServeError if another
+    is chosen, or another number or order of shards than the fleet has."""
     async with open_store(settings) as (_, shared):
-        yield require_shared(shared)
+        found = require_shared(shared)
+        await found.check_shards()
+        yield found
 
 
 def require_shared(shared: Shared | None) -> Shared:

@@ -79,9 +79,10 @@ class Quotas:
         self, what: Literal["hit", "test"], rate: limits.RateLimitItem, name: str, cost: int
     ) -> bool:
         """Ask the limiter. Counters that Redis cannot count with are begun anew."""
-        limiter = self._limiter(name)
+        shard = self._shard(name)
+        limiter = self._limiters[shard]
         ask = limiter.hit if what == "hit" else limiter.test
-        with round_trip("quota", self._observer):
+        with round_trip("quota", self._observer, shard):
             try:
                 # The library has a client of its own, which repeats nothing.
                 return await repeated(lambda: ask(rate, name, cost=cost))
@@ -92,12 +93,13 @@ class Quotas:
                 await limiter.clear(rate, name)
                 return await ask(rate, name, cost=cost)
 
-    def _limiter(self, name: str) -> SlidingWindowCounterRateLimiter:
-        return self._limiters[shard_of(name, len(self._limiters))]
+    def _shard(self, name: str) -> int:
+        return shard_of(name, len(self._limiters))
 
     async def _refusal(self, rate: limits.RateLimitItem, name: str, unit: str) -> RateLimited:
-        with round_trip("quota", self._observer):
-            window = await repeated(lambda: self._limiter(name).get_window_stats(rate, name))
+        shard = self._shard(name)
+        with round_trip("quota", self._observer, shard):
+            window = await repeated(lambda: self._limiters[shard].get_window_stats(rate, name))
         wait = max(1, math.ceil(window.reset_time - time.time()))
         return RateLimited(f"at most {rate.amount} {unit} in {_window(rate)}", wait)
 

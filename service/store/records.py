@@ -12,13 +12,11 @@ from service.store.base import JobRecord, JobSummary, Page
 from service.store.bounds import REMEMBERED_S, Bounds
 from service.store.ids import made_at
 from service.store.replies import UnreadableError
-from service.store.scripts import Scripts
+from service.store.scripts import LOST_FOR_S, Scripts
 from service.store.wire import encode_outcome
 
 # Jobs that one call of `page` looks at: Redis serves nobody else meanwhile.
 LOOKED_AT = 2_000
-# Seconds after which a job that is not known is no longer taken for one that was lost.
-_LOST_FOR_S = 86_400.0
 
 
 class Records:
@@ -31,7 +29,7 @@ class Records:
     async def missing(self, job_id: str) -> UnknownJob:
         """Return the error for a job that is not there: unknown, or lost with the data."""
         made, now = made_at(job_id), self._clock()
-        if made is None or not now - _LOST_FOR_S < made <= now:
+        if made is None or not now - LOST_FOR_S < made <= now:
             return rules.unknown(job_id)
         why = await self._scripts.run("missing", int(1000 * made))
         if why == b"gap":

@@ -62,7 +62,7 @@ class RedisStore:
         channels: Collection[str] = CHANNELS,
         shard: Shard = ALONE,
     ) -> None:
-        self.client, self._bounds, self._clock = client, bounds, clock
+        self.client, self._bounds, self._clock, self._shard = client, bounds, clock, shard.number
         self.name = name or uuid.uuid4().hex
         self._poll_s = poll_s
         self._observer = observer
@@ -80,6 +80,9 @@ class RedisStore:
 
     def new_id(self, key: Key | None = None) -> str:
         return ids.new_id(self._clock())
+
+    def part(self, job_id: str) -> int:
+        return 0
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         now, bounds = self._clock(), self._bounds
@@ -132,9 +135,8 @@ class RedisStore:
         return job_id
 
     async def leave(self, job_id: str, waiter: str) -> None:
-        self._attendance.end(job_id)
         self._subscription.expect_no_more(job_id)
-        await self.scripts.run("leave", job_id, waiter)
+        await self._attendance.leave(job_id, waiter)
 
     async def claim(self, checkpoints: Collection[str], room: Room = ANY_ROOM) -> Claim:
         return await self.claiming.claim(checkpoints, room)
@@ -143,7 +145,9 @@ class RedisStore:
         return await self.claiming.renew(claims)
 
     async def sweep(self) -> None:
-        redelivered, given_up, orphaned, mend = await self.scripts.run("sweep")
+        redelivered, given_up, orphaned, mend, gap = await self.scripts.run("sweep")
+        if gap:
+            logger.warning("%s", replies.told_gap(self._shard, *map(int, gap)))
         if mend:
             jobs = await self.scripts.run("mend")
             logger.warning("the queues of %d jobs were made again of the jobs' hashes", jobs)
@@ -195,6 +199,7 @@ class RedisStore:
                 event.clear()
                 try:
                     if record := await self._records.record(job_id, ended=True):
+                        self._attendance.ended(job_id)
                         return record
                 except StoreUnavailable as error:
                     logger.info("still waiting for a job, the store is unavailable: %s", error)

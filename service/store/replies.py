@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from service.errors import ComputationFailed
@@ -86,10 +87,20 @@ def progress_log(
 
 def load(now: float, *numbers: bytes | int) -> Load:
     """Read a load at time `now`: jobs, cost, jobs done, their cost, and since when; from the script
-    `load` also the running jobs and the dead letters."""
+    `load` also the running jobs, the dead letters, and the gaps with their milliseconds."""
     jobs, cost, done, done_cost, since, *rest = map(float, numbers)
-    running, letters = map(int, rest or (0, 0))
-    return Load(int(jobs), int(cost), int(done), int(done_cost), now - since, running, letters)
+    running, letters, gaps, gap_ms = map(int, rest or (0, 0, 0, 0))
+    queue = int(jobs), int(cost), int(done), int(done_cost), now - since
+    return Load(*queue, running, letters, gaps, gap_ms / 1000)
+
+
+def told_gap(shard: int, from_ms: int, to_ms: int) -> str:
+    """Return what an operator should know of a server that another replaced."""
+    began, ended = (datetime.fromtimestamp(at / 1000, UTC).isoformat() for at in (from_ms, to_ms))
+    return (
+        f"the Redis of shard {shard} was replaced or started again: of the jobs that were accepted "
+        f"there between {began} and {ended}, by its clock, some may be lost"
+    )
 
 
 def overload(now: float, *numbers: bytes | int) -> Load:

@@ -7,30 +7,28 @@ carried out. A command whose answer was lost may have been, and its caller decid
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
     ClusterDownError,
+    MovedError,
     ReadOnlyError,
-    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
 )
 
+from service.store.directions import Address, ClusterMap, Sentinels
+
 # Seconds for which a command is repeated that no primary took, and between two tries.
 REPEAT_FOR_S = 2.0
 REPEAT_EVERY_S = 0.05
-# Seconds between two questions where the primary is.
-_ASK_EVERY_S = 0.1
 
-Address = tuple[str, int]
 T = TypeVar("T")
 
 
@@ -48,60 +46,6 @@ class Route(Protocol):
         ...
 
 
-class ClusterMap:
-    """The primaries of a Redis Cluster by their slots. All shards of a store share one map.
-
-    Each node that the map names can be asked for the next one, and always the `hosts` too: those
-    of the map may all be gone, or the map empty, as before a cluster has been put together.
-    """
-
-    def __init__(self, hosts: Sequence[Address], **options: Any) -> None:
-        nodes = [ClusterNode(host, port) for host, port in hosts]
-        self._cluster = RedisCluster(
-            startup_nodes=nodes, require_full_coverage=False, max_connections=2, **options
-        )
-        self._named = dict(self._cluster.nodes_manager.startup_nodes)
-        self._lock = asyncio.Lock()
-        self._asked_at = 0.0
-        self.doubted = True
-
-    async def owner(self, key: str) -> Address:
-        """Return host and port of the primary that has a key. Raises RedisError."""
-        async with self._lock:
-            if self.doubted and time.monotonic() > self._asked_at + _ASK_EVERY_S:
-                self.doubted = False
-                nodes = self._cluster.nodes_manager
-                nodes.startup_nodes = self._named | nodes.startup_nodes
-                try:
-                    await nodes.initialize()
-                except asyncio.CancelledError:
-                    self.doubted = True
-                    raise
-                except Exception as error:
-                    # Those who waited meanwhile need not ask in turn who does not answer.
-                    self.doubted, self._asked_at = True, time.monotonic()
-                    # redis-py raises it for a cluster in which no node has a slot.
-                    if isinstance(error, IndexError):
-                        raise RedisClusterException("no node has any slot") from None
-                    raise
-                self._asked_at = time.monotonic()
-        try:
-            node = self._cluster.get_node_from_key(key)
-        except RedisClusterException:
-            # No primary has the slot at present.
-            self.doubted = True
-            raise
-        assert node is not None
-        return node.host, int(node.port)
-
-    async def close(self) -> None:
-        """Close the connections by which the map is read."""
-        nodes = self._cluster.nodes_manager
-        nodes.startup_nodes = self._named | nodes.startup_nodes
-        await nodes.aclose()
-        await nodes.aclose("startup_nodes")
-
-
 class ClusterRoute:
     """The way to the primary that has a key."""
 
@@ -114,21 +58,20 @@ class ClusterRoute:
         return self.known
 
     def doubt(self) -> None:
-        self._map.doubted = True
+        self._map.doubt()
 
 
 class SentinelRoute:
-    """The way to the primary that Sentinels watch over by a name."""
+    """The way to the primary that Sentinels watch over."""
 
-    def __init__(self, sentinel: Sentinel, name: str) -> None:
-        self._sentinel, self._name = sentinel, name
+    def __init__(self, sentinels: Sentinels) -> None:
+        self._sentinels = sentinels
         self.known: Address | None = None
         self._doubted = True
 
     async def primary(self) -> Address:
         if self._doubted or self.known is None:
-            host, port = await self._sentinel.discover_master(self._name)
-            self.known, self._doubted = (str(host), int(port)), False
+            self.known, self._doubted = await self._sentinels.primary(), False
         return self.known
 
     def doubt(self) -> None:
@@ -162,7 +105,7 @@ class RoutedConnection(Connection):
         try:
             return await super().read_response(*arguments, **options)
         except ResponseError as error:
-            if is_elsewhere(error):
+            if is_elsewhere(error) and not is_moving(error):
                 self.route.doubt()
                 await self.disconnect(nowait=True)
             raise
@@ -205,13 +148,18 @@ def routed(route: Route, tls: bool, **options: Any) -> Redis:
 def is_elsewhere(error: Exception) -> bool:
     """Whether a server has refused a command because it is not, or not yet, the primary.
 
-    A server that replicates refuses the first write of a script in the script's own error. While a
-    slot moves, nobody serves it: scripts declare a key that never exists, so that none is run on
-    one half of the slot.
+    A server that replicates refuses the first write of a script in the script's own error.
     """
     kinds = (AskError, TryAgainError, ClusterDownError, ReadOnlyError, BusyLoadingError)
     in_script = isinstance(error, ResponseError) and "READONLY" in str(error)
     return isinstance(error, kinds) or in_script
+
+
+def is_moving(error: Exception) -> bool:
+    """Whether the slot of a command is on its way to another primary, and this one has it until
+    then. Nobody serves such a slot: scripts declare a key that never exists, so that none is run on
+    one half of the slot."""
+    return isinstance(error, AskError | TryAgainError) and not isinstance(error, MovedError)
 
 
 def is_astray(connection: AbstractConnection | None) -> bool:

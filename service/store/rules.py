@@ -82,9 +82,10 @@ class Load:
     """The load of a store: `jobs` are queued, of `cost` predicted row-evaluations.
 
     Since jobs began to wait, or recently, `done` jobs of `done_cost` have ended in `elapsed`
-    seconds. Beside them, other jobs are `running`, and there are `dead_letters`. `own` is the share
-    of the owner who is asking, and `owners` the number of owners with queued jobs, that one
-    included.
+    seconds. Beside them, other jobs are `running`, and there are `dead_letters`. Within a day
+    servers were replaced `gaps` times; jobs that were accepted in the `gap_s` seconds before that
+    may be lost. `own` is the share of the owner who is asking, and `owners` the number of owners
+    with queued jobs, that one included.
     """
 
     jobs: int
@@ -94,6 +95,8 @@ class Load:
     elapsed: float
     running: int = 0
     dead_letters: int = 0
+    gaps: int = 0
+    gap_s: float = 0.0
     own: Share = NOTHING
     owners: int = 1
 
@@ -109,6 +112,8 @@ class Load:
             elapsed,
             sum(load.running for load in loads),
             sum(load.dead_letters for load in loads),
+            sum(load.gaps for load in loads),
+            sum(load.gap_s for load in loads),
         )
 
     @property

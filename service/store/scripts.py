@@ -41,9 +41,13 @@ _MOST_TOGETHER = 64
 _MENDED = 10_000
 # Leases for which a client is taken to wait without saying so.
 _ATTENDED_LEASES = 1.5
+# Seconds after which a job that is not known is no longer taken for one that was lost.
+LOST_FOR_S = 86_400.0
 # Milliseconds before the last sweep that a server knows of, since when jobs may be lost with the
 # server before it: APIs sweep every second.
 _LAG_MS = 2_000
+# Milliseconds that an index of jobs lives longer than its last job.
+_INDEX_MS = 3_600_000
 # Where no bounds are given: of processes that neither admit nor end jobs.
 _NO_BOUNDS = Bounds(0, 10_000, 300.0)
 
@@ -65,6 +69,8 @@ class Constants(NamedTuple):
     letter_ms: int
     damaged_ms: int
     lag_ms: int
+    index_ms: int
+    gap_ms: int
     shard: int
     shards: int
     too_late: bytes
@@ -92,6 +98,8 @@ class Constants(NamedTuple):
             letter_ms=week_ms,
             damaged_ms=week_ms,
             lag_ms=_LAG_MS,
+            index_ms=_INDEX_MS,
+            gap_ms=int(1000 * LOST_FOR_S),
             shard=shard.number,
             shards=shard.of,
             too_late=encode_outcome(rules.too_late()),
@@ -134,7 +142,7 @@ class Scripts:
     async def _run(
         self, name: str, operation: str, arguments: tuple[str | bytes | float, ...]
     ) -> Any:
-        with round_trip(operation, self.observer):
+        with round_trip(operation, self.observer, self._shard.number):
             reply, *found = await self._scripts[name](self._keys, (self._clock(), *arguments))
         finds = found[0] if found else ()
         for what, where, why in finds:

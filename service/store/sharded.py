@@ -63,6 +63,9 @@ class ShardedStore:
             self._avoid(self._turn)
         return new_id(self._clock(), self._turn, count)
 
+    def part(self, job_id: str) -> int:
+        return shard_of(job_id, len(self.shards))
+
     async def check_capacity(self, owner: str, cost: int) -> None:
         """Check whether any shard could take the job."""
         refusals = list[QueueFull | StoreUnavailable]()

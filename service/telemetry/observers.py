@@ -29,13 +29,14 @@ UNREADABLE = (
 
 
 class StoreObserver:
-    """An observer of a store that processes share. Times are in seconds."""
+    """An observer of a store that processes share, in shards that have numbers. Times are in
+    seconds."""
 
-    def round_trip(self, operation: str, seconds: float) -> None:
-        """The store has answered."""
+    def round_trip(self, operation: str, seconds: float, shard: int) -> None:
+        """A shard has answered."""
 
-    def unreachable(self, operation: str, seconds: float) -> None:
-        """The store has not answered, or refused the operation."""
+    def unreachable(self, operation: str, seconds: float, shard: int) -> None:
+        """A shard has not answered, or refused the operation."""
 
     def swept(self, redelivered: int, given_up: int) -> None:
         """A sweep has put jobs of silent workers back into the queue, or given them up."""

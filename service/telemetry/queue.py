@@ -45,6 +45,18 @@ class QueueMetrics:
             namespace=PREFIX,
             registry=registry,
         )
+        self._gaps = Gauge(
+            "store_gaps",
+            "Times within a day that a server of the store was replaced or started again.",
+            namespace=PREFIX,
+            registry=registry,
+        )
+        self._gap_seconds = Gauge(
+            "store_gap_seconds",
+            "Seconds of these gaps together: jobs accepted in them may be lost.",
+            namespace=PREFIX,
+            registry=registry,
+        )
         self._known: set[str] = set()
         self.update(0, 0, 0, 0.0, 0)
 
@@ -56,6 +68,12 @@ class QueueMetrics:
         self._cost.set(cost)
         self._drain.set(drain)
         self._dead_letters.set(dead_letters)
+
+    def update_gaps(self, gaps: int, seconds: float) -> None:
+        """Show how often within a day a server was replaced, and for how long jobs that were
+        accepted may be lost with it."""
+        self._gaps.set(gaps)
+        self._gap_seconds.set(seconds)
 
     def update_workers(self, workers: Mapping[str, int], unloaded: Collection[str] = ()) -> None:
         """Show how many workers serve each model, by its name, and nothing of `unloaded` ones."""

@@ -7,8 +7,8 @@ from service.telemetry.registry import PREFIX, SECONDS
 
 
 class StoreMetrics(StoreObserver):
-    """Metrics of the store of one process. `up` is what it is before the first round trip: the
-    store in memory, which makes none, is always up."""
+    """Metrics of the store of one process. `up` is what its first shard is before the first round
+    trip: the store in memory, which makes none, is always up."""
 
     def __init__(self, registry: CollectorRegistry, up: bool = False) -> None:
         self._seconds = Histogram(
@@ -28,7 +28,8 @@ class StoreMetrics(StoreObserver):
         )
         self._up = Gauge(
             "store_up",
-            "1 if the last request to the store was answered, else 0.",
+            "1 if the last request to this shard of the store was answered, else 0.",
+            ("shard",),
             namespace=PREFIX,
             registry=registry,
         )
@@ -59,15 +60,15 @@ class StoreMetrics(StoreObserver):
         )
         for what in UNREADABLE:
             self._unreadable.labels(what)
-        self._up.set(up)
+        self._up.labels(0).set(up)
 
-    def round_trip(self, operation: str, seconds: float) -> None:
+    def round_trip(self, operation: str, seconds: float, shard: int) -> None:
         self._seconds.labels(operation).observe(seconds)
-        self._up.set(1)
+        self._up.labels(shard).set(1)
 
-    def unreachable(self, operation: str, seconds: float) -> None:
+    def unreachable(self, operation: str, seconds: float, shard: int) -> None:
         self._errors.labels(operation).inc()
-        self._up.set(0)
+        self._up.labels(shard).set(0)
 
     def swept(self, redelivered: int, given_up: int) -> None:
         self._redeliveries.inc(redelivered)

@@ -21,6 +21,8 @@ STORE_WIDE = {
     "mulan_queue_drain_row_evaluations_per_second",
     "mulan_model_workers",
     "mulan_dead_letters",
+    "mulan_store_gaps",
+    "mulan_store_gap_seconds",
 }
 GRAFANA = DEPLOY / "grafana"
 BOARDS = {path.name: json.loads(path.read_text()) for path in GRAFANA.glob("dashboards/*.json")}

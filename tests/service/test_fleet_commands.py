@@ -173,7 +173,7 @@ def test_each_half_tells_its_own_numbers(fleet: Fleet) -> None:
         time.sleep(0.05)
     theirs = httpx.get(f"{told}/metrics").text
     for text in (ours, theirs):
-        assert "mulan_store_up 1.0" in text
+        assert 'mulan_store_up{shard="0"} 1.0' in text
         assert "mulan_build_info{" in text
     assert (
         'mulan_http_requests_total{endpoint="/v1/samples",method="POST",outcome="ok"} 1.0' in ours

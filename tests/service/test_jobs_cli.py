@@ -2,24 +2,30 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from redis_server import RedisServer
 from small_engine import CHECKPOINT, samples
 
+from loadtests.redis_cluster import Node
 from models.schema.specs import Ddpm
 from service.cli import main
 from service.jobs import Job
+from service.settings import Settings
 from service.store import keys
 from service.store.bounds import Bounds
 from service.store.connection import connect
+from service.store.opening import open_store
 from service.store.redis import RedisStore
+from service.store.shards import shard_of
 
 LEASE_S = 0.4
 
@@ -103,6 +109,43 @@ def test_jobs_are_listed_shown_and_cancelled(server: RedisServer) -> None:
     (job,) = mulan_json(server, "list", "--status", "queued")["jobs"]
     assert job["id"] == "second"
     assert len(mulan_json(server, "list", "--limit", "1")["jobs"]) == 1
+
+
+def test_another_number_or_order_of_shards_is_one_clear_line(tmp_path: Path) -> None:
+    nodes = [Node(tmp_path / str(number), "--save", "") for number in range(3)]
+    hosts = [f"127.0.0.1:{node.port}" for node in nodes]
+
+    def url(*numbers: int) -> str:
+        return f"redis://{','.join(hosts[number] for number in numbers)}/0"
+
+    async def fill() -> str:
+        async with open_store(Settings(store=url(0, 1))) as (store, shared):
+            assert shared is not None
+            await shared.wait_until_reachable()
+            await store.sweep()
+            put = {await store.put(replace(job(""), id=store.new_id())) for _ in range(2)}
+            return next(name for name in put if shard_of(name, 2) == 0)
+
+    def ask(store: str, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["jobs", *(arguments or ("list",)), "--store", store])
+
+    with ExitStack() as stack:
+        for node in nodes:
+            stack.enter_context(node)
+        name = asyncio.run(fill())
+        assert len(ask(url(0, 1)).output.splitlines()) == 2
+        for wrong in (url(0), url(1), url(1, 0), url(0, 1, 2), url(0, 2, 1)):
+            refused = ask(wrong)
+            assert refused.exit_code == 1
+            (line,) = refused.output.splitlines()
+            assert re.search(r"MULAN_STORE \(--store\) names .* jobs of shard \d of 2", line)
+        # A command writes no mark into a server that nobody has used.
+        with nodes[2].client() as client:
+            assert client.dbsize() == 0
+        # A shard that is away keeps nobody from the jobs of the other.
+        nodes[1].stop()
+        assert name in ask(url(0, 1), "show", name).output
+        assert "cannot be reached" in ask(url(0, 1)).output
 
 
 def test_a_dead_job_is_listed_and_tried_again(server: RedisServer) -> None:

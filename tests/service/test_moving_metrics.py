@@ -145,12 +145,14 @@ async def kill_two_workers(store: RedisStore) -> None:
 
 
 async def leave_an_orphan_and_garbage(store: RedisStore, settings: Settings) -> None:
-    """Queue a job whose API dies, and write what nobody can read."""
+    """Queue a job whose API dies, and write what nobody can read, and that another server had the
+    data."""
     async with fleet_store(settings) as dead:
         job_id = await dead.put(job(SampleTask(Ddpm(steps=1), 0, 1), unserved()), attended=True)
     await store.client.zadd("mulan:workers", {b"\xff": 1})
     await store.client.set(b"mulan:worker:\xff", "{}")
     await store.client.set("mulan:grace", 1)
+    await store.client.set("mulan:server", "0" * 40)
     async with asyncio.timeout(SOON):
         while await store.client.exists(f"mulan:job:{job_id}"):
             await asyncio.sleep(0.01)

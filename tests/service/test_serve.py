@@ -76,7 +76,7 @@ def test_from_start_to_a_graceful_stop(process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
     assert [model["name"] for model in httpx.get(f"{url}/v1/models").json()["models"]] == ["good"]
     metrics = httpx.get(f"{url}/metrics").text
-    for line in ('mulan_model_workers{model="good"} 1.0', "mulan_store_up 1.0"):
+    for line in ('mulan_model_workers{model="good"} 1.0', 'mulan_store_up{shard="0"} 1.0'):
         assert line in metrics
     for family in ("mulan_engine_tick_seconds", "mulan_jobs_total", "mulan_http_requests_total"):
         assert f"# TYPE {family}" in metrics

@@ -90,7 +90,7 @@ def test_where_a_store_is(url: str, where: str) -> None:
         "redis://:p@a:1,:p@b:2/0",
         "redis+cluster://u:p@a,u:q@b/?shards=3",
         "redis+cluster://a,/?shards=3",
-        "redis+cluster://h/1",
+        "redis+cluster://h/one",
         "redis+cluster://h/?shards=0",
         "redis+cluster://h/?shards=65",
         "redis+cluster://h/?shards=many",
@@ -103,6 +103,17 @@ def test_where_a_store_is(url: str, where: str) -> None:
 def test_what_is_no_url_of_a_redis(url: str) -> None:
     with pytest.raises(UrlError, match="percent-encoded"):
         redis_url(url)
+
+
+@pytest.mark.parametrize("end", ["1", "15", "?db=1", "0?shards=6&db=2", "?db=-1", "?db=", "?db=x"])
+def test_a_cluster_has_no_other_database(end: str) -> None:
+    with pytest.raises(UrlError, match="Redis Cluster has no other than 0"):
+        redis_url(f"redis+cluster://:secret@h/{end}")
+
+
+def test_the_database_of_a_cluster_may_be_named() -> None:
+    for end in ("", "0", "0?db=0"):
+        assert redis_url(f"redis+cluster://h/{end}").servers == ("redis://h/0",)
 
 
 def test_the_servers_of_a_url() -> None:

@@ -21,13 +21,14 @@ from service.engine.thread import EngineThread
 from service.errors import ComputationFailed, DeadlineExceeded, JobCancelled, StoreUnavailable
 from service.jobs import Job, Outcome
 from service.kinds.samples.task import SampleResult, SampleTask
+from service.reports import REPORT_EVERY
 from service.rows import Served
 from service.store.base import ANY_ROOM, Claim, JobRecord, Room
 from service.store.bounds import Bounds
 from service.store.memory import MemoryStore
 from service.store.news import Advance, End
 from service.telemetry.observers import JobObserver, Observers
-from service.worker import REPORT_EVERY, Worker
+from service.worker import Worker
 
 pytestmark = pytest.mark.anyio
 SOON = 60.0

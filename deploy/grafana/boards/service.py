@@ -78,8 +78,8 @@ def _health() -> Row:
             ),
             number(
                 "Redis",
-                "1: every process reaches Redis. 0: at least one does not; if it is all of them, "
-                "nothing else on this board matters until Redis is back.",
+                "1: every process reaches Redis, in all of its shards. 0: at least one does not; "
+                "if it is all of them, nothing else on this board matters until Redis is back.",
                 "short",
                 Query(f"min(mulan_store_up{{{INSTANCE}}})", "reached"),
                 below(bad=1),
@@ -279,6 +279,15 @@ def _redis() -> Row:
                     f"sum(increase(mulan_store_unreadable_total{{{filters}}}[15m]))", "unreadable"
                 ),
                 limits=above(warn=1),
+            ),
+            number(
+                "Redis replaced, last day",
+                "How often a replica took over from a server of the store, or one was started "
+                "again. Not 0, and nobody did it on purpose: the log of an API has each, with the "
+                "time in which accepted jobs may be lost.",
+                "short",
+                Query("max(mulan_store_gaps)", "replaced"),
+                above(warn=1),
             ),
         ],
     )

@@ -83,7 +83,10 @@ local function next_job()
     for _, job in ipairs({first_of(queue) or false, suspect_of(queue) or false}) do
       if job then
         job.queue = queue
-        if job.mine and not job.waits then return job end
+        if job.mine and not job.waits then
+          job.turn = turn_of(job.class)
+          return job
+        end
         if sooner(job, firsts[job.class]) then firsts[job.class] = job end
       end
     end
@@ -125,11 +128,12 @@ while true do
     call('ZADD', names.suspects .. job.queue, place(job.entry), id)
   elseif id then
     stop_waiting(id, job)
-    take_turn(chosen.class, job.cost)
-    redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', ARGV[1])
+    take_turn(chosen.class, chosen.turn, job.cost)
+    local epoch = tonumber(job.epoch) + 1
+    redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', ARGV[1], 'epoch',
+      whole(epoch))
     call('ZADD', names.running, job.deadline, id)
     if full then listen_no_more() end
-    local epoch = redis.call('HINCRBY', names.job .. id, 'epoch', 1)
     return {id, epoch, company or 0, call('GET', names.task .. id), job.deadline, job.cost,
       chosen.queue.checkpoint, job.kind or ''}
   end

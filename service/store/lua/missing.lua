@@ -3,7 +3,8 @@
 local made_ms = tonumber(ARGV[2])
 regardless_of_memory()
 notice_takeover()
-local from_ms, to_ms = (call('GET', names.gap) or ''):match('^(%d+) (%d+)$')
-if from_ms and tonumber(from_ms) <= made_ms and made_ms <= tonumber(to_ms) then return 'gap' end
+for _, gap in ipairs(gaps_since(whole(made_ms))) do
+  if gap[1] <= made_ms and made_ms <= gap[2] then return 'gap' end
+end
 local born_ms = number(call('GET', names.born))
 return not (born_ms and born_ms <= made_ms) and 'before' or false

@@ -19,7 +19,7 @@ local before = job_of(id)
 if unfinished(before) then return {'admitted', id} end
 local full = overload(owner, cost, capacity, capacity_cost)
 if full then return full end
-if before.status then forget(id) end
+if before.status then forget(id, before) end
 if attended == '1' then
   about[#about + 1], about[#about + 2] = 'waiters', 1
   about[#about + 1], about[#about + 2] = 'waiter:' .. id, 1

@@ -1,9 +1,8 @@
 -- Returns a whole job, {{status, progress, started_at, finished_at}, task, result}; if `ended` is
 -- '1', nothing for one that has not ended.
 local id, ended = ARGV[2], ARGV[3]
-if ended == '1' and unfinished({status = call('HGET', names.job .. id, 'status')}) then
-  return false
-end
-local job = job_of(id)
-return {{job.status or false, job.progress or false, job.started_at or false,
-  job.finished_at or false}, call('GET', names.task .. id), call('GET', names.result .. id)}
+local fields = call('HMGET', names.job .. id, 'status', 'progress', 'started_at', 'finished_at')
+local job = {status = fields[1]}
+if ended == '1' and unfinished(job) then return false end
+if unfinished(job) or not is_status(job.status) then fields[1] = job_of(id).status or false end
+return {fields, call('GET', names.task .. id), call('GET', names.result .. id)}

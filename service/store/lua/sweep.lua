@@ -1,6 +1,7 @@
 -- End what is past its deadline or attended by nobody, and take over the jobs of dead workers.
--- Returns how many jobs were redelivered, how many given up, how many nobody waited for, and 1 if
--- something has to be mended.
+-- Returns how many jobs were redelivered, how many given up, how many nobody waited for, 1 if
+-- something has to be mended, and from when until when, in milliseconds, jobs may have been lost with
+-- the server that this one replaced, or nothing.
 regardless_of_memory()
 local lease_ms = constants.lease_ms
 
@@ -22,7 +23,7 @@ end
 -- After a long gap between sweeps Redis was away, and no lease could be renewed: all leases begin
 -- anew. Workers renew every third of a lease, so that a shorter gap uses up no lease.
 local time_ms = redis_ms()
-notice_takeover()
+local gap = notice_takeover() or false
 local swept = number(call('GET', names.swept))
 redis.call('SET', names.swept, whole(time_ms))
 redis.call('SET', names.born, whole(time_ms), 'NX')
@@ -31,15 +32,17 @@ if not swept or time_ms - swept > lease_ms / 2 then
   redis.call('SET', names.grace, 1, 'PX', lease_ms)
 end
 if redis.call('EXISTS', names.grace) == 1 then
-  if redis.call('PTTL', names.grace) > 0 then return {0, 0, 0, mend} end
+  if redis.call('PTTL', names.grace) > 0 then return {0, 0, 0, mend, gap} end
   set_aside(names.grace, 'it never ends')
 end
 
-local orphans = call('ZRANGEBYSCORE', names.attended, '-inf', whole(time_ms), 'LIMIT', 0, 100)
-for _, id in ipairs(orphans) do
+local orphans = 0
+for _, id in ipairs(call('ZRANGEBYSCORE', names.attended, '-inf', whole(time_ms),
+    'LIMIT', 0, 100)) do
   call('ZREM', names.attended, id)
   local job = job_of(id)
-  if job.status then abandon(id, job) end
+  if unfinished(job) then orphans = orphans + 1 end
+  if unfinished(job) or job.status and is_passing(job) then abandon(id, job) end
 end
 
 -- Running jobs that no worker has ended in time.
@@ -175,4 +178,4 @@ if call('ZCARD', names.waiting) > 0 then
     woken[checkpoint] = true
   end
 end
-return {taken.redelivered, taken.given_up, #orphans, mend}
+return {taken.redelivered, taken.given_up, orphans, mend, gap}

@@ -1,4 +1,4 @@
-"""A replica takes over, in a Redis Cluster and under Sentinels; a slot moves; scripts are lost."""
+"""A replica takes over, in a Redis Cluster and under Sentinels; scripts are lost."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from redis.crc import key_slot
 from store_setup import RESULT, A, is_result, job
 
 from loadtests.redis_cluster import Cluster, Node, Watched
@@ -23,7 +22,6 @@ from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
 from service.store.redis import RedisStore
 from service.store.retry import retry_while_unavailable
-from service.store.routes import REPEAT_FOR_S
 from service.store.sharded import ShardedStore
 from service.store.shards import in_cluster, new_id, shard_of
 
@@ -34,7 +32,6 @@ SHARDS, LEASE_S = 3, 4.0
 # The second shard, whose primary goes.
 GONE = in_cluster(SHARDS)[1]
 KEY = GONE.name(keys.NOTHING)
-SLOT = key_slot(KEY.encode())
 
 
 @pytest.fixture
@@ -183,45 +180,6 @@ async def test_scripts_that_a_server_has_not_are_sent_again(
     assert (await store.summary(name)).status == "queued"
     held = await asyncio.wait_for(store.claim((A,)), 5)
     assert await store.complete(held, RESULT)
-
-
-def keys_of(node: Node, slot: int) -> list[bytes]:
-    with node.client() as client:
-        return list(client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10_000))
-
-
-async def test_while_a_slot_moves_no_script_sees_a_part_of_it(
-    replicated: Cluster, store: ShardedStore
-) -> None:
-    names = [await one_in(store, GONE.number) for _ in range(4)]
-    source, slot = replicated.owner(KEY), SLOT
-    target = replicated.owner(in_cluster(SHARDS)[0].name(keys.NOTHING))
-    with source.client() as one, target.client() as other:
-        ids = {
-            node: str(c.execute_command("CLUSTER MYID"), "ascii")
-            for node, c in ((source, one), (target, other))
-        }
-        other.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
-        one.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
-        moved = keys_of(source, slot)
-        half = len(moved) // 2
-        for key in moved[:half]:
-            one.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
-        began = time.monotonic()
-        for call in (store.summary(names[0]), one_in(store, GONE.number), store.sweep()):
-            with pytest.raises(StoreUnavailable):
-                await call
-        assert time.monotonic() - began < 4 * REPEAT_FOR_S
-        assert len(keys_of(source, slot)) == len(moved) - half
-        for key in moved[half:]:
-            one.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
-        for client in (other, one):
-            client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target])
-    for _ in names:
-        held = await within(20, lambda: store.claim((A,)))
-        assert held.job.id in names
-        assert await store.complete(held, RESULT)
-    assert not keys_of(source, slot)
 
 
 @pytest.fixture

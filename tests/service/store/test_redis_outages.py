@@ -13,7 +13,7 @@ from store_setup import RESULT, bounds, claim, is_result, job
 
 from service.errors import ServeError, StoreUnavailable
 from service.store.base import Claim
-from service.store.connection import check, connect, round_trip
+from service.store.connection import Connected, check, connect, round_trip
 from service.store.fleet import Fleet
 from service.store.redis import RedisStore
 from service.telemetry.observers import StoreObserver
@@ -103,7 +103,7 @@ async def test_a_redis_that_is_busy_with_anothers_script_is_unavailable(
 async def test_whatever_redis_refuses_is_unavailable(
     client: Redis, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(StoreUnavailable), round_trip("test", StoreObserver()):
+    with pytest.raises(StoreUnavailable), round_trip("test", StoreObserver(), 0):
         await client.eval(f"return redis.error_reply('{error}')", 0)
     assert "Redis refused test" in caplog.text
 
@@ -137,14 +137,14 @@ async def test_an_outage_is_told_in_time_and_loses_nothing(
 
 
 async def test_an_old_redis_is_refused(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    await check(client)
+    await check(Connected(client))
 
     async def info() -> dict[str, object]:
         return {"redis_version": "6.0.16"}
 
     monkeypatch.setattr(client, "info", info)
     with pytest.raises(ServeError, match=r"Redis 6\.0\.16 is too old: 6\.2 or newer is needed"):
-        await check(client)
+        await check(Connected(client))
 
 
 async def test_settings_that_lose_jobs_are_told(
@@ -152,6 +152,6 @@ async def test_settings_that_lose_jobs_are_told(
 ) -> None:
     await client.config_set("maxmemory-policy", "allkeys-lru")
     await client.config_set("appendonly", "no")
-    await check(client)
+    await check(Connected(client))
     assert "set noeviction" in caplog.text
     assert "append-only" in caplog.text

@@ -60,7 +60,7 @@ async def test_a_user_may_do_all_that_the_service_does(
         client = await stack.enter_async_context(connect(url))
         store = RedisStore(client, bounds(0.3), clock=clock, poll_s=0.2)
         stack.push_async_callback(store.close)
-        await check(client)
+        await check(Connected(client))
         await store.check_capacity("", 1)
         assert not await store.knows(Key("scope", "digest"))
         await store.put(job("j"), Key("scope", "digest"), attended=True)
@@ -126,7 +126,7 @@ async def test_without_info_one_warning_is_all(
 ) -> None:
     await as_user(admin, NO_DANGER)
     async with connect(server.url.replace("redis://", "redis://mulan:secret@")) as client:
-        await check(client)
+        await check(Connected(client))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "may not send INFO" in caplog.text
 
@@ -151,12 +151,12 @@ async def test_what_keeps_a_process_from_redis_is_told_once_a_minute(
     async with connect(url.format(port=server.port)) as client:
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
-                await check(client)
+                await check(Connected(client))
         assert len(caplog.records) == 1
         assert words in caplog.text
         monkeypatch.setattr(telling, "EVERY_S", 0.0)
         with pytest.raises(StoreUnavailable):
-            await check(client)
+            await check(Connected(client))
         assert len(caplog.records) == 2
     assert "hunter2" not in caplog.text
 
@@ -167,7 +167,7 @@ async def test_a_password_that_a_server_repeats_is_not_logged(
     caplog.set_level(logging.DEBUG, "service")
     connect("redis://:hunter%232@h/0")
     async with connect(server.url) as client:
-        with pytest.raises(StoreUnavailable), round_trip("test", NULL_OBSERVER):
+        with pytest.raises(StoreUnavailable), round_trip("test", NULL_OBSERVER, 0):
             await client.eval("return redis.error_reply('ERR unknown: hunter#2')", 0)
     assert "***" in caplog.text
     assert "hunter" not in caplog.text

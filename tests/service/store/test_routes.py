@@ -6,17 +6,22 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from loadtests.redis_cluster import SLOTS, Node, until
 from service.store.connection import connect_all
-from service.store.routes import Address, ClusterMap, routed
+from service.store.directions import SEARCH_WITHIN_S, Address, ClusterMap, Sentinels, first_answer
+from service.store.routes import routed
 
 pytestmark = pytest.mark.anyio
+
+# Servers that answer nothing.
+SILENT = 8
 
 
 @pytest.fixture
@@ -32,30 +37,77 @@ async def test_a_cluster_is_found_that_is_put_together_later(lone: Node) -> None
     with lone.client() as client:
         for slots in (range(slot), range(slot + 1, SLOTS), (slot,)):
             for _ in range(2):
-                with pytest.raises(RedisClusterException):
+                with pytest.raises(RedisError):
                     await owners.owner("key")
                 await asyncio.sleep(0.15)
             client.execute_command("CLUSTER ADDSLOTS", *slots)
         until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
     assert await owners.owner("key") == ("127.0.0.1", lone.port)
-    await owners.close()
 
 
 async def test_who_waits_for_a_silent_cluster_does_not_ask_in_turn() -> None:
-    with silent() as port:
-        owners = ClusterMap([("127.0.0.1", port)], socket_timeout=0.5, socket_connect_timeout=0.5)
+    with silent() as node:
+        owners = ClusterMap([node])
         began = time.monotonic()
         found = await asyncio.gather(
             *(owners.owner("key") for _ in range(20)), return_exceptions=True
         )
-        assert all(isinstance(one, RedisClusterException) for one in found)
-        assert time.monotonic() - began < 3.0
-        await owners.close()
+        assert all(isinstance(one, RedisError) for one in found)
+        assert time.monotonic() - began < 3 * SEARCH_WITHIN_S
+
+
+async def test_a_search_takes_as_long_however_many_are_silent() -> None:
+    with contextlib.ExitStack() as stack:
+        nodes = [stack.enter_context(silent()) for _ in range(SILENT)]
+        options = {"socket_timeout": SEARCH_WITHIN_S}
+        sentinels = Sentinels(nodes, "queue", options)
+        for search in (ClusterMap(nodes, **options).owner("key"), sentinels.primary()):
+            began = time.monotonic()
+            with pytest.raises(RedisError):
+                await search
+            assert time.monotonic() - began < SILENT / 2 * SEARCH_WITHIN_S
+        await sentinels.close()
+
+
+async def test_one_that_answers_is_found_among_many_that_are_silent(lone: Node) -> None:
+    with contextlib.ExitStack() as stack, lone.client() as client:
+        client.execute_command("CLUSTER ADDSLOTS", *range(SLOTS))
+        living = ("127.0.0.1", lone.port)
+        nodes = [stack.enter_context(silent()) for _ in range(SILENT)]
+        owners = ClusterMap([*nodes, living])
+        for _ in range(5):
+            owners.doubt()
+            assert await owners.owner("key") == living
+
+
+async def test_the_first_answer_ends_the_search() -> None:
+    asked = list[str]()
+
+    async def ask(name: str) -> str:
+        asked.append(name)
+        if name == "good":
+            return name
+        if name == "refuses":
+            raise ResponseError(name)
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    for others in (["refuses"] * 3, ["silent"] * 3, ["refuses", "silent"]):
+        asks = [partial(ask, name) for name in (*others, "good")]
+        assert await first_answer(asks) == "good"
+    with pytest.raises(ResponseError, match="refuses"):
+        await first_answer([partial(ask, "refuses"), partial(ask, "silent")], 0.2)
+    with pytest.raises(RedisError, match="nobody"):
+        await first_answer([partial(ask, "silent")] * 3, 0.2)
+    # One that was answered at once is asked alone.
+    asked.clear()
+    await first_answer([partial(ask, "good")] * 9)
+    assert asked == ["good"]
 
 
 async def test_a_silent_sentinel_delays_the_next_one_by_its_time_alone() -> None:
-    with silent() as port:
-        async with connect_all(f"redis+sentinel://127.0.0.1:{port}/queue/0") as ((client, _),):
+    with silent() as (host, port):
+        async with connect_all(f"redis+sentinel://{host}:{port}/queue/0") as ((client, _),):
             began = time.monotonic()
             with pytest.raises(RedisError):
                 await client.ping()
@@ -90,7 +142,7 @@ async def test_no_connection_stays_with_a_server_that_was_replaced(tmp_path: Pat
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[int]:
-    """The port of a server that takes connections, and answers nothing."""
+def silent() -> Iterator[Address]:
+    """The address of a server that takes connections, and answers nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+        yield server.getsockname()

@@ -1,17 +1,21 @@
 """What a shared store tells whoever observes it."""
 
 import asyncio
+import contextlib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 from redis_server import RedisServer
 from store_setup import POLL_S, RESULT, A, FakeClock, bounds, claim, job
 
+from loadtests.redis_cluster import Node
 from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.store.connection import Connected, connect
 from service.store.fleet import Fleet
+from service.store.opening import open_store
 from service.store.quotas import Quotas
 from service.store.redis import RedisStore
 from service.telemetry.observers import StoreObserver
@@ -28,11 +32,11 @@ class Recorder(StoreObserver):
         self.failed: Counter[str] = Counter()
         self.redelivered = self.given_up = 0
 
-    def round_trip(self, operation: str, seconds: float) -> None:
+    def round_trip(self, operation: str, seconds: float, shard: int) -> None:
         assert 0 <= seconds < 10
         self.answered[operation] += 1
 
-    def unreachable(self, operation: str, seconds: float) -> None:
+    def unreachable(self, operation: str, seconds: float, shard: int) -> None:
         assert 0 <= seconds < 10
         self.failed[operation] += 1
 
@@ -92,15 +96,46 @@ async def test_a_redis_that_is_full_is_up_and_takes_no_more_jobs(server: RedisSe
             with pytest.raises(StoreUnavailable):
                 await store.put(job("k", deadline=1e11))
             assert errors("put") == 1
-            assert registry.get_sample_value("mulan_store_up") == 0
+            assert up(registry) == 0
             await fleet.announce("w", 0.0, [])
             await fleet.models()
             assert await store.complete(running, RESULT)
-            assert registry.get_sample_value("mulan_store_up") == 1
+            assert up(registry) == 1
             assert errors("put") == 1
         finally:
             await client.config_set("maxmemory", "0")
             await store.close()
+
+
+async def test_each_shard_is_up_or_away_by_itself(tmp_path: Path) -> None:
+    """What is told of one that is away stays, whatever the others answer meanwhile."""
+    registry = CollectorRegistry()
+    with Node(tmp_path / "0") as first, Node(tmp_path / "1") as second:
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in (first, second))
+        settings = Settings(store=f"redis://{hosts}/0", request_rate="100/minute")
+        async with open_store(settings, StoreMetrics(registry)) as (store, shared):
+            assert shared is not None
+            await shared.wait_until_reachable()
+            assert (up(registry, 0), up(registry, 1)) == (1, 1)
+            second.stop()
+            quotas = Quotas(settings, shared.shards, shared.observer)
+            for number in range(8):
+                name = f"owner {number}"
+                with contextlib.suppress(StoreUnavailable):
+                    await quotas.admit(name)
+                for call in (store.load(), store.has_jobs(A), shared.fleet.names()):
+                    with pytest.raises(StoreUnavailable):
+                        await call
+                with contextlib.suppress(StoreUnavailable):
+                    await store.check_capacity("", 1)
+                assert (up(registry, 0), up(registry, 1)) == (1, 0)
+            second.start()
+            await store.load()
+            assert (up(registry, 0), up(registry, 1)) == (1, 1)
+
+
+def up(registry: CollectorRegistry, shard: int = 0) -> float | None:
+    return registry.get_sample_value("mulan_store_up", {"shard": str(shard)})
 
 
 async def test_sweeps_tell_what_waits_again_and_what_was_given_up(

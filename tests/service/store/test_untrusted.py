@@ -94,7 +94,7 @@ STRUCTURES = [
     *(keys.OWNED, keys.ENDED, keys.OWNER_ENDED, keys.KEPT, keys.KEPT_BYTES, keys.OWNER_BYTES),
     *(keys.ADMITTED, keys.DRAINED, keys.SWEPT, keys.GRACE, keys.CALLS, keys.DEAD_LETTERS),
     *(keys.RUNNING, keys.ATTENDED, keys.LISTENERS + A, keys.BORN, keys.MEND, keys.WORKERS),
-    *(keys.SERVER, keys.GAP),
+    *(keys.SERVER, keys.GAPS),
 ]
 
 

@@ -1,11 +1,15 @@
 -- The results that are kept, and the memory of jobs that have ended.
 
+-- Whether the result of a job is for those alone who wait for it now: no key asks for it later.
+local function is_passing(job)
+  return job.waiters and not job.scope
+end
+
 -- Drop the result of an ended job, and the idempotency key that leads to it.
-local function expire(id)
-  local job = fields_of(id)
+local function expire(id, job)
   redis.call('DEL', names.task .. id, names.result .. id, names.progress_log .. id)
-  call('ZREM', names.ended, id)
   local kept = call('HGET', names.kept, id)
+  if kept or not is_passing(job) then call('ZREM', names.ended, id) end
   if kept then
     call('HDEL', names.kept, id)
     local bytes, owner = kept:match('^(%d+) (.*)$')
@@ -20,11 +24,10 @@ local function expire(id)
   if job.scope and call('HGET', names.idempotency .. job.scope, 'job') == id then
     redis.call('DEL', names.idempotency .. job.scope)
   end
-  return job
 end
 
-local function forget(id)
-  local job = expire(id)
+local function forget(id, job)
+  expire(id, job)
   redis.call('DEL', names.job .. id)
   call('ZREM', names.index, id)
   call('ZREM', names.attended, id)
@@ -37,7 +40,7 @@ local function drop_oldest_of(owner, before)
   local id = call('ZRANGEBYSCORE', ended, '-inf', '(' .. before,
     'LIMIT', 0, 1)[1]
   if not id then return false end
-  expire(id)
+  expire(id, fields_of(id))
   call('ZREM', ended, id)
   return true
 end
@@ -83,7 +86,7 @@ end
 -- whoever waits to read them: of all results those of the owner that has most. At most 100 at once.
 local function expire_surplus()
   for _, id in ipairs(call('ZRANGEBYSCORE', names.ended, '-inf',
-      '(' .. now - constants.kept_s, 'LIMIT', 0, 100)) do expire(id) end
+      '(' .. now - constants.kept_s, 'LIMIT', 0, 100)) do expire(id, fields_of(id)) end
   if number(call('GET', names.kept_bytes), 0) <= constants.most_bytes then return end
   local _, sum = sizes()
   if sum ~= number(call('GET', names.kept_bytes)) then recount() end

@@ -66,12 +66,12 @@ local function turn_of(owner)
   return math.max(present, number(call('HGET', names.turns, owner), 0))
 end
 
-local function take_turn(owner, cost)
+-- Let an owner whose turn begins at `start` have it.
+local function take_turn(owner, start, cost)
   if call('ZCARD', names.waiting) == 0 then
     redis.call('DEL', names.turns, names.turn)
     return
   end
-  local start = turn_of(owner)
   if start > 2 ^ 53 then start = 0 end
   redis.call('SET', names.turn, whole(start))
   call('HSET', names.turns, owner, whole(start + cost))
@@ -91,13 +91,20 @@ local function wait_again(id, job)
   redis.call('PUBLISH', names.news, id)
 end
 
--- Add a job to an index, and remove up to two whose keys have expired, to bound the index.
+-- Add a job to an index, and remove up to two whose keys have expired, to bound the index. Its own
+-- life is prolonged by more than is needed, and so seldom.
 local function enlist(index, id, at, ttl_ms)
-  for _, other in ipairs(call('ZRANGE', index, 0, 1)) do
-    if redis.call('EXISTS', names.job .. other) == 0 then call('ZREM', index, other) end
+  local oldest = call('ZRANGE', index, 0, 1)
+  if oldest[1] and redis.call('EXISTS', names.job .. oldest[1],
+      names.job .. (oldest[2] or oldest[1])) < 2 then
+    for _, other in ipairs(oldest) do
+      if redis.call('EXISTS', names.job .. other) == 0 then call('ZREM', index, other) end
+    end
   end
   call('ZADD', index, at, id)
-  if redis.call('PTTL', index) < tonumber(ttl_ms) then redis.call('PEXPIRE', index, ttl_ms) end
+  if redis.call('PTTL', index) < tonumber(ttl_ms) then
+    redis.call('PEXPIRE', index, whole(ttl_ms + constants.index_ms))
+  end
 end
 
 -- Queue a new job. `job` has what its hash has: an owner, a queue, a deadline and a cost; `about`
