@@ -26,7 +26,7 @@ class InParts:
             return self._denoiser.evaluate(query, condition)
         answers = [
             self._denoiser.evaluate(query._replace(cotangents=part), condition)
-            for part in query.cotangents.split(MANY - 1, dim=1)
+            for part in torch.split(query.cotangents, MANY - 1, dim=1)
         ]
         pulled = [answer.vjps for answer in answers if answer.vjps is not None]
         return Answer(answers[0].eps, torch.cat(pulled, dim=1))
