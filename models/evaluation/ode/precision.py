@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.evaluation.measurement import EvaluationRecord
+from models.evaluation.ode.in_parts import InParts
 from models.evaluation.ode.watched import solve_watched
 from models.rows.denoiser import Denoiser
 from models.rows.rows import split
@@ -107,7 +108,7 @@ def _truth(name: str, denoiser: Denoiser, tokens: Tensor, seed: int) -> Tensor:
     """Return the log-densities before dequantization, `[N]`, by the exact trace."""
     problem = score_problem(denoiser, tokens, Adams(trace="exact"), seed, draws=1)
     solver = AdamsSolver(REFERENCE_STEPS)
-    density = solve_watched(f"{name}: exact trace, images", solver, denoiser, problem)
+    density = solve_watched(f"{name}: exact trace, images", solver, InParts(denoiser), problem)
     return density.prior + density.log_det.mean(1)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.evaluation.measurement import EvaluationRecord
+from models.evaluation.ode.in_parts import InParts
 from models.evaluation.ode.replay import Recorder, Replay
 from models.rows.denoiser import Denoiser
 from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
@@ -78,13 +79,14 @@ def trace_errors(
         )
     ]
     specs = [spec for spec in specs if spec.states_trace_error]
-    rows, recorder = [], Recorder(denoiser)
+    rows, asked = [], InParts(denoiser)
+    recorder = Recorder(asked)
     with tqdm(total=calls + len(specs) * repeats, desc=f"{name}: solves", file=sys.stderr) as bar:
         told = Adams(trace="exact") if exact else Adams(probes=MOST_PROBES)
         truths, variances = [], []
         for call in range(calls):
             problem = score_problem(recorder, tokens, told, seed, 1, error_scales=error_scales)
-            density = _solved(recorder if exact else denoiser, problem, -1 - call)
+            density = _solved(recorder if exact else asked, problem, -1 - call)
             truths.append(density.log_det.mean(1))
             variances.append(torch.zeros_like(truths[0]) if exact else density.trace.variance)
             bar.update()
