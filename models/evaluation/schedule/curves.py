@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from models.evaluation.plots import save
-from models.evaluation.schedule.learned import GAMMA_HALF, Grid
+from models.evaluation.schedule.learned import GAMMA_HALF, Grid, varies
 from models.schema.manifest import Manifest
 
 matplotlib.use("agg")
@@ -49,7 +49,7 @@ def draw_ablation(
     seed. The maps show `gammas`, a map `[C, H, W]` for each seed, as means over seeds and channels,
     less their own mean.
     """
-    learned = {name: maps for name, maps in gammas.items() if np.ptp(maps[0]) > 0}
+    learned = {name: maps for name, maps in gammas.items() if varies(maps[0])}
     width = 2 * PANEL_INCHES + len(learned) * MAP_INCHES
     figure, axes = pyplot.subplots(
         1,
