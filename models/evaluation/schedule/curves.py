@@ -62,7 +62,8 @@ def draw_ablation(
     for axis, (name, maps) in zip(axes[2:], learned.items(), strict=True):
         shown = np.mean(maps, axis=(0, 1))
         drawn = axis.imshow(shown - shown.mean(), cmap="viridis")
-        axis.set(xticks=[], yticks=[], title=f"{name}: {GAMMA_HALF} less mean")
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(f"{name}: {GAMMA_HALF} less mean", fontsize="small")
         figure.colorbar(drawn, ax=axis, shrink=0.7)
     save(figure, path)
 
