@@ -21,6 +21,7 @@ from models.evaluation.schedule.learned import (
     latent_use,
     mean_gamma,
     schedule_spread,
+    varies,
 )
 from models.schema.errors import TrainingError
 from models.schema.manifest import MANIFEST, Manifest, read_manifest
@@ -158,7 +159,7 @@ def ablate(
 def agreement(maps: Sequence[Grid]) -> float | None:
     """Return the correlation between two `maps` `[C, H, W]`, a mean over all pairs; None for a
     single map and for constant ones."""
-    if len(maps) < 2 or any(np.ptp(one) == 0 for one in maps):
+    if len(maps) < 2 or not all(map(varies, maps)):
         return None
     pairs = combinations((one.ravel() for one in maps), 2)
     return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs]))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from models.evaluation.plots import save
-from models.evaluation.schedule.learned import GAMMA_HALF, Grid
+from models.evaluation.schedule.learned import GAMMA_HALF, Grid, varies
 from models.schema.manifest import Manifest
 
 matplotlib.use("agg")
@@ -49,7 +49,7 @@ def draw_ablation(
     seed. The maps show `gammas`, a map `[C, H, W]` for each seed, as means over seeds and channels,
     less their own mean.
     """
-    learned = {name: maps for name, maps in gammas.items() if np.ptp(maps[0]) > 0}
+    learned = {name: maps for name, maps in gammas.items() if varies(maps[0])}
     width = 2 * PANEL_INCHES + len(learned) * MAP_INCHES
     figure, axes = pyplot.subplots(
         1,
@@ -62,7 +62,8 @@ def draw_ablation(
     for axis, (name, maps) in zip(axes[2:], learned.items(), strict=True):
         shown = np.mean(maps, axis=(0, 1))
         drawn = axis.imshow(shown - shown.mean(), cmap="viridis")
-        axis.set(xticks=[], yticks=[], title=f"{name}: {GAMMA_HALF} less mean")
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(f"{name}: {GAMMA_HALF} less mean", fontsize="small")
         figure.colorbar(drawn, ax=axis, shrink=0.7)
     save(figure, path)
 

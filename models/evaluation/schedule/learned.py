@@ -25,6 +25,8 @@ TIMES = 65
 SHOWN = 4
 COLUMN_INCHES, ROW_INCHES = 1.75, 1.9
 HALF = 0.5
+# Less than this is rounding.
+LEAST_RANGE = 1e-9
 GAMMA_HALF = r"$\gamma(1/2)$"
 
 
@@ -35,7 +37,8 @@ class ScheduleSpread(EvaluationRecord):
     pixel's gamma between latents, a mean over pixels. Latents are weighted by the number of images
     that choose them. `entropy` is the entropy, in nats, of the latents chosen. `by_patch` is the
     share of the variance between pixels that is explained by a pixel's place in its patch of
-    `config.patch` pixels; None where there are no patches or it was not measured.
+    `config.patch` pixels; None where there are no patches, where gamma does not differ between
+    pixels, and where it was not measured.
     """
 
     images: int
@@ -92,7 +95,7 @@ def schedule_spread(model: Network, use: LatentUse) -> ScheduleSpread:
         over_latents=float(np.sqrt(between).mean()),
         latents_used=len(use.counts),
         entropy=float(-(weights * np.log(weights)).sum()),
-        by_patch=by_patch(mean, patch) if config.latent_size and patch > 1 else None,
+        by_patch=by_patch(mean, patch) if varies(mean) and patch > 1 else None,
     )
 
 
@@ -102,6 +105,11 @@ def mean_gamma(model: Network, use: LatentUse) -> Grid:
     weights = use.counts / use.counts.sum()
     mean: Grid = np.tensordot(weights, _gamma(model, use.latents, HALF), axes=1)
     return mean
+
+
+def varies(gamma: Grid) -> bool:
+    """Whether gamma `[C, H, W]` differs between pixels or channels."""
+    return float(np.ptp(gamma)) > LEAST_RANGE
 
 
 def by_patch(values: Grid, patch: int) -> float:

@@ -89,6 +89,17 @@ def test_gamma_differs_as_the_arm_says(compared: tuple[Ablation, Path]) -> None:
         assert (trained.before.latents_used, trained.before.over_latents) == (1, 0)
 
 
+def test_a_schedule_that_begins_linear_is_measured_too(
+    small_recipe: Recipe, tmp_path: Path
+) -> None:
+    linear = override(small_recipe, optimisation={"schedule_start": "linear"})
+    found = ablate(linear, range(1), 10, tmp_path, CPU, ["multivariate"])
+    trained = found.arms[1].runs[0]
+    assert trained.before.over_pixels < 1e-9
+    assert trained.before.by_patch is None
+    assert trained.after.over_pixels > 1e-6
+
+
 def test_it_is_written_and_told(compared: tuple[Ablation, Path]) -> None:
     found, out = compared
     assert Ablation.model_validate_json((out / "ablation.json").read_bytes()) == found

@@ -101,6 +101,15 @@ def test_one_curve_for_all_has_no_spread() -> None:
     assert found.by_patch is None
 
 
+def test_a_schedule_that_begins_linear_has_no_spread() -> None:
+    made = model(CONFIG.model_copy(update={"patch": 2}))
+    made.gamma.straighten()
+    found = schedule_spread(made, latent_use(made, IMAGES))
+    assert found.over_pixels == pytest.approx(0, abs=1e-9)
+    assert found.over_latents == pytest.approx(0, abs=1e-9)
+    assert found.by_patch is None
+
+
 def test_one_latent_has_a_spread_between_pixels_alone() -> None:
     one = CONFIG.model_copy(update={"latent_size": 1, "latent_k": 1})
     torch.manual_seed(0)
