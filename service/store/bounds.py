@@ -1,5 +1,7 @@
 """Bounds on what a store takes in and keeps."""
 
+import math
+import time
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -10,6 +12,8 @@ from service.settings import Settings
 REMEMBERED_S = 3_600.0
 # Ended jobs that the store in memory remembers.
 REMEMBERED = 10_000
+# Seconds for which a queue that was not half full is taken not to be full.
+SEEN_FOR_S = 1.0
 # Seconds in which a new result is not dropped, so that whoever waits for it can read it.
 UNREAD_S = 30.0
 
@@ -62,3 +66,25 @@ class Bounds:
             capacity_cost=settings.max_queued_row_evaluations,
             retained_bytes=settings.max_retained_bytes,
         )
+
+
+class SeenRoom:
+    """The room that a process saw in the queue as it put a job, for a short time.
+
+    A look before the images of a request are decoded can be spared then: the queue itself decides
+    when the job is put.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._jobs, self._cost, self._until = 0, 0, -math.inf
+
+    def seen(self, jobs: int, cost: int) -> None:
+        """Take in how many jobs wait now, and what they cost."""
+        self._jobs, self._cost, self._until = jobs, cost, time.monotonic() + SEEN_FOR_S
+
+    def suffices(self, cost: int) -> bool:
+        """Whether a job of this cost would have left half of the queue free just now."""
+        bounds, is_recent = self._bounds, time.monotonic() < self._until
+        fits = self._jobs < bounds.capacity / 2 and self._cost + cost < bounds.capacity_cost / 2
+        return is_recent and fits

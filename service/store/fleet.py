@@ -8,6 +8,8 @@ once, and not with every announcement.
 import asyncio
 import hashlib
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 # Seconds that an announcement lives, and between two announcements.
 ALIVE_S = 10.0
 ANNOUNCE_EVERY_S = 2.0
+# Seconds between two announcements with all descriptors.
+ALL_EVERY_S = 60.0
 
 
 class AnnouncedModel(NamedTuple):
@@ -79,6 +83,7 @@ class Fleet:
         shards = (Connected(client, shard), *others)
         self._shards = [Scripts(each, observer, shard=one) for each, one in shards]
         self._damage = self._shards[0].damage
+        self._all_at = -math.inf
         # What each shard said last of the workers that are announced there.
         self._seen = [list[tuple[bytes, bytes]]() for _ in self._shards]
         self.workers: Counter[str] = Counter()
@@ -93,17 +98,26 @@ class Fleet:
     ) -> None:
         """Announce that the worker `name` has served these models `since` a time, in seconds since
         the epoch, but for those that `loaded_at` has a later time of, by SHA-256."""
-        descriptors: list[str] = []
+        descriptors: dict[str, str] = {}
         serves: list[tuple[str, str]] = []
         loaded: dict[str, float] = {}
         for manifest, execution, calibration in models:
             text = _Descriptor(manifest=manifest, calibration=calibration).model_dump_json()
-            descriptors += _digest(text), text
+            descriptors[_digest(text)] = text
             serves.append((_digest(text), execution))
             if loaded_at and manifest.sha256 in loaded_at:
                 loaded[_digest(text)] = loaded_at[manifest.sha256]
         entry = _Announcement(since=since, serves=tuple(serves), loaded=loaded).model_dump_json()
-        await self._of(name).run("announce", name, since, entry, int(1000 * ALIVE_S), *descriptors)
+        scripts, head = self._of(name), (name, since, entry, int(1000 * ALIVE_S))
+        # Other workers, or the last announcement, have told of most of them. All are told now and
+        # then, in case that what is there is something else.
+        now = time.monotonic()
+        told = descriptors if now >= self._all_at else {}
+        if missing := await scripts.run("announce", *head, *_parts(descriptors, told)):
+            told = {one.decode(): descriptors[one.decode()] for one in missing}
+            await scripts.run("announce", *head, *_parts(descriptors, told))
+        if told is descriptors:
+            self._all_at = now + ALL_EVERY_S
 
     async def retire(self, name: str) -> None:
         """Withdraw the announcement of a worker, which takes no more jobs."""
@@ -215,6 +229,15 @@ class Fleet:
 
     def _of(self, name: str) -> Scripts:
         return self._shards[shard_of(name, len(self._shards))]
+
+
+def _parts(descriptors: Mapping[str, str], told: Container[str]) -> list[str | int]:
+    """Return digest, number of bytes, and text of each descriptor; no text of those not `told`."""
+    return [
+        part
+        for digest, text in descriptors.items()
+        for part in (digest, len(text.encode()), text if digest in told else "")
+    ]
 
 
 def _digest(text: str) -> str:

@@ -20,7 +20,7 @@ from service.jobs import UNFINISHED, Job, JobStatus, Outcome
 from service.store import ids, keys, news, replies, rules
 from service.store.attendance import Attendance
 from service.store.base import ANY_ROOM, Claim, JobRecord, JobSummary, Key, Page, Room
-from service.store.bounds import Bounds
+from service.store.bounds import Bounds, SeenRoom
 from service.store.callbacks import RedisCallbacks
 from service.store.claiming import Claiming
 from service.store.connection import NULL_OBSERVER
@@ -72,6 +72,7 @@ class RedisStore:
         self._subscription = Subscription(client, channels, self.name, self.scripts.damage, shard)
         self.claiming = Claiming(self.name, self.scripts, self._subscription, poll_s)
         self._attendance = Attendance(self.scripts, bounds.lease_s / 3)
+        self._room = SeenRoom(bounds)
 
     async def close(self) -> None:
         """End the subscription. The client stays open for its owner."""
@@ -86,6 +87,8 @@ class RedisStore:
 
     async def check_capacity(self, owner: str, cost: int) -> None:
         now, bounds = self._clock(), self._bounds
+        if self._room.suffices(cost):
+            return
         full = await self.scripts.run(
             "check_capacity", owner, cost, bounds.capacity, bounds.capacity_cost
         )
@@ -125,8 +128,12 @@ class RedisStore:
             if verdict == b"mismatch":
                 raise rules.mismatch()
             if verdict == b"full":
+                self._room.seen(*map(int, more[:2]))
                 raise self._refusal(job.cost, now, more)
-            job_id = more[0].decode()
+            name, *waits = more
+            job_id = name.decode()
+            if waits:
+                self._room.seen(*map(int, waits))
         finally:
             if job_id != job.id:
                 self._subscription.expect_no_more(job.id)

@@ -1,4 +1,5 @@
--- Admit a job: {'admitted', id}; {'mismatch'} for a key that was used for another request;
+-- Admit a job: {'admitted', id}, with how many jobs wait then and their cost unless the job joins one
+-- that is known; {'mismatch'} for a key that was used for another request;
 -- {'full', ...} as from `overload` when too much waits.
 local id, queue, deadline, cost = unpack(ARGV, 2, 5)
 local capacity, capacity_cost, ttl_ms, task = unpack(ARGV, 6, 9)
@@ -34,4 +35,4 @@ admit(id, {owner = owner, queue = queue, deadline = deadline, cost = cost}, ttl_
 if attended == '1' then
   call('ZADD', names.attended, whole(redis_ms() + constants.attended_ms), id)
 end
-return {'admitted', id}
+return {'admitted', id, waits()}

@@ -151,3 +151,42 @@ def test_a_model_whose_workers_are_gone_is_missed_and_not_unknown() -> None:
         catalogue.get("tiny")
     catalogue.replace([announced("large", "b")])
     assert catalogue.get("large").execution == "cpu/test"
+
+
+async def received(client: Redis) -> int:
+    """Bytes that Redis was sent so far."""
+    return int((await client.info("stats"))["total_net_input_bytes"])
+
+
+async def test_a_descriptor_is_told_once_and_again_where_it_is_missing(
+    server: RedisServer, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = announced("small", evaluation={"remark": "x" * 20_000})
+
+    async def told(fleet: Fleet) -> bool:
+        """Whether an announcement brought the descriptor."""
+        before = await received(client)
+        await fleet.announce("w", 1.0, [model])
+        assert await Fleet(client).models() == [model]
+        return await received(client) - before > 20_000
+
+    fleet = Fleet(client)
+    assert await told(fleet)
+    assert not await told(fleet)
+    (key,) = [key async for key in client.scan_iter(keys.DESCRIPTORS + "*")]
+    life_ms = await client.pttl(key)
+    await client.pexpire(key, 500)
+    assert not await told(fleet)
+    assert await client.pttl(key) > life_ms - 1000
+    await client.delete(key)
+    assert await told(fleet)
+    await client.set(key, "something else")
+    assert await told(fleet)
+    # What is of another type is put aside.
+    await client.delete(key)
+    await client.sadd(key, "something else")
+    assert await told(fleet)
+    # All are told now and then: what is there may have the right length alone.
+    monkeypatch.setattr(fleet, "_all_at", 0.0)
+    assert await told(fleet)
+    assert not await told(fleet)
