@@ -23,6 +23,7 @@ from models.evaluation.schedule.learned import (
     schedule_spread,
     varies,
 )
+from models.network.mulan import ScheduleNetwork
 from models.schema.errors import TrainingError
 from models.schema.manifest import MANIFEST, Manifest, read_manifest
 from models.training.recipe import Recipe, override
@@ -73,10 +74,12 @@ class Arm(EvaluationRecord):
 
     `bound` is the negative ELBO with log C(n, k), in bits/dim, and `paper` that with the paper's KL
     in its place. `gain` is how far the bound lies below the baseline's of the same seed, image by
-    image. `steps_to_match` is the first step at which the held-out images, in the mean over seeds
-    and with the paper's KL, were modelled as well as by the baseline at its last step. `agreement`
-    is the correlation over pixels and channels of gamma at t = 1/2 between two seeds, a mean over
-    all pairs; None for a fixed schedule and for a single seed.
+    image. `schedule_gain` is how far it lies below that of the same network with a linear gamma in
+    place of its own: a network with a fixed schedule gains 0. `steps_to_match` is the first step at
+    which the held-out images, in the mean over seeds and with the paper's KL, were modelled as well
+    as by the baseline at its last step. `agreement` is the correlation over pixels and channels of
+    gamma at t = 1/2 between two seeds, a mean over all pairs; None for a fixed schedule and for a
+    single seed.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Arm(EvaluationRecord):
     bound: TwoWay
     paper: TwoWay
     gain: TwoWay
+    schedule_gain: TwoWay
     steps_to_match: int | None
     agreement: float | None
 
@@ -101,6 +105,7 @@ class Ablation(EvaluationRecord):
 class _Trained(NamedTuple):
     manifest: Manifest
     terms: ElboTerms
+    straight: ElboTerms
     before: ScheduleSpread
     after: ScheduleSpread
     gamma: Grid
@@ -110,6 +115,12 @@ class _Trained(NamedTuple):
         """The bound on each image's bits/dim, `[N]`."""
         config = self.manifest.config
         return bits_per_dimension(self.terms.given_latent + config.log_latents, config.dimensions)
+
+    @property
+    def schedule_gain(self) -> Tensor:
+        """The bits/dim that the schedule saves against a linear one with this network, `[N]`."""
+        nats = self.straight.given_latent - self.terms.given_latent
+        return bits_per_dimension(nats, self.manifest.config.dimensions)
 
     @property
     def paper_bits(self) -> Tensor:
@@ -175,13 +186,19 @@ def _trained(recipe: Recipe, folder: Path, images: int, device: torch.device) ->
     data = RecordedData(manifest, recipe.data.source, recipe.data.test_source)
     test = subset(data.images("test"), images)
     model, first = load_checkpoint(folder, device).model, untrained(recipe, device).eval()
-    use = latent_use(model, test)
+    use, terms = latent_use(model, test), elbo_terms(model, test, seed=0)
+    gamma, straight = mean_gamma(model, use), terms
+    after = schedule_spread(model, use)
+    if isinstance(model.gamma, ScheduleNetwork):
+        model.gamma.straighten()
+        straight = elbo_terms(model, test, seed=0)
     return _Trained(
         manifest,
-        elbo_terms(model, test, seed=0),
+        terms,
+        straight,
         schedule_spread(first, latent_use(first, test)),
-        schedule_spread(model, use),
-        mean_gamma(model, use),
+        after,
+        gamma,
     )
 
 
@@ -194,6 +211,7 @@ def _arm(name: str, runs: Sequence[_Trained], baseline: Sequence[_Trained]) -> A
         bound=TwoWay.of(bits),
         paper=TwoWay.of(torch.stack([run.paper_bits for run in runs])),
         gain=TwoWay.of(without - bits),
+        schedule_gain=TwoWay.of(torch.stack([run.schedule_gain for run in runs])),
         steps_to_match=steps_to_match(manifests, others),
         agreement=agreement([run.gamma for run in runs]),
     )

@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from models.checkpoints.checkpoint import load_checkpoint
+from models.evaluation.likelihood.likelihood import elbo_terms
+from models.evaluation.recorded_data import RecordedData, subset
 from models.evaluation.schedule.ablation import Ablation, TwoWay, ablate, agreement
 from models.evaluation.schedule.ablation_text import ablation_table
 from models.evaluation.schedule.arms import ARMS, arms
+from models.network.network import LinearSchedule
 from models.schema.errors import TrainingError
+from models.schema.manifest import read_manifest
 from models.training import run
 from models.training.recipe import Recipe, override
 
@@ -57,7 +61,7 @@ def test_figures_add_up(compared: tuple[Ablation, Path]) -> None:
     fixed, multivariate, learned, whole = found.arms
     assert [run.seed for run in learned.runs] == [0, 1]
     assert (found.images, found.steps) == (50, 12)
-    assert fixed.gain.mean == 0
+    assert fixed.gain.mean == fixed.schedule_gain.mean == 0
     for arm in (multivariate, learned, whole):
         assert arm.gain.mean == pytest.approx(fixed.bound.mean - arm.bound.mean, abs=1e-9)
         assert arm.bound.mean == pytest.approx(sum(r.elbo.bound.mean for r in arm.runs) / 2)
@@ -71,6 +75,22 @@ def test_figures_add_up(compared: tuple[Ablation, Path]) -> None:
         assert arm.runs[0].elbo.bound == arm.runs[0].elbo.paper
         assert (arm.runs[0].latent_kl, arm.runs[0].information) == (0, 0)
     assert len({run.sha256 for arm in found.arms for run in arm.runs}) == 8
+
+
+def test_a_schedule_is_compared_with_a_linear_one_in_the_same_network(
+    compared: tuple[Ablation, Path],
+) -> None:
+    found, out = compared
+    gains = []
+    for seed in (0, 1):
+        model = load_checkpoint(out / f"multivariate-{seed}").model
+        data = RecordedData(read_manifest(out / f"multivariate-{seed}"), "digits")
+        images = subset(data.images("test"), 50)
+        own = elbo_terms(model, images, seed=0).estimate(model.config).bound.mean
+        model.gamma = LinearSchedule(model.config)
+        gains.append(elbo_terms(model, images, seed=0).estimate(model.config).bound.mean - own)
+    assert min(map(abs, gains)) > 1e-5
+    assert found.arms[1].schedule_gain.mean == pytest.approx(sum(gains) / 2, abs=1e-5)
 
 
 def test_gamma_differs_as_the_arm_says(compared: tuple[Ablation, Path]) -> None:
