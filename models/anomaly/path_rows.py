@@ -17,6 +17,7 @@ from models.rows.rows import QUANTUM, NoiseKey, first, pad
 from models.schema.specs import FlowPath
 from models.solvers.base import Problem, RowStatus, count_column
 from models.solvers.path import Columns, Path
+from models.solvers.probing import cycle_of
 from models.work.likelihood import content_seeds, dequantize
 
 
@@ -40,6 +41,7 @@ def path_problem(
         dequantized.image,
         clean,
         rademacher(key, Stream.PROBE, 0, (spec.probes, *config.chw)),
+        count_column(cycle_of(spec.probes) if spec.probing == "fresh" else 0, len(seeds), device),
         dequantized.cost,
         latent_mass(logits, latent),
         count_column(spec.steps, len(seeds), device),

@@ -79,6 +79,13 @@ def _setting(spec: type[FlowPath] | type[Levels], name: str) -> Callable[[Comman
 @_setting(FlowPath, "steps")
 @_setting(FlowPath, "fresh")
 @_setting(FlowPath, "probes")
+@click.option(
+    "--probing",
+    type=click.Choice(("fresh", "fixed")),
+    default="fresh",
+    show_default=True,
+    help=f"{FlowPath.model_fields['probing'].description} For --score path.",
+)
 @device
 @threads
 @as_json

@@ -240,6 +240,12 @@ class FlowPath(SolverSpec):
     probes: int = Field(1, ge=1, le=64, description="Rademacher vectors that estimate the trace.")
     steps: int = Field(30, ge=2, le=1000, description="Steps from image to noise.")
     fresh: int = Field(8, ge=1, le=1000, description="Draws of x_t for the bound's terms.")
+    # Left out where probes stay the same, as in all calibrations from before they could change.
+    probing: Literal["fresh", "fixed"] = Field(
+        "fixed",
+        description="Random probes that are renewed along the path, or stay the same.",
+        exclude_if=lambda probing: probing == "fixed",
+    )
     class_label: ClassLabel = None
 
     @property

@@ -11,6 +11,7 @@ from models.rows.rows import Answer, Query, where
 from models.solvers.base import Problem
 from models.solvers.counted import Counted
 from models.solvers.flow import divergence, end, line
+from models.solvers.probing import flips
 
 # The path's measures are kept apart for each quarter of the network's time.
 BINS = 4
@@ -18,12 +19,14 @@ BINS = 4
 
 class Columns(NamedTuple):
     """The dequantized image and the middle of its bins `[rows, C, H, W]` in data units, float64;
-    the trace's probes `[rows, probes, C, H, W]`; minus the log-density of the dequantization
-    noise; the log of the encoder's mass on the latent; and the spec."""
+    the trace's probes `[rows, probes, C, H, W]`, and the number of points after which they are
+    renewed (`probing`), 0 for never; minus the log-density of the dequantization noise; the log of
+    the encoder's mass on the latent; and the spec."""
 
     image: Tensor
     clean: Tensor
     probes: Tensor
+    cycle: Tensor
     dequantization: Tensor
     latent_mass: Tensor
     steps: Tensor
@@ -109,7 +112,7 @@ class PathSolver(Counted[Columns, State]):
             noise.alpha * problem.columns.clean + noise.sigma * self._fresh(problem, state),
         )
         weight = 0.5 * problem.condition.dgamma_ds(t) * noise.sigma
-        cotangents = weight[:, None] * problem.columns.probes
+        cotangents = weight[:, None] * self._probes(problem, state)
         return Query(x.to(self.dtype), t, cotangents.to(self.dtype), noise)
 
     def move(self, problem: Problem[Columns], state: State, answer: Answer) -> State:
@@ -145,6 +148,12 @@ class PathSolver(Counted[Columns, State]):
         fresh = (nfe - columns.steps - 0.5).double() / columns.fresh
         return torch.where(nfe <= columns.steps, path, fresh.clamp(0, 1))
 
+    def _probes(self, problem: Problem[Columns], state: State) -> Tensor:
+        """Return the probes of the next question, `[rows, probes, C, H, W]`."""
+        columns, shape = problem.columns, tuple(problem.columns.probes.shape[1:])
+        solve = torch.zeros_like(columns.cycle)
+        return columns.probes * flips(problem.key, solve, columns.cycle, state.nfe, shape)
+
     def _fresh(self, problem: Problem[Columns], state: State) -> Tensor:
         """Return the noise of a fresh question, `[rows, C, H, W]`."""
         draw = (state.nfe - problem.columns.steps).clamp(min=0)
@@ -163,7 +172,7 @@ class PathSolver(Counted[Columns, State]):
         )
         change = where(begun, eps - state.eps, torch.zeros_like(eps))
         x = state.x + line(state.eps, change, before.gamma, here.gamma)
-        rate = divergence(answer, columns.probes)
+        rate = divergence(answer, self._probes(problem, state))
         squares = [one.flatten(1).square().mean(1) for one in (state.eps, eps, change)]
         bins = _bin((nfe - 1).clamp(min=0), columns.steps) * (begun * h)[:, None]
         return state._replace(

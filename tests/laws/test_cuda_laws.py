@@ -45,7 +45,7 @@ MOST_LAUNCHES = {
     "rtk-uld": 385,
     "adams": 660,
     "rk45": 360,
-    "path": 770,
+    "path": 975,
     "levels": 150,
 }
 # A line of code that a solver may not have.

@@ -1,6 +1,7 @@
 """`mulan models calibrate`: fits the calibration of a checkpoint's verdicts."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 import torch
@@ -21,7 +22,7 @@ from models.schema.specs import FlowPath, Levels
 
 BATCH = 64
 # The options of each score.
-SETTINGS = {"levels": ("levels",), "path": ("steps", "fresh", "probes")}
+SETTINGS = {"levels": ("levels",), "path": ("steps", "fresh", "probes", "probing")}
 
 
 def calibrate(
@@ -40,6 +41,7 @@ def calibrate(
     steps: int = FlowPath().steps,
     fresh: int = FlowPath().fresh,
     probes: int = FlowPath().probes,
+    probing: Literal["fresh", "fixed"] = "fresh",
     device: torch.device = torch.device("cpu"),  # noqa: B008 - it is never changed
 ) -> Outcome:
     """Fit the calibration of the checkpoint in `folder` and write it there."""
@@ -49,7 +51,9 @@ def calibrate(
     spec = (
         Levels(levels=levels, class_label=class_label)
         if score == "levels"
-        else FlowPath(steps=steps, fresh=fresh, probes=probes, class_label=class_label)
+        else FlowPath(
+            steps=steps, fresh=fresh, probes=probes, probing=probing, class_label=class_label
+        )
     )
     words = [f"mulan models calibrate {folder.resolve().name}"]
     words += [] if normal is None else [f"--normal {normal.name}"]

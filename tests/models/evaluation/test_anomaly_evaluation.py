@@ -20,7 +20,7 @@ from models.cli import models
 from models.evaluation.anomalies.evaluate import AnomalyEvaluation, evaluate_anomalies, strangeness
 from models.evaluation.anomalies.plots import roc_curves, score_histograms
 from models.schema.manifest import read_manifest
-from models.schema.specs import Levels
+from models.schema.specs import FlowPath, Levels
 
 CHEAP = ["--score", "path", "--steps", "6", "--fresh", "4"]
 REPORTED = (*FITTED, TYPICALITY)
@@ -60,11 +60,23 @@ def test_a_calibration_says_what_it_was_made_of(calibrated: Path) -> None:
     assert isinstance(found, Calibration)
     assert found.checkpoint == manifest.sha256
     assert (found.solver.steps, found.solver.fresh, found.solver.probes) == (6, 4, 1)
+    assert found.solver.probing == "fresh"
     assert found.density_images.images == found.calibration_images.images == 40
     assert found.density_images.sha256 != found.calibration_images.sha256
-    assert (
-        "calibrate small --images 2000 --seed 0 --score path --steps 6 --fresh 4" in found.command
-    )
+    assert "calibrate small --images 2000 --seed 0 --score path" in found.command
+    assert found.command.endswith(" --steps 6 --fresh 4 --probes 1 --probing fresh")
+
+
+def test_probes_may_stay_the_same_as_in_calibrations_from_before(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_checkpoint, folder)
+    assert run("calibrate", str(folder), *CHEAP, "--probing", "fixed").exit_code == 0
+    found = read_calibration(folder, read_manifest(folder))
+    assert isinstance(found, Calibration)
+    assert found.solver == FlowPath(steps=6, fresh=4)
+    assert "probing" not in json.loads((folder / CALIBRATION).read_text())["solver"]
 
 
 def test_calibrating_again_gives_the_same(calibrated: Path, small_checkpoint: Path) -> None:

@@ -1,10 +1,12 @@
 """The solver of a path against closed forms and its own promises."""
 
+import math
 from typing import Any
 
 import pytest
 import torch
-from flows import images_of, mixture, pulled_back
+from flows import SMALL, images_of, mixture, pulled_back
+from torch import Tensor
 
 from models.anomaly.path_rows import path_problem
 from models.evaluation.analytic import Mixture
@@ -73,3 +75,67 @@ def test_rows_cost_what_their_settings_say(steps: int, fresh: int) -> None:
 
 def test_a_verdict_costs_at_most_forty_evaluations() -> None:
     assert FlowPath().evaluations <= 40
+
+
+def errors_of_one_probe(seeds: int) -> dict[str, Tensor]:
+    """The errors of log-dets by one probe, `[seeds * images]`, against those by the exact trace."""
+    denoiser = mixture(8, 4, SMALL)
+    tokens = images_of(denoiser, 12)
+    unit = math.sqrt(8) * torch.eye(8).view(1, 8, *denoiser.config.chw)
+    found: dict[str, list[Tensor]] = {"fixed": [], "fresh": []}
+    for seed in range(seeds):
+        for probing, errors in found.items():
+            problem = path_problem(denoiser, tokens, FlowPath(probing=probing, fresh=1), seed)
+            errors.append(path_of(denoiser, problem).log_det.mean(1))
+        exact = unit.expand(len(tokens), -1, -1, -1, -1)
+        columns = problem.columns._replace(
+            probes=exact, cycle=torch.zeros_like(problem.columns.cycle)
+        )
+        truth = path_of(denoiser, problem._replace(columns=columns)).log_det.mean(1)
+        for errors in found.values():
+            errors[-1] = errors[-1] - truth
+    return {probing: torch.cat(errors) for probing, errors in found.items()}
+
+
+def test_renewed_probes_err_less_than_fixed_ones_and_without_bias() -> None:
+    errors = errors_of_one_probe(5)
+    fixed, fresh = errors["fixed"], errors["fresh"]
+    assert fresh.square().mean() < 0.3 * fixed.square().mean()
+    assert fresh.mean().abs() < 4 * fresh.std() / math.sqrt(len(fresh))
+
+
+def test_probes_change_the_log_det_and_nothing_else() -> None:
+    denoiser = mixture(8, 4, SMALL)
+    tokens = images_of(denoiser, 6)
+    fixed, fresh = (
+        path_of(denoiser, path_problem(denoiser, tokens, FlowPath(probing=probing), seed=0))
+        for probing in ("fixed", "fresh")
+    )
+    assert not torch.equal(fixed.log_det, fresh.log_det)
+    for name in set(Path._fields) - {"log_det"}:
+        assert torch.equal(getattr(fixed, name), getattr(fresh, name)), name
+
+
+def signs(probing: str, *points: int) -> list[Tensor]:
+    """The signs of the cotangents of the questions at these points."""
+    problem = path_problem(STANDARD, TOKENS, FlowPath(probing=probing), seed=0)
+    solver = PathSolver()
+    begun = solver.init(problem)
+    asked = [solver.ask(problem, begun._replace(nfe=begun.nfe + point)) for point in points]
+    return [query.cotangents.sign() for query in asked if query.cotangents is not None]
+
+
+def test_fixed_probes_stay_and_fresh_ones_are_new_at_every_point() -> None:
+    first, second = signs("fixed", 0, 7)
+    assert torch.equal(first, second)
+    first, second, again = signs("fresh", 0, 7, 7)
+    assert not torch.equal(first, second)
+    assert torch.equal(second, again)
+
+
+def test_settings_from_before_probes_were_renewed_mean_fixed_ones() -> None:
+    old = '{"name":"path","probes":1,"steps":30,"fresh":8}'
+    assert FlowPath.model_validate_json(old).probing == "fixed"
+    assert FlowPath().model_dump_json() == old
+    fresh = FlowPath(probing="fresh")
+    assert FlowPath.model_validate_json(fresh.model_dump_json()) == fresh

@@ -43,11 +43,13 @@ def same(one: Reading, other: Reading) -> bool:
     )
 
 
-@pytest.mark.parametrize(("count", "probes"), [(32, 1), (32, 2)])
+@pytest.mark.parametrize(
+    ("count", "probes", "probing"), [(32, 1, "fixed"), (32, 2, "fixed"), (32, 1, "fresh")]
+)
 def test_readings_are_those_of_the_plain_loop(
-    models: Mapping[str, Served], served: Served, count: int, probes: int
+    models: Mapping[str, Served], served: Served, count: int, probes: int, probing: str
 ) -> None:
-    spec = SPEC.model_copy(update={"probes": probes})
+    spec = SPEC.model_copy(update={"probes": probes, "probing": probing})
     outcomes, _ = drive(Engine(models), [inspection("a", images(count), spec=spec)])
     expected = read(served.denoiser, images(count), spec, seed=7)
     assert all(map(same, found(outcomes["a"]), expected))
@@ -71,12 +73,13 @@ def test_a_reading_is_the_same_alone_in_pieces_and_in_any_company(
         inspection("a", tokens),
         scores("b", images(1, seed=1), probes=1),
         samples("c", short("ddpm"), 3),
-        inspection("d", tokens[::-1], spec=FlowPath(steps=9, fresh=2)),
+        inspection("d", tokens[::-1], spec=FlowPath(steps=9, fresh=2, probing="fresh")),
     ]
     crowd, _ = drive(Engine(models, SchedulerLimits(tick=12, resident=6)), company)
     again, _ = drive(Engine(models), company)
     assert same(found(alone["a"])[0], found(crowd["a"])[3])
-    assert all(map(same, found(again["a"]), found(crowd["a"])))
+    for name in ("a", "d"):
+        assert all(map(same, found(again[name]), found(crowd[name])))
     assert [reading.nfe for reading in found(crowd["d"])] == [12] * 5
 
 

@@ -138,6 +138,12 @@ JOBS: dict[str, Job] = {
             *(6, 0.125, True, IMAGES),
         )
     ),
+    "anomalies-fresh-probes": _job(
+        AnomalyTask(
+            CALIBRATION.model_copy(update={"solver": FlowPath(steps=12, probing="fresh")}),
+            *(6, 0.125, True, IMAGES),
+        )
+    ),
     "likelihoods-photographs": _job(
         ScoreTask(Adams(), seed=1, draws=4, images=IMAGES, tiling=TILING, tiles=True)
     ),
