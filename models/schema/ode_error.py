@@ -13,7 +13,7 @@ UNMEASURED = tuple(length / 76 for length in (*[1.0] * 7, 7 / 6, 3 / 2, 11 / 6))
 
 
 class OdeErrorScales(NamedTuple):
-    """What a checkpoint says about errors of the ODE. In the estimate of the error, `x` is the
+    """The factors and the steps of a checkpoint. In the estimate of the error, `x` is the
     factor of what x shows, and `whole` that of the whole estimate. `steps` are the longest steps in
     the middle of each part of the way where 0.5 nats are allowed, in the network's time."""
 

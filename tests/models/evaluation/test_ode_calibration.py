@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from pydantic import ValidationError
 
 from models.checkpoints.checkpoint import load_checkpoint
 from models.cli import models as command
@@ -14,7 +15,13 @@ from models.evaluation.ode import calibration
 from models.evaluation.ode.calibration import calibrate_ode, calibration_table
 from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
 from models.schema.errors import EvaluationError
-from models.schema.ode_error import PARTS, UNCALIBRATED, OdeErrorScales
+from models.schema.ode_error import (
+    PARTS,
+    UNCALIBRATED,
+    UNMEASURED,
+    OdeErrorRecord,
+    OdeErrorScales,
+)
 from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
 from models.solvers.rk45 import Rk45Solver
@@ -129,3 +136,15 @@ def test_the_command_writes_the_factors_into_the_manifest_alone(
         "mulan models evaluate ode-error small --images 3 --reference-steps 100 --seed 0"
     )
     assert after.model_copy(update={"ode_error": None}) == before
+
+
+def test_a_record_has_a_length_for_each_part_or_none() -> None:
+    told = {"x_scale": 0.1, "scale": 2.0, "images": 8, "quantile": 0.95, "tolerance_nats": 0.5}
+    told |= {"reference_steps": 200, "command": "mulan models evaluate ode-error small"}
+    before = OdeErrorRecord.model_validate(told)
+    assert before.scales == (0.1, 2.0, UNMEASURED)
+    steps = [0.01 * (part + 1) for part in range(PARTS)]
+    assert OdeErrorRecord.model_validate(told | {"steps": steps}).scales.steps == tuple(steps)
+    for wrong in (steps[1:], [*steps, 0.1], [0.0, *steps[1:]]):
+        with pytest.raises(ValidationError, match="steps"):
+            OdeErrorRecord.model_validate(told | {"steps": wrong})
