@@ -31,7 +31,7 @@ PILOT_STEPS = 100
 # noise of the trace. While the error of 95 % of the images is more than the tolerance less a margin
 # for those that were not measured, more are tried: as many times more as would do if the error fell
 # with the fourth power of their length, but at least and at most so many; and at most so often.
-FIRST_COUNT, MARGIN = 64.0, 0.7
+FIRST_COUNT, MARGIN = 72.0, 0.7
 LEAST_MORE, MOST_MORE, MOST_COUNTS = 1.1, 1.5, 6
 # With shorter steps for so much smaller a tolerance, errors have to keep to that as well.
 FINER = 0.1
