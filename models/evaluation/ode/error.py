@@ -32,8 +32,11 @@ from models.work.solve import solve
 
 IN_T = "rk45 in t, one step size for all"
 # Tolerances in nats, and relative and absolute ones for the solver in t.
-TOLERANCES = {"adams": (10.0, 2.0, 0.5, 0.2, 0.1, 0.05), "rk45": (10.0, 2.0, 0.5)}
-RELATIVE = (1e-3, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+TOLERANCES = {
+    "adams": (10.0, 2.0, 0.5, 0.2, 0.1, 0.05),
+    "rk45": (10.0, 5.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1),
+}
+RELATIVE = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 ACHIEVED = (0.5, 0.05)
 
 
