@@ -7,7 +7,7 @@ import click
 from models.cli.compute import SEED, threads
 from models.cli.lazy import runs
 from models.cli.options import Finite, as_json, data, root, test_data
-from models.evaluation.defaults import REFERENCE_TOLERANCE
+from models.evaluation.defaults import ODE_SOLVERS, REFERENCE_TOLERANCE
 
 
 @click.command()
@@ -23,6 +23,16 @@ from models.evaluation.defaults import REFERENCE_TOLERANCE
     default=REFERENCE_TOLERANCE,
     show_default=True,
     help="Tolerance, in nats, of the solution that errors are measured from.",
+)
+@click.option(
+    "--solver",
+    "solvers",
+    type=click.Choice(ODE_SOLVERS),
+    multiple=True,
+    default=ODE_SOLVERS,
+    show_default=True,
+    help="Solver to measure; may be given several times. Points of the others are kept from an "
+    "earlier run with the same options in --out.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(

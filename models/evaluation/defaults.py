@@ -9,6 +9,9 @@ CARD_IMAGES, CARD_ODE_IMAGES = 1000, 64
 ALPHA = 0.05
 # Tolerance in nats of the solution that errors of ODE solvers are measured from.
 REFERENCE_TOLERANCE = 1e-3
+# The solvers of the ODE that are measured; the last one is the official code's.
+IN_T_SHORT = "in-t"
+ODE_SOLVERS = ("adams", "rk45", IN_T_SHORT)
 # The mixtures of the study of samplers, and the network evaluations that each sampler may spend.
 MIXTURES = ("10-D, 6 modes", "10-D, rare modes", "2-D, 6 modes", "2-D, 12 narrow modes")
 BUDGETS = (10, 20, 30, 60, 100)

@@ -27,13 +27,14 @@ SHARE, TREND = 0.5, 0.09
 # is hidden by the noise of the probes, errs so many times as much as x makes log p err.
 AGREEMENT = 4.0
 # On networks the log-det errs beyond what x shows, because the trace is rough along the path. With
-# steps of this length all the way its error is within so many nats for 95 % of the images of
-# `digits`, the roughest checkpoint at hand, and it falls with the fourth power of the length.
-ROUGH_STEP, ROUGH_NATS = 1 / 76, 0.5
+# the steps of `Columns.steps` its error is within so many nats, and it falls with the fourth power
+# of their length.
+ROUGH_NATS = 0.5
+# Whatever the tolerance, steps are at most so many times as long as those: longer ones could leap
+# over a change of log-density that no error estimate sees.
+LONGEST = 1.5
 # The part of the tolerance that this error may come to, so that the whole estimate keeps to it.
 ROUGH_SHARE = 0.97
-# From here on in the network's time little but noise is left, and steps grow up to twice as long.
-QUIET = 0.7
 # A step is taken again, much shorter, where its error is this many times what it should be; else
 # the next one is shorter. On networks estimates scatter, and refusing costs an evaluation.
 REFUSED = 20.0
@@ -94,9 +95,6 @@ class AdamsSolver(Adaptive[LastStep]):
 
     name = "adams"
     first_gamma = 0.2
-    # Longer steps would leap over a change of log-density that no error estimate sees. In the quiet
-    # part of the way there is none.
-    max_gamma = 0.27
     refused = REFUSED
 
     def begin(self, problem: Problem[Columns]) -> LastStep:
@@ -156,7 +154,7 @@ class AdamsSolver(Adaptive[LastStep]):
             rate=rate,
             bend=gained / h[:, None],
             excess=excess,
-            squares=own.squares + nats.square() + self._rough(state.s, h).square(),
+            squares=own.squares + nats.square() + _rough(problem, state.s, h).square(),
             drift=drift,
             size=size,
             here=there.gamma,
@@ -179,9 +177,11 @@ class AdamsSolver(Adaptive[LastStep]):
         return (SAFETY / excess.sqrt()).clamp(min=MIN_RETRY)
 
     def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
-        # To the power of one over that of the error.
-        rough = ROUGH_STEP * (ROUGH_SHARE * _allowed(problem) / ROUGH_NATS).sqrt().sqrt()
-        return super().longest(problem, s).minimum(rough) * _quiet(s)
+        # To the power of one over that of the error. Only a tolerance above ROUGH_NATS makes steps
+        # longer than measured, since fewer points leave more noise of the probes.
+        loose = (problem.columns.tolerance / ROUGH_NATS).clamp(1, LONGEST**4)
+        ratio = (ROUGH_SHARE * _allowed(problem) / ROUGH_NATS).minimum(loose)
+        return ratio.sqrt().sqrt() * _measured(problem, s)
 
     def error(self, problem: Problem[Columns], state: State[LastStep]) -> Tensor:
         estimate = (state.own.squares + state.own.drift.square()).sqrt()
@@ -190,12 +190,6 @@ class AdamsSolver(Adaptive[LastStep]):
     def trace_error(self, problem: Problem[Columns], state: State[LastStep]) -> TraceError:
         fresh = fresh_error(state.own.spread)
         return where(problem.columns.cycle > 0, fresh, fixed_error(state.log_det))
-
-    def _rough(self, s: Tensor, h: Tensor) -> Tensor:
-        """Return the log-det's error, in nats, in a step of length `h` from `s` on a rough
-        network."""
-        ratio = h / (ROUGH_STEP * _quiet(s))
-        return ROUGH_NATS * h.sqrt() * ratio.square().square()
 
     def _spread(self, problem: Problem[Columns], own: LastStep, h: Tensor, rate: Tensor) -> Spread:
         """Return the noise after a step of length `h` to a point where the rate is `rate`."""
@@ -222,6 +216,17 @@ def _allowed(problem: Problem[Columns]) -> Tensor:
     return problem.columns.tolerance / problem.columns.error_scale
 
 
-def _quiet(s: Tensor) -> Tensor:
-    """Return how many times as long steps may be at `s` `[rows]` as before the quiet part."""
-    return 1 + ((s - QUIET) / (1 - QUIET)).clamp(0, 1)
+def _rough(problem: Problem[Columns], s: Tensor, h: Tensor) -> Tensor:
+    """Return the log-det's error, in nats, in a step of length `h` from `s` on a rough network."""
+    ratio = h / _measured(problem, s)
+    return ROUGH_NATS * h.sqrt() * ratio.square().square()
+
+
+def _measured(problem: Problem[Columns], s: Tensor) -> Tensor:
+    """Return the longest step from `s` `[rows]` where ROUGH_NATS are allowed: between the middles
+    of the parts of the way its length is interpolated."""
+    steps = problem.columns.steps
+    parts = steps.shape[1]
+    place = (parts * s - 0.5).clamp(0, parts - 1)
+    distance = (place[:, None] - torch.arange(parts, device=s.device)).abs()
+    return ((1 - distance).clamp(min=0) * steps).sum(1)

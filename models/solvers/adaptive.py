@@ -37,17 +37,15 @@ class State(NamedTuple, Generic[Own]):
 class Adaptive(ABC, Generic[Own]):
     """A method says what it asks, what an answer does, and how an error changes the step.
 
-    Lengths of steps are in the network's time. Their bounds are in units of gamma: the first step
-    is at most `first_gamma` of the fastest pixel, and none is longer than `max_gamma` of the mean,
-    but where a method knows that it may be.
-    A step whose error is more than `refused` times what it should be is taken again, shorter.
+    Lengths of steps are in the network's time. The first step is at most `first_gamma` of the
+    fastest pixel's gamma, and none is longer than `longest` allows. A step whose error is more than
+    `refused` times what it should be is taken again, shorter.
 
     Questions are put in `dtype`. `fixed_steps` replaces step control by so many equal steps.
     """
 
     name: str
     first_gamma: ClassVar[float]
-    max_gamma: ClassVar[float]
     refused: ClassVar[float]
 
     def __init__(self, fixed_steps: int | None = None, dtype: torch.dtype = torch.float32) -> None:
@@ -80,6 +78,10 @@ class Adaptive(ABC, Generic[Own]):
     def shrinkage(self, excess: Tensor) -> Tensor:
         """Return the next attempt at a step over this one, `[rows]`, after a step that was
         refused."""
+
+    @abstractmethod
+    def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
+        """Return the longest step from `s`, `[rows]`."""
 
     @abstractmethod
     def error(self, problem: Problem[Columns], state: State[Own]) -> Tensor:
@@ -166,11 +168,6 @@ class Adaptive(ABC, Generic[Own]):
                 state._replace(step=shrunk, code=small),
             )
         return accepted._replace(step=within(accepted.step, accepted.s))
-
-    def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
-        """Return the longest step from `s`, `[rows]`."""
-        schedule = problem.condition.schedule
-        return (self.max_gamma / (schedule.gamma_max - schedule.gamma_min)).clamp(max=1.0)
 
 
 def _code(condition: Tensor, yes: RowStatus, no: RowStatus | Tensor) -> Tensor:

@@ -42,6 +42,7 @@ class Columns(NamedTuple):
     max_evaluations: Tensor
     x_scale: Tensor
     error_scale: Tensor
+    steps: Tensor
 
 
 class LogDensity(NamedTuple):

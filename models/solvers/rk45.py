@@ -15,6 +15,9 @@ from models.solvers.flow import Columns, advance, moment
 
 SAFETY = 0.9
 MIN_FACTOR, MAX_FACTOR = 0.2, 3.0
+# Longer steps, in mean gamma, would leap over a change of log-density that their error estimate
+# cannot see.
+MAX_GAMMA = 2.0
 
 
 class Stages(NamedTuple):
@@ -43,8 +46,6 @@ class Rk45Solver(Adaptive[Stages]):
 
     name = "rk45"
     first_gamma = 0.5
-    # Longer steps would leap over a change of log-density that their error estimate cannot see.
-    max_gamma = 2.0
     refused = 1.0
 
     def begin(self, problem: Problem[Columns]) -> Stages:
@@ -84,6 +85,10 @@ class Rk45Solver(Adaptive[Stages]):
     def shrinkage(self, excess: Tensor) -> Tensor:
         factor = whole(lambda one: SAFETY * one ** (-1 / (ORDER - 1)), excess)
         return factor.clamp(MIN_FACTOR, MAX_FACTOR)
+
+    def longest(self, problem: Problem[Columns], s: Tensor) -> Tensor:
+        schedule = problem.condition.schedule
+        return (MAX_GAMMA / (schedule.gamma_max - schedule.gamma_min)).clamp(max=1.0)
 
     def error(self, problem: Problem[Columns], state: State[Stages]) -> Tensor:
         return state.own.error

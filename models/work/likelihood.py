@@ -111,6 +111,7 @@ def score_rows(
         count_column(spec.max_evaluations, len(image), device),
         column(error_scales.x, len(image), device),
         column(error_scales.whole, len(image), device),
+        torch.tensor(error_scales.steps, dtype=torch.float64).to(device).repeat(len(image), 1),
     )
     problem = Problem(key, denoiser.condition(chosen.latent), columns)
     return first(problem, len(places))

@@ -5,6 +5,7 @@ from pathlib import Path
 from models.checkpoints.checkpoint import load_checkpoint
 from models.cli.actions.chosen_images import chosen_test_images
 from models.cli.lazy import Outcome
+from models.evaluation.defaults import ODE_SOLVERS
 from models.evaluation.ode.error import OdeCurves, Precise, ode_curves, ode_table
 from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
 from models.evaluation.ode.plots import ode_figure
@@ -22,6 +23,7 @@ def ode(
     images: int,
     probes: int,
     reference: float,
+    solvers: tuple[str, ...],
     seed: int,
     out: Path | None,
 ) -> Outcome:
@@ -35,10 +37,13 @@ def ode(
         name, scales = manifest.name, manifest.ode_error_scales
         tokens = chosen_test_images(manifest, data, test_data, images, seed)
         networks = Precise.of(load_checkpoint(folder))
-    found = ode_curves(name, networks, tokens, probes, seed, reference, scales)
+    found = ode_curves(name, networks, tokens, probes, seed, reference, scales, solvers)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / f"{found.name}.json").write_text(found.model_dump_json(indent=1) + "\n")
+        path = out / f"{found.name}.json"
+        if path.exists() and set(solvers) != set(ODE_SOLVERS):
+            found = found.with_others_of(OdeCurves.model_validate_json(path.read_bytes()))
+        path.write_text(found.model_dump_json(indent=1) + "\n")
         kept = sorted(out.glob("*.json"))
         ode_figure(
             [OdeCurves.model_validate_json(path.read_bytes()) for path in kept], out / "ode.png"

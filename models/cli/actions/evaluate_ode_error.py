@@ -13,6 +13,9 @@ from models.schema.manifest import DataPart
 from models.schema.ode_error import OdeErrorRecord
 from models.schema.specs import Adams
 
+# Decimals of a step's length in the manifest.
+STEP_DIGITS = 6
+
 
 def ode_error(
     folder: Path,
@@ -36,6 +39,7 @@ def ode_error(
     record = OdeErrorRecord(
         x_scale=found.scales.x,
         scale=found.scales.whole,
+        steps=tuple(round(step, STEP_DIGITS) for step in found.scales.steps),
         images=len(chosen),
         quantile=QUANTILE,
         tolerance_nats=found.tolerance_nats,

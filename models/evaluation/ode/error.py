@@ -4,7 +4,7 @@ import copy
 import itertools
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -12,13 +12,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.checkpoints.checkpoint import Checkpoint
-from models.evaluation.defaults import REFERENCE_TOLERANCE
+from models.evaluation.defaults import IN_T_SHORT, ODE_SOLVERS, REFERENCE_TOLERANCE
 from models.evaluation.likelihood import adaptive
 from models.evaluation.likelihood.paper import Flow
 from models.evaluation.measurement import EvaluationRecord
 from models.evaluation.ode.watched import solve_watched
 from models.rows.denoiser import Denoiser
 from models.runtimes.eager import eager_denoiser
+from models.schema.errors import EvaluationError
 from models.schema.ode_error import UNCALIBRATED, OdeErrorScales
 from models.schema.specs import Adams
 from models.solvers.adams import AdamsSolver
@@ -31,7 +32,10 @@ from models.work.solve import solve
 
 IN_T = "rk45 in t, one step size for all"
 # Tolerances in nats, and relative and absolute ones for the solver in t.
-TOLERANCES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1)
+TOLERANCES = {
+    "adams": (10.0, 2.0, 0.5, 0.2, 0.1, 0.05),
+    "rk45": (10.0, 5.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1),
+}
 RELATIVE = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 ACHIEVED = (0.5, 0.05)
 
@@ -59,6 +63,17 @@ class OdeCurves(EvaluationRecord):
     reference_tolerance: float
     reference_evaluations: float
     points: tuple[OdePoint, ...]
+
+    def with_others_of(self, earlier: "OdeCurves") -> "OdeCurves":
+        """Return these points with those of other solvers from an earlier run on the same images;
+        the reference is then the coarser one. Raises EvaluationError if the runs differ in images
+        or probes."""
+        if (self.name, self.images, self.probes) != (earlier.name, earlier.images, earlier.probes):
+            raise EvaluationError("the earlier run has other images, or other probes")
+        mine = {point.solver for point in self.points}
+        others = tuple(point for point in earlier.points if point.solver not in mine)
+        coarser = max(self, earlier, key=lambda curves: curves.reference_tolerance)
+        return coarser.model_copy(update={"points": self.points + others})
 
     def of(self, solver: str) -> list[OdePoint]:
         """Return one solver's points by rising evaluations."""
@@ -93,8 +108,9 @@ class Precise(NamedTuple):
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "Precise":
         model = checkpoint.model
-        # The bytes of the reference solution may depend on the batch.
-        return cls(eager_denoiser(model), eager_denoiser(copy.deepcopy(model).double(), quantum=1))
+        # Nobody compares these bytes, so they may depend on the batch.
+        precise = copy.deepcopy(model).double()
+        return cls(eager_denoiser(model, quantum=1), eager_denoiser(precise, quantum=1))
 
 
 @torch.no_grad()
@@ -106,8 +122,9 @@ def ode_curves(
     seed: int,
     reference_tolerance: float = REFERENCE_TOLERANCE,
     error_scales: OdeErrorScales = UNCALIBRATED,
+    solvers: Collection[str] = ODE_SOLVERS,
 ) -> OdeCurves:
-    """Measure every solver on images `tokens` `[N, C, H, W]`.
+    """Measure the named `solvers` on images `tokens` `[N, C, H, W]`.
 
     All use the same dequantization and the same probes. The reference is the solution by Dormand
     and Prince's pair in float64, at a tolerance in nats. `error_scales` are the manifest's
@@ -124,9 +141,8 @@ def ode_curves(
     )
     solution = found.prior + found.log_det.mean(1)
     points = []
-    total = 2 * len(TOLERANCES) + len(RELATIVE)
-    with tqdm(total=total, desc=f"{name}: solvers", file=sys.stderr) as bar:
-        for solver, tolerance, value, nfe in _attempts(networks.served, problem):
+    with tqdm(desc=f"{name}: solvers", file=sys.stderr) as bar:
+        for solver, tolerance, value, nfe in _attempts(networks.served, problem, solvers):
             error = (value - solution).abs()
             points.append(
                 OdePoint(
@@ -163,17 +179,17 @@ def ode_table(curves: OdeCurves) -> str:
 
 
 def _attempts(
-    denoiser: Denoiser, problem: Problem[Columns]
+    denoiser: Denoiser, problem: Problem[Columns], solvers: Collection[str]
 ) -> Iterator[tuple[str, float, Tensor, float]]:
     """Yield solver, tolerance, log p_0 `[rows]` and mean evaluations."""
-    solvers: tuple[Adaptive[Any], ...] = (AdamsSolver(), Rk45Solver())
-    for solver in solvers:
-        for tolerance in TOLERANCES:
+    own: tuple[Adaptive[Any], ...] = (AdamsSolver(), Rk45Solver())
+    for solver in (solver for solver in own if solver.name in solvers):
+        for tolerance in TOLERANCES[solver.name]:
             asked = _with(problem, tolerance=tolerance)
             density = solver.density(asked, solve(solver, asked, denoiser))
             value = density.prior + density.log_det.mean(1)
             yield solver.name, tolerance, value, float(density.nfe.double().mean())
-    for tolerance in RELATIVE:
+    for tolerance in RELATIVE if IN_T_SHORT in solvers else ():
         value, nfe = _in_t(denoiser, problem, tolerance)
         yield IN_T, tolerance, value, nfe
 

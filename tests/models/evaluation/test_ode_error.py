@@ -27,7 +27,7 @@ def curves(*points: tuple[float, float]) -> OdeCurves:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ode_error, "TOLERANCES", (2.0, 0.005))
+    monkeypatch.setattr(ode_error, "TOLERANCES", dict.fromkeys(("adams", "rk45"), (2.0, 0.005)))
     monkeypatch.setattr(ode_error, "RELATIVE", (1e-2, 1e-5))
 
 
@@ -69,3 +69,23 @@ def test_from_the_command_line_each_run_adds_a_panel(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(found.model_copy(update={"name": "x"}).model_dump_json())
     CliRunner().invoke(command, [*asked, "--reference", "0.05"], catch_exceptions=False)
     assert len((tmp_path / "ode.png").read_bytes()) > len(picture)
+
+
+@pytest.mark.usefixtures("few")
+def test_one_solver_is_measured_anew_and_the_others_points_are_kept(tmp_path: Path) -> None:
+    asked = ["evaluate", "ode", "mixture", "--images", "2", "--out", str(tmp_path)]
+    CliRunner().invoke(command, [*asked, "--reference", "0.05"], catch_exceptions=False)
+    path = tmp_path / "mixture.json"
+    before = OdeCurves.model_validate_json(path.read_bytes())
+    changed = [point.model_copy(update={"error": 7.0}) for point in before.points]
+    path.write_text(before.model_copy(update={"points": tuple(changed)}).model_dump_json())
+    again = [*asked, "--reference", "0.02", "--solver", "adams"]
+    CliRunner().invoke(command, again, catch_exceptions=False)
+    after = OdeCurves.model_validate_json(path.read_bytes())
+    assert [point.error for point in after.of("adams")] != [7.0, 7.0]
+    for solver in ("rk45", IN_T):
+        assert [point.error for point in after.of(solver)] == [7.0, 7.0]
+    assert after.reference_tolerance == 0.05
+    refused = CliRunner().invoke(command, [*again, "--probes", "1"])
+    assert refused.exit_code != 0
+    assert "other probes" in refused.output

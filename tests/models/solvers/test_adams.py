@@ -24,8 +24,9 @@ from scipy import stats
 from torch import Tensor
 
 from models.rows.rows import take
+from models.schema.ode_error import PARTS, OdeErrorScales
 from models.schema.specs import Adams
-from models.solvers.adams import MAX_FACTOR, AdamsSolver
+from models.solvers.adams import LONGEST, MAX_FACTOR, ROUGH_SHARE, AdamsSolver
 from models.solvers.base import RowStatus
 from models.solvers.flow import moment, question
 from models.solvers.rk45 import Rk45Solver
@@ -173,6 +174,46 @@ def test_a_step_that_errs_is_taken_again_and_the_next_ones_grow_slowly() -> None
         steps = row[row > 0]
         # The last step is cut off at the end.
         assert (steps[1:-1] <= MAX_FACTOR * steps[:-2] * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("whole", [0.25, 1.0, 2.0])
+@pytest.mark.parametrize("tolerance", [10.0, 0.5, 0.05])
+def test_no_step_is_longer_than_its_part_of_the_way_and_the_tolerance_allow(
+    tolerance: float, whole: float
+) -> None:
+    """Steps lie on the line through the middles of the parts, times the fourth root of the
+    tolerance."""
+    denoiser = mixture(8, 2, SMALL)
+    tokens, spec = images_of(denoiser, 2), Adams(tolerance_nats=tolerance)
+    lengths = (0.01, 0.01, 0.02, 0.03, 0.03, 0.03, 0.03, 0.02, 0.01, 0.02)
+    # The error that x shows is as good as left out.
+    scales = OdeErrorScales(1e-9, whole, lengths)
+    problem = score_problem(denoiser, tokens, spec, 0, 1, error_scales=scales)
+    found: list[Any] = []
+    solve(ADAMS, problem, denoiser, found.append)
+    taken = torch.stack([state.s for state in found])[:, 0]
+    begun, steps = taken[:-1], taken.diff()
+    middles = (np.arange(10) + 0.5) / 10
+    loose = min(max(1.0, tolerance / 0.5), LONGEST**4)
+    longer = min(loose, ROUGH_SHARE * tolerance / 0.5 / whole) ** 0.25
+    longest = longer * np.interp(begun.numpy(), middles, lengths)
+    ratio = steps.numpy() / longest
+    assert ratio.max() <= 1 + 1e-9
+    # All but the first and the last are as long, where their lengths do not grow too fast.
+    assert np.median(ratio) > 0.999
+
+
+def test_the_estimate_is_that_of_the_steps_lengths() -> None:
+    denoiser = mixture(8, 2, SMALL)
+    tokens = images_of(denoiser, 3)
+    estimates = []
+    for part in (1.0, 0.5):
+        scales = OdeErrorScales(1e-9, 1.0, tuple([part / 40] * PARTS))
+        problem = score_problem(denoiser, tokens, Adams(), 0, 1, error_scales=scales)
+        equal = AdamsSolver(fixed_steps=80)
+        estimates.append(density_of(denoiser, problem, equal).error)
+    assert torch.allclose(estimates[1], torch.full_like(estimates[1], 0.5), rtol=1e-6)
+    assert torch.allclose(estimates[0], estimates[1] / 16, rtol=1e-6)
 
 
 def test_a_row_gives_up_at_its_own_limit() -> None:
