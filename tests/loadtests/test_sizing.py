@@ -58,13 +58,13 @@ def test_a_made_up_device_takes_its_time_and_says_nothing(probes: int) -> None:
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-def test_a_job_costs_redis_six_scripts_and_some_time(shards: int) -> None:
+def test_a_job_costs_redis_a_few_scripts_and_some_time(shards: int) -> None:
     with redis_limits.redis_servers(shards) as servers:
         found = redis_limits.per_job(servers, workers=2, jobs=40)
         calls = redis_limits.per_call(servers)
     assert (found.workers, found.shards) == (2, shards)
     assert found.seconds / shards <= found.busiest <= found.seconds
-    assert 6 <= found.calls < 10
+    assert 4 <= found.calls < 8
     assert found.commands > found.calls
     assert found.seconds > 0
     assert found.rate > 0
