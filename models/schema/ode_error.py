@@ -39,7 +39,8 @@ class OdeErrorRecord(BaseModel):
         min_length=PARTS,
         max_length=PARTS,
         description="The longest steps in each tenth of the way where 0.5 nats are allowed, in the "
-        "network's time; null if they were not measured.",
+        "network's time; left out if they were not measured.",
+        exclude_if=lambda steps: steps is None,
     )
     images: int = Field(ge=1, description="Number of images that they were measured on.")
     quantile: float = Field(
