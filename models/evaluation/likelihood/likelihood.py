@@ -56,6 +56,11 @@ class OdeEstimate(Estimate):
     failed: int = Field(description="Number of images that could not be scored; they are left out.")
     nfe: float = Field(description="Mean number of network evaluations for one image.")
     trace_standard_error: float | None
+    median_trace_standard_error: float | None = Field(
+        None,
+        exclude_if=lambda error: error is None,
+        description="The median over images. Records made before it was measured have none.",
+    )
     draw_standard_error: float | None
     ode_error_estimate: float
 
@@ -208,6 +213,9 @@ def _ode_estimate(
         failed=len(scores) - len(ok),
         nfe=float(_column(scores, ok, "nfe").mean()),
         trace_standard_error=_rms(scores, ok, "trace_standard_error")
+        if spec.states_trace_error
+        else None,
+        median_trace_standard_error=float(_column(scores, ok, "trace_standard_error").median())
         if spec.states_trace_error
         else None,
         draw_standard_error=None if draws == 1 else _rms(scores, ok, "draw_standard_error"),

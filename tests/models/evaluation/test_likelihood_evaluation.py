@@ -19,6 +19,7 @@ from models.network.schedule import NoiseLevel
 from models.runtimes.eager import eager_denoiser
 from models.schema.errors import EvaluationError
 from models.schema.mulan import MulanConfig
+from models.schema.scores import Score
 from models.schema.specs import Adams
 
 CONFIG = MulanConfig(
@@ -95,6 +96,17 @@ def test_it_can_be_written_down_and_read_again() -> None:
     assert LikelihoodEvaluation.model_validate_json(found.model_dump_json()) == found
     assert found.ode.trace_standard_error is None
     assert found.ode.draw_standard_error is None
+
+
+def test_the_trace_error_is_given_as_its_root_mean_square_and_as_its_median() -> None:
+    errors = [1.0, 2.0, 6.0]
+    scores = [
+        Score(log_px_given_z=-1.0, trace_standard_error=error, ode_error_estimate=0.1, nfe=40)
+        for error in errors
+    ]
+    found = likelihood._ode_estimate(CONFIG, scores, torch.zeros(3), Adams(), draws=1)
+    assert found.trace_standard_error == pytest.approx(math.sqrt(41 / 3))
+    assert found.median_trace_standard_error == 2.0
 
 
 def test_without_a_single_score_there_is_no_figure() -> None:
