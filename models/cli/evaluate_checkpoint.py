@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -12,6 +12,7 @@ from models.cli.options import as_json, data, of_spec, root, test_data
 from models.cli.recipes import training_data, training_test_data
 from models.evaluation.defaults import CARD_IMAGES, CARD_ODE_IMAGES
 from models.evaluation.schedule.arms import ARMS
+from models.schema.presets import PresetName
 from models.schema.specs import Adams
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -60,6 +61,13 @@ def likelihood() -> None:
 @data
 @test_data
 @click.option("--samples", type=click.IntRange(2), default=1000, show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(get_args(PresetName)),
+    default="balanced",
+    show_default=True,
+    help="The preset that draws the samples.",
+)
 @device
 @threads
 @as_json

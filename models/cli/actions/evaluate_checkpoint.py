@@ -18,6 +18,7 @@ from models.evaluation.schedule.ablation_text import ablation_table
 from models.evaluation.schedule.arms import ARMS
 from models.files.shelf import find
 from models.runtimes.warmup import warm_up
+from models.schema.presets import PresetName
 from models.schema.specs import Adams
 
 BATCH = 64
@@ -62,12 +63,13 @@ def recognition(
     data: str | None,
     test_data: str | None,
     samples: int,
+    preset: PresetName,
     device: torch.device,
 ) -> Outcome:
     """Show a classifier of real images what a checkpoint draws."""
     checkpoint = load_checkpoint(find(name, root)[0], device)
     real = real_images(RecordedData(checkpoint.manifest, data, test_data))
-    found = judge(checkpoint, warm_up(checkpoint.model, BATCH), real, samples)
+    found = judge(checkpoint, warm_up(checkpoint.model, BATCH), real, samples, preset)
     return Outcome(found.model_dump(mode="json"), recognition_table(found))
 
 

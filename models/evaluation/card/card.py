@@ -31,7 +31,7 @@ from models.files.pictures import contact_sheet
 from models.rows.denoiser import Denoiser
 from models.schema.architectures import require_mulan
 from models.schema.manifest import Manifest
-from models.schema.presets import presets
+from models.schema.presets import PresetName, preset, presets
 from models.schema.specs import Adams, SamplerSpec
 from models.training.curve import training_curve
 
@@ -92,13 +92,17 @@ def carded(manifest: Manifest) -> tuple[int, int]:
 
 
 def judge(
-    checkpoint: Checkpoint, denoiser: Denoiser, real: RealImages, samples: int = JUDGED
+    checkpoint: Checkpoint,
+    denoiser: Denoiser,
+    real: RealImages,
+    samples: int = JUDGED,
+    name: PresetName = "balanced",
 ) -> Recognition:
-    """Show the classifier of real images `samples` drawn by the balanced preset. Raises DataError
+    """Show the classifier of real images `samples` drawn by the preset `name`. Raises DataError
     where the real images have no classes."""
-    preset = presets(checkpoint.manifest)["balanced"]
-    drawn = draw_samples(denoiser, preset, samples, SAMPLE_SEED, checkpoint.model.device)
-    return recognise(real, drawn.tokens, preset, SAMPLE_SEED)
+    spec = preset(presets(checkpoint.manifest), name)
+    drawn = draw_samples(denoiser, spec, samples, SAMPLE_SEED, checkpoint.model.device)
+    return recognise(real, drawn.tokens, spec, SAMPLE_SEED)
 
 
 def _draw_sheets(

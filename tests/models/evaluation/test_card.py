@@ -21,6 +21,7 @@ from models.evaluation.samples.recognition import real_images
 from models.files.images import digest, fingerprint, load_tokens
 from models.runtimes.eager import eager_denoiser
 from models.schema.manifest import Manifest, read_manifest
+from models.schema.presets import UNTUNED
 from models.solvers import SAMPLERS
 
 
@@ -103,6 +104,8 @@ def test_recognition_alone(carded: tuple[Manifest, Path], monkeypatch: pytest.Mo
     printed = CliRunner().invoke(evaluate, command, catch_exceptions=False)
     assert "| samples | 5 |" in printed.stdout
     assert "| test images | 300 |" in printed.stdout
+    best = CliRunner().invoke(evaluate, [*command, "--preset", "best", "--json"])
+    assert json.loads(best.stdout)["sampler"] == UNTUNED["best"].model_dump(mode="json")
 
 
 @pytest.mark.parametrize("command", [["recognition", "small", "--models"], ["card"]])
