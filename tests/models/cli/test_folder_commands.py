@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,10 +41,10 @@ def part(seed: int, size: tuple[int, int] = (30, 40), damaged: bool = False) -> 
     return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
 
 
-def fill(folder: Path, seeds: range, **options: object) -> Path:
+def fill(folder: Path, seeds: range, **options: Any) -> Path:
     folder.mkdir(parents=True)
     for seed in seeds:
-        part(seed, **options).save(folder / f"{seed:03}.png")  # type: ignore[arg-type]
+        part(seed, **options).save(folder / f"{seed:03}.png")
     return folder
 
 
@@ -118,7 +119,8 @@ def test_a_calibration_is_told_in_counts(made: tuple[Path, Path], trained: Path)
     calibration = read_calibration(trained, manifest)
     assert calibration is not None
     assert calibration.pictures is not None
-    assert calibration.pictures.rule == manifest.preprocessing.digest  # type: ignore[union-attr]
+    assert manifest.preprocessing is not None
+    assert calibration.pictures.rule == manifest.preprocessing.digest
     assert (calibration.pictures.density_pictures, calibration.pictures.pictures) == (7, 20)
     assert str(good) not in calibration.model_dump_json()
 
