@@ -1,12 +1,13 @@
 """Random bytes and wrong types in every key that the service has, while it works."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import redis
 from crew import Crew
 from hypothesis import strategies as st
+from redis.client import Pipeline
 from redis_server import RedisServer
 from tiny_zoo import CONFIG
 from traffic import body, images
@@ -79,22 +80,28 @@ class Fuzz:
         names = {"job": victim, "checkpoint": self.checkpoint, "owner": "", "model": "tiny"}
         names |= {"queue": f"{self.checkpoint}:0", "worker": self._worker(), "odd": "odd"}
         key = name + names[about] if name.endswith(":") else name
-        if how == "beside":
-            kind = self.redis.type(key).decode()
-        elif kind != "stream" or self.redis.type(key) != b"stream":
-            self.redis.delete(key)
-        if kind == "string":
-            self.redis.set(key, value)
-        elif kind == "list":
-            self.redis.rpush(key, value)
-        elif kind == "set":
-            self.redis.sadd(key, value)
-        elif kind == "zset":
-            self.redis.zadd(key, {value: score})
-        elif kind == "hash":
-            self.redis.hset(key, field, value)
-        elif kind == "stream":
-            self.redis.xadd(key, {field: value})
+
+        def put(pipe: Pipeline) -> None:
+            """Queue the commands; the service must not write to the key between them."""
+            there = cast(bytes, pipe.type(key)).decode()
+            pipe.multi()
+            now = there if how == "beside" else kind
+            if how != "beside" and not kind == there == "stream":
+                pipe.delete(key)
+            if now == "string":
+                pipe.set(key, value)
+            elif now == "list":
+                pipe.rpush(key, value)
+            elif now == "set":
+                pipe.sadd(key, value)
+            elif now == "zset":
+                pipe.zadd(key, {value: score})
+            elif now == "hash":
+                pipe.hset(key, field, value)
+            elif now == "stream":
+                pipe.xadd(key, {field: value})
+
+        self.redis.transaction(put, key)
 
     def check(self, innocent: str) -> None:
         """The innocent job ends as on a quiet day, others are served, and no process has ended."""
