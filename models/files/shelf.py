@@ -45,10 +45,26 @@ def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
     manifest.
 
     A folder with a damaged manifest is passed over unless its own name is `name`. Raises
-    CheckpointError, which lists the names that exist.
+    CheckpointError, which lists the names that exist, and where `name` is a folder here and another
+    one below `root`.
     """
-    if (Path(name) / MANIFEST).exists():
-        return Path(name), read_manifest(Path(name))
+    here = Path(name)
+    if not (here / MANIFEST).exists():
+        return _below(name, root)
+    manifest = read_manifest(here)
+    try:
+        other, _ = _below(name, root)
+    except CheckpointError:
+        return here, manifest
+    if here.samefile(other):
+        return here, manifest
+    raise CheckpointError(
+        f"{name} is a checkpoint in this folder and another one in {root}; "
+        f"write {os.path.join(os.curdir, name)} or {other}"
+    )
+
+
+def _below(name: str, root: Path) -> tuple[Path, Manifest]:
     names = []
     for folder, found in manifests(root):
         if isinstance(found, CheckpointError):

@@ -1,6 +1,7 @@
 """Checkpoints are found among whatever lies in a folder."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,17 @@ def test_a_bad_one_hides_itself_alone(root: Path) -> None:
             find(str(root / name), root)
     with pytest.raises(CheckpointError, match="available: first, last, elsewhere"):
         find("notes", root)
+
+
+def test_a_name_of_two_checkpoints_is_refused_and_each_can_be_named(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path_factory.mktemp("here")
+    shutil.copytree(root / "first", here / "first")
+    monkeypatch.chdir(here)
+    with pytest.raises(CheckpointError, match=r"write \./first or .*first"):
+        find("first", root)
+    assert find("./first", root)[0].samefile(here / "first")
+    assert find(str(root / "first"), root)[0].samefile(root / "first")
+    monkeypatch.chdir(root)
+    assert find("first", root)[0].samefile(root / "first")
