@@ -60,7 +60,7 @@ def find(name: str, root: Path = ZOO) -> tuple[Path, Manifest]:
         return here, manifest
     raise CheckpointError(
         f"{name} is a checkpoint in this folder and another one in {root}; "
-        f"write {os.path.join(os.curdir, name)} or {other}"
+        f"write ./{name} or {other}"
     )
 
 

@@ -128,15 +128,6 @@ class Crew(AbstractContextManager["Crew"]):
             time.sleep(0.05)
         raise AssertionError(f"not ready: {self.log.read_text()}")
 
-    def replaced_within(self) -> float:
-        """Seconds until a worker that is killed has been replaced by one that is ready."""
-        ready, began = self._ready_workers(), time.monotonic()
-        self.workers[0].kill()
-        while self._ready_workers() == ready:
-            assert time.monotonic() - began < READY_WITHIN_S
-            time.sleep(0.05)
-        return time.monotonic() - began
-
     def memory(self) -> dict[int, int]:
         """Resident bytes of each process."""
         found = {}
@@ -162,9 +153,6 @@ class Crew(AbstractContextManager["Crew"]):
             assert time.monotonic() - began < READY_WITHIN_S
             time.sleep(0.01)
         return int(told.read_text())
-
-    def _ready_workers(self) -> int:
-        return self.log.read_text().count(": worker ")
 
     def kill_one(self, chance: random.Random) -> None:
         """SIGKILL to a worker."""

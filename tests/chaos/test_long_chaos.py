@@ -24,6 +24,7 @@ from traffic import (
     body,
     calm,
     images,
+    kill_often,
     left,
     settled,
 )
@@ -35,27 +36,16 @@ pytestmark = pytest.mark.chaos
 KILLS = 5
 LEAVERS, LEAVING_AT_ONCE = 2_000, 100
 OVERLOAD_S, CALIBRATION_S = 60.0, 10.0
-LEAST_BETWEEN_KILLS_S = 4.0
 
 
 def test_killed_again_and_again(crew: Crew, own_redis: RedisServer) -> None:
-    # A job that runs alone for as long as that is killed by chance now and then, not five times.
-    every_s = max(2 * crew.replaced_within(), LEAST_BETWEEN_KILLS_S)
     quiet = asyncio.run(all_mixed(crew))
-    ends, before = Ends(own_redis), crew.replaced
-    chance = random.Random(13)
+    ends, chance = Ends(own_redis), random.Random(13)
 
     async def rough() -> list[list[Any]]:
-        async def kill() -> None:
-            while True:
-                await asyncio.sleep(every_s)
-                crew.kill_one(chance)
-
-        killing = asyncio.create_task(kill())
-        rounds = []
-        while crew.replaced - before < KILLS:
+        killing, rounds = asyncio.create_task(kill_often(crew, ends, chance, KILLS)), []
+        while not killing.done():
             rounds.append(await all_mixed(crew))
-        killing.cancel()
         return rounds
 
     rounds = asyncio.run(rough())

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from crew import Crew
-from traffic import AT_ONCE, PATIENCE_S, all_mixed, ask_all, body, images
+from traffic import AT_ONCE, PATIENCE_S, Ends, all_mixed, ask_all, body, images, kill_often
 
 from loadtests.redis_cluster import Cluster, until
 from service.store import keys
@@ -26,8 +26,6 @@ DEATHS, BETWEEN_S, EVERY_S = 3, 20.0, 0.05
 # answers before the replica has it.
 LAG_S = 1.0
 KINDS, KILLS = 24, 5
-LEAST_BETWEEN_KILLS_S = 4.0
-
 
 SETTINGS = {"max_queued_jobs": 5_000}
 
@@ -39,23 +37,18 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-def test_killed_workers_change_no_byte(crew: Crew) -> None:
-    every_s = max(2 * crew.replaced_within(), LEAST_BETWEEN_KILLS_S)
+def test_killed_workers_change_no_byte(crew: Crew, own_redis: Cluster) -> None:
     quiet = asyncio.run(all_mixed(crew))
-    before, chance = crew.replaced, random.Random(13)
-
-    async def kill() -> None:
-        for _ in range(KILLS):
-            await asyncio.sleep(every_s)
-            crew.kill_one(chance)
+    before, chance, ends = crew.replaced, random.Random(13), Ends(own_redis)
 
     async def rough() -> list[Any]:
-        killing, rounds = asyncio.create_task(kill()), []
+        killing, rounds = asyncio.create_task(kill_often(crew, ends, chance, KILLS)), []
         while not killing.done():
             rounds.append(await all_mixed(crew))
         return rounds
 
     assert all(found == quiet for found in asyncio.run(rough()))
+    ends.close()
     assert crew.replaced - before == KILLS
 
 

@@ -1,6 +1,7 @@
 """What is asked of a crew in chaos, and how to tell that nothing was lost or left."""
 
 import asyncio
+import random
 import re
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ OF_JOBS = (
     *(keys.JOB, keys.TASK, keys.RESULT, keys.PROGRESS_LOG, keys.IDEMPOTENCY),
 )
 JOBS, AT_ONCE, PATIENCE_S = 300, 24, 600.0
+BETWEEN_KILLS = 40
 LONG = {"name": "ddpm", "steps": 1000}
 
 
@@ -67,6 +69,19 @@ class Ends:
     def close(self) -> None:
         for one in (*self._subscriptions, *self._clients):
             one.close()
+
+
+async def kill_often(crew: Crew, ends: Ends, chance: random.Random, kills: int) -> None:
+    """Kill a worker whenever so many more jobs have ended, `kills` times.
+
+    By jobs and not by the clock: on a slow machine a job that runs alone would be killed again and
+    again, until it is given up.
+    """
+    for _ in range(kills):
+        due = ends.read().total() + BETWEEN_KILLS
+        while (await asyncio.to_thread(ends.read)).total() < due:
+            pass
+        crew.kill_one(chance)
 
 
 async def ask(client: httpx.AsyncClient, request: dict[str, Any]) -> httpx.Response:
