@@ -48,8 +48,9 @@ Timeout = Annotated[
     float | None,
     Field(
         gt=0,
-        description="Seconds after which the work is dropped and 504 answered; "
-        "at most the server's own limit, which also holds where it is left out.",
+        description="Seconds after which the work is dropped and 504 answered. A number above the "
+        "model's `limits.max_timeout_s` in /v1/models counts as that limit. Left out, it is the "
+        "server's default for requests that wait, and that limit for jobs.",
     ),
 ]
 PriorityName = Annotated[
