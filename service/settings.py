@@ -179,8 +179,15 @@ class Settings(BaseSettings):
         description="Predicted price of what a key may ask for, in row-evaluations, as "
         "100000/minute.",
     )
-    default_timeout_s: float = Field(120, gt=0, description="Wait of a request that names none.")
-    max_timeout_s: float = Field(600, gt=0, description="Longest wait that a request may name.")
+    default_timeout_s: float = Field(
+        120, gt=0, description="Wait of a request that names no `timeout_s`."
+    )
+    max_timeout_s: float = Field(
+        600,
+        gt=0,
+        description="Longest wait: a larger `timeout_s` counts as this. A job of POST /v1/jobs "
+        "that names none has so long, from its admission to its end.",
+    )
     retention_s: float = Field(300, ge=0, description="How long a result is kept.")
     max_retained_jobs: int = Field(
         10_000, ge=0, description="Results that are kept for one API key; beyond, its oldest go."

@@ -9,6 +9,9 @@ from models.cli.compute import SEED, device, threads
 from models.cli.lazy import runs
 from models.cli.options import Finite, as_json
 
+# Pixels of a side of a model's image.
+_LARGEST_SIDE = 4096
+
 
 class HeightByWidth(click.ParamType[tuple[int, int]]):
     """Two sides in pixels, height first: 32x48."""
@@ -24,6 +27,8 @@ class HeightByWidth(click.ParamType[tuple[int, int]]):
         height, _, width = str(value).partition("x")
         if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
             self.fail(f"{value} is not a height and a width, as 32x48", param, ctx)
+        if max(int(height), int(width)) > _LARGEST_SIDE:
+            self.fail(f"{value} has a side of more than {_LARGEST_SIDE} pixels", param, ctx)
         return int(height), int(width)
 
 

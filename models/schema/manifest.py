@@ -161,6 +161,7 @@ def first_fault(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     # The tag of an architecture is no field, but pydantic names it on the way to one.
     field = ".".join(str(part) for part in first["loc"] if part not in ARCHITECTURES)
-    line = f"{field}: {first['msg']}" if field else first["msg"]
+    message = first["msg"].removeprefix("Value error, ")
+    line = f"{field}: {message}" if field else message
     escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[:_LONGEST_FAULT])
     return escaped if len(line) <= _LONGEST_FAULT else f"{escaped}..."

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from models.schema.errors import CheckpointError
-from models.schema.manifest import Manifest
+from models.schema.manifest import Manifest, first_fault
 from models.schema.specs import Ddpm, SamplerSpec
 
 PresetName = Literal["fast", "balanced", "best"]
@@ -30,9 +30,7 @@ def presets(manifest: Manifest) -> Presets:
     try:
         own = _PRESETS.validate_python(manifest.presets)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(f"{manifest.name}: presets.{where}: {first['msg']}") from error
+        raise CheckpointError(f"{manifest.name}: presets.{first_fault(error)}") from error
     return own if "balanced" in own else UNTUNED | own
 
 

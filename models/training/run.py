@@ -43,6 +43,7 @@ def train(
     sha256 = None if first is None else first.manifest.sha256
     if (out / MANIFEST).exists() and (finished := _finished(recipe, out, sha256)) is not None:
         return finished
+    _check_writable(out / WORK)
     material = gather(recipe, device)
     weights = None if first is None else dict(first.model.state_dict())
     trainer = Trainer(recipe, material.batches, material.held_out, device, out / WORK, weights)
@@ -54,6 +55,17 @@ def train(
         # The run before was killed after it saved its state.
         run.look()
     return read_manifest(out)
+
+
+def _check_writable(folder: Path) -> None:
+    """Make the folder, so that hours of training do not end where nothing can be written. Raises
+    TrainingError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise TrainingError(f"{folder} cannot be written to")
 
 
 class _Run:

@@ -40,9 +40,11 @@ async def read_body(request: Request) -> bytes:
 
 
 async def read_json(request: Request, model: type[Model] | TypeAdapter[Model]) -> Model:
-    """The body as a request. Raises MalformedBody, InvalidRequest."""
+    """The body as a request. Raises MalformedBody, and InvalidRequest also for a query."""
     settings: Settings = request.app.state.context.settings
     body = (await read_body(request)).removeprefix(codecs.BOM_UTF8)
+    for name in request.query_params:
+        raise InvalidRequest.at(shorten(name), "goes into the JSON body, not into the query")
     most = _MOST_VALUES + _VALUES_AN_IMAGE * settings.max_images
     return await aside(body, lambda: parse_json(body, model, most))
 
@@ -103,7 +105,7 @@ def parse_json(body: bytes, model: type[Model] | TypeAdapter[Model], most: int) 
     try:
         return validate(body, strict=True)
     except ValidationError as error:
-        raise problem.invalid(error) from error
+        raise problem.invalid(error, isinstance(model, TypeAdapter)) from error
 
 
 def _check_names(body: bytes) -> None:

@@ -42,8 +42,6 @@ async def read_images(
     match body_type(request, (MULTIPART, *FORMS, JSON)):
         case "application/json":
             wanted = await read_json(request, whole)
-            if query:
-                raise InvalidRequest.at(query[0][0], "goes into the JSON body, not into the query")
             return wanted, await json_images(cast(Images, wanted).images, context)
         case media_type if media_type in FORMS:
             part = Upload("images", await read_body(request))

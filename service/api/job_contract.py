@@ -11,6 +11,8 @@ from service.jobs import JobStatus
 from service.kind import AnyKind
 from service.kinds import KINDS
 
+MOST_LISTED = 100
+
 
 class QueuedWork(Protocol):
     """A request to queue work of the kind that it names."""
@@ -74,6 +76,14 @@ class JobResponse(ResponseModel):
     deadline: datetime = Field(description="Time at which it is dropped if it has not ended.")
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class JobListQuery(RequestModel):
+    """The choice of a page of jobs."""
+
+    status: JobStatus | None = Field(None, description="List only jobs of this status.")
+    limit: int = Field(20, ge=1, le=MOST_LISTED, description="Number of jobs on a page at most.")
+    cursor: str | None = Field(None, description="`next_cursor` of the previous page.")
 
 
 class JobListResponse(ResponseModel):

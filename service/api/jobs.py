@@ -8,13 +8,19 @@ from fastapi import APIRouter, Query, Request, Response
 from service.api import documentation, waiting
 from service.api.bodies import read_json
 from service.api.context import Context, InContext, JobId
-from service.api.job_contract import JOB_REQUEST, JobListResponse, JobResponse, QueuedWork
+from service.api.job_contract import (
+    JOB_REQUEST,
+    JobListQuery,
+    JobListResponse,
+    JobResponse,
+    QueuedWork,
+)
 from service.api.kinds import offers, take
 from service.api.negotiation import JSON, answer_type, body_type
 from service.contracts.base import PRIORITIES
 from service.errors import InvalidRequest, JobLost, JobNotFinished, StoreUnavailable
 from service.hosts import AllowedHosts
-from service.jobs import UNFINISHED, JobStatus
+from service.jobs import UNFINISHED
 from service.kinds import KINDS
 from service.store import rules
 from service.store.base import JobSummary
@@ -22,7 +28,6 @@ from service.urls import UrlError
 
 router = APIRouter(tags=["jobs"])
 
-MOST_LISTED = 100
 _PRIORITY_NAMES = {number: name for name, number in PRIORITIES.items()}
 _LOWEST, _HIGHEST = min(_PRIORITY_NAMES), max(_PRIORITY_NAMES)
 
@@ -55,16 +60,12 @@ async def create_job(request: Request, response: Response, context: InContext) -
 async def list_jobs(
     request: Request,
     context: InContext,
-    status: Annotated[JobStatus | None, Query(description="List only jobs of this status.")] = None,
-    limit: Annotated[
-        int, Query(ge=1, le=MOST_LISTED, description="Number of jobs on a page at most.")
-    ] = 20,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.")] = None,
+    wanted: Annotated[JobListQuery, Query()],
 ) -> JobListResponse:
     """The caller's jobs, the latest first."""
     context.gate.check_loaded()
-    before = None if cursor is None else _place(cursor)
-    page = await context.store.jobs(request.state.owner, status, limit, before)
+    before = None if wanted.cursor is None else _place(wanted.cursor)
+    page = await context.store.jobs(request.state.owner, wanted.status, wanted.limit, before)
     more = None if page.before is None else str(page.before)
     return JobListResponse(jobs=tuple(map(describe, page.jobs)), next_cursor=more)
 

@@ -71,13 +71,26 @@ def request_id(connection: HTTPConnection) -> str:
     return found
 
 
-def invalid(error: ValidationError) -> ServiceError:
+def invalid(error: ValidationError, is_choice: bool = False) -> ServiceError:
     """A body that is not JSON, or a request with the fields at fault named, up to a number of
-    them. Nothing that came in is repeated but names, shortened."""
+    them. Nothing that came in is repeated but names, shortened.
+
+    `is_choice` says that the body is one of several requests, as a field of it tells. Places of
+    faults then begin with the value of that field, which is no name that the client wrote.
+    """
     entries = error.errors(include_url=False, include_input=False)
     if entries[0]["type"] == "json_invalid":
         return MalformedBody(entries[0]["msg"])
-    return _at_fault([(entry["loc"], _message(entry)) for entry in entries])
+    skipped = 1 if is_choice else 0
+    return _at_fault(
+        [(entry["loc"][skipped:] or _chosen_by(entry), _message(entry)) for entry in entries]
+    )
+
+
+def _chosen_by(entry: ErrorDetails) -> tuple[str, ...]:
+    """The place of the field that tells which of several requests a body is."""
+    field = str(entry.get("ctx", {}).get("discriminator", "")).strip("'")
+    return (field,) if field else ()
 
 
 def shorten(text: str) -> str:
@@ -87,8 +100,13 @@ def shorten(text: str) -> str:
 
 def _message(entry: ErrorDetails) -> str:
     """Describe a fault without repeating the input."""
-    if expected := entry.get("ctx", {}).get("expected_tags"):
+    context = entry.get("ctx", {})
+    if expected := context.get("expected_tags"):
         return f"should be one of {expected}"
+    if entry["type"] == "union_tag_not_found":
+        return "is missing"
+    if entry["type"] == "value_error":
+        return str(context["error"])
     return entry["msg"]
 
 
@@ -157,4 +175,7 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 async def _on_defect(request: Request, error: Exception) -> Response:
     _LOG.error("a request failed", exc_info=error, extra={"request_id": request_id(request)})
-    return respond(ServiceError("an error of ours; see the log for this request id"), request)
+    response = respond(ServiceError("an error of ours; see the log for this request id"), request)
+    # The framework raises the error again, whereupon the server closes the connection.
+    response.headers["Connection"] = "close"
+    return response

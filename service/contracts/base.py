@@ -1,13 +1,34 @@
 """Fields and base classes that requests and answers share."""
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, LiteralString, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 MAX_SEED = 2**53 - 1
 # Tags of a choice between a solver by name and a preset. Validation errors name them beside the
 # fields that a client wrote; BY_NAME is followed by the solver's name.
 BY_NAME, BY_PRESET = "by-name", "by-preset"
+
+
+def worded(name: LiteralString, words: LiteralString) -> WrapValidator:
+    """Return a validator that describes each fault of a field in these words, under the name of an
+    error. Where a value may be of several types, there would be a fault for each of them."""
+
+    def validated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise PydanticCustomError(name, words) from None
+
+    return WrapValidator(validated)
 
 
 class RequestModel(BaseModel):
@@ -27,8 +48,9 @@ Timeout = Annotated[
     float | None,
     Field(
         gt=0,
-        description="Seconds after which the work is dropped and 504 answered; "
-        "at most the server's own limit, which also holds where it is left out.",
+        description="Seconds after which the work is dropped and 504 answered. A number above the "
+        "model's `limits.max_timeout_s` in /v1/models counts as that limit. Left out, it is the "
+        "server's default for requests that wait, and that limit for jobs.",
     ),
 ]
 PriorityName = Annotated[

@@ -25,7 +25,9 @@ class Limits(ResponseModel):
         description="Predicted price of one request: images x draws x (1 + probes) x steps, and "
         "x classes where the classes of images to score are not named."
     )
-    max_timeout_s: float = Field(description="The longest `timeout_s` of a request, in seconds.")
+    max_timeout_s: float = Field(
+        description="Longest wait of a request, in seconds; a larger `timeout_s` counts as this."
+    )
 
 
 class ModelResponse(ResponseModel):

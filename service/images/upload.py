@@ -54,7 +54,8 @@ class Upload(NamedTuple):
             case "PNG" | ".npy" as read:
                 return read
             case None:
-                raise MalformedBody(f"{self.label}: neither a PNG nor a .npy; {ACCEPTED}")
+                words = "neither a PNG nor a .npy" if self.content else "empty, and so no image"
+                raise MalformedBody(f"{self.label}: {words}; {ACCEPTED}")
             case other:
                 raise UnsupportedMediaType(
                     f"{self.label}: neither a PNG nor a .npy but {other}; convert it: "

@@ -32,7 +32,11 @@ def calibrate_on_arrays(
     """Return a calibration, and its summary for people. Raises DataError."""
     parts, note = _parts(checkpoint, data, normal, images, settings.seed)
     if min(map(len, parts)) < FEWEST:
-        raise DataError(f"{folder.name} has fewer than {FEWEST} images in a part")
+        fitted_on, ranked_by = map(len, parts)
+        raise DataError(
+            f"{normal or folder.name}: {fitted_on} images to fit on and {ranked_by} for p-values; "
+            f"at least {FEWEST} are needed of each"
+        )
     spec = settings.solver
     denoiser = warm_up(checkpoint.model, BATCH)
     total = calls_to_fit([len(part) for part in parts], spec)

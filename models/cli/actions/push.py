@@ -17,6 +17,7 @@ from models.files.folders import replacing_folder
 from models.files.shelf import manifests
 from models.schema.errors import CheckpointError, PushError
 from models.schema.manifest import Manifest
+from models.schema.presets import presets
 
 # Seconds that a service may take to load a checkpoint.
 WITHIN_S = 600.0
@@ -27,6 +28,7 @@ def push(folder: Path, root: Path, url: str | None) -> Outcome:
     if url is not None:
         _check_address(url)
     manifest = load_checkpoint(folder).manifest
+    presets(manifest)
     read_calibration(folder, manifest)
     target = _place_of(manifest, root)
     if folder.resolve() != target.resolve():
@@ -37,6 +39,11 @@ def push(folder: Path, root: Path, url: str | None) -> Outcome:
     if url is None:
         return Outcome({**record, "loaded": None}, text)
     loaded = _load(manifest.name, url)
+    if loaded.get("checkpoint") != manifest.sha256:
+        raise PushError(
+            f"the checkpoint is in {target}, but {url} loaded another of this name, "
+            f"{loaded.get('checkpoint')!s:.12}: is --models the folder that it serves?"
+        )
     failures = "".join(f"; not by {line}" for line in loaded.get("failures", ()))
     return Outcome(
         {**record, "loaded": loaded},

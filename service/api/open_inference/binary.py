@@ -28,6 +28,11 @@ def read(tensors: Sequence[InputTensor], binary: bytes) -> list[Tensor]:
         size = tensor.parameters.get(SIZE)
         if any(not 0 <= axis <= _LARGEST_AXIS for axis in tensor.shape):
             raise InvalidRequest.at(tensor.name, f"shape {tensor.shape} has a size that is none")
+        # NumPy has no array of such a shape, even where another size is 0.
+        if math.prod(filter(None, tensor.shape)) > _LARGEST_AXIS:
+            raise InvalidRequest.at(
+                tensor.name, f"shape {tensor.shape} has more elements than a tensor can have"
+            )
         if (tensor.data is None) == (size is None):
             many = "both" if tensor.data is not None else "neither"
             raise InvalidRequest.at(tensor.name, f"has {many} of data and {SIZE}, not one of them")

@@ -1,14 +1,16 @@
 """Requests and answers of the Open Inference Protocol."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from service.contracts.base import RequestModel, ResponseModel
+from service.contracts.base import RequestModel, ResponseModel, worded
 from service.contracts.tensors import Datatype
 
 Value = bool | int | float | str
-Parameters = dict[str, Value]
+Parameters = dict[
+    str, Annotated[Value, worded("parameter", "should be a text, a number, true or false")]
+]
 _SHAPE = "Sizes of the tensor's axes."
 
 

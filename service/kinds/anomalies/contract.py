@@ -1,8 +1,16 @@
 """Requests for verdicts, and their answers."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from models.anomaly.power import Power
 from models.schema.specs import VerdictSpec
@@ -22,8 +30,21 @@ from service.contracts.classes import ClassLabel
 from service.contracts.photographs import APPLIED, PICTURE, Applied, Picture, TilePlace, Tiles
 
 Heatmap = bool | Literal["raw", "overlay"]
+_FLAG = TypeAdapter(bool)
 STATISTICS = [{"log_prior": -110.0, "log_det": 148.25}]
 _FDR = "Bound on the expected share of good images among the selected, at least 1/(m + 1)."
+
+
+def _heatmap(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    # A form and a query have text, which a validator inside of this one would not know as such.
+    mode: str = info.mode
+    try:
+        if mode == "string" and value not in ("raw", "overlay"):
+            return _FLAG.validate_strings(value)
+        return validate(value)
+    except ValidationError:
+        words = "should be true, false, raw or overlay"
+        raise PydanticCustomError("heatmap", words) from None
 
 
 class Select(RequestModel):
@@ -45,7 +66,7 @@ class Judging(RequestModel):
         description="False-alarm rate: an image is flagged if its p-value is at most this. At "
         "least 1/(m + 1) for m calibration images.",
     )
-    heatmap: Heatmap = Field(
+    heatmap: Annotated[Heatmap, WrapValidator(_heatmap)] = Field(
         False,
         description="Return where each image is strange: `true` for a grey PNG, `overlay` for the "
         "image with its heat over it in colour, as a PNG, `raw` for the values as a float32 .npy "

@@ -2,15 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
 
 from models.schema.presets import PresetName
 from models.schema.specs import SamplerSpec
@@ -26,6 +18,7 @@ from service.contracts.base import (
     ResponseModel,
     Timeout,
     Timing,
+    worded,
 )
 from service.contracts.classes import NAMED, ClassLabels
 
@@ -42,15 +35,6 @@ def _solver_tag(value: Any) -> str | None:
     return BY_PRESET if isinstance(value, Preset) else BY_NAME
 
 
-def _latent(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    try:
-        return validate(value)
-    except ValidationError:
-        raise PydanticCustomError(
-            "latent", 'should be "prior" or a list of distinct indices, 0 or more'
-        ) from None
-
-
 SolverChoice = Annotated[
     Annotated[Preset, Tag(BY_PRESET)] | Annotated[SamplerSpec, Tag(BY_NAME)],
     Discriminator(
@@ -61,7 +45,7 @@ SolverChoice = Annotated[
 ]
 LatentChoice = Annotated[
     Literal["prior"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(fail_fast=True)],
-    WrapValidator(_latent),
+    worded("latent", 'should be "prior" or a list of distinct indices, 0 or more'),
 ]
 
 

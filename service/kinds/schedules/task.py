@@ -69,7 +69,7 @@ def quote(
     """The price of one evaluation for each schedule. Raises InvalidRequest."""
     latents = _latents(request, images, model)
     if len(latents) > settings.max_images:
-        raise InvalidRequest.at("latents", f"should be at most {settings.max_images}")
+        raise InvalidRequest.at("latents", f"should hold at most {settings.max_images} latents")
     schedules = images or len(latents)
     values = schedules * request.points * model.config.dimensions
     if values > MOST_VALUES:

@@ -213,7 +213,7 @@ def test_the_configuration_inside_the_weights_must_agree(folder, metadata):
         ({"sha256": "abc"}, "sha256: "),
         ({"parameters": 7}, "parameters, the manifest says 7"),
         ({"config": {"layers": 3}}, "config.layers: Extra inputs"),
-        ({"config": CONFIG.model_dump(mode="json") | {"latent_k": 4}}, "config: "),
+        ({"config": CONFIG.model_dump(mode="json") | {"latent_k": 4}}, "config: latent_k 4"),
         ({"config": CONFIG.model_dump(mode="json") | {"width": "wide"}}, "config.width: "),
     ],
 )

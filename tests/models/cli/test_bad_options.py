@@ -19,6 +19,8 @@ NOWHERE = "cuda:99"
         (["calibrate", "."], "--images", "19"),
         *[(["evaluate", "anomalies", "--model", "x"], "--alpha", value) for value in ("nan", "0")],
         *[(["evaluate", "ode", "mixture"], "--reference", value) for value in ("nan", "inf", "0")],
+        (["new", ".", "--out", "never"], "--resize", "99999x99999"),
+        (["new", ".", "--out", "never"], "--tile", "16x4097"),
         (LIKELIHOOD, "--threads", "99999999999999999999"),
         *[
             (command, option, value)

@@ -13,7 +13,7 @@ from tiny_zoo import write_checkpoint
 
 from models.anomaly.ranked import CALIBRATION
 from models.checkpoints.checkpoint import load_checkpoint
-from models.schema.manifest import WEIGHTS, read_manifest
+from models.schema.manifest import MANIFEST, WEIGHTS, read_manifest
 from service.cli import main
 
 
@@ -78,6 +78,12 @@ def damage_calibration(new: Path, served: Path) -> None:
     (new / CALIBRATION).write_text("{}")
 
 
+def break_a_preset(new: Path, served: Path) -> None:
+    path = new / MANIFEST
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"presets": {"fast": {"name": "ddpm", "steps": 0}}}))
+
+
 def take_its_place(new: Path, served: Path) -> None:
     write_checkpoint(served / "other")
     (served / "good").rename(served / "good-1")
@@ -103,6 +109,7 @@ def be_a_link(new: Path, served: Path) -> None:
     [
         (damage_weights, "SHA-256 is"),
         (damage_calibration, "calibration.json"),
+        (break_a_preset, "good: presets.fast.ddpm.steps: Input should be greater than"),
         (take_its_place, "holds another checkpoint, or none"),
         (be_two, "copy and good are both called good"),
         (be_a_link, "is not a folder"),
@@ -150,11 +157,22 @@ def service() -> Iterator[str]:
 
 
 def test_the_service_is_asked_to_load_it(new: Path, served: Path, service: str) -> None:
-    StandIn.answer = 200, {"workers": 2, "failures": ["w3: no such file"]}
+    sha256 = read_manifest(new).sha256
+    StandIn.answer = (
+        200,
+        {"checkpoint": sha256, "workers": 2, "failures": ["w3: no such file"]},
+    )
     result = push(new, served, "--url", f"{service}/", MULAN_API_KEYS="first, second")
     assert result.exit_code == 0, result.output
     assert "loaded by 2 worker(s); not by w3: no such file" in result.output
     assert StandIn.asked == [("/v2/repository/models/good/load", "Bearer first")]
+
+
+def test_a_service_that_loads_another_folder(new: Path, served: Path, service: str) -> None:
+    StandIn.answer = 200, {"checkpoint": "0" * 64, "workers": 1, "failures": []}
+    result = push(new, served, "--url", service)
+    assert result.exit_code == 1
+    assert f"{service} loaded another of this name, {'0' * 12}: is --models" in result.output
 
 
 def test_why_the_service_did_not_load_it_is_one_line(new: Path, served: Path, service: str) -> None:

@@ -72,6 +72,14 @@ def test_train_makes_a_checkpoint_and_says_which(recipe: str, tmp_path: Path) ->
     assert again.stdout.endswith(f"{manifest.sha256}, already trained\n")
 
 
+def test_train_says_at_once_that_it_can_write_nothing(recipe: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(models, ["train", recipe, "--out", str(tmp_path / "file" / "x")])
+    assert result.exit_code == 1
+    assert "cannot be made: Not a directory" in result.output
+    assert "step" not in result.output
+
+
 def test_train_begins_with_the_weights_that_it_is_given(recipe: str, tmp_path: Path) -> None:
     first = told("train", recipe, "--out", tmp_path / "first", "--steps", 1)
     told("train", recipe, "--out", tmp_path / "second", "--steps", 1, "--from", tmp_path / "first")

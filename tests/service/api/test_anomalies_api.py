@@ -102,6 +102,16 @@ def told() -> dict[str, float]:
     return values
 
 
+async def test_a_heatmap_of_no_kind_is_one_fault(client: httpx.AsyncClient) -> None:
+    for answer in (
+        await post(client, heatmap="green"),
+        await post_npy(client, npy(TOKENS), heatmap="green"),
+    ):
+        problem: Any = assert_problem(answer, 422, "invalid-request")
+        assert [entry["field"] for entry in problem["errors"]] == ["heatmap"]
+        assert "should be true, false, raw or overlay" in problem["detail"]
+
+
 @pytest.mark.parametrize("alpha", [0, 1, -0.5, 1.5, math.nan, "much"])
 async def test_an_alpha_that_is_no_rate(
     client: httpx.AsyncClient, service: Service, alpha: Any

@@ -64,6 +64,7 @@ async def test_a_defect_of_ours_is_a_problem_too(
     service.worker.answer = lambda job: SampleResult(image, (), (), (), "cpu/test")
     response = await client.post("/v1/samples", json={"model": "tiny"})
     problem = assert_problem(response, 500, "computation-failed")
+    assert response.headers["connection"] == "close"
     (line,) = (record for record in caplog.records if record.name == "mulan.api")
     assert vars(line)["request_id"] == problem["request_id"]
     assert "assert" not in str(problem["detail"])

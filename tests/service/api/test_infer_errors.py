@@ -44,6 +44,7 @@ IN_JSON: list[tuple[dict[str, Any], str]] = [
     ({"inputs": [images() | {"data": [2**70] * 12}]}, "images: data has elements that are no"),
     ({"inputs": [images() | {"shape": [2, 4, 3, 1]}]}, "images: shape is [2, 4, 3, 1], and data"),
     ({"inputs": [images() | {"shape": [-1, 4, 3, 1]}]}, "images: shape [-1, 4, 3, 1] has a size"),
+    ({"inputs": [images() | {"shape": [2**40, 2**40, 0], "data": []}]}, "has more elements than"),
     ({"inputs": [images() | {"data": None}]}, "images: has neither of data and binary_data_size"),
     ({"inputs": [images(), images()]}, "images: is an input more than once"),
     ({"inputs": [images(), tensor("pixels", "UINT8", [1])]}, "pixels: is no input of the model"),
@@ -65,6 +66,10 @@ IN_JSON: list[tuple[dict[str, Any], str]] = [
     ({"inputs": [images()], "parameters": {"binary_data_output": 1}}, "should be true or false"),
     ({"inputs": [tensor("images", "BYTES", ["?"])]}, "images[0]: not base64"),
     ({"inputs": [tensor("images", "BYTES", ["AAAA"])]}, "images[0]: neither a PNG nor"),
+    (
+        {"inputs": [tensor("images", "BYTES", [""])]},
+        "images[0]: empty, and so no image; PNG and .npy are read",
+    ),
     ({"inputs": [tensor("images", "BYTES", [["AA", "AA"]])]}, "images: shape [1, 2], expected [N]"),
 ]
 
@@ -90,7 +95,11 @@ BINARY: list[tuple[dict[str, Any], str]] = [
     ),
     (
         binary((images() | {"shape": [2**53, 2**53, 3, 1]}, DARK.tobytes())),
-        "images: binary_data_size is 12; UINT8 of shape",
+        "images: shape [9007199254740992, 9007199254740992, 3, 1] has more elements than",
+    ),
+    (
+        binary((images() | {"shape": [2**53, 2**53, 0, 1]}, b"")),
+        "images: shape [9007199254740992, 9007199254740992, 0, 1] has more elements than",
     ),
     (binary((tensor("images", "BYTES", ["x"]), FOUR[:-1])), "images: element 0 has 4 bytes"),
     (binary((tensor("images", "BYTES", ["x"]), FOUR + FOUR)), "images: shape [1] has 1 elements"),
@@ -147,6 +156,11 @@ async def test_a_header_that_cuts_the_json(client: httpx.AsyncClient) -> None:
             "count: is given as an input and as a parameter",
         ),
         ({"parameters": {"seed": -1}}, "seed: Input should be greater than or equal to 0"),
+        (
+            {"parameters": {"solver": {"name": "ddpm"}}},
+            "parameters.solver: should be a text, a number",
+        ),
+        ({"parameters": {"latent": [1]}}, "parameters.latent: should be a text, a number"),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
     ],
 )

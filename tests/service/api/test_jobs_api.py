@@ -205,7 +205,17 @@ async def test_jobs_are_listed_page_by_page(client: httpx.AsyncClient, service: 
 
 
 @pytest.mark.parametrize(
-    "query", ["status=gone", "limit=0", "limit=101", "limit=x", "cursor=x", "cursor=", "cursor=-1"]
+    "query",
+    [
+        "status=gone",
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "cursor=x",
+        "state=queued",
+        "cursor=",
+        "cursor=-1",
+    ],
 )
 async def test_a_wrong_query_is_a_problem(client: httpx.AsyncClient, query: str) -> None:
     problem = assert_problem(await client.get(f"/v1/jobs?{query}"), 422, "invalid-request")

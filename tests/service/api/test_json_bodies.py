@@ -200,3 +200,34 @@ async def test_numbers_that_are_none(client: httpx.AsyncClient, seed: str) -> No
     response = await send(client, "/v1/samples", f'{{"model": "tiny", "seed": {seed}}}')
     assert response.status_code in (400, 422)
     assert len(response.content) < 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({}, "kind", "is missing"),
+        ({"kind": "dreams", "request": {}}, "kind", "should be one of 'samples', 'likelihoods'"),
+        ({"kind": "samples"}, "request", "Field required"),
+        ({"kind": "likelihoods", "request": {"model": "tiny"}}, "request.images", "required"),
+        ({"kind": "samples", "request": {"model": "tiny", "solver": {"name": "ddpm", "steps": 0}}},
+         "request.solver.steps", "greater than"),
+    ],
+)  # fmt: skip
+async def test_faults_have_the_names_that_the_client_wrote(
+    client: httpx.AsyncClient, body: dict[str, Any], field: str, words: str
+) -> None:
+    problem = await refused(client, "/v1/jobs", json.dumps(body))
+    assert [entry["field"] for entry in problem["errors"]] == [field]
+    assert words in problem["errors"][0]["message"]
+
+
+async def test_a_query_beside_a_body_is_not_passed_over(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    for path, body in (
+        ("/v1/samples", '{"model": "tiny"}'),
+        ("/v1/jobs", job('{"model": "tiny"}')),
+    ):
+        problem = await refused(client, f"{path}?seed=3", body)
+        assert problem["detail"] == "seed: goes into the JSON body, not into the query"
+    assert not service.worker.jobs

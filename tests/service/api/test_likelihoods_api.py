@@ -164,7 +164,7 @@ COLOURED = np.stack([GREY, GREY, 255 - GREY], -1)
         (PNGS[0][:-14], 400, "malformed-body", "PNG"),
         (PNGS[0][:20], 400, "malformed-body", "PNG"),
         (PNGS[0][:45] + b"\x00" + PNGS[0][46:], 400, "malformed-body", "PNG"),
-        (b"", 400, "malformed-body", "neither"),
+        (b"", 400, "malformed-body", "empty"),
         (b"GIF", 400, "malformed-body", "neither"),
         (b"GIF89a", 415, "unsupported-media-type", "but GIF"),
         (npy(TOKENS), 400, "malformed-body", "PNG"),
@@ -217,7 +217,7 @@ STRUCTURED = np.zeros((3, 4, 3, 1), [("v", np.uint8)])
         (with_header("(3, 4, 3, 1)", "'no such'"), 400, "malformed-body", "header"),
         (b"\x93NUMPY\x09\x00" + bytes(99), 400, "malformed-body", ".npy"),
         (PNGS[0], 400, "malformed-body", "not a .npy"),
-        (b"", 400, "malformed-body", "neither"),
+        (b"", 400, "malformed-body", "empty"),
     ],
 )
 async def test_each_bad_array_is_refused_by_name(

@@ -155,6 +155,7 @@ async def test_a_fixed_latent_reaches_the_task(client: httpx.AsyncClient, servic
         ({"solver": {"name": "ddpm", "steps": 1001}}, "solver.steps", "1000"),
         ({"solver": {"name": "ddpm", "grid": "cosine"}}, "solver.grid", "'gamma', 'time' or 'ou'"),
         ({"solver": {"name": "rtk-uld", "step_size": 0}}, "solver.step_size", "0.000001"),
+        ({"solver": {"name": "ddpm", "points": [0.5]}}, "solver", "50 steps have 49 points"),
         ({"solver": {"name": "rtk-ula", "energy": "simpson"}}, "solver.energy", "not permitted"),
     ],
 )
@@ -164,6 +165,7 @@ async def test_a_meaningless_request_names_field_and_bound(
     problem: Any = assert_problem(await post(client, body), 422, "invalid-request")
     assert [entry["field"] for entry in problem["errors"]] == [field]
     assert words in problem["errors"][0]["message"]
+    assert "Value error" not in problem["detail"]
     assert field in problem["detail"]
     assert not service.worker.jobs
 

@@ -128,7 +128,7 @@ async def test_it_is_queued(client: httpx.AsyncClient) -> None:
         ({"latents": [[0, 1]], "images": PNGS}, "latents", "should be left out: the images'"),
         ({"latents": [[0, 1]], "points": 8}, "points", "greater than or equal to 9"),
         ({"latents": [[0, 1]], "points": 258}, "points", "less than or equal to 257"),
-        ({"latents": [[0, 1]] * 1025}, "latents", "should be at most 1024"),
+        ({"latents": [[0, 1]] * 1025}, "latents", "should hold at most 1024 latents"),
         ({"latents": [[0, 1]], "image": PNGS[0]}, "image", ""),
     ],
 )
