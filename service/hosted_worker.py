@@ -71,7 +71,8 @@ class HostedWorker:
         load = partial(load_on, devices, place.root, limits.tick, wish)
         loaded = await in_background("loading", load)
         if not loaded[0]:
-            raise ServeError(f"no checkpoint in {settings.models} can be served")
+            missing = "" if settings.models.is_dir() else ": there is no such folder"
+            raise ServeError(f"no checkpoint in {settings.models} can be served{missing}")
         spare_threads(loaded[0])
         if self._shared is not None:
             await self._shared.wait_until_reachable()

@@ -79,7 +79,10 @@ def read_flax(
                 raise ValueError("the file goes on after the outermost map")
         except (msgpack.UnpackException, ValueError, EOFError, OSError) as error:
             reason = _REASONS.get(type(error), str(error))
-            raise CheckpointError(f"{path}: offset {unpacker.tell()}: {reason}") from error
+            fault = (
+                f"{path}: cannot be read as a Flax checkpoint: offset {unpacker.tell()}: {reason}"
+            )
+            raise CheckpointError(fault) from error
     try:
         resolved: Tree = _resolved(tree, ())
     except ValueError as error:

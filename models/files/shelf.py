@@ -74,7 +74,8 @@ def _below(name: str, root: Path) -> tuple[Path, Manifest]:
         if found.name == name:
             return folder, found
         names.append(found.name)
-    raise CheckpointError(f"no checkpoint {name}; available: {', '.join(names) or 'none'}")
+    hint = f"the folder {name} has no {MANIFEST}; " if Path(name).is_dir() else ""
+    raise CheckpointError(f"no checkpoint {name}; {hint}available: {', '.join(names) or 'none'}")
 
 
 def _may_be_a_folder(entry: os.DirEntry[str]) -> bool:

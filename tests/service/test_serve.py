@@ -120,6 +120,12 @@ def test_nothing_to_serve_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["serve", "--port", "0", "--models", str(tmp_path)])
     assert result.exit_code == 1
     assert result.output == f"Error: no checkpoint in {tmp_path} can be served\n"
+    nowhere = str(tmp_path / "nowhere")
+    result = CliRunner().invoke(main, ["serve", "--port", "0", "--models", nowhere])
+    assert (
+        result.output
+        == f"Error: no checkpoint in {nowhere} can be served: there is no such folder\n"
+    )
 
 
 def test_a_dead_worker_ends_the_process(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

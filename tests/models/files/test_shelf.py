@@ -68,5 +68,8 @@ def test_a_name_of_two_checkpoints_is_refused_and_each_can_be_named(
         find("first", root)
     assert find("./first", root)[0].samefile(here / "first")
     assert find(str(root / "first"), root)[0].samefile(root / "first")
+    (here / "notes").mkdir()
+    with pytest.raises(CheckpointError, match=r"the folder notes has no manifest\.json; available"):
+        find("notes", root)
     monkeypatch.chdir(root)
     assert find("first", root)[0].samefile(root / "first")
