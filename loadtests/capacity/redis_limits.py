@@ -32,6 +32,7 @@ from service.store.fleet import ANNOUNCE_EVERY_S, AnnouncedModel, Fleet
 from service.store.redis import RedisStore
 from service.store.retry import retry_while_unavailable
 from service.store.sharded import ShardedStore
+from service.store.subscription import CLAIMING, WAITING
 
 AnyStore = RedisStore | ShardedStore
 
@@ -179,13 +180,18 @@ def idle(calls: dict[str, float]) -> tuple[float, float]:
 
 @contextlib.asynccontextmanager
 async def _stores(url: str, count: int) -> AsyncIterator[list[tuple[AnyStore, list[Connected]]]]:
-    """Yield the store as so many processes use it, each with its connections."""
+    """Yield the store as so many processes use it, an API and else workers, each with its
+    connections."""
     async with contextlib.AsyncExitStack() as stack:
         found = list[tuple[AnyStore, list[Connected]]]()
-        for _ in range(count):
+        for number in range(count):
             shards = await stack.enter_async_context(connect_all(url, answer_within_s=30.0))
             bounds, name = BOUNDS.divided(len(shards)), uuid.uuid4().hex
-            each = [RedisStore(client, bounds, name, shard=shard) for client, shard in shards]
+            channels = CLAIMING if number else WAITING
+            each = [
+                RedisStore(client, bounds, name, channels=channels, shard=shard)
+                for client, shard in shards
+            ]
             store: AnyStore = ShardedStore(each) if len(each) > 1 else each[0]
             stack.push_async_callback(store.close)
             found.append((store, shards))
