@@ -26,12 +26,14 @@ from models.schema.specs import Ddpm
 from models.zoo import ZOO
 from service.jobs import Job
 from service.kinds.samples.task import SampleResult, SampleTask
+from service.store.base import ANY_ROOM
 from service.store.bounds import Bounds
 from service.store.connection import Connected, connect_all
 from service.store.fleet import ANNOUNCE_EVERY_S, AnnouncedModel, Fleet
-from service.store.redis import RedisStore
+from service.store.redis import POLL_S, RedisStore
 from service.store.retry import retry_while_unavailable
 from service.store.sharded import ShardedStore
+from service.store.subscription import CLAIMING, WAITING
 
 AnyStore = RedisStore | ShardedStore
 
@@ -42,6 +44,9 @@ ASKING = 32
 CALLS = 200
 # Jobs before the measurement: connections, scripts and listeners are there then.
 WARM_UP = 32
+# Seconds between looks of simulated workers without a message, longer than a run: how many fall to
+# a job would depend on the speed of this machine. They count as a cost of idle workers.
+NEVER_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -153,11 +158,13 @@ async def _per_call(servers: Servers) -> dict[str, float]:
     ]
     async with _stores(servers.url, 1) as ((store, (first, *others)),):
         fleet = Fleet(first.client, shard=first.shard, others=others)
+        claiming = RedisStore(first.client, BOUNDS, shard=first.shard).claiming
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
             "announce": lambda: fleet.announce("worker", 0.0, announced),
             "look": fleet.models,
             "sweep": store.sweep,
             "renew": lambda: store.renew(()),
+            "claim": lambda: claiming.look((CHECKPOINT,), ANY_ROOM),
         }
         found = {}
         for name, act in acts.items():
@@ -173,19 +180,24 @@ def idle(calls: dict[str, float]) -> tuple[float, float]:
     """Return seconds of Redis per second for each idle worker and each idle API."""
     renew_every_s = BOUNDS.lease_s / 3
     worker = calls["announce"] / ANNOUNCE_EVERY_S
-    worker += (calls["renew"] + calls["sweep"]) / renew_every_s
+    worker += (calls["renew"] + calls["sweep"]) / renew_every_s + calls["claim"] / POLL_S
     return worker, calls["look"] + calls["sweep"]
 
 
 @contextlib.asynccontextmanager
 async def _stores(url: str, count: int) -> AsyncIterator[list[tuple[AnyStore, list[Connected]]]]:
-    """Yield the store as so many processes use it, each with its connections."""
+    """Yield the store as so many processes use it, an API and else workers, each with its
+    connections."""
     async with contextlib.AsyncExitStack() as stack:
         found = list[tuple[AnyStore, list[Connected]]]()
-        for _ in range(count):
+        for number in range(count):
             shards = await stack.enter_async_context(connect_all(url, answer_within_s=30.0))
             bounds, name = BOUNDS.divided(len(shards)), uuid.uuid4().hex
-            each = [RedisStore(client, bounds, name, shard=shard) for client, shard in shards]
+            channels = CLAIMING if number else WAITING
+            each = [
+                RedisStore(client, bounds, name, poll_s=NEVER_S, channels=channels, shard=shard)
+                for client, shard in shards
+            ]
             store: AnyStore = ShardedStore(each) if len(each) > 1 else each[0]
             stack.push_async_callback(store.close)
             found.append((store, shards))

@@ -25,6 +25,8 @@ class Claiming:
     ) -> None:
         self._name, self._scripts, self.poll_s = name, scripts, poll_s
         self.subscription = subscription
+        # Whether the last look left no other job, and the process will be woken for the next.
+        self.listens = False
 
     async def claim(self, checkpoints: Collection[str], room: Room) -> Claim:
         """Wait for a job and hold it, as `Store.claim` describes."""
@@ -32,12 +34,12 @@ class Claiming:
         await self.subscription.wait_until_subscribed()
         try:
             while True:
+                if self.listens:
+                    await self.subscription.until(self.subscription.arrival, self.poll_s)
                 found = await self.look(checkpoints, room)
                 if isinstance(found, Claim):
                     return found
-                if found is None:
-                    await self.subscription.until(self.subscription.arrival, self.poll_s)
-                else:
+                if found is not None:
                     await room.make(found)
         except asyncio.CancelledError:
             await self.stop_listening(checkpoints)
@@ -48,16 +50,19 @@ class Claiming:
         or the company of a suspect that is kept until this process holds fewer jobs."""
         while True:
             self.subscription.arrival.clear()
+            self.listens = False
             reply = await self._take(checkpoints, room)
+            self.listens = not reply or bool(reply[0])
             if not reply:
                 return None
-            if not reply[0]:
-                return int(reply[1])
-            if claim := await self._claimed(*reply):
+            if not reply[1]:
+                return int(reply[2])
+            if claim := await self._claimed(*reply[1:]):
                 return claim
 
     async def stop_listening(self, checkpoints: Collection[str]) -> None:
         """Have another process woken for jobs of these checkpoints; nothing while Redis is away."""
+        self.listens = False
         with contextlib.suppress(StoreUnavailable):
             await self._scripts.run("stop_listening", self._name, *checkpoints)
 
@@ -80,7 +85,7 @@ class Claiming:
     async def complete(self, job_id: str | bytes, epoch: int, outcome: Outcome) -> bool:
         """End a job by a claim of this epoch, and return whether that was the latest."""
         status, text = rules.status_of(outcome), encode_outcome(outcome)
-        ended: int = await self._scripts.run("complete", job_id, epoch, status, text, rules.WINDOW)
+        ended: int = await self._scripts.run("complete", job_id, epoch, status, text)
         return bool(ended)
 
     async def _take(self, checkpoints: Collection[str], room: Room) -> list[Any] | None:
@@ -94,8 +99,8 @@ class Claiming:
             reply: list[Any] | None = await asyncio.shield(look)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreUnavailable):
-                if (reply := await look) and reply[0]:
-                    await self._scripts.run("release", reply[0], reply[1])
+                if (reply := await look) and reply[1]:
+                    await self._scripts.run("release", *reply[1:3])
             raise
         return reply
 

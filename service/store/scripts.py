@@ -63,6 +63,7 @@ class Constants(NamedTuple):
     most_of_one: int
     most_crashes: int
     most_together: int
+    window: int
     looked_at: int
     lease_ms: int
     attended_ms: int
@@ -92,6 +93,7 @@ class Constants(NamedTuple):
             most_of_one=bounds.retained,
             most_crashes=bounds.most_crashes,
             most_together=_MOST_TOGETHER,
+            window=rules.WINDOW,
             looked_at=_MENDED,
             lease_ms=int(lease_ms),
             attended_ms=int(_ATTENDED_LEASES * lease_ms),
@@ -123,6 +125,7 @@ class Scripts:
         shard: Shard = ALONE,
     ) -> None:
         self.observer, self.damage, self._clock = observer, Damage(observer), clock
+        self._client = client
         self._shard, self._keys = shard, [shard.name(NOTHING)] if shard.tag else []
         texts = _texts(Constants.of(bounds, shard), shard)
         self._scripts = {name: client.register_script(text) for name, text in texts.items()}
@@ -138,6 +141,15 @@ class Scripts:
     async def command(self, operation: str, *command: str | bytes | float) -> Any:
         """Run one command on a key that may hold anything at all. Raises StoreUnavailable."""
         return await self._run("command", operation, command)
+
+    async def read(self, operation: str, *commands: tuple[str, ...]) -> list[Any]:
+        """Run commands that only read, in one round trip but not in one step. The reply to one that
+        Redis refuses is its error. Raises StoreUnavailable."""
+        with round_trip(operation, self.observer, self._shard.number):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute(raise_on_error=False)
 
     async def _run(
         self, name: str, operation: str, arguments: tuple[str | bytes | float, ...]
@@ -174,10 +186,10 @@ def _parts(library: str) -> dict[str, str]:
 
 def _whole(library: dict[str, str], script: str) -> str:
     """Put those functions of the library before a script that it needs, directly or not."""
-    needed, new = set[str](), {"tell"} | set(re.findall(r"\w+", script))
+    needed, new = set[str](), {"tell"} | _words(script)
     while new := new & library.keys() - needed:
         needed |= new
-        new = {word for name in new for word in re.findall(r"\w+", library[name])}
+        new = {word for name in new for word in _words(library[name])}
     return "".join(
         (
             *(part for name, part in library.items() if name in needed),
@@ -187,6 +199,12 @@ def _whole(library: dict[str, str], script: str) -> str:
             "if #damage == 0 then return {reply} end\nreturn {reply, damage}\n",
         )
     )
+
+
+def _words(text: str) -> set[str]:
+    """Return the words of a script that may be names of functions or variables."""
+    code = re.sub(r"--.*|'[^'\n]*'", "", text)
+    return set(re.findall(r"(?<![.\w])[A-Za-z]\w*", code))
 
 
 def _filled(text: str, constants: Constants, shard: Shard) -> str:

@@ -125,10 +125,11 @@ class ShardedClaims:
                     raise
                 line.answered()
                 line.due = 0.0
-                if found is None:
+                if line.claiming.listens:
                     # As many looks in vain as in one Redis.
                     again_s = len(self._lines) * line.claiming.poll_s
                     line.due, line.listens = time.monotonic() + again_s, True
+                if found is None:
                     # What arrived meanwhile has its turn after the other shards.
                     break
                 if isinstance(found, Claim):

@@ -1,8 +1,9 @@
 -- Claim a job of these checkpoints for a worker that holds `held` jobs, and with one more as many as
 -- it may if `full` is '1'. A job that was held by a worker that died, a suspect, is kept for a worker
 -- with less company. `patience` is for how many seconds it may be kept for this worker, or 0.
--- Returns {id, epoch, company, task, deadline, cost, checkpoint, kind}, with company 0 for no suspect;
--- {'', company} where a suspect is kept until this worker holds fewer than so many jobs; or false:
+-- Returns {listens, id, epoch, company, task, deadline, cost, checkpoint, kind}, with company 0 for no
+-- suspect, and listens 1 where no other job waits, and the worker will be woken for the next;
+-- {0, '', company} where a suspect is kept until this worker holds fewer than so many jobs; or false:
 -- the worker will be woken.
 local consumer, held, full, patience = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local wanted, queues = {}, {}
@@ -15,13 +16,13 @@ for _, name in ipairs(call('SMEMBERS', names.queues)) do
   end
 end
 
--- The first job of a queue that no dead worker held.
-local function first_of(queue)
+-- The first job of a queue that no dead worker held, where some may wait `again`.
+local function first_of(queue, again)
   local stream = names.queue .. queue.name
   local last = delivered(queue.name)
   if not last then return nil end
   local fresh = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
-  local back = call('ZRANGE', names.returned .. queue.name, 0, 0, 'WITHSCORES')
+  local back = again and call('ZRANGE', names.returned .. queue.name, 0, 0, 'WITHSCORES') or {}
   local first = fresh and {place = place(fresh[1])}
   if back[1] and not (first and first.place < tonumber(back[2])) then
     first = {place = tonumber(back[2]), id = back[1], set = names.returned}
@@ -80,7 +81,8 @@ end
 local function next_job()
   local firsts, best = {}, nil
   for _, queue in ipairs(queues) do
-    for _, job in ipairs({first_of(queue) or false, suspect_of(queue) or false}) do
+    local again = redis.call('EXISTS', names.returned .. queue.name, names.suspects .. queue.name) > 0
+    for _, job in ipairs({first_of(queue, again) or false, again and suspect_of(queue)}) do
       if job then
         job.queue = queue
         if job.mine and not job.waits then
@@ -100,8 +102,10 @@ local function next_job()
   return best
 end
 
-local function listen()
-  for checkpoint in pairs(wanted) do call('ZADD', names.listeners .. checkpoint, held, consumer) end
+local function listen(holding)
+  for checkpoint in pairs(wanted) do
+    call('ZADD', names.listeners .. checkpoint, holding, consumer)
+  end
 end
 
 local function listen_no_more()
@@ -111,13 +115,13 @@ end
 while true do
   local chosen = next_job()
   if not chosen then
-    listen()
+    listen(held)
     return false
   end
   if chosen.waits then
     listen_no_more()
     redis.call('HSET', names.job .. chosen.id, 'kept_for', consumer .. ' ' .. now + patience)
-    return {'', chosen.company}
+    return {0, '', chosen.company}
   end
   local id, job = take(chosen)
   local company = id and company_of(job)
@@ -127,14 +131,15 @@ while true do
     -- A dead letter that is tried again, and was not delivered before.
     call('ZADD', names.suspects .. job.queue, place(job.entry), id)
   elseif id then
-    stop_waiting(id, job)
-    take_turn(chosen.class, chosen.turn, job.cost)
+    local left = stop_waiting(id, job)
+    take_turn(chosen.class, chosen.turn, job.cost, left)
     local epoch = tonumber(job.epoch) + 1
     redis.call('HSET', names.job .. id, 'status', 'running', 'started_at', ARGV[1], 'epoch',
       whole(epoch))
-    call('ZADD', names.running, job.deadline, id)
-    if full then listen_no_more() end
-    return {id, epoch, company or 0, call('GET', names.task .. id), job.deadline, job.cost,
+    call('ZADD', names.running, second(job.deadline), id)
+    local listens = left == 0 and not full and not company
+    if full then listen_no_more() elseif listens then listen(held + 1) end
+    return {listens and 1 or 0, id, epoch, company or 0, call('GET', names.task .. id), job.deadline, job.cost,
       chosen.queue.checkpoint, job.kind or ''}
   end
 end

@@ -17,9 +17,9 @@ for queue, several in pairs(jobs) do
     local id, job = both[1], both[2]
     count = count + 1
     if job.status == 'running' then
-      redis.call('ZADD', names.running, job.deadline, id)
+      redis.call('ZADD', names.running, second(job.deadline), id)
     else
-      redis.call('ZADD', names.waiting, job.deadline, id)
+      redis.call('ZADD', names.waiting, second(job.deadline), id)
       redis.call('INCRBY', names.waiting_cost, job.cost)
       redis.call('HINCRBY', names.owner_jobs, job.owner, 1)
       redis.call('HINCRBY', names.owner_cost, job.owner, job.cost)

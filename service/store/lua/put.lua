@@ -5,7 +5,7 @@ local id, queue, deadline, cost = unpack(ARGV, 2, 5)
 local capacity, capacity_cost, ttl_ms, task = unpack(ARGV, 6, 9)
 local scope, digest, attended = unpack(ARGV, 10, 12)
 local owner, about = ARGV[13], {unpack(ARGV, 14)}
-expire_surplus()
+if scope ~= '' then expire_surplus() end
 
 local known, mismatch = joined(scope, digest)
 if mismatch then return {'mismatch'} end
@@ -18,7 +18,8 @@ if known then
 end
 local before = job_of(id)
 if unfinished(before) then return {'admitted', id} end
-local full = overload(owner, cost, capacity, capacity_cost)
+local waiting, waiting_cost = waits()
+local full = overload(owner, cost, capacity, capacity_cost, waiting, waiting_cost)
 if full then return full end
 if before.status then forget(id, before) end
 if attended == '1' then
@@ -31,8 +32,9 @@ if scope ~= '' then
   redis.call('HSET', names.idempotency .. scope, 'job', id, 'digest', digest)
   redis.call('PEXPIRE', names.idempotency .. scope, ttl_ms)
 end
-admit(id, {owner = owner, queue = queue, deadline = deadline, cost = cost}, ttl_ms, task, about)
+admit(id, {owner = owner, queue = queue, deadline = deadline, cost = cost}, ttl_ms, task, about,
+  waiting)
 if attended == '1' then
   call('ZADD', names.attended, whole(redis_ms() + constants.attended_ms), id)
 end
-return {'admitted', id, waits()}
+return {'admitted', id, waiting + 1, waiting_cost + cost}

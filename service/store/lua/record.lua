@@ -5,4 +5,5 @@ local fields = call('HMGET', names.job .. id, 'status', 'progress', 'started_at'
 local job = {status = fields[1]}
 if ended == '1' and unfinished(job) then return false end
 if unfinished(job) or not is_status(job.status) then fields[1] = job_of(id).status or false end
-return {fields, call('GET', names.task .. id), call('GET', names.result .. id)}
+local texts = redis.call('MGET', names.task .. id, names.result .. id)
+return {fields, texts[1], texts[2]}

@@ -16,9 +16,11 @@ for _, id in ipairs(due) do
   elseif tonumber(job.deadline) <= now then
     finish(id, job, 'timed-out', constants.too_late)
   else
-    call('ZADD', names.waiting, job.deadline, id)
+    call('ZADD', names.waiting, second(job.deadline), id)
   end
 end
+
+expire_surplus()
 
 -- After a long gap between sweeps Redis was away, and no lease could be renewed: all leases begin
 -- anew. Workers renew every third of a lease, so that a shorter gap uses up no lease.
@@ -54,7 +56,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', names.running, '-inf', before, 'LIMIT'
   elseif tonumber(job.deadline) <= tonumber(before) then
     cancel(id, job, 'timed-out', constants.unended)
   else
-    call('ZADD', names.running, job.deadline, id)
+    call('ZADD', names.running, second(job.deadline), id)
   end
 end
 

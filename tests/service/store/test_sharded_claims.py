@@ -73,6 +73,11 @@ def commands(node: Node) -> int:
         return int(client.info("stats")["total_commands_processed"])
 
 
+def scripts(node: Node) -> int:
+    with node.client() as client:
+        return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
 @pytest.mark.parametrize("setting", ["min-replicas-to-write", "maxmemory"])
 async def test_a_shard_that_refuses_claims_is_asked_less_and_less(
     store: ShardedStore, nodes: list[Node], setting: str
@@ -221,3 +226,18 @@ async def test_a_place_that_cannot_be_counted_on_is_the_latest_all_the_same(
     names += [await store.put(timely(0)) for _ in range(2)]
     listed = await store.jobs(None, None, 9, None)
     assert [one.id for one in listed.jobs] == names[::-1]
+
+
+async def test_a_shard_whose_last_job_was_taken_is_not_looked_at_in_vain(
+    store: ShardedStore, nodes: list[Node]
+) -> None:
+    await store.put(timely(0))
+    held, another = await store.claim((A,)), timely(0)
+    before = scripts(nodes[0])
+    claiming = asyncio.ensure_future(store.claim((A,)))
+    await asyncio.sleep(0.5)
+    assert scripts(nodes[0]) == before
+    await store.put(another)
+    assert (await asyncio.wait_for(claiming, 5)).job.id == another.id
+    assert scripts(nodes[0]) == before + 2
+    assert await store.complete(held, RESULT)

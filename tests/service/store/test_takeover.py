@@ -45,6 +45,14 @@ async def client(server: RedisServer) -> AsyncIterator[Redis]:
         yield client
 
 
+class Last(Busy):
+    """One more job fills it."""
+
+    @property
+    def full(self) -> bool:
+        return True
+
+
 async def until_gone(store: RedisStore, *names: str) -> None:
     """Sweep, as an API does, until none of these jobs runs."""
     async with asyncio.timeout(20):
@@ -179,7 +187,7 @@ async def test_a_job_of_before_a_loss_is_lost_and_another_unknown(
 async def test_an_arrival_wakes_one_worker(make: MakeStore, client: Redis) -> None:
     store, workers = make(), [make() for _ in range(4)]
     waiting = [
-        asyncio.ensure_future(worker.claim((A,), Busy(number)))
+        asyncio.ensure_future(worker.claim((A,), Last(number)))
         for number, worker in enumerate(workers)
     ]
     listeners = keys.LISTENERS + A

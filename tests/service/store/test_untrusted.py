@@ -107,13 +107,15 @@ async def test_a_structure_of_another_type_is_made_again(
     await store.put(job("waits"), attended=True)
     await store.put(job("runs"))
     first = await claim(store)
-    await client.delete(key)
-    if kind == "string":
-        await client.set(key, BYTES)
-    elif kind == "list":
-        await client.rpush(key, "garbage", BYTES)
-    elif kind == "hash":
-        await client.hset(key, "a", "garbage")
+    async with client.pipeline() as at_once:
+        at_once.delete(key)
+        if kind == "string":
+            at_once.set(key, BYTES)
+        elif kind == "list":
+            at_once.rpush(key, "garbage", BYTES)
+        elif kind == "hash":
+            at_once.hset(key, "a", "garbage")
+        await at_once.execute()
     await asyncio.sleep(0.2)
     assert await store.renew([first]) == []
     assert await store.complete(first, RESULT)

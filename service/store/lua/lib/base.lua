@@ -27,9 +27,12 @@ local function set_aside(key, why)
   want_mending()
 end
 
--- Put aside what a command could not work on, and run it again. Errors of other causes are raised.
-local function again(err, command, ...)
-  local arguments = {...}
+-- A command whose key may hold anything at all. What it cannot work on is put aside, and it is run
+-- again; errors of other causes are raised.
+local function call(command, ...)
+  local reply = redis.pcall(command, ...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  local err, arguments = reply.err, {...}
   local key = arguments[(command == 'XGROUP' or command == 'XINFO') and 2 or 1]
   local overflow = err:find('overflow', 1, true)
   if err:find('hash value is not an integer', 1, true) or command == 'HINCRBY' and overflow then
@@ -41,13 +44,6 @@ local function again(err, command, ...)
     error(err, 0)
   end
   return redis.call(command, ...)
-end
-
--- A command whose key may hold anything at all.
-local function call(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err then return again(reply.err, ...) end
-  return reply
 end
 
 -- A finite number, or what stands in the place of everything else.
@@ -66,4 +62,9 @@ end
 
 local function whole(value)
   return string.format('%.0f', value)
+end
+
+-- A time as the score of a sorted set: small sets are searched faster where scores are whole.
+local function second(time)
+  return math.floor(time)
 end

@@ -17,7 +17,6 @@ local function finish(id, job, status, outcome)
     end
     call('ZADD', names.ended, ARGV[1], id)
     keep_result(id, job, outcome)
-    expire_surplus()
   end
   if job.callback_url then call('ZADD', names.calls, ARGV[1], id) end
   redis.call('PUBLISH', names.ends, id)

@@ -77,8 +77,8 @@ local function restack(queue, jobs)
     if job.status == 'running' then
       redis.call('XCLAIM', stream, names.group, names.parked, 0, job.entry, 'FORCE', 'JUSTID')
     else
-      local waits = job.quarantined and names.suspects or names.returned
-      redis.call('ZADD', waits .. queue, place(job.entry), id)
+      local set = job.quarantined and names.suspects or names.returned
+      redis.call('ZADD', set .. queue, place(job.entry), id)
     end
   end
   return last

@@ -34,65 +34,70 @@ local function forget(id, job)
   if job.owner then call('ZREM', names.owned .. job.owner, id) end
 end
 
--- Drop the oldest result of an owner that ended before a time. Returns whether there was one.
-local function drop_oldest_of(owner, before)
-  local ended = names.owner_ended .. owner
-  local id = call('ZRANGEBYSCORE', ended, '-inf', '(' .. before,
-    'LIMIT', 0, 1)[1]
-  if not id then return false end
-  expire(id, fields_of(id))
-  call('ZREM', ended, id)
-  return true
-end
-
--- Of all owners the bytes of their results, the most first.
-local function sizes()
-  local found, sum, flat = {}, 0, call('HGETALL', names.owner_bytes)
-  for i = 1, #flat, 2 do
-    found[#found + 1] = {owner = flat[i], bytes = number(flat[i + 1], 0)}
-    sum = sum + number(flat[i + 1], 0)
-  end
-  table.sort(found, function(one, other) return one.bytes > other.bytes end)
-  return found, sum
-end
-
--- Count again what all results take, where the sums do not agree.
-local function recount()
-  local sum, flat = 0, call('HGETALL', names.kept)
-  redis.call('DEL', names.owner_bytes)
-  for i = 1, #flat, 2 do
-    local bytes, owner = flat[i + 1]:match('^(%d+) (.*)$')
-    if is_count(bytes) then
-      sum = sum + bytes
-      redis.call('HINCRBY', names.owner_bytes, owner, bytes)
-    else
-      tell('field', names.kept .. ' ' .. flat[i], 'no number of bytes')
-      redis.call('HDEL', names.kept, flat[i])
-    end
-  end
-  redis.call('SET', names.kept_bytes, whole(sum))
-end
-
--- Drop the oldest result of the owner whose results take most room, if it ended before a time; else
--- of the owner with the next most. Returns whether there was one.
-local function drop_oldest_of_largest(before)
-  for _, size in ipairs((sizes())) do
-    if drop_oldest_of(size.owner, before) then return true end
-  end
-  return false
-end
-
--- Results that are too old go, and those past a bound once they have had `unread` seconds for
--- whoever waits to read them: of all results those of the owner that has most. At most 100 at once.
-local function expire_surplus()
+-- Results that are too old go. So do those past a bound, once they have had `unread` seconds for
+-- whoever waits to read them: of an owner that is given its oldest, and of all results those of the
+-- owner that has most. At most 100 at once.
+local function expire_surplus(owner)
+  local unread = '(' .. now - constants.unread_s
   for _, id in ipairs(call('ZRANGEBYSCORE', names.ended, '-inf',
       '(' .. now - constants.kept_s, 'LIMIT', 0, 100)) do expire(id, fields_of(id)) end
+
+  local function drop_oldest_of(one)
+    local ended = names.owner_ended .. one
+    local id = call('ZRANGEBYSCORE', ended, '-inf', unread, 'LIMIT', 0, 1)[1]
+    if not id then return false end
+    expire(id, fields_of(id))
+    call('ZREM', ended, id)
+    return true
+  end
+
+  local excess = owner and call('ZCARD', names.owner_ended .. owner) - constants.most_of_one or 0
+  for _ = 1, math.min(100, excess) do
+    if not drop_oldest_of(owner) then break end
+  end
   if number(call('GET', names.kept_bytes), 0) <= constants.most_bytes then return end
+
+  -- Of all owners the bytes of their results, the most first.
+  local function sizes()
+    local found, sum, flat = {}, 0, call('HGETALL', names.owner_bytes)
+    for i = 1, #flat, 2 do
+      found[#found + 1] = {owner = flat[i], bytes = number(flat[i + 1], 0)}
+      sum = sum + number(flat[i + 1], 0)
+    end
+    table.sort(found, function(one, other) return one.bytes > other.bytes end)
+    return found, sum
+  end
+
+  -- Count again what all results take, where the sums do not agree.
+  local function recount()
+    local sum, flat = 0, call('HGETALL', names.kept)
+    redis.call('DEL', names.owner_bytes)
+    for i = 1, #flat, 2 do
+      local bytes, whose = flat[i + 1]:match('^(%d+) (.*)$')
+      if is_count(bytes) then
+        sum = sum + bytes
+        redis.call('HINCRBY', names.owner_bytes, whose, bytes)
+      else
+        tell('field', names.kept .. ' ' .. flat[i], 'no number of bytes')
+        redis.call('HDEL', names.kept, flat[i])
+      end
+    end
+    redis.call('SET', names.kept_bytes, whole(sum))
+  end
+
+  -- Of the owner whose results take most room, or else of the one with the next most.
+  local function drop_oldest_of_largest()
+    for _, size in ipairs((sizes())) do
+      if drop_oldest_of(size.owner) then return true end
+    end
+    return false
+  end
+
   local _, sum = sizes()
   if sum ~= number(call('GET', names.kept_bytes)) then recount() end
   for _ = 1, 100 do
     if number(call('GET', names.kept_bytes), 0) <= constants.most_bytes then break end
-    if not drop_oldest_of_largest(now - constants.unread_s) then break end
+    if not drop_oldest_of_largest() then break end
   end
 end
 
@@ -100,15 +105,11 @@ end
 local function keep_result(id, job, outcome)
   -- A job and its indexes take about as much beside its task and result.
   local bytes = 2000 + #outcome + call('STRLEN', names.task .. id)
-  local ended = names.owner_ended .. job.owner
   call('HSET', names.kept, id, bytes .. ' ' .. job.owner)
   call('INCRBY', names.kept_bytes, bytes)
   call('HINCRBY', names.owner_bytes, job.owner, bytes)
-  call('ZADD', ended, ARGV[1], id)
-  local excess = math.min(100, call('ZCARD', ended) - constants.most_of_one)
-  for _ = 1, excess do
-    if not drop_oldest_of(job.owner, now - constants.unread_s) then break end
-  end
+  call('ZADD', names.owner_ended .. job.owner, ARGV[1], id)
+  expire_surplus(job.owner)
 end
 
 -- The job that a request with this key joins, or false; and whether the key was used for another.

@@ -1,20 +1,25 @@
 -- The jobs that wait: by deadline, what they cost, and whose they are. These bound admission.
 
-local function begin_waiting(id, job)
-  if call('ZCARD', names.waiting) == 0 then
+-- `waiting` is how many jobs wait before this one, where that is known.
+local function begin_waiting(id, job, waiting)
+  if (waiting or call('ZCARD', names.waiting)) == 0 then
     redis.call('DEL', names.drained, names.owner_jobs, names.owner_cost)
     redis.call('RPUSH', names.drained, ARGV[1] .. ' 0')
     redis.call('SET', names.waiting_cost, 0)
   end
-  call('ZADD', names.waiting, job.deadline, id)
+  call('ZADD', names.waiting, second(job.deadline), id)
   call('INCRBY', names.waiting_cost, job.cost)
   call('HINCRBY', names.owner_jobs, job.owner, 1)
   call('HINCRBY', names.owner_cost, job.owner, job.cost)
   wake(job.queue:match('^[^:]*'))
 end
 
+-- Returns how many jobs wait now.
 local function stop_waiting(id, job)
-  if call('ZREM', names.waiting, id) == 1 and job.cost then
+  local removed, left = call('ZREM', names.waiting, id), call('ZCARD', names.waiting)
+  if left == 0 then
+    redis.call('DEL', names.waiting_cost, names.owner_jobs, names.owner_cost)
+  elseif removed == 1 and job.cost then
     call('DECRBY', names.waiting_cost, job.cost)
     if call('HINCRBY', names.owner_jobs, job.owner, -1) > 0 then
       call('HINCRBY', names.owner_cost, job.owner, '-' .. job.cost)
@@ -23,6 +28,7 @@ local function stop_waiting(id, job)
       call('HDEL', names.owner_cost, job.owner)
     end
   end
+  return left
 end
 
 local function waits()
@@ -34,7 +40,7 @@ end
 -- when.
 local function drained()
   local since, done, done_cost = ARGV[1], -1, 0
-  for _, line in ipairs(call('LRANGE', names.drained, 0, -1)) do
+  for _, line in ipairs(call('LRANGE', names.drained, -constants.window, -1)) do
     local at, spent = line:match('^(%S+) (%S+)$')
     if is_time(at) and is_count(spent) then
       if done < 0 then since = at else done_cost = done_cost + tonumber(spent) end
@@ -45,15 +51,17 @@ local function drained()
 end
 
 -- {'full', jobs, cost, done, done_cost, since, owner's jobs, owner's cost, owners} where too much
--- waits for a job of this cost. Past a bound an owner is let in with less than its equal share.
-local function overload(owner, cost, capacity, capacity_cost)
-  local waiting, waiting_cost = waits()
+-- waits for a job of this cost, as `waits` has it. Past a bound an owner is let in with less than
+-- its equal share.
+local function overload(owner, cost, capacity, capacity_cost, waiting, waiting_cost)
+  local many = waiting >= tonumber(capacity)
+  local much = waiting > 0 and waiting_cost + cost > tonumber(capacity_cost)
+  if not (many or much) then return nil end
   local own = number(call('HGET', names.owner_jobs, owner), 0)
   local own_cost = number(call('HGET', names.owner_cost, owner), 0)
   local owners = call('HLEN', names.owner_jobs) + (own == 0 and 1 or 0)
-  local full = waiting >= tonumber(capacity) and own >= capacity / owners
-  local dear = waiting > 0 and waiting_cost + cost > tonumber(capacity_cost)
-    and own > 0 and own_cost + cost > capacity_cost / owners
+  local full = many and own >= capacity / owners
+  local dear = much and own > 0 and own_cost + cost > capacity_cost / owners
   if not (full or dear) then return nil end
   local done, done_cost, since = drained()
   return {'full', waiting, waiting_cost, done, done_cost, since, own, own_cost, owners}
@@ -66,9 +74,9 @@ local function turn_of(owner)
   return math.max(present, number(call('HGET', names.turns, owner), 0))
 end
 
--- Let an owner whose turn begins at `start` have it.
-local function take_turn(owner, start, cost)
-  if call('ZCARD', names.waiting) == 0 then
+-- Let an owner whose turn begins at `start` have it, where so many jobs are left.
+local function take_turn(owner, start, cost, left)
+  if left == 0 then
     redis.call('DEL', names.turns, names.turn)
     return
   end
@@ -85,8 +93,8 @@ local function wait_again(id, job)
   call('HINCRBY', names.job .. id, 'told', 1)
   redis.call('DEL', names.progress_log .. id)
   call('ZREM', names.running, id)
-  local waits = job.quarantined and names.suspects or names.returned
-  call('ZADD', waits .. job.queue, place(job.entry), id)
+  local set = job.quarantined and names.suspects or names.returned
+  call('ZADD', set .. job.queue, place(job.entry), id)
   begin_waiting(id, job)
   redis.call('PUBLISH', names.news, id)
 end
@@ -108,8 +116,8 @@ local function enlist(index, id, at, ttl_ms)
 end
 
 -- Queue a new job. `job` has what its hash has: an owner, a queue, a deadline and a cost; `about`
--- has those and the fields that never change, names and values in turn.
-local function admit(id, job, ttl_ms, task, about)
+-- has those and the fields that never change, names and values in turn. `waiting` as above.
+local function admit(id, job, ttl_ms, task, about, waiting)
   local at = enqueue(id, job.queue)
   redis.call('SET', names.task .. id, task, 'PX', ttl_ms)
   redis.call('HSET', names.job .. id, 'status', 'queued', 'queue', job.queue,
@@ -118,5 +126,5 @@ local function admit(id, job, ttl_ms, task, about)
   redis.call('PEXPIRE', names.job .. id, ttl_ms)
   enlist(names.index, id, at, ttl_ms)
   enlist(names.owned .. job.owner, id, at, ttl_ms)
-  begin_waiting(id, job)
+  begin_waiting(id, job, waiting)
 end
