@@ -9,7 +9,7 @@ from models.evaluation.card.sheets import sheet_table, tuned_sheets
 from models.evaluation.likelihood.likelihood import LikelihoodEvaluation
 from models.evaluation.measurement import EvaluationRecord
 from models.evaluation.samples.recognition import Recognition
-from models.evaluation.samples.sweep import Tuning
+from models.evaluation.samples.sweep import Sweep, Tuning
 from models.evaluation.samples.text import rivals_table, savings, sweep_table
 from models.evaluation.schedule.learned import ScheduleSpread
 from models.evaluation.schedule.text import schedule_text
@@ -198,9 +198,9 @@ def _samplers(manifest: Manifest) -> str:
             sweep_table(found),
             rivals_table(found),
             f"Real images that no training has seen are {1000 * kernel.value:.2f} ± "
-            f"{1000 * kernel.standard_error:.2f} away (Fréchet {frechet}), by which sampling "
-            "cannot be expected to do better. What matches the long DDPM, by the measured distance "
-            "and with the benefit of two standard errors of the difference:",
+            f"{1000 * kernel.standard_error:.2f} away (Fréchet {frechet}), {_meaning(found)} "
+            "What matches the long DDPM, by the measured distance and with the benefit of two "
+            "standard errors of the difference:",
             savings(found),
             "A learned score is no gradient, so `rtk-mala` is Metropolis-like only. Its rates of "
             f"acceptance, with step sizes adapted towards two thirds: {', '.join(rates)}.",
@@ -212,6 +212,19 @@ def _samplers(manifest: Manifest) -> str:
             "\n".join(f"    {command}" for command in [tuning.command, *tuning.learned]),
         ]
     )
+
+
+def _meaning(found: Sweep) -> str:
+    """Say what the distance of the real images means beside those of the samples."""
+    kernel, _ = found.real
+    nearest = min((row.kernel for row in found.rows), key=lambda distance: distance.value)
+    apart = kernel.value - nearest.value
+    if apart > 2 * math.hypot(kernel.standard_error, nearest.standard_error):
+        return (
+            "farther than the nearest samples. So here this distance does not tell how good "
+            "samples are: the test images are few, or differ from those that were trained on."
+        )
+    return "by which sampling cannot be expected to do better."
 
 
 def _training(manifest: Manifest) -> str:

@@ -86,6 +86,13 @@ def test_a_card_shows_the_samplers_that_it_recorded() -> None:
     assert "| `ddpm` | `ddim`, as it comes |" in card_text(partly, few)
 
 
+def test_a_distance_that_real_images_exceed_is_not_called_a_limit() -> None:
+    assert "cannot be expected to do better" in card("digits")
+    assert "farther than the nearest samples" not in card("digits")
+    assert "farther than the nearest samples" in card("emoji")
+    assert "cannot be expected to do better" not in card("emoji")
+
+
 def test_a_card_names_the_weights_that_training_began_with() -> None:
     manifest = read_manifest(ZOO / "digits")
     assert manifest.training is not None
