@@ -43,8 +43,8 @@ def train(
     sha256 = None if first is None else first.manifest.sha256
     if (out / MANIFEST).exists() and (finished := _finished(recipe, out, sha256)) is not None:
         return finished
-    _check_writable(out / WORK)
     material = gather(recipe, device)
+    _check_writable(out / WORK)
     weights = None if first is None else dict(first.model.state_dict())
     trainer = Trainer(recipe, material.batches, material.held_out, device, out / WORK, weights)
     run = _Run(recipe, out, device, command, material, trainer, sha256)
