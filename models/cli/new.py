@@ -8,9 +8,7 @@ import click
 from models.cli.compute import SEED, device, threads
 from models.cli.lazy import runs
 from models.cli.options import Finite, as_json
-
-# Pixels of a side of a model's image.
-_LARGEST_SIDE = 4096
+from models.schema.config import LARGEST_SIDE
 
 
 class HeightByWidth(click.ParamType[tuple[int, int]]):
@@ -27,8 +25,8 @@ class HeightByWidth(click.ParamType[tuple[int, int]]):
         height, _, width = str(value).partition("x")
         if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
             self.fail(f"{value} is not a height and a width, as 32x48", param, ctx)
-        if max(int(height), int(width)) > _LARGEST_SIDE:
-            self.fail(f"{value} has a side of more than {_LARGEST_SIDE} pixels", param, ctx)
+        if max(int(height), int(width)) > LARGEST_SIDE:
+            self.fail(f"{value} has a side of more than {LARGEST_SIDE} pixels", param, ctx)
         return int(height), int(width)
 
 

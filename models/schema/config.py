@@ -16,7 +16,9 @@ PixelMap = Literal["centres", "ends"]
 MOST_PARAMETERS = 2**31
 MOST_VALUES = 2**22
 
-Side = Annotated[int, Field(ge=1, le=4096)]
+# Pixels.
+LARGEST_SIDE = 4096
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 # Beyond exp(88) the noise-to-signal ratio leaves the range of float32.
 LogNoise = Annotated[float, Field(ge=-50, le=50)]
 

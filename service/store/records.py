@@ -105,8 +105,8 @@ class Records:
         )
 
     async def _ended(self, job_id: str) -> list[Any] | None:
-        """Return what the script `record` does of a job that has ended, at a third of its cost for
-        Redis; None where only the script can tell."""
+        """Return what the script `record` does of a job that has ended, by plain reads; None where
+        only the script can tell."""
         name = self._scripts.name
         fields, texts = await self._scripts.read(
             "record",
