@@ -154,12 +154,15 @@ for _, jobs in pairs(left) do
   for _, both in ipairs(jobs) do take_over(both[1], both[2], #jobs) end
 end
 
--- A claim whose holder lives and does not know of it: its answer was lost on the way.
+-- A claim whose holder lives and does not know of it: its answer was lost on the way. A worker that
+-- died may have renewed its claims up to a third of a lease before it was last heard of, so that they
+-- are older than its silence: those that are up to half a lease too old are left to a later sweep.
+local unknown_ms = whole(1.5 * lease_ms)
 for queue in pairs(consumers) do
   local stream, cursor = names.queue .. queue, '0-0'
   if redis.call('EXISTS', stream) == 1 then
     repeat
-      local found = redis.call('XAUTOCLAIM', stream, names.group, names.parked, lease_ms, cursor,
+      local found = redis.call('XAUTOCLAIM', stream, names.group, names.parked, unknown_ms, cursor,
         'COUNT', 100)
       cursor = found[1]
       for _, entry in ipairs(found[2]) do

@@ -139,6 +139,31 @@ async def test_a_claim_whose_answer_was_lost_is_no_death_of_others(make: MakeSto
     assert (await store.claim((A,), Busy(20))).company == 32
 
 
+async def test_claims_of_before_a_dead_workers_last_are_deaths_too(
+    make: MakeStore, client: Redis
+) -> None:
+    """They are older than its silence, so that they run out while it does not count as dead yet."""
+    store, worker = make(), make()
+    async with asyncio.timeout(20):
+        await store.sweep()
+        # Until then all leases begin anew.
+        while await client.exists(keys.GRACE):
+            await store.sweep()
+            await asyncio.sleep(LEASE_S / 16)
+    for name in ("first", "last"):
+        await store.put(job(name))
+    for _ in range(2):
+        await claim(worker)
+    stream = f"{keys.QUEUE}{A}:0"
+    first, _ = await client.xpending_range(stream, keys.GROUP, "-", "+", 2)
+    a_third = round(1000 * LEASE_S / 3)
+    await client.xclaim(
+        stream, keys.GROUP, first["consumer"], 0, [first["message_id"]], idle=a_third, justid=True
+    )
+    await until_gone(store, "first", "last")
+    assert [(await store.claim((A,), Busy(0))).company for _ in range(2)] == [8, 8]
+
+
 async def test_a_job_whose_process_died_is_dropped(make: MakeStore, client: Redis) -> None:
     dead, living, worker = make(), make(), make()
     for name in ("orphan", "shared", "unattended"):
