@@ -7,6 +7,7 @@ import click
 from models.cli.compute import SEED, device, threads
 from models.cli.lazy import runs
 from models.cli.options import as_json, data, test_data
+from models.evaluation.defaults import LEAST_STEPS
 
 
 @click.command("ode-error")
@@ -20,6 +21,13 @@ from models.cli.options import as_json, data, test_data
     default=200,
     show_default=True,
     help="Equal steps of the solves that errors are measured from.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(20, 1000),
+    default=LEAST_STEPS,
+    show_default=True,
+    help="Fewest steps of a solve at the default tolerance. More leave less noise of the trace.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @device

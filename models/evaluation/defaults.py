@@ -9,6 +9,9 @@ CARD_IMAGES, CARD_ODE_IMAGES = 1000, 64
 ALPHA = 0.05
 # Tolerance in nats of the solution that errors of ODE solvers are measured from.
 REFERENCE_TOLERANCE = 1e-3
+# Measured steps are so many on the whole way at the default tolerance, or more. Fewer evaluations
+# would leave more noise of the trace.
+LEAST_STEPS = 72
 # The solvers of the ODE that are measured; the last one is the official code's.
 IN_T_SHORT = "in-t"
 ODE_SOLVERS = ("adams", "rk45", IN_T_SHORT)

@@ -23,6 +23,7 @@ def ode_error(
     test_data: str | None,
     images: int,
     reference_steps: int,
+    steps: int,
     seed: int,
     device: torch.device,
 ) -> Outcome:
@@ -34,8 +35,8 @@ def ode_error(
     tokens = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous().to(device)
     # Without padding, because nobody compares these bytes.
     denoiser = eager_denoiser(model, quantum=1)
-    found = calibrate_ode(manifest.name, denoiser, tokens, Adams(), reference_steps, seed)
-    options = f"--images {images} --reference-steps {reference_steps} --seed {seed}"
+    found = calibrate_ode(manifest.name, denoiser, tokens, Adams(), reference_steps, seed, steps)
+    options = f"--images {images} --reference-steps {reference_steps} --steps {steps} --seed {seed}"
     record = OdeErrorRecord(
         x_scale=found.scales.x,
         scale=found.scales.whole,

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from models.evaluation.defaults import LEAST_STEPS
 from models.evaluation.measurement import EvaluationRecord
 from models.evaluation.ode.lengths import even_lengths, steps_of
 from models.evaluation.ode.watched import solve_watched
@@ -27,11 +28,10 @@ QUANTILE = 0.95
 X_SCALE = 0.03
 # Lengths of steps are fitted to rates at so many even steps.
 PILOT_STEPS = 100
-# Steps are first so long that the way takes so many of them. Fewer evaluations would leave more
-# noise of the trace. While the error of 95 % of the images is more than the tolerance less a margin
-# for those that were not measured, more are tried: as many times more as would do if the error fell
-# with the fourth power of their length, but at least and at most so many; and at most so often.
-FIRST_COUNT, MARGIN = 72.0, 0.7
+# While the error of 95 % of the images is more than the tolerance less a margin for those that were
+# not measured, more steps are tried: as many times more as would do if the error fell with the
+# fourth power of their length, but at least and at most so many; and at most so often.
+MARGIN = 0.7
 LEAST_MORE, MOST_MORE, MOST_COUNTS = 1.1, 1.5, 6
 # With shorter steps for so much smaller a tolerance, errors have to keep to that as well.
 FINER = 0.1
@@ -85,9 +85,15 @@ class OdeCalibration(EvaluationRecord):
 
 @torch.no_grad()
 def calibrate_ode(
-    name: str, denoiser: Denoiser, tokens: Tensor, spec: Adams, reference_steps: int, seed: int
+    name: str,
+    denoiser: Denoiser,
+    tokens: Tensor,
+    spec: Adams,
+    reference_steps: int,
+    seed: int,
+    least_steps: int = LEAST_STEPS,
 ) -> OdeCalibration:
-    """Find the longest steps with which the errors of 95 % of the images `tokens` `[N, C, H, W]`
+    """Find the longest steps, at least `least_steps` for the whole way, with which the errors of 95 % of the images `tokens` `[N, C, H, W]`
     keep to the tolerance, and the factor by which the solver's estimate covers them.
 
     Steps are longer where the log-det's rate bends less, if that makes the error smaller than with
@@ -103,7 +109,7 @@ def calibrate_ode(
     truth = bench.reference(steps_of(fitted, LONGEST * reference_steps))
 
     def error(lengths: Tensor) -> float:
-        scales = OdeErrorScales(X_SCALE, 1.0, steps_of(lengths, FIRST_COUNT))
+        scales = OdeErrorScales(X_SCALE, 1.0, steps_of(lengths, least_steps))
         found = bench.solved("lengths", scales, 1.0)
         return _quantile((found.prior + found.log_det.mean(1) - truth).abs())
 
@@ -115,7 +121,7 @@ def calibrate_ode(
         coarse, fine = (bench.solved(label, scales, part) for part in (1.0, FINER))
         return _trial(scales, coarse, fine, truth)
 
-    trials, count = list[Trial](), FIRST_COUNT
+    trials, count = list[Trial](), float(least_steps)
     for _ in range(MOST_COUNTS):
         trials.append(tried(1.0, count))
         over = trials[-1].over(spec.tolerance_nats)

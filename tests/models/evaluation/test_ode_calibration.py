@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from models.checkpoints.checkpoint import load_checkpoint
 from models.cli import models as command
-from models.evaluation.ode import calibration
 from models.evaluation.ode.calibration import calibrate_ode, calibration_table
 from models.evaluation.ode.mixture import gaussian_mixture, tokens_of
 from models.schema.errors import EvaluationError
@@ -50,6 +49,18 @@ def test_the_scaled_estimate_covers_the_error_of_most_images_and_wastes_little()
     assert len(calibration_table(found).splitlines()) == 2 + len(found.trials)
 
 
+def test_as_many_steps_as_asked_for_are_kept_and_taken() -> None:
+    exact = gaussian_mixture()
+    tokens = tokens_of(exact, 3, 0)
+    few, many = (
+        calibrate_ode("mixture", exact, tokens, Adams(), 200, seed=0, least_steps=steps)
+        for steps in (72, 130)
+    )
+    assert many.trials[0].evaluations == pytest.approx(130, rel=0.1)
+    assert many.trials[0].evaluations > 1.3 * few.trials[0].evaluations
+    assert sum(1 / step for step in many.scales.steps) / PARTS >= 129
+
+
 def test_measured_steps_keep_to_two_tolerances_and_cost_less_at_the_finer_one() -> None:
     exact = gaussian_mixture()
     found = calibrate_ode("mixture", exact, tokens_of(exact, 12, 0), Adams(), 200, seed=0)
@@ -71,13 +82,11 @@ def test_measured_steps_keep_to_two_tolerances_and_cost_less_at_the_finer_one() 
     assert min(within) >= 0.9
 
 
-def test_steps_are_shortened_until_errors_keep_to_the_tolerance(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(calibration, "FIRST_COUNT", 20.0)
+def test_steps_are_shortened_until_errors_keep_to_the_tolerance() -> None:
     exact = gaussian_mixture()
     spec = Adams(tolerance_nats=0.05)
-    found = calibrate_ode("mixture", exact, tokens_of(exact, 3, 0), spec, 200, seed=0)
+    tokens = tokens_of(exact, 3, 0)
+    found = calibrate_ode("mixture", exact, tokens, spec, 200, seed=0, least_steps=20)
     first, second, last = found.trials[0], found.trials[1], found.trials[-1]
     assert first.over(spec.tolerance_nats) > 1
     assert second.steps < first.steps
@@ -134,7 +143,7 @@ def test_the_command_writes_the_factors_into_the_manifest_alone(
     assert after.ode_error_scales == (kept["x_scale"], kept["scale"], tuple(kept["steps"]))
     assert len(kept["steps"]) == PARTS
     assert kept["command"] == (
-        "mulan models evaluate ode-error small --images 3 --reference-steps 100 --seed 0"
+        "mulan models evaluate ode-error small --images 3 --reference-steps 100 --steps 72 --seed 0"
     )
     assert after.model_copy(update={"ode_error": None}) == before
 
