@@ -93,8 +93,9 @@ def calibrate_ode(
     seed: int,
     least_steps: int = LEAST_STEPS,
 ) -> OdeCalibration:
-    """Find the longest steps, at least `least_steps` for the whole way, with which the errors of 95 % of the images `tokens` `[N, C, H, W]`
-    keep to the tolerance, and the factor by which the solver's estimate covers them.
+    """Find the longest steps, at least `least_steps` for the whole way, with which the errors of
+    95 % of the images `tokens` `[N, C, H, W]` keep to the tolerance, and the factor by which the
+    solver's estimate covers them.
 
     Steps are longer where the log-det's rate bends less, if that makes the error smaller than with
     the lengths of a network that was not measured: errors of x and of the log-det may cancel where
