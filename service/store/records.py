@@ -3,7 +3,7 @@ of a list."""
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 from service.errors import ComputationFailed, JobLost, ServiceError, UnknownJob
 from service.jobs import UNFINISHED, Job, JobStatus
@@ -17,6 +17,7 @@ from service.store.wire import encode_outcome
 
 # Jobs that one call of `page` looks at: Redis serves nobody else meanwhile.
 LOOKED_AT = 2_000
+_ENDED = frozenset(one.encode() for one in get_args(JobStatus) if one not in UNFINISHED)
 
 
 class Records:
@@ -80,7 +81,8 @@ class Records:
     async def record(self, job_id: str, ended: bool = False) -> JobRecord | None:
         """Return a whole job, or None where it has not `ended` and should have. Raises UnknownJob,
         ResultExpired, and the error of a job whose task cannot be read."""
-        reply = await self._scripts.run("record", job_id, int(ended))
+        reply = await self._ended(job_id) if ended else None
+        reply = reply or await self._scripts.run("record", job_id, int(ended))
         if not reply:
             return None
         (status, progress, started, finished), task, result = reply
@@ -101,6 +103,20 @@ class Records:
             finished_at=at,
             outcome=outcome,
         )
+
+    async def _ended(self, job_id: str) -> list[Any] | None:
+        """Return what the script `record` does of a job that has ended, by plain reads; None where
+        only the script can tell."""
+        name = self._scripts.name
+        fields, texts = await self._scripts.read(
+            "record",
+            ("HMGET", name(keys.JOB + job_id), "status", "progress", "started_at", "finished_at"),
+            ("MGET", name(keys.TASK + job_id), name(keys.RESULT + job_id)),
+        )
+        # A job that has ended changes no more.
+        if not isinstance(fields, list) or fields[0] not in _ENDED or not isinstance(texts, list):
+            return None
+        return [fields, *texts]
 
     async def _mended(self, job_id: str, error: UnreadableError) -> JobSummary:
         """Write the fields that describe a job again, from its task. Raises ComputationFailed where

@@ -142,6 +142,15 @@ class Scripts:
         """Run one command on a key that may hold anything at all. Raises StoreUnavailable."""
         return await self._run("command", operation, command)
 
+    async def read(self, operation: str, *commands: tuple[str, ...]) -> list[Any]:
+        """Run commands that only read, in one round trip but not in one step. The reply to one that
+        Redis refuses is its error. Raises StoreUnavailable."""
+        with round_trip(operation, self.observer, self._shard.number):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute(raise_on_error=False)
+
     async def _run(
         self, name: str, operation: str, arguments: tuple[str | bytes | float, ...]
     ) -> Any:
