@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         120, gt=0, description="Seconds after which a tick of a worker is taken for a hang."
     )
     max_crashes: int = Field(
-        5, ge=1, description="Workers that may die of a job that runs alone before it is given up."
+        5, ge=1, description="Workers that a job may kill, running alone, before it is given up."
     )
     insecure: bool = Field(
         False, description="Listen on other addresses than loopback without API keys."
@@ -63,11 +63,12 @@ class Settings(BaseSettings):
         le=65535,
         description="Port of a worker's /metrics, /livez and /readyz; 0 takes a free one.",
     )
-    models: Path = Field(ZOO, description="Folder of the checkpoint folders.")
+    models: Path = Field(ZOO, description="Folder of checkpoint folders, or one checkpoint's own.")
     model_control: bool = Field(
         False,
         description="Load and unload models of that folder while the service runs, on requests to "
-        "/v2/repository/models; every API key may ask for it. The same for APIs and workers.",
+        "/v2/repository/models; every API key may ask for it. APIs and workers need the "
+        "same value.",
     )
     watch_models: bool = Field(
         False, description="Load what is new or changed in that folder while the service runs."
@@ -109,8 +110,8 @@ class Settings(BaseSettings):
     max_pending_body_bytes: int = Field(
         64 << 20,
         ge=1024,
-        description="Bytes of request bodies in memory that are no jobs yet; past it, bodies of "
-        "more than 64 KiB are refused, but for one alone.",
+        description="Bytes of request bodies in memory that are no jobs yet; beyond, a body of "
+        "more than 64 KiB is refused, unless it is the only one.",
     )
     header_timeout_s: float = Field(
         10, gt=0, le=3600, description="How long the header of a request may take to arrive."
@@ -119,14 +120,14 @@ class Settings(BaseSettings):
         30, gt=0, le=3600, description="How long the body of a request may take to arrive."
     )
     answer_timeout_s: float = Field(
-        30, gt=0, le=3600, description="How long a client may take nothing of its answer."
+        30, gt=0, le=3600, description="How long a client may go without reading any of its answer."
     )
     max_pending_connections: int = Field(
         1000,
         ge=1,
         le=100_000,
-        description="Connections that have yet to send a whole request or to take an answer, idle "
-        "ones among them; past it, the one that has waited longest is closed.",
+        description="Connections that have yet to send a whole request or to read an answer, idle "
+        "ones among them; beyond, the one that has waited longest is closed.",
     )
     max_images: int = Field(1024, ge=1, le=100_000, description="Most images in one request.")
     max_image_pixels: int = Field(1 << 20, ge=1, description="Most pixels in one PNG.")
@@ -138,7 +139,7 @@ class Settings(BaseSettings):
     ] = Field(
         (),
         description="Comma-separated names of cameras or lines that requests for verdicts may give "
-        "as their source; metrics are kept for each. The same for APIs and workers.",
+        "as their source; metrics are kept for each. APIs and workers need the same value.",
     )
     callback_hosts: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(values.listed), AfterValidator(check_hosts)
@@ -146,11 +147,11 @@ class Settings(BaseSettings):
         (),
         description="Comma-separated hosts that a job's `callback_url` may name: names, "
         ".example.com for all names below it, and addresses or networks as 10.0.0.0/8, without "
-        "which private ones are never called. The same for all APIs; by default none.",
+        "which private ones are never called. All APIs need the same value; by default none.",
     )
     callback_secret: Annotated[str, AfterValidator(check_secret)] = Field(
         "",
-        description="Secret by which calls are signed: whsec_ and base64 of 24 to 64 bytes.",
+        description="Secret by which callbacks are signed: whsec_ and base64 of 24 to 64 bytes.",
         repr=False,
     )
     max_row_evaluations: int = Field(
@@ -198,10 +199,13 @@ class Settings(BaseSettings):
         description="Size of all results that are kept; beyond, the oldest go of the API key that "
         "has most.",
     )
-    drain_s: float = Field(30, ge=0, description="How long running work may finish on a stop.")
+    drain_s: float = Field(
+        30, ge=0, description="How long a process that stops lets running work go on."
+    )
     otlp_endpoint: Annotated[str, AfterValidator(values.collector)] = Field(
         "",
-        description="Collector of traces, http://host:4318; OTEL_EXPORTER_OTLP_ENDPOINT else.",
+        description="Collector of traces, as http://host:4318; left out, "
+        "OTEL_EXPORTER_OTLP_ENDPOINT names it.",
         repr=False,
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(

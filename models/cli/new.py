@@ -54,7 +54,8 @@ class HeightByWidth(click.ParamType[tuple[int, int]]):
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Photographs that are used for nothing, so that they show what would be stopped.",
+    help="Number of photographs to keep out of training and calibration; they show how many good "
+    "ones would be stopped.",
 )
 @click.option("--licence", default="", help="Licence of the photographs, for the record.")
 @click.option("--seed", type=SEED, default=0, show_default=True)

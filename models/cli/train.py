@@ -40,7 +40,7 @@ def train() -> None:
     """Train a checkpoint by RECIPE: a shipped name (digits), a TOML file, or a folder of `mulan
     models new`.
 
-    From the first look at the held-out images on there is a checkpoint to use, and
+    After the first evaluation of the held-out images there is a checkpoint to use, and
     training/samples.png shows what it draws. Ctrl-C stops after the present step and keeps what is
     trained; the same command goes on. Training is deterministic by seed on one kind of machine with
     one number of threads.
