@@ -54,7 +54,7 @@ class RedisUrl(NamedTuple):
         """The passwords in the URL, as they stand there and decoded."""
         parts = urlsplit(self.servers[0])
         given = [part.partition("=") for part in parts.query.split("&")]
-        found = {value for name, _, value in given if name == "password"}
+        found = {value for name, _, value in given if name in ("password", "ssl_password")}
         found |= {self.sentinel_password or "", parts.password or ""}
         return tuple({*found, *map(unquote, found)} - {""})
 

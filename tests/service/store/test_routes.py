@@ -60,7 +60,7 @@ async def test_a_search_takes_as_long_however_many_are_silent() -> None:
     with contextlib.ExitStack() as stack:
         nodes = [stack.enter_context(silent()) for _ in range(SILENT)]
         options = {"socket_timeout": SEARCH_WITHIN_S}
-        sentinels = Sentinels(nodes, "queue", options)
+        sentinels = Sentinels(nodes, "queue", **options)
         for search in (ClusterMap(nodes, **options).owner("key"), sentinels.primary()):
             began = time.monotonic()
             with pytest.raises(RedisError):
@@ -133,7 +133,7 @@ class _Told:
 
 async def test_no_connection_stays_with_a_server_that_was_replaced(tmp_path: Path) -> None:
     route = _Told()
-    client = routed(route, tls=False, max_connections=2)
+    client = routed(route, None, max_connections=2)
     with Node(tmp_path / "old") as old, Node(tmp_path / "new") as new:
         route.known = ("127.0.0.1", old.port)
         await client.set("key", "old")
