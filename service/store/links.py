@@ -80,6 +80,17 @@ class Link(Connection):
         except (exceptions.RedisError, OSError) as error:
             raise_with(error, self._advise(error))
 
+    async def disconnect(self, nowait: bool = False, *arguments: Any, **options: Any) -> None:
+        """Close the connection. That may take an answer (TLS), or that what was written leaves: a
+        close that waits takes no longer than to connect may, and another does not wait at all."""
+        writer = self._writer
+        try:
+            await super().disconnect(nowait, *arguments, **options)
+        except exceptions.TimeoutError:
+            nowait = True
+        if nowait and writer is not None:
+            writer.transport.abort()
+
     def _advise(self, error: BaseException) -> str | None:
         """Say what to do about an error of a connection that is being made, if TLS may be why."""
         odd = (ConnectionResetError, exceptions.InvalidResponse)
