@@ -43,7 +43,7 @@ _CAUSES = 10
 
 
 class Trust:
-    """What connections over TLS trust and show: the certificates in the files that the `options` of
+    """The certificates that connections over TLS trust and show, in the files that the `options` of
     a URL name.
 
     They are read once, and again when a connection is made a minute later. Where they cannot be
