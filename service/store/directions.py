@@ -90,6 +90,8 @@ class ClusterMap:
         self._nodes = dict[Address, None]()
         self._lock, self._searched_at = asyncio.Lock(), 0.0
         self._doubted = True
+        # Why the last search has failed.
+        self._refusal = ""
 
     def doubt(self) -> None:
         """Search again before the next answer."""
@@ -109,17 +111,17 @@ class ClusterMap:
             if one.first <= slot <= one.last:
                 return one.primary
         self._doubted = True
-        raise exceptions.ConnectionError("no primary has the slot at present")
+        raise exceptions.ConnectionError(self._refusal or "no primary has the slot at present")
 
     async def _search(self) -> None:
         # A doubt that comes up meanwhile is one of what is found.
-        self._doubted = False
+        self._doubted, self._refusal = False, ""
         try:
             known = dict.fromkeys((*self._hosts, *self._nodes))
             asks = [partial(self._ask, node) for node in known]
             found = await _explained(first_answer(asks), self._trust)
-        except BaseException:
-            self._doubted = True
+        except BaseException as error:
+            self._doubted, self._refusal = True, str(error)
             raise
         self._ranges, self._nodes = found
 

@@ -56,6 +56,15 @@ async def test_who_waits_for_a_silent_cluster_does_not_ask_in_turn() -> None:
         assert time.monotonic() - began < 3 * SEARCH_WITHIN_S
 
 
+async def test_who_asks_soon_after_a_search_is_told_why_it_failed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        node = server.getsockname()
+    owners = ClusterMap([node])
+    for _ in range(3):
+        with pytest.raises(RedisError, match="Connect call failed"):
+            await owners.owner("key")
+
+
 async def test_a_search_takes_as_long_however_many_are_silent() -> None:
     with contextlib.ExitStack() as stack:
         nodes = [stack.enter_context(silent()) for _ in range(SILENT)]
