@@ -57,10 +57,14 @@ class Running(ABC):
 
 
 class Node(Running):
-    """One redis-server in a folder, with these options."""
+    """One redis-server in a folder, with these `options`.
+
+    Others are `told` its port, or that of a proxy before it.
+    """
 
     def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
-        self.port, self._folder, self._options = port or _port(), folder, options
+        self.port, self._folder, self.options = port or _port(), folder, options
+        self.told = self.port
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -68,7 +72,7 @@ class Node(Running):
         """Start, and wait until it answers."""
         command = [executable(), *first, "--port", str(self.port), "--dir", str(self._folder)]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*command, *self.options], stdout=log, stderr=log)
         until(self._answers)
 
     def client(self) -> redis.Redis:
@@ -146,7 +150,7 @@ class Cluster(Running):
                     for first, last, primary, *_ in client.execute_command("CLUSTER SLOTS"):
                         if int(first) <= slot <= int(last):
                             port = int(primary[1])
-                            return next(node for node in self.nodes if node.port == port)
+                            return next(node for node in self.nodes if node.told == port)
         raise AssertionError("no node has the slot")
 
     @property
@@ -167,16 +171,17 @@ class Cluster(Running):
 
 
 class Watched(Running):
-    """A primary with a replica, and Sentinels that replace the one by the other."""
+    """A primary with a replica, and Sentinels that replace the one by the other. They know the
+    primary by a `host`, an address or a name."""
 
-    def __init__(self, folder: Path, sentinels: int = 3) -> None:
+    def __init__(self, folder: Path, sentinels: int = 3, host: str = "127.0.0.1") -> None:
         options = ("--save", "", "--appendonly", "no", "--repl-diskless-sync", "yes")
         options += ("--repl-diskless-sync-delay", "0")
         self.primary = Node(folder / "primary", *options)
         self.replica = Node(
             folder / "replica", *options, "--replicaof", "127.0.0.1", str(self.primary.port)
         )
-        self._folder, self._quorum = folder, sentinels // 2 + 1
+        self._folder, self._quorum, self._host = folder, sentinels // 2 + 1, host
         self.sentinels = [Node(folder / f"sentinel{number}") for number in range(sentinels)]
 
     @property
@@ -191,7 +196,8 @@ class Watched(Running):
         for number, sentinel in enumerate(self.sentinels):
             file = self._folder / f"sentinel{number}.conf"
             file.write_text(
-                f"sentinel monitor queue 127.0.0.1 {self.primary.port} {self._quorum}\n"
+                "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n"
+                f"sentinel monitor queue {self._host} {self.primary.told} {self._quorum}\n"
                 f"sentinel down-after-milliseconds queue {NODE_TIMEOUT_MS}\n"
                 "sentinel failover-timeout queue 10000\n"
             )

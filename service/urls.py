@@ -18,6 +18,7 @@ REDIS = (
 )
 CLUSTER = f"should be redis+cluster://user:password@host:port,host:port/?shards=3; {_ENCODE}"
 SENTINEL = f"should be redis+sentinel://user:password@host:port,host:port/name/number; {_ENCODE}"
+WITHOUT_TLS = "has parameters of TLS, and a scheme that means none: begin it with rediss"
 ONE_DATABASE = "names a database, and a Redis Cluster has no other than 0: leave it out"
 COLLECTOR = f"should be http://host:port, without ? and #; {_ENCODE}"
 # Shards of a Redis Cluster where its URL names no number, and at most.
@@ -54,7 +55,7 @@ class RedisUrl(NamedTuple):
         """The passwords in the URL, as they stand there and decoded."""
         parts = urlsplit(self.servers[0])
         given = [part.partition("=") for part in parts.query.split("&")]
-        found = {value for name, _, value in given if name == "password"}
+        found = {value for name, _, value in given if name in ("password", "ssl_password")}
         found |= {self.sentinel_password or "", parts.password or ""}
         return tuple({*found, *map(unquote, found)} - {""})
 
@@ -102,8 +103,11 @@ def redis_url(text: str) -> RedisUrl:
 
 
 def form(text: str) -> str:
-    """Return the form that a URL of Redis should have, for an error about `text`, by its scheme."""
+    """Return the form that a URL of Redis should have, for an error about `text`, by its scheme; or
+    what else is wrong with it."""
     found = _SERVERS.fullmatch(text)
+    if found and found[1] == "redis" and re.search("[?&]ssl_", found[5]):
+        return WITHOUT_TLS
     return {"cluster": CLUSTER, "sentinel": SENTINEL}.get(found[2] if found else "", REDIS)
 
 

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from service.engine.engine import Engine
 from service.engine.events import Ended, Event, Progress
@@ -87,11 +88,12 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._engines.start()
         # The worker listens before it claims, so that every job it holds can be cancelled.
-        for name, act in (
-            ("listen", self._listen),
-            ("renew", self._renew),
-            ("claim", self._claim),
-        ):
+        self._begin("listen", self._listen)
+        self._begin("claim", self._claim)
+
+    def _begin(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
+        """Begin a loop, unless it has begun."""
+        if name not in self._loops:
             loop = repeat(f"worker's {name} loop", act)
             task = asyncio.create_task(loop, name=f"worker's {name} loop")
             task.add_done_callback(log_crash)
@@ -184,6 +186,8 @@ class Worker:
             await self._hand_back(claim)
             return
         self._held.running[claim.job.id] = claim
+        part = self._store.part(claim.job.id)
+        self._begin(f"renew {part}", partial(self._renew, part))
         try:
             self._observer.claimed(claim.job, max(0.0, time.time() - claim.job.created_at))
             self._engines.submit(claim.job)
@@ -192,12 +196,14 @@ class Worker:
             failed = ComputationFailed(f"the job could not begin: {type(error).__name__}")
             self._on_events([Ended(claim.job.id, failed)])
 
-    async def _renew(self) -> None:
-        """Renew the leases of all jobs, if the engine works, and wait until that is due again."""
+    async def _renew(self, part: int) -> None:
+        """Renew the leases of all jobs of a part of the store, if the engine works, and wait until
+        that is due again. Each part has its own loop: a silent one keeps no other waiting."""
         pause = self._renew_every
         try:
             if self._ticks:
-                claims = (*self._held.running.values(), *self._held.ending.values())
+                held = (*self._held.running.values(), *self._held.ending.values())
+                claims = [claim for claim in held if self._store.part(claim.job.id) == part]
                 for claim in await self._store.renew(claims):
                     if self._held.has(claim):
                         logger.info(

@@ -38,6 +38,12 @@ _LOG = logging.getLogger("mulan.api")
 # Seconds: for the store to hear that somebody has left, and until it is told again.
 _CLEANUP_S = 5
 _AGAIN_S = 1
+# A process that cannot reach the queue cannot say that its clients go on waiting, and their jobs
+# are dropped as those of a dead one.
+_LOST = (
+    "the queue has lost this job, or dropped it because this process could not reach it for a "
+    "while; send it again"
+)
 # An answer is made on the event loop, without the wait for a thread, if its job's row-evaluations,
 # which are at least its images, times the values of an image are at most so many: 83 images of
 # 28x28 where each took one evaluation, and four where each took 20.
@@ -215,8 +221,7 @@ async def _end_of(job_id: str, job: Job, context: Context, request: Request) -> 
             raise Draining("the service is stopping")
         raise DeadlineExceeded(f"no result within {job.deadline - job.created_at:.3g} s")
     except UnknownJob:
-        lost = "the queue lost its data and this job with it; send it again"
-        raise _about(job_id, StoreUnavailable(lost)) from None
+        raise _about(job_id, StoreUnavailable(_LOST)) from None
     except ServiceError as error:
         raise _about(job_id, error) from None
     finally:

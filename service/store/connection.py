@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from service import urls
 from service.errors import ServeError, StoreUnavailable
 from service.store import keys
-from service.store.directions import SEARCH_WITHIN_S, ClusterMap, Sentinels
+from service.store.directions import SEARCH_WITHIN_S, Address, ClusterMap, Sentinels
+from service.store.links import Trust, made_of
 from service.store.routes import ClusterRoute, SentinelRoute, routed
 from service.store.shards import ALONE, Shard, in_cluster
 from service.store.telling import tell_each_minute
@@ -33,6 +34,8 @@ CONNECTIONS = 64
 NULL_OBSERVER = StoreObserver()
 _NO_RETRY = Retry(NoBackoff(), 0)
 _RETRY_AFTER_S = 2
+# Characters of an error that a log shows.
+_SHOWN = 600
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 # Passwords of this process, which no log may show: a server may repeat what it does not understand.
 _secrets: set[str] = set()
@@ -81,41 +84,57 @@ def _connect_all(url: urls.RedisUrl, within_s: float, stack: AsyncExitStack) -> 
             Connected(client, Shard(number, len(clients)) if several else ALONE)
             for number, client in enumerate(clients)
         ]
-    hosts, options, tls = _servers(url)
+    hosts, options, trust = _servers(url)
     # Connections reject unknown options only when they are made, which is too late.
-    _ = (SSLConnection if tls else Connection)(**options)
+    _ = (SSLConnection if trust else Connection)(**options)
     pool = _pool_options(within_s) | options
     asking = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), SEARCH_WITHIN_S)
     if url.kind == "sentinel":
-        theirs = {name: value for name, value in options.items() if name.startswith("ssl")}
-        password = {"password": url.sentinel_password} if url.sentinel_password else {}
-        kwargs = {**asking, **theirs, **password, "ssl": tls, "retry": _NO_RETRY}
-        sentinels = Sentinels(hosts, url.primary, kwargs)
+        theirs = {"password": url.sentinel_password, "retry": _NO_RETRY}
+        sentinels = Sentinels(hosts, url.primary, trust, **asking, **theirs)
         stack.push_async_callback(sentinels.close)
-        return [Connected(routed(SentinelRoute(sentinels), tls, **pool))]
-    owners = ClusterMap(hosts, tls, **{**options, **asking, "retry": _NO_RETRY})
+        return [Connected(routed(SentinelRoute(sentinels), trust, **pool))]
+    owners = ClusterMap(hosts, trust, **{**options, **asking, "retry": _NO_RETRY})
     return [
-        Connected(routed(ClusterRoute(owners, shard.name(keys.NOTHING)), tls, **pool), shard)
+        Connected(routed(ClusterRoute(owners, shard.name(keys.NOTHING)), trust, **pool), shard)
         for shard in in_cluster(url.shards)
     ]
 
 
-def _servers(url: urls.RedisUrl) -> tuple[list[tuple[str, int]], dict[str, Any], bool]:
-    """Return the hosts of a URL with their ports, what it says of each connection, and whether
-    that is over TLS."""
+def _servers(url: urls.RedisUrl) -> tuple[list[Address], dict[str, Any], Trust | None]:
+    """Return the hosts of a URL with their ports, what it says of each connection, and the trust
+    of those over TLS."""
     ordinary = 26379 if url.kind == "sentinel" else 6379
     hosts, options = [], dict[str, Any]()
     for server in url.servers:
         options = dict(parse_url(server))
         hosts.append((options.pop("host", "localhost"), options.pop("port", ordinary)))
-    return hosts, options, options.pop("connection_class", None) is SSLConnection
+    tls = options.pop("connection_class", None) is SSLConnection
+    return hosts, options, _trust(options) if tls else None
 
 
 def _plain(url: str, within_s: float) -> Redis:
-    pool = BlockingConnectionPool.from_url(url, **_pool_options(within_s))
+    options: dict[str, Any] = dict(parse_url(url))
+    kind = options.pop("connection_class", Connection)
+    if issubclass(kind, Connection):
+        options |= made_of(_trust(options) if kind is SSLConnection else None)
+    else:
+        options["connection_class"] = kind
+    pool = BlockingConnectionPool(**_pool_options(within_s) | options)
     # Connections reject unknown options only when they are made, which is too late.
     pool.make_connection()  # type: ignore[no-untyped-call]
     return Redis.from_pool(pool)
+
+
+def _trust(options: Mapping[str, Any]) -> Trust:
+    """Read the certificates that the options of a URL name. Raises ServeError."""
+    try:
+        return Trust(options)
+    except OSError as error:
+        raise ServeError(
+            "MULAN_STORE (--store) names certificates that cannot be read (ssl_ca_certs, "
+            f"ssl_ca_path, ssl_certfile or ssl_keyfile): {reason(error)}"
+        ) from None
 
 
 def _pool_options(within_s: float) -> dict[str, Any]:
@@ -146,7 +165,7 @@ def _refused_urls(url: str) -> Iterator[None]:
         yield
     except urls.UrlError as error:
         raise ServeError(f"{name}: it {error}") from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RedisError):
         # The library's message repeats the part that it could not parse, which may be a password.
         raise ServeError(f"{name}: it {urls.form(url)}") from None
 
@@ -253,7 +272,7 @@ def reason(error: Exception) -> str:
     text = f"{type(error).__name__}: {error}"
     for secret in _secrets:
         text = text.replace(secret, "***")
-    return ascii(text)[1:-1][:300]
+    return ascii(text)[1:-1][:_SHOWN]
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

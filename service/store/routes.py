@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -24,6 +24,7 @@ from redis.exceptions import (
 )
 
 from service.store.directions import Address, ClusterMap, Sentinels
+from service.store.links import Link, SecureLink, Trust, made_of
 
 # Seconds for which a command is repeated that no primary took, and between two tries.
 REPEAT_FOR_S = 2.0
@@ -78,7 +79,7 @@ class SentinelRoute:
         self._doubted = True
 
 
-class RoutedConnection(Connection):
+class RoutedConnection(Link):
     """A connection to where a route leads when it connects."""
 
     def __init__(self, *, route: Route, **options: Any) -> None:
@@ -91,7 +92,7 @@ class RoutedConnection(Connection):
         may not know of it and take writes that are lost."""
         if is_astray(self):
             await self.disconnect(nowait=True)
-        await super().connect()  # type: ignore[no-untyped-call]
+        await super().connect()
 
     async def _connect(self) -> None:
         self.address = self.host, self.port = await self.route.primary()
@@ -114,7 +115,7 @@ class RoutedConnection(Connection):
             raise
 
 
-class RoutedSSLConnection(RoutedConnection, SSLConnection):
+class RoutedSecureConnection(RoutedConnection, SecureLink):
     """A connection over TLS to where a route leads when it connects."""
 
 
@@ -138,11 +139,12 @@ async def repeated(act: Callable[[], Awaitable[T]]) -> T:
         await asyncio.sleep(REPEAT_EVERY_S)
 
 
-def routed(route: Route, tls: bool, **options: Any) -> Redis:
-    """Make a client that follows a route, with these options of its pool of connections."""
-    kind = RoutedSSLConnection if tls else RoutedConnection
-    pool = BlockingConnectionPool(connection_class=kind, route=route, **options)
-    return RoutedRedis.from_pool(pool)
+def routed(route: Route, trust: Trust | None, **options: Any) -> Redis:
+    """Make a client that follows a route, with these options of its pool of connections, over TLS
+    if there is a trust."""
+    kind = RoutedSecureConnection if trust else RoutedConnection
+    options = {**made_of(trust), **options, "connection_class": kind}
+    return RoutedRedis.from_pool(BlockingConnectionPool(route=route, **options))
 
 
 def is_elsewhere(error: Exception) -> bool:

@@ -111,8 +111,8 @@ class ShardedStore:
 
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
         async def renew(shard: RedisStore) -> None:
-            own = [claim for claim in claims if self.of(claim.job.id) is shard]
-            self._lost += await shard.renew(own)
+            if own := [claim for claim in claims if self.of(claim.job.id) is shard]:
+                self._lost += await shard.renew(own)
 
         await self._all(renew)
         lost, self._lost = self._lost, []

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
@@ -81,10 +82,19 @@ def write_whole(path: Path, text: str) -> None:
 
 
 class Crew(AbstractContextManager["Crew"]):
-    """One API and `size` workers; a worker that dies is replaced at once."""
+    """One API and `size` workers; a worker that dies is replaced at once. Each process may have a
+    URL of its own, which `redis_url` makes of its part."""
 
-    def __init__(self, size: int, zoo: Path, redis_url: str, log: Path, **settings: Any) -> None:
-        chosen = {"models": zoo, "store": redis_url, "port": free_port(), "threads": 1}
+    def __init__(
+        self,
+        size: int,
+        zoo: Path,
+        redis_url: str | Callable[[str], str],
+        log: Path,
+        **settings: Any,
+    ) -> None:
+        self._url_of = redis_url if callable(redis_url) else lambda part: redis_url
+        chosen = {"models": zoo, "port": free_port(), "threads": 1}
         self.settings = Settings.model_validate(
             {**chosen, "lease_s": 2.0, "drain_s": 5.0, **settings}
         )
@@ -172,7 +182,8 @@ class Crew(AbstractContextManager["Crew"]):
         os.kill(pid, number)
 
     def _start(self, part: str) -> ForkServerProcess:
-        process = self._context.Process(target=_run, args=(part, self.settings, self.log))
+        settings = self.settings.model_copy(update={"store": self._url_of(part)})
+        process = self._context.Process(target=_run, args=(part, settings, self.log))
         process.start()
         return process
 

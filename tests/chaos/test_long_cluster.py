@@ -11,7 +11,19 @@ from typing import Any
 import httpx
 import pytest
 from crew import Crew
-from traffic import AT_ONCE, PATIENCE_S, Ends, all_mixed, ask_all, body, images, kill_often
+from traffic import (
+    AT_ONCE,
+    KINDS,
+    PATIENCE_S,
+    Ends,
+    all_mixed,
+    ask_all,
+    body,
+    images,
+    kill_often,
+    outcome,
+    queued,
+)
 
 from loadtests.redis_cluster import Cluster, until
 from service.store import keys
@@ -25,7 +37,7 @@ DEATHS, BETWEEN_S, EVERY_S = 3, 20.0, 0.05
 # Seconds before its primary's death within which a job was accepted that may be lost: the primary
 # answers before the replica has it.
 LAG_S = 1.0
-KINDS, KILLS = 24, 5
+KILLS = 5
 
 SETTINGS = {"max_queued_jobs": 5_000}
 
@@ -77,36 +89,6 @@ class _Deaths:
         """Whether a job's primary died within the replica's lag after it was accepted."""
         shard = shard_of(name, SHARDS)
         return any(dead == shard and 0 <= at - accepted_at < LAG_S for dead, at in self.at)
-
-
-async def queued(client: httpx.AsyncClient, number: int) -> tuple[str, float, int]:
-    """Queue a job; its id, when it was accepted, and how often that was refused."""
-    request = {"kind": "samples", "request": body(number % KINDS, timeout_s=PATIENCE_S)}
-    refusals = 0
-    while True:
-        answer = await client.post("/v1/jobs", json=request)
-        if answer.status_code == 202:
-            return answer.json()["id"], time.time(), refusals
-        assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
-        refusals += 1
-        await asyncio.sleep(0.2)
-
-
-async def outcome(client: httpx.AsyncClient, name: str) -> list[str] | None:
-    """The images of a job, or None where the service says that it is lost."""
-    began = time.monotonic()
-    while time.monotonic() - began < PATIENCE_S:
-        answer = await client.get(f"/v1/jobs/{name}")
-        if answer.status_code == 200:
-            if answer.json()["status"] not in ("queued", "running"):
-                result = await client.get(f"/v1/jobs/{name}/result")
-                if result.status_code == 200:
-                    return images(result)
-        elif "send it again" in answer.json()["detail"]:
-            return None
-        assert answer.status_code in (200, 503), answer.text
-        await asyncio.sleep(0.5)
-    raise AssertionError(f"job {name} never ended")
 
 
 def test_killed_primaries_lose_what_replication_may_lose(crew: Crew, own_redis: Cluster) -> None:

@@ -32,6 +32,8 @@ OF_JOBS = (
 JOBS, AT_ONCE, PATIENCE_S = 300, 24, 600.0
 BETWEEN_KILLS = 40
 LONG = {"name": "ddpm", "steps": 1000}
+# Different requests of a steady load.
+KINDS = 24
 
 
 def body(number: int, **more: Any) -> dict[str, Any]:
@@ -184,3 +186,33 @@ async def all_mixed(crew: Crew, jobs: int = JOBS) -> list[Any]:
                 return await mixed(client, number)
 
         return await asyncio.gather(*(one(number) for number in range(jobs)))
+
+
+async def queued(client: httpx.AsyncClient, number: int) -> tuple[str, float, int]:
+    """Queue a job; its id, when it was accepted, and how often that was refused."""
+    request = {"kind": "samples", "request": body(number % KINDS, timeout_s=PATIENCE_S)}
+    refusals = 0
+    while True:
+        answer = await client.post("/v1/jobs", json=request)
+        if answer.status_code == 202:
+            return answer.json()["id"], time.time(), refusals
+        assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
+        refusals += 1
+        await asyncio.sleep(0.2)
+
+
+async def outcome(client: httpx.AsyncClient, name: str) -> list[str] | None:
+    """The images of a job, or None where the service says that it is lost."""
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE_S:
+        answer = await client.get(f"/v1/jobs/{name}")
+        if answer.status_code == 200:
+            if answer.json()["status"] not in ("queued", "running"):
+                result = await client.get(f"/v1/jobs/{name}/result")
+                if result.status_code == 200:
+                    return images(result)
+        elif "send it again" in answer.json()["detail"]:
+            return None
+        assert answer.status_code in (200, 503), answer.text
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"job {name} never ended")

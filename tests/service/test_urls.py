@@ -133,6 +133,7 @@ def test_the_servers_of_a_url() -> None:
     assert (watched.servers, watched.primary) == (("redis://:a%23b@h/0",), "queue")
     assert set(watched.passwords) == {"a%23b", "a#b", "c#d"}
     assert set(redis_url("redis://h/0?db=1&password=e%23f").passwords) == {"e%23f", "e#f"}
+    assert set(redis_url("rediss://h/0?ssl_password=g%23h").passwords) == {"g%23h", "g#h"}
     assert set(watched.passwords) == {"a%23b", "a#b", "c#d"}
 
 

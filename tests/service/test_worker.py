@@ -453,6 +453,7 @@ async def test_what_could_not_be_renewed_is_renewed_as_soon_as_the_store_is_back
         return await renew(claims)
 
     monkeypatch.setattr(store, "renew", away_for_a_while)
+    await store.put(samples("long", LONG, 8))
     every = 1.0
     async with working(store, models, within=0.0, renew_every=every):
         await soon(lambda: tries == 2)
@@ -462,6 +463,32 @@ async def test_what_could_not_be_renewed_is_renewed_as_soon_as_the_store_is_back
         back = time.monotonic()
         await soon(lambda: tries == 5)
         assert time.monotonic() - back > 0.9 * every
+
+
+@pytest.mark.parametrize("how", ["silent", "refusing"])
+async def test_a_part_that_is_away_keeps_no_lease_of_the_others_from_renewal(
+    models: Mapping[str, Served], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """One that is silent would keep each renewal waiting for as long as an answer may take."""
+    store = Leasing()
+    renew = store.renew
+
+    async def away_in_part(claims: Collection[Claim]) -> list[Claim]:
+        if any(claim.job.id == "away" for claim in claims):
+            await asyncio.sleep(3600 if how == "silent" else 0)
+            raise StoreUnavailable("gone fishing")
+        return await renew(claims)
+
+    monkeypatch.setattr(store, "part", lambda name: int(name == "away"))
+    monkeypatch.setattr(store, "renew", away_in_part)
+    for name in ("away", "near"):
+        await store.put(samples(name, LONG, 8))
+    async with working(store, models, within=0.0, renew_every=0.02) as worker:
+        await soon(lambda: worker.jobs == 2)
+        store.renewed.clear()
+        await soon(lambda: len(store.renewed) > 5)
+        assert all(renewed == {"near"} for renewed in store.renewed)
+        assert worker.alive
 
 
 async def test_a_result_on_its_way_is_renewed_too(models: Mapping[str, Served]) -> None:

@@ -244,5 +244,6 @@ async def test_a_job_that_the_store_lost_is_to_be_sent_again(
     service.store.wait = lost  # type: ignore[method-assign]
     response = await client.post("/v1/samples", json={"model": "tiny"})
     problem = assert_problem(response, 503, "store-unavailable")
+    assert "or dropped it because this process could not reach it" in str(problem["detail"])
     assert "send it again" in str(problem["detail"])
     assert int(response.headers["retry-after"]) >= 1

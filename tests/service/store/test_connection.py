@@ -46,6 +46,14 @@ async def test_what_a_url_of_several_should_be(kind: str) -> None:
         assert "hunter2" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("kind", ["", "+cluster", "+sentinel"])
+async def test_parameters_of_tls_in_a_url_without_it(kind: str) -> None:
+    path = {"+sentinel": "queue"}.get(kind, "")
+    with pytest.raises(ServeError, match=r"it has parameters of TLS, .*: begin it with rediss"):
+        async with connect_all(f"redis{kind}://:hunter2@h/{path}?ssl_ca_certs=ca.pem"):
+            pass
+
+
 @pytest.mark.parametrize(
     "url",
     [

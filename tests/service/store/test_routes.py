@@ -56,11 +56,20 @@ async def test_who_waits_for_a_silent_cluster_does_not_ask_in_turn() -> None:
         assert time.monotonic() - began < 3 * SEARCH_WITHIN_S
 
 
+async def test_who_asks_soon_after_a_search_is_told_why_it_failed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        node = server.getsockname()
+    owners = ClusterMap([node])
+    for _ in range(3):
+        with pytest.raises(RedisError, match="Connect call failed"):
+            await owners.owner("key")
+
+
 async def test_a_search_takes_as_long_however_many_are_silent() -> None:
     with contextlib.ExitStack() as stack:
         nodes = [stack.enter_context(silent()) for _ in range(SILENT)]
         options = {"socket_timeout": SEARCH_WITHIN_S}
-        sentinels = Sentinels(nodes, "queue", options)
+        sentinels = Sentinels(nodes, "queue", **options)
         for search in (ClusterMap(nodes, **options).owner("key"), sentinels.primary()):
             began = time.monotonic()
             with pytest.raises(RedisError):
@@ -133,7 +142,7 @@ class _Told:
 
 async def test_no_connection_stays_with_a_server_that_was_replaced(tmp_path: Path) -> None:
     route = _Told()
-    client = routed(route, tls=False, max_connections=2)
+    client = routed(route, None, max_connections=2)
     with Node(tmp_path / "old") as old, Node(tmp_path / "new") as new:
         route.known = ("127.0.0.1", old.port)
         await client.set("key", "old")
