@@ -201,9 +201,9 @@ class Worker:
         that is due again. Each part has its own loop: a silent one keeps no other waiting."""
         pause = self._renew_every
         try:
-            if self._ticks:
-                held = (*self._held.running.values(), *self._held.ending.values())
-                claims = [claim for claim in held if self._store.part(claim.job.id) == part]
+            held = (*self._held.running.values(), *self._held.ending.values())
+            claims = [claim for claim in held if self._store.part(claim.job.id) == part]
+            if claims and self._ticks:
                 for claim in await self._store.renew(claims):
                     if self._held.has(claim):
                         logger.info(

@@ -93,9 +93,9 @@ class Proxy(AbstractContextManager["Proxy"]):
                         pump.cancel()
                     await asyncio.gather(*pumps, return_exceptions=True)
             finally:
-                taken.close()
                 for writer in writers:
                     writer.transport.abort()
+                taken.close()
 
     async def _begins_tls(self, taken: socket.socket) -> bool:
         """Whether a connection is one over TLS, where both kinds are taken."""

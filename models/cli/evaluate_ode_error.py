@@ -20,11 +20,11 @@ from models.evaluation.defaults import LEAST_STEPS
     type=click.IntRange(100),
     default=200,
     show_default=True,
-    help="Equal steps of the solves that errors are measured from.",
+    help="Steps of the solves that errors are measured from: at least 1.8 times those measured.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(20, 1000),
+    type=click.IntRange(LEAST_STEPS, 1000),
     default=LEAST_STEPS,
     show_default=True,
     help="Fewest steps of a solve at the default tolerance. More leave less noise of the trace.",

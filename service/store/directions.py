@@ -140,7 +140,7 @@ class ClusterMap:
         return ranges, nodes
 
     def _address(
-        self, asked: str, host: bytes | None, port: int, _id: bytes, facts: Sequence[bytes] = ()
+        self, asked: str, host: bytes | None, port: int, _id: bytes = b"", *more: Sequence[bytes]
     ) -> Address:
         """Return the address of a node, of which the node that was asked told so much.
 
@@ -148,6 +148,7 @@ class ClusterMap:
         a host counts more than its address, since certificates are for names. A node may be unable
         to say where it is itself; it says nothing or a question mark then.
         """
+        facts = more[0] if more else ()
         told = dict(zip(facts[::2], facts[1::2], strict=False))
         if self._trust is not None and told.get(b"hostname"):
             host = told[b"hostname"]

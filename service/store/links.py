@@ -74,11 +74,15 @@ class Trust:
 class Link(Connection):
     """A connection without TLS."""
 
+    # Whether it has ever come about, so that its options are not to blame.
+    has_worked = False
+
     async def connect(self) -> None:
         try:
             await super().connect()  # type: ignore[no-untyped-call]
         except (exceptions.RedisError, OSError) as error:
             raise_with(error, self._advise(error))
+        self.has_worked = True
 
     async def disconnect(self, nowait: bool = False, *arguments: Any, **options: Any) -> None:
         """Close the connection. That may take an answer (TLS), or that what was written leaves: a
@@ -93,6 +97,8 @@ class Link(Connection):
 
     def _advise(self, error: BaseException) -> str | None:
         """Say what to do about an error of a connection that is being made, if TLS may be why."""
+        if self.has_worked:
+            return None
         odd = (ConnectionResetError, exceptions.InvalidResponse)
         return SPEAKS_TLS if _is_closed(error) or _finds(error, *odd) else None
 

@@ -112,7 +112,9 @@ class ShardedStore:
     async def renew(self, claims: Collection[Claim]) -> list[Claim]:
         async def renew(shard: RedisStore) -> None:
             if own := [claim for claim in claims if self.of(claim.job.id) is shard]:
-                self._lost += await shard.renew(own)
+                # Renewals of other shards tell of losses meanwhile.
+                found = await shard.renew(own)
+                self._lost += found
 
         await self._all(renew)
         lost, self._lost = self._lost, []

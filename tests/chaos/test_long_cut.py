@@ -97,6 +97,8 @@ def test_who_is_cut_off_from_a_shard_loses_and_doubles_nothing(
     assert [drawn == quiet[number % KINDS] for number, drawn in enumerate(found)] == [True] * len(
         found
     )
+    # The API was really cut off.
+    assert refusals > 0
     names = [name for name, _, _ in accepted]
     assert Counter(told[name] for name in names) == {1: len(names)}
     # What was refused may have been put, once.

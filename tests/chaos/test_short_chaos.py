@@ -99,7 +99,7 @@ def test_redis_may_restart_under_load(crew: Crew, own_redis: RedisServer) -> Non
 
     async def interrupted() -> list[httpx.Response]:
         answering = asyncio.ensure_future(ask_all(crew, requests))
-        # A claim whose answer is lost would wait for a lease.
+        # A claim whose answer is lost would wait for a lease and a half.
         while claimed(own_redis) < all_in and not answering.done():
             await asyncio.sleep(0.01)
         own_redis.stop()

@@ -99,11 +99,12 @@ def calibrate_ode(
 
     Steps are longer where the log-det's rate bends less, if that makes the error smaller than with
     the lengths of a network that was not measured: errors of x and of the log-det may cancel where
-    steps are even. Errors are those against a solve in
-    `reference_steps` steps of such lengths with the same dequantization and the same probes, which
-    are fixed, so that the trace's noise is no part of them. Raises EvaluationError where a solve
-    fails.
+    steps are even. Errors are those against a solve in `reference_steps` steps of such lengths
+    with the same dequantization and the same probes, which are fixed, so that the trace's noise is
+    no part of them. Raises EvaluationError where a solve fails, and where the reference has hardly
+    more steps than what it judges.
     """
+    _check_reference(reference_steps, least_steps)
     spec = spec.replaced(probing="fixed")
     bench = _Bench(name, denoiser, tokens, spec, seed)
     fitted, usual = even_lengths(bench.rates()), torch.tensor(UNMEASURED, dtype=torch.float64)
@@ -117,6 +118,7 @@ def calibrate_ode(
     lengths = min(fitted, usual, key=error)
 
     def tried(scale: float, count: float) -> Trial:
+        _check_reference(reference_steps, count)
         scales = OdeErrorScales(X_SCALE, scale, steps_of(lengths, count))
         label = f"{count:.0f} steps, factor {scale:g}"
         coarse, fine = (bench.solved(label, scales, part) for part in (1.0, FINER))
@@ -209,6 +211,17 @@ class _Bench:
         if failed:
             raise EvaluationError(f"an image could not be scored: {RowStatus(failed[0]).reason}")
         return density
+
+
+def _check_reference(steps: int, count: float) -> None:
+    """Raise EvaluationError if solves in about `count` steps have as many as the reference at the
+    smaller tolerance, where they take more."""
+    needed = math.ceil(count * FINER**-0.25)
+    if steps < needed:
+        raise EvaluationError(
+            f"a reference in {steps} steps cannot judge solves in {count:.0f}, which take more at "
+            f"smaller tolerances; give --reference-steps {needed} or more"
+        )
 
 
 def _trial(scales: OdeErrorScales, coarse: LogDensity, fine: LogDensity, truth: Tensor) -> Trial:

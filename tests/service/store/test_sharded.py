@@ -5,7 +5,7 @@ import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -40,7 +40,7 @@ from service.errors import (
 from service.jobs import Job
 from service.settings import Settings
 from service.store import keys
-from service.store.base import Key, Room
+from service.store.base import Claim, Key, Room
 from service.store.bounds import Bounds
 from service.store.connection import Connected, check_shard, connect_all
 from service.store.dead_letters import AllDeadLetters
@@ -441,3 +441,36 @@ async def test_a_user_of_a_cluster_needs_one_right_more(cluster: Cluster) -> Non
     for node in cluster.nodes:
         with node.client() as client:
             client.execute_command("ACL", "DELUSER", "mulan")
+
+
+async def test_every_lost_claim_is_told_where_shards_are_renewed_at_once(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make()
+    claims = [Claim(job(new_id(1_000.0, part, SHARDS)), 1) for part in range(SHARDS)]
+    answers = [asyncio.Event() for _ in claims]
+
+    def losing(answer: asyncio.Event) -> Callable[[list[Claim]], Awaitable[list[Claim]]]:
+        async def renew(held: list[Claim]) -> list[Claim]:
+            await answer.wait()
+            return held
+
+        return renew
+
+    for shard, answer in zip(store.shards, answers, strict=True):
+        monkeypatch.setattr(shard, "renew", losing(answer))
+
+    async def begun(claim: Claim) -> asyncio.Task[list[Claim]]:
+        task = asyncio.create_task(store.renew([claim]))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return task
+
+    first, second = await begun(claims[0]), await begun(claims[1])
+    answers[1].set()
+    told = [*await second]
+    third = await begun(claims[2])
+    answers[0].set()
+    answers[2].set()
+    told += await first + await third
+    assert {claim.job.id for claim in told} == {claim.job.id for claim in claims}

@@ -2,7 +2,9 @@
 renewed."""
 
 import asyncio
+import contextlib
 import re
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +14,7 @@ import hiredis
 import pytest
 from certificates import Authority
 from proxies import Proxy
+from redis.exceptions import RedisError
 from redis_server import RedisServer
 from secure_servers import SecureCluster, SecureWatched
 from store_setup import RESULT, A, is_result, job
@@ -155,9 +158,12 @@ async def test_a_url_without_tls_of_a_server_with_it(
 async def is_told(url: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever uses this URL is refused, and the log says why in these words."""
     async with connect_all(url) as connected:
-        for _ in range(2):
+        # On a slow machine a handshake may take longer than a connection may.
+        for _ in range(10):
             with pytest.raises(StoreUnavailable):
                 await check(connected[0])
+            if re.search(words, caplog.text):
+                break
     assert re.search(words, caplog.text)
     assert "hunter2" not in caplog.text
 
@@ -199,8 +205,9 @@ def test_a_renewed_certificate_is_used_and_one_that_is_broken_is_not(
     assert "cannot be read, and older ones are used" in caplog.text
     other = Authority(tmp_path / "other")
     file.write_bytes(other.certificate.read_bytes())
-    assert len(trust.context().get_ca_certs()) >= 1
-    assert trust.context() is not first
+    renewed = ssl.PEM_cert_to_DER_cert(other.certificate.read_text())
+    assert renewed in trust.context().get_ca_certs(binary_form=True)
+    assert renewed not in first.get_ca_certs(binary_form=True)
 
 
 async def scripted(slots: list[object]) -> asyncio.Server:
@@ -251,9 +258,18 @@ async def test_over_tls_the_name_that_a_node_announces_counts(
     with Proxy(port, authority.served("DNS:localhost")) as proxy:
         trust = Trust({"ssl_ca_certs": str(authority.certificate)})
         secure = ClusterMap([("localhost", proxy.port)], trust)
-        assert await secure.owner("key") == (over_tls, 7007)
-        assert await ClusterMap([("localhost", port)]).owner("key") == (without, 7007)
+        assert await found(secure) == (over_tls, 7007)
+        assert await found(ClusterMap([("localhost", port)])) == (without, 7007)
     server.close()
+
+
+async def found(owners: ClusterMap) -> tuple[str, int]:
+    """The owner of a key. On a slow machine a search may end before a handshake does."""
+    for _ in range(10):
+        with contextlib.suppress(RedisError):
+            return await owners.owner("key")
+        await asyncio.sleep(1)
+    return await owners.owner("key")
 
 
 async def test_a_process_stops_while_a_server_behind_tls_is_silent(
