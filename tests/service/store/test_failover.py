@@ -17,7 +17,7 @@ from service.errors import JobLost, StoreUnavailable, UnknownJob
 from service.jobs import Job
 from service.settings import Settings
 from service.store import keys
-from service.store.base import Store
+from service.store.base import Claim, Store
 from service.store.opening import Shared, open_store
 from service.store.quotas import Quotas
 from service.store.redis import RedisStore
@@ -80,6 +80,14 @@ async def swept(store: Store) -> None:
         await asyncio.sleep(0.5)
 
 
+async def renewed(store: Store, claim: Claim) -> None:
+    """Renew a lease for as long as this runs, as a worker does."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            await store.renew([claim])
+        await asyncio.sleep(LEASE_S / 10)
+
+
 async def replicates(node: Node) -> None:
     """Wait until a server that is back follows the primary, and is up to date."""
 
@@ -100,6 +108,7 @@ async def test_a_replica_takes_over(replicated: Cluster, store: ShardedStore, ho
     claimed = await asyncio.wait_for(store.claim((A,)), 5)
     asking = asyncio.ensure_future(store.wait(waiting))
     sweeping = asyncio.ensure_future(swept(store))
+    renewing = asyncio.ensure_future(renewed(store, claimed))
     old = replicated.owner(KEY)
     await asyncio.sleep(0.3)
     old.stop() if how == "killed" else old.signal(signal.SIGSTOP)
@@ -114,6 +123,7 @@ async def test_a_replica_takes_over(replicated: Cluster, store: ShardedStore, ho
     # Nothing but time tells of a frozen one.
     assert done > (10 if how == "killed" else 0)
     assert await within(30, lambda: store.renew([claimed])) == []
+    renewing.cancel()
     assert await within(30, lambda: store.complete(claimed, RESULT))
     last = await within(30, lambda: store.claim((A,)))
     assert {claimed.job.id, last.job.id} == {waiting, kept}
