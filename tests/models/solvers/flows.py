@@ -1,5 +1,7 @@
 """Densities known in closed form, or to another integrator, for solvers of the flow."""
 
+import functools
+import itertools
 import math
 from typing import Any
 
@@ -80,6 +82,19 @@ def density_of(
 def log_p0(density: LogDensity) -> Tensor:
     """log p_0(x at t = 0 | z), `[rows]`."""
     return density.prior + density.log_det.mean(1)
+
+
+@functools.cache
+def mixtures_with_densities() -> list[tuple[Mixture, Tensor, Tensor]]:
+    """Mixtures, images of them, and the images' log-densities by the usual probes in many steps."""
+    found = []
+    for noise, dimensions, components in itertools.product((OFFICIAL, SMALL), (2, 8, 64), (1, 5)):
+        denoiser = mixture(dimensions, components, noise)
+        tokens = images_of(denoiser, 8)
+        problem = problem_of(denoiser, tokens, probing="fixed")
+        precise = density_of(denoiser, problem, Rk45Solver(60, torch.float64))
+        found.append((denoiser, tokens, log_p0(precise)))
+    return found
 
 
 def pulled_back(denoiser: Mixture, image: Tensor) -> Tensor:
