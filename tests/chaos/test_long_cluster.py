@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from crew import Crew
 from traffic import (
-    AT_ONCE,
     KINDS,
     PATIENCE_S,
     Ends,
@@ -21,8 +19,7 @@ from traffic import (
     body,
     images,
     kill_often,
-    outcome,
-    queued,
+    queued_during,
 )
 
 from loadtests.redis_cluster import Cluster, until
@@ -95,26 +92,7 @@ def test_killed_primaries_lose_what_replication_may_lose(crew: Crew, own_redis: 
     requests = [body(number, timeout_s=PATIENCE_S) for number in range(KINDS)]
     quiet = [images(answer) for answer in asyncio.run(ask_all(crew, requests))]
     deaths = _Deaths(own_redis)
-
-    async def load() -> tuple[list[tuple[str, float, int]], list[list[str] | None]]:
-        limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(base_url=crew.address, limits=limits, timeout=60) as client:
-            dying = asyncio.create_task(deaths.run())
-            asking = []
-            while not dying.done():
-                asking.append(asyncio.create_task(queued(client, len(asking))))
-                await asyncio.sleep(EVERY_S)
-            await dying
-            accepted = await asyncio.gather(*asking)
-            turn = asyncio.Semaphore(AT_ONCE)
-
-            async def ask(name: str) -> list[str] | None:
-                async with turn:
-                    return await outcome(client, name)
-
-            return accepted, await asyncio.gather(*(ask(one[0]) for one in accepted))
-
-    accepted, found = asyncio.run(load())
+    accepted, found = asyncio.run(queued_during(crew, deaths.run(), EVERY_S))
     lost = [one for one, drawn in zip(accepted, found, strict=True) if drawn is None]
     print(
         f"{len(accepted)} jobs accepted, {sum(one[2] for one in accepted)} refusals on the way, "

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from crew import Crew
 from proxies import Proxy
 from redis_server import RedisServer
 from tiny_zoo import write_checkpoint
-from traffic import AT_ONCE, KINDS, PATIENCE_S, Ends, ask_all, body, images, outcome, queued
+from traffic import KINDS, PATIENCE_S, Ends, ask_all, body, images, queued_during
 
 from service.store.shards import Shard, shard_of
 
@@ -71,24 +70,7 @@ def test_who_is_cut_off_from_a_shard_loses_and_doubles_nothing(
         crew.wait_until_ready()
         quiet = [images(answer) for answer in asyncio.run(ask_all(crew, requests))]
         ends = Ends(shards)
-
-        async def load() -> tuple[list[tuple[str, float, int]], list[list[str] | None]]:
-            async with httpx.AsyncClient(base_url=crew.address, timeout=60) as client:
-                cutting, asking = asyncio.create_task(shards.cut_one_after_another()), []
-                while not cutting.done():
-                    asking.append(asyncio.create_task(queued(client, len(asking))))
-                    await asyncio.sleep(EVERY_S)
-                await cutting
-                accepted = await asyncio.gather(*asking)
-                turn = asyncio.Semaphore(AT_ONCE)
-
-                async def ask(name: str) -> list[str] | None:
-                    async with turn:
-                        return await outcome(client, name)
-
-                return accepted, await asyncio.gather(*(ask(one[0]) for one in accepted))
-
-        accepted, found = asyncio.run(load())
+        accepted, found = asyncio.run(queued_during(crew, shards.cut_one_after_another(), EVERY_S))
         told = ends.read()
         ends.close()
         assert crew.replaced == 0

@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import httpx
@@ -216,3 +217,25 @@ async def outcome(client: httpx.AsyncClient, name: str) -> list[str] | None:
         assert answer.status_code in (200, 503), answer.text
         await asyncio.sleep(0.5)
     raise AssertionError(f"job {name} never ended")
+
+
+async def queued_during(
+    crew: Crew, happening: Coroutine[Any, Any, None], every_s: float
+) -> tuple[list[tuple[str, float, int]], list[list[str] | None]]:
+    """Queue a job every so many seconds for as long as something happens; what `queued` and
+    `outcome` say of each of them."""
+    limits = httpx.Limits(max_connections=200)
+    async with httpx.AsyncClient(base_url=crew.address, limits=limits, timeout=60) as client:
+        going, asking = asyncio.create_task(happening), []
+        while not going.done():
+            asking.append(asyncio.create_task(queued(client, len(asking))))
+            await asyncio.sleep(every_s)
+        await going
+        accepted = await asyncio.gather(*asking)
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def ended(name: str) -> list[str] | None:
+            async with turn:
+                return await outcome(client, name)
+
+        return accepted, await asyncio.gather(*(ended(one[0]) for one in accepted))
